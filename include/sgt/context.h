@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A context: the tensor backend, the thread pool, the allocator, the log and the memory budget
+ * that models share. The library has no global settings; two contexts know nothing of each other.
+ *
+ * Fork. A child of fork() may go on using its context; its work then runs on the calling thread
+ * only, because threads do not survive a fork.
+ */
+#ifndef SGT_CONTEXT_H
+#define SGT_CONTEXT_H
+
+#include <sgt/status.h>
+
+SGT_BEGIN_DECLS
+
+typedef struct sgt_context sgt_context;
+
+/*
+ * Where memory comes from. `allocate` returns `bytes` bytes aligned to `alignment` (a power of
+ * two, at most 4096) or NULL; the contents may be anything. `release` gets the same size back.
+ * Both may be called from any thread that calls the library, never from two threads at once for
+ * the same context.
+ */
+typedef struct sgt_allocator {
+    uint32_t size;
+    void *(*allocate)(void *user, size_t alignment, size_t bytes);
+    void (*release)(void *user, void *memory, size_t bytes);
+    void *user;
+} sgt_allocator;
+
+enum sgt_log_level {
+    SGT_LOG_ERROR = 1,
+    SGT_LOG_WARNING = 2,
+    SGT_LOG_INFO = 3,
+    SGT_LOG_DEBUG = 4
+};
+
+/* Gets one line without a newline; `message` is valid during the call. */
+typedef void (*sgt_log_fn)(void *user, int32_t level, const char *message);
+
+enum sgt_phase {
+    SGT_PHASE_FORWARD = 1,
+    SGT_PHASE_BACKWARD = 2,
+    SGT_PHASE_EVALUATE = 3
+};
+
+typedef struct sgt_progress {
+    uint32_t size;
+    int32_t phase; /* enum sgt_phase */
+    int32_t done;  /* layers finished in this phase */
+    int32_t total; /* layers in this phase */
+} sgt_progress;
+
+/*
+ * Called between layers on the thread that made the call. 0 goes on; any other value ends the
+ * call, which returns that value; use positive values, the library's own codes are negative. The
+ * model stays valid (a stopped backward leaves gradients invalid, see sgt_model_backward). The
+ * callback must not call back into the model it is called from.
+ */
+typedef int32_t (*sgt_progress_fn)(void *user, const sgt_progress *progress);
+
+typedef struct sgt_context_options {
+    uint32_t size;
+    int32_t threads;                /* worker threads with the caller's; 0: the processors allowed */
+    const char *backend;            /* registered name; NULL: "blis" where built in, else "portable" */
+    const char *isa;                /* instruction set for kernels: NULL (the best that works here),
+                                       "baseline", "avx2" or "avx512" */
+    const sgt_allocator *allocator; /* NULL: the C library's */
+    uint64_t memory_limit;          /* bytes; 0: none */
+    sgt_log_fn log;                 /* NULL: silent */
+    void *log_user;
+    int32_t log_level;              /* messages above it are dropped; default SGT_LOG_WARNING */
+    sgt_progress_fn progress;       /* NULL: none */
+    void *progress_user;
+} sgt_context_options;
+
+/*
+ * Fills *options with the defaults; size is sizeof *options of the caller. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1.
+ */
+SGT_API sgt_status sgt_context_options_init(sgt_context_options *options, size_t size);
+
+/*
+ * Makes a context; options may be NULL. The strings and structs that options point to are copied.
+ * Errors: SGT_E_INVALID_ARGUMENT (threads, isa), SGT_E_NOT_FOUND (backend), SGT_E_UNSUPPORTED
+ * (isa this processor lacks), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ */
+SGT_API sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *options);
+
+/* Drops the caller's reference; models keep the context alive. NULL is fine. Since 0.1. */
+SGT_API void sgt_context_free(sgt_context *context);
+
+typedef struct sgt_memory_usage {
+    uint32_t size;
+    uint64_t current;     /* bytes allocated now through the context */
+    uint64_t peak;        /* the most ever */
+    uint64_t limit;       /* 0: none */
+    uint64_t allocations; /* how many were made so far */
+} sgt_memory_usage;
+
+/* Reads the memory counters. Any thread. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. */
+SGT_API sgt_status sgt_context_memory(sgt_memory_usage *usage, const sgt_context *context);
+
+SGT_END_DECLS
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * FLOPs accounting. Matrix products only, a multiply-add counts as two. Per token and layer:
+ * projections 2 d dh (2 H + 2 Hkv), attention 4 T H dh in the full count (as the paper) and
+ * 2 T H dh in the causal one, feed-forward 6 d d_ff; the head 2 d V per token. A loop pass with h
+ * heads over g key/value groups: projections 2 d dh (2 h + 2 g) and its attention. Backward is
+ * twice forward.
+ */
+#ifndef SGT_FLOPS_H
+#define SGT_FLOPS_H
+
+#include <sgt/model.h>
+
+SGT_BEGIN_DECLS
+
+enum sgt_flops_depth {
+    SGT_FLOPS_VANILLA = 0, /* without any loop */
+    SGT_FLOPS_NOW = 1,     /* the heads whose gain is above 0 */
+    SGT_FLOPS_GROWN = 2    /* the heads whose target is above 0: when the ramps are over */
+};
+
+typedef struct sgt_flops_options {
+    uint32_t size;
+    int32_t seq;         /* T; 0: max_seq_len */
+    int32_t depth;       /* enum sgt_flops_depth; default SGT_FLOPS_NOW */
+    int32_t full_square; /* 1: attention over all T keys, as the paper counts; default 0: causal */
+} sgt_flops_options;
+
+SGT_API sgt_status sgt_flops_options_init(sgt_flops_options *options, size_t size);
+
+/* FLOPs of the forward pass of one token. */
+typedef struct sgt_flops {
+    uint32_t size;
+    double projections;
+    double attention;
+    double feed_forward;
+    double head;
+    double forward;  /* sum of the above */
+    double training; /* forward and backward: 3 x forward */
+} sgt_flops;
+
+/* Counts for a config and a plan (NULL: no loops). options may be NULL. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE. Since 0.1. */
+SGT_API sgt_status sgt_flops_count(sgt_flops *flops, const sgt_model_config *config,
+                                   const sgt_plan *plan, const sgt_flops_options *options);
+
+typedef struct sgt_flops_total {
+    uint32_t size;
+    double executed; /* training FLOPs since the model was made (causal count) */
+    double vanilla;  /* what the same tokens would have cost without loops */
+    double overhead; /* executed / vanilla - 1; 0 before the first forward */
+} sgt_flops_total;
+
+/* The running total of a model's training: forwards and backwards that were finished. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+SGT_API sgt_status sgt_model_flops(sgt_flops_total *total, const sgt_model *model);
+
+SGT_END_DECLS
+
+#endif

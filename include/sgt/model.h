@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A model: weights, gradients, the current depth plan, and the passes over a batch.
+ *
+ * One training step of a host (optimizer.h and growth.h hold the last two):
+ *
+ *     sgt_model_forward(&metrics, model, &batch);
+ *     sgt_model_backward(model, 1.0 / (double)metrics.count);
+ *     sgt_optimizer_step(&report, optimizer);
+ *     sgt_growth_step(&event, growth, &input);
+ *
+ * Forward and backward may be repeated for several micro-batches before the step: gradients add
+ * up. What may follow what: backward needs a forward that no other backward, plan change or
+ * weight change has followed; anything else is SGT_E_STATE and changes nothing.
+ */
+#ifndef SGT_MODEL_H
+#define SGT_MODEL_H
+
+#include <sgt/plan.h>
+#include <sgt/tensor.h>
+
+SGT_BEGIN_DECLS
+
+typedef struct sgt_model sgt_model;
+
+/* The architecture: a pre-norm LLaMA-style decoder (RMSNorm, RoPE, grouped-query attention,
+ * SwiGLU, no biases). */
+typedef struct sgt_model_config {
+    uint32_t size;
+    int32_t vocab_size;  /* V */
+    int32_t d_model;     /* d */
+    int32_t n_layers;
+    int32_t n_heads;     /* H query heads */
+    int32_t n_kv_heads;  /* Hkv key/value heads, divides n_heads; 0: n_heads */
+    int32_t head_dim;    /* dh, even; 0: d_model / n_heads, which must then be whole */
+    int32_t d_ff;        /* inner width of the feed-forward part */
+    int32_t max_seq_len; /* the longest sequence a batch may have */
+    int32_t tied;        /* 1: the output head is the embedding */
+    double rope_theta;   /* base of the rotary frequencies; default 10000 */
+    double norm_eps;     /* epsilon of RMSNorm, inside the root; default 1e-6 */
+    int32_t recompute;   /* 1: keep only each block's input and run its forward again in backward:
+                            less memory, more work, equal bits */
+} sgt_model_config;
+
+/* Defaults: everything 0 but rope_theta and norm_eps. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_STRUCT_SIZE. Since 0.1. */
+SGT_API sgt_status sgt_model_config_init(sgt_model_config *config, size_t size);
+
+/*
+ * Makes a model with zero weights and unit norms; follow with sgt_model_init_weights or write
+ * weights of your own. The model keeps the context alive. Gradients and activations are allocated
+ * by the first training forward. Errors: SGT_E_INVALID_ARGUMENT and SGT_E_OUT_OF_RANGE (the
+ * message names the field), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY,
+ * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ */
+SGT_API sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
+                                    const sgt_model_config *config);
+
+/* Drops the caller's reference; optimizers, growth and sessions keep the model alive. NULL is
+ * fine. Since 0.1. */
+SGT_API void sgt_model_free(sgt_model *model);
+
+/* Copies the configuration with every default resolved (n_kv_heads, head_dim). Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+SGT_API sgt_status sgt_model_get_config(sgt_model_config *config, const sgt_model *model);
+
+typedef struct sgt_init_options {
+    uint32_t size;
+    uint64_t seed; /* default 0 */
+    double std;    /* standard deviation of every matrix; default 0.02 */
+    double cut;    /* redrawn beyond this many standard deviations; default 3 */
+} sgt_init_options;
+
+SGT_API sgt_status sgt_init_options_init(sgt_init_options *options, size_t size);
+
+/*
+ * Draws all weights: truncated normal for matrices, ones for norms. A counter-based generator:
+ * the same seed gives the same weights for any number of threads. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_MEMORY, SGT_E_BACKEND. Since 0.1.
+ */
+SGT_API sgt_status sgt_model_init_weights(sgt_model *model, const sgt_init_options *options);
+
+/* ---- passes over a batch ---- */
+
+typedef struct sgt_batch {
+    uint32_t size;
+    int32_t batch;          /* B sequences */
+    int32_t seq;            /* T tokens each, at most max_seq_len */
+    const int32_t *tokens;  /* [B,T], each in [0, V) */
+    const int32_t *targets; /* [B,T], each in [0, V) or -1 (ignored); NULL: none at all */
+} sgt_batch;
+
+typedef struct sgt_metrics {
+    uint32_t size;
+    int32_t finite;  /* 0 when the loss is NaN or infinite (not an error: the optimizer skips) */
+    int64_t count;   /* targets that are not -1 */
+    double loss_sum; /* sum of -ln p(target) over them, natural logarithm */
+    double loss;     /* loss_sum / count; 0 when count is 0 */
+} sgt_metrics;
+
+/*
+ * Training forward: the loss, all that backward needs, and the entropies that are switched on.
+ * Takes all memory that backward needs. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
+ * SGT_E_OUT_OF_RANGE (sequence length; a token or target, with its position),
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND, or what the progress callback returned.
+ * Since 0.1.
+ */
+SGT_API sgt_status sgt_model_forward(sgt_metrics *metrics, sgt_model *model,
+                                     const sgt_batch *batch);
+
+/*
+ * Adds scale times the gradient of the SUM of losses of the last forward to the gradients. Once
+ * per forward. When it fails or is stopped half-way the gradients are invalid: the optimizer
+ * refuses them until sgt_model_zero_gradients. Errors: SGT_E_INVALID_ARGUMENT (scale not finite),
+ * SGT_E_STATE, SGT_E_BACKEND, or what the progress callback returned. Since 0.1.
+ */
+SGT_API sgt_status sgt_model_backward(sgt_model *model, double scale);
+
+/* Sets all gradients to zero and makes them valid; also what was collected for a step (entropies)
+ * is closed. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_BACKEND. Since 0.1. */
+SGT_API sgt_status sgt_model_zero_gradients(sgt_model *model);
+
+/*
+ * Training forward up to the logits, for a loss of the host's own. batch->targets is not looked
+ * at. *logits becomes a view [B,T,V] valid until the next call that changes the model; its data
+ * is NULL where memory is not host-visible (use sgt_model_read_logits). Errors as
+ * sgt_model_forward. Since 0.1.
+ */
+SGT_API sgt_status sgt_model_forward_logits(sgt_tensor_view *logits, sgt_model *model,
+                                            const sgt_batch *batch);
+
+/* Copies the B*T*V logits of the last sgt_model_forward_logits. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_OUT_OF_RANGE (count is not B*T*V), SGT_E_STATE, SGT_E_BACKEND. Since 0.1. */
+SGT_API sgt_status sgt_model_read_logits(float *logits, size_t count, const sgt_model *model);
+
+/* Adds to the gradients those that follow from dlogits = dLoss/dlogits [B,T,V] in host memory, for
+ * the last sgt_model_forward_logits. Once per forward. Errors as sgt_model_backward. Since 0.1. */
+SGT_API sgt_status sgt_model_backward_logits(sgt_model *model, const float *dlogits);
+
+typedef struct sgt_evaluate_options {
+    uint32_t size;
+    float *token_losses; /* [B,T] out, 0 where the target is -1; NULL: not wanted */
+    float *logits;       /* [B,T,V] out; NULL: not wanted */
+    float *last_logits;  /* [B,V] out, of each sequence's last token; NULL: not wanted */
+} sgt_evaluate_options;
+
+SGT_API sgt_status sgt_evaluate_options_init(sgt_evaluate_options *options, size_t size);
+
+/*
+ * The loss without gradients: keeps nothing, observes nothing. May run in several threads at the
+ * same time on one model, each with working memory of its own, which the model keeps for the
+ * next evaluation. options may be NULL. Errors as sgt_model_forward. Since 0.1.
+ */
+SGT_API sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *model,
+                                      const sgt_batch *batch, const sgt_evaluate_options *options);
+
+/* ---- depth ---- */
+
+/* The current plan, borrowed until it changes. NULL for a NULL model. Since 0.1. */
+SGT_API const sgt_plan *sgt_model_plan(const sgt_model *model);
+
+/*
+ * Copies a plan into the model. A change clears the entropies collected for the step and forbids
+ * a backward of an earlier forward. Once a training forward has run, the memory for a step of the
+ * same shape under the new plan is taken here; when it does not fit, the old plan stays. Errors:
+ * SGT_E_INVALID_ARGUMENT (shape of the plan), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT,
+ * SGT_E_BACKEND. Since 0.1.
+ */
+SGT_API sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan);
+
+/* Normalised entropy of attention weights, in [0,1]; see doc/maths.md. */
+enum sgt_entropy {
+    SGT_ENTROPY_NONE = 0,
+    SGT_ENTROPY_LAST = 1, /* of the last query row */
+    SGT_ENTROPY_MEAN = 2, /* mean over the rows t >= 1 */
+    SGT_ENTROPY_BOTH = 3
+};
+
+/* Chooses what training forwards collect (enum sgt_entropy, default none; an attached growth
+ * policy adds what it needs). Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.1. */
+SGT_API sgt_status sgt_model_collect_entropy(sgt_model *model, int32_t kinds);
+
+/* Passes of a layer in one forward under the current plan: (1 + extra runs) * (1 + depth), the
+ * passes of all runs one after another. 0 for a layer that is not there. Since 0.1. */
+SGT_API int32_t sgt_model_n_passes(const sgt_model *model, int32_t layer);
+
+/*
+ * The n_heads entropies of one pass (0-based) and one kind, averaged over the batches of the
+ * current step; NaN for a head that did not run. They stay readable after the optimizer step,
+ * until the next training forward. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE,
+ * SGT_E_STATE (this kind was not collected). Since 0.1.
+ */
+SGT_API sgt_status sgt_model_entropies(double *entropies, const sgt_model *model, int32_t layer,
+                                       int32_t pass, int32_t kind);
+
+/* ---- parameters: Hugging Face LLaMA names, every matrix [out, in] ---- */
+
+enum sgt_parameter_part {
+    SGT_WEIGHT = 1,
+    SGT_GRADIENT = 2 /* not there before the first training forward */
+};
+
+/* How many parameter tensors there are; 0 for NULL. Since 0.1. */
+SGT_API int32_t sgt_model_parameter_count(const sgt_model *model);
+
+/* The index of a name such as "model.layers.3.self_attn.q_proj.weight". Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND. Since 0.1. */
+SGT_API sgt_status sgt_model_find_parameter(int32_t *index, const sgt_model *model,
+                                            const char *name);
+
+/*
+ * A view of a weight or gradient tensor; it lives as long as the model. Whoever writes weights
+ * through view.data calls sgt_model_weights_changed afterwards. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (index), SGT_E_STATE (no gradients yet). Since 0.1.
+ */
+SGT_API sgt_status sgt_model_parameter(sgt_tensor_view *view, const sgt_model *model,
+                                       int32_t index, int32_t part);
+
+/* Copies a whole tensor out; count is its number of elements. Works for every backend. Errors: as
+ * sgt_model_parameter, SGT_E_OUT_OF_RANGE (count), SGT_E_BACKEND. Since 0.1. */
+SGT_API sgt_status sgt_model_read_parameter(float *values, size_t count, const sgt_model *model,
+                                            int32_t index, int32_t part);
+
+/* Copies a whole tensor in. Writing a weight counts as sgt_model_weights_changed. Errors as
+ * sgt_model_read_parameter. Since 0.1. */
+SGT_API sgt_status sgt_model_write_parameter(sgt_model *model, int32_t index, int32_t part,
+                                             const float *values, size_t count);
+
+/* Says that weights were written through a view. Errors: SGT_E_INVALID_ARGUMENT. Since 0.1. */
+SGT_API sgt_status sgt_model_weights_changed(sgt_model *model);
+
+/* A counter that grows with every change of weights. 0 for NULL. Since 0.1. */
+SGT_API uint64_t sgt_model_generation(const sgt_model *model);
+
+/* ---- memory ---- */
+
+typedef struct sgt_memory_options {
+    uint32_t size;
+    int32_t batch;     /* B */
+    int32_t seq;       /* T */
+    int32_t training;  /* 1 (default): gradients and a training step; 0: evaluation only */
+    int32_t optimizer; /* 1 (default): AdamW moments */
+    int32_t logits;    /* 1: sgt_model_forward_logits instead of sgt_model_forward; default 0 */
+} sgt_memory_options;
+
+SGT_API sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size);
+
+typedef struct sgt_memory_estimate {
+    uint32_t size;
+    uint64_t context;     /* bytes in use in the context already */
+    uint64_t parameters;
+    uint64_t gradients;
+    uint64_t moments;
+    uint64_t activations; /* the arena of a step, or of an evaluation */
+    uint64_t other;       /* tables, lists */
+    uint64_t total;       /* sum of the above: the peak to expect of sgt_context_memory */
+} sgt_memory_estimate;
+
+/*
+ * What a model and its step would need, before anything is allocated. plan NULL: no loops. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW. Since 0.1.
+ */
+SGT_API sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate,
+                                             const sgt_context *context,
+                                             const sgt_model_config *config, const sgt_plan *plan,
+                                             const sgt_memory_options *options);
+
+SGT_END_DECLS
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * AdamW with decoupled weight decay, learning-rate schedules and global-norm clipping.
+ *
+ *     g <- g min(1, clip / (norm + 1e-6))
+ *     p <- p - lr wd p;  m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2
+ *     p <- p - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
+ *
+ * Loshchilov and Hutter, arXiv 1711.05101; t counts the updates that were applied.
+ */
+#ifndef SGT_OPTIMIZER_H
+#define SGT_OPTIMIZER_H
+
+#include <sgt/model.h>
+
+SGT_BEGIN_DECLS
+
+typedef struct sgt_optimizer sgt_optimizer;
+
+/* With s the 1-based step, W warm-up steps, S total steps, D decay steps, f the final factor: the
+ * rate is lr s/W while s < W; after that, as named. Past S it stays at its last value. */
+enum sgt_schedule {
+    SGT_SCHEDULE_CONSTANT = 0,
+    SGT_SCHEDULE_LINEAR = 1,            /* from lr to f lr over (s-W)/(S-W) */
+    SGT_SCHEDULE_COSINE = 2,            /* f + (1-f) (1 + cos(pi (s-W)/(S-W))) / 2, times lr */
+    SGT_SCHEDULE_WARMUP_STABLE_DECAY = 3 /* lr until S-D, then linear to f lr at S */
+};
+
+enum sgt_decay_scope {
+    SGT_DECAY_ALL = 0,     /* every tensor, as the paper */
+    SGT_DECAY_MATRICES = 1 /* not the norm weights */
+};
+
+/* Gets the 1-based step and what the schedule says, returns the rate to use (finite, >= 0, or the
+ * step fails with SGT_E_OUT_OF_RANGE and changes nothing). */
+typedef double (*sgt_rate_fn)(void *user, int64_t step, double scheduled);
+
+typedef struct sgt_optimizer_options {
+    uint32_t size;
+    int32_t schedule;     /* enum sgt_schedule; default constant */
+    double lr;            /* peak rate; default 6e-4 */
+    double beta1;         /* default 0.9 */
+    double beta2;         /* default 0.95 */
+    double eps;           /* outside the root; default 1e-8 */
+    double weight_decay;  /* default 0.1 */
+    double clip;          /* largest global gradient norm; default 1; 0: no clipping */
+    int32_t decay_scope;  /* enum sgt_decay_scope; default all */
+    int32_t reserved;     /* 0 */
+    int64_t warmup_steps; /* W; default 0 */
+    int64_t total_steps;  /* S; needed by every schedule but constant */
+    int64_t decay_steps;  /* D, of warm-up-stable-decay; default 0 */
+    double final_factor;  /* f; default 0.1 */
+    sgt_rate_fn rate;     /* NULL: the schedule alone */
+    void *rate_user;
+} sgt_optimizer_options;
+
+SGT_API sgt_status sgt_optimizer_options_init(sgt_optimizer_options *options, size_t size);
+
+/*
+ * Makes an optimizer with zero moments (8 bytes per weight); it keeps the model alive. options may
+ * be NULL. Errors: SGT_E_INVALID_ARGUMENT and SGT_E_OUT_OF_RANGE (the message names the field),
+ * SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ */
+SGT_API sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *model,
+                                        const sgt_optimizer_options *options);
+
+/* NULL is fine. Since 0.1. */
+SGT_API void sgt_optimizer_free(sgt_optimizer *optimizer);
+
+/* Learning-rate and decay factors of one parameter, default 1, finite and >= 0. A rate factor of
+ * 0 freezes it: neither weight nor moments change, and it does not count in the norm. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.1. */
+SGT_API sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t index,
+                                             double rate_factor, double decay_factor);
+
+typedef struct sgt_step_report {
+    uint32_t size;
+    int32_t skipped;  /* 1: the gradient norm was not finite; weights and moments are as before */
+    int64_t step;     /* 1-based number of this step; skipped ones count */
+    double lr;        /* the rate of this step */
+    double grad_norm; /* before clipping */
+    double clip_scale; /* what gradients were multiplied by; 1: not clipped */
+} sgt_step_report;
+
+/*
+ * Clip, update, set the gradients to zero. report may be NULL. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_STRUCT_SIZE, SGT_E_STATE (no backward since the last step), SGT_E_GRADIENTS_INVALID (a
+ * backward failed or was stopped), SGT_E_OUT_OF_RANGE (rate callback), SGT_E_BACKEND. Since 0.1.
+ */
+SGT_API sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer);
+
+/* Steps taken so far, skipped ones counted; 0 for NULL. Since 0.1. */
+SGT_API int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer);
+
+/* The rate the schedule gives for a 1-based step (without the callback). Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.1. */
+SGT_API sgt_status sgt_optimizer_scheduled_rate(double *lr, const sgt_optimizer *optimizer,
+                                                int64_t step);
+
+enum sgt_moment {
+    SGT_MOMENT_FIRST = 1,
+    SGT_MOMENT_SECOND = 2
+};
+
+/* Views and copies of the moments of a parameter, as for weights (model.h). Errors likewise. */
+SGT_API sgt_status sgt_optimizer_moment(sgt_tensor_view *view, const sgt_optimizer *optimizer,
+                                        int32_t index, int32_t moment);
+SGT_API sgt_status sgt_optimizer_read_moment(float *values, size_t count,
+                                             const sgt_optimizer *optimizer, int32_t index,
+                                             int32_t moment);
+SGT_API sgt_status sgt_optimizer_write_moment(sgt_optimizer *optimizer, int32_t index,
+                                              int32_t moment, const float *values, size_t count);
+
+SGT_END_DECLS
+
+#endif

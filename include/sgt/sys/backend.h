@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * For authors of tensor backends; doc/backends.md walks through one.
+ *
+ * A backend owns memory and runs operations on tensors in it. Buffers are opaque to the library:
+ * it touches tensor memory only through the slots below, so they may live on a device. A plug-in
+ * is a shared object with one entry, sgt_backend_entry, which returns a table of slots.
+ *
+ * Rules for every slot, unless its comment says otherwise:
+ * - Argument structs are borrowed for the call. Tensors are described by struct, never owned.
+ * - Strides are in elements, none is negative. A dense tensor is row-major. Where the comment says
+ *   "rows", the last dimension has stride 1 and the one before it any stride.
+ * - Outputs are overwritten; where it says "accumulates" they are added to.
+ * - Inputs and outputs do not overlap unless the comment allows it.
+ * - Only float32 unless it says otherwise. Sizes are positive; the library checks what it passes.
+ * - A call may return before the work is done; later calls see its effects in order, and `sync`,
+ *   `read` and calls that return host values wait for it.
+ * - Called from one thread at a time per instance only for calls that change a model; evaluation
+ *   in several threads calls slots concurrently on distinct outputs.
+ * - Results must not depend on the number of threads: cut work by shape only.
+ * - 0 is success. A negative sgt_status is a failure; the backend records the message with
+ *   host->fail first. Nothing prints, aborts or throws.
+ */
+#ifndef SGT_SYS_BACKEND_H
+#define SGT_SYS_BACKEND_H
+
+#include <sgt/backend.h>
+#include <sgt/tensor.h>
+
+SGT_BEGIN_DECLS
+
+#define SGT_BACKEND_ABI 1u
+
+/* A backend's memory: whatever it wants it to be. */
+typedef struct sgt_buffer sgt_buffer;
+
+typedef struct sgt_tensor {
+    uint32_t size;
+    int32_t dtype;                 /* enum sgt_dtype */
+    sgt_buffer *buffer;
+    uint64_t offset;               /* of element 0, in elements from the start of the buffer */
+    int32_t rank;                  /* 1 to SGT_MAX_RANK */
+    int32_t reserved;
+    int64_t shape[SGT_MAX_RANK];
+    int64_t strides[SGT_MAX_RANK]; /* in elements; 0 repeats */
+} sgt_tensor;
+
+/* ---- what the library does for a backend ---- */
+
+/* One part of a job; `thread` is in [0, threads), never the same for two parts at one time. */
+typedef void (*sgt_part_fn)(void *argument, int64_t part, int32_t thread);
+
+typedef struct sgt_backend sgt_backend;
+
+/* Services; `host` is the handle from sgt_backend_open_args. All may be called from any slot. */
+typedef struct sgt_backend_host {
+    uint32_t size;
+    uint32_t abi; /* SGT_BACKEND_ABI of the library */
+
+    /* Records the message of a failure for this thread and returns status. */
+    int32_t (*fail)(void *host, int32_t status, const char *message);
+    /* A line for the log of the context; enum sgt_log_level. */
+    void (*log)(void *host, int32_t level, const char *message);
+    /* Memory of the context's allocator, counted and limited; NULL after recording a message.
+     * `alignment` is a power of two up to 4096. */
+    void *(*allocate)(void *host, size_t alignment, size_t bytes);
+    void (*release)(void *host, void *memory, size_t bytes);
+    /* Runs parts 0..parts-1 on the context's threads and waits. Must not be nested. */
+    void (*parallel_for)(void *host, int64_t parts, sgt_part_fn part, void *argument);
+    /* The portable backend, for composition: with tensors whose `buffer` is a pointer to host
+     * memory its slots run on that memory. Open an instance of it to use it. */
+    const sgt_backend *portable;
+} sgt_backend_host;
+
+typedef struct sgt_backend_open_args {
+    uint32_t size;
+    int32_t threads;              /* of the context's pool, with the calling thread */
+    const sgt_backend_host *services;
+    void *host;                   /* first argument of every service */
+    const char *isa;              /* "baseline", "avx2", "avx512": the widest kernels to use */
+} sgt_backend_open_args;
+
+typedef struct sgt_backend_description {
+    uint32_t size;
+    int32_t generic;              /* 1: no kernel tuned for this processor */
+    const char *kernels;          /* lives as long as the instance */
+} sgt_backend_description;
+
+/* ---- argument structs, one per operation ---- */
+
+/* C = alpha A B + beta D. A [M,K], B [K,N], C [M,N], D [M,N]; or each with one more leading
+ * dimension, the same for all, of independent products. In each of A, B, C, D one of the last two
+ * strides is 1 (so that transposes are strides swapped). D NULL: C itself. beta 0: D is not read,
+ * NaN in it does not matter. D may be C, otherwise nothing overlaps. */
+typedef struct sgt_gemm_args {
+    uint32_t size;
+    float alpha;
+    float beta;
+    const sgt_tensor *a;
+    const sgt_tensor *b;
+    const sgt_tensor *c;
+    const sgt_tensor *d;
+} sgt_gemm_args;
+
+/* out[n,:] = table[ids[n],:]. table [V,d] rows, ids [N] int32 (valid), out [N,d] rows. */
+typedef struct sgt_embedding_args {
+    uint32_t size;
+    const sgt_tensor *table;
+    const sgt_tensor *ids;
+    const sgt_tensor *out;
+} sgt_embedding_args;
+
+/* Accumulates: dtable[ids[n],:] += scale * dout[n,:], in the order of n. */
+typedef struct sgt_embedding_backward_args {
+    uint32_t size;
+    float scale;
+    const sgt_tensor *dtable;
+    const sgt_tensor *ids;
+    const sgt_tensor *dout;
+} sgt_embedding_backward_args;
+
+/* y[n,:] = w * x[n,:] / sqrt(mean(x[n,:]^2) + eps). x, y [N,d] rows, w [d]. y may be x. */
+typedef struct sgt_rmsnorm_args {
+    uint32_t size;
+    float eps;
+    const sgt_tensor *x;
+    const sgt_tensor *weight;
+    const sgt_tensor *y;
+} sgt_rmsnorm_args;
+
+#define SGT_RMSNORM_PARTS 32 /* rows of the scratch of rmsnorm_backward */
+
+/* Accumulates: dx += and dweight += the gradients from dy. x, dy, dx [N,d] rows, weight, dweight
+ * [d], scratch [SGT_RMSNORM_PARTS, d] dense, contents undefined before and after. */
+typedef struct sgt_rmsnorm_backward_args {
+    uint32_t size;
+    float eps;
+    const sgt_tensor *x;
+    const sgt_tensor *weight;
+    const sgt_tensor *dy;
+    const sgt_tensor *dx;
+    const sgt_tensor *dweight;
+    const sgt_tensor *scratch;
+} sgt_rmsnorm_backward_args;
+
+/* Rotates pairs (i, i + dh/2) of x [B,T,h,dh] in place (last stride 1) by the angle of position
+ * offsets[b] + t: cosine and sine are [P, dh/2] dense, P covers every position. inverse: by minus
+ * the angle (the gradient). offsets: B host integers, NULL: zeros. */
+typedef struct sgt_rope_args {
+    uint32_t size;
+    int32_t inverse;
+    const sgt_tensor *x;
+    const sgt_tensor *cosine;
+    const sgt_tensor *sine;
+    const int32_t *offsets;
+} sgt_rope_args;
+
+/*
+ * Causal attention of a list of h heads over g key/value heads:
+ *     s = scale q k^T;  p = softmax(s);  out = gain p v
+ * q, out [B,Tq,h,dh]; k, v [B,Tk,g,dh]; last stride 1. Query t of sequence b sees the keys
+ * 0 .. offsets[b] + t, all < Tk. Rows t >= lengths[b] are not computed and out is left there.
+ * lse [B,h,Tq] dense: ln sum exp(s) of each row. entropy_last, entropy_mean: F64 [B,h] dense, the
+ * entropy of the last computed row over ln(its visible keys), and the mean over computed rows that
+ * see more than one key of entropy over ln(visible keys); 0 where only one key is visible.
+ */
+typedef struct sgt_attention_args {
+    uint32_t size;
+    float scale;
+    const sgt_tensor *q;
+    const sgt_tensor *k;
+    const sgt_tensor *v;
+    const sgt_tensor *out;
+    const sgt_tensor *lse;          /* NULL: not wanted */
+    const sgt_tensor *entropy_last; /* NULL: not wanted */
+    const sgt_tensor *entropy_mean; /* NULL: not wanted */
+    const int32_t *kv_heads;        /* h host integers in [0,g), ascending: whose keys a head reads */
+    const float *gains;             /* h host floats; NULL: ones */
+    const int32_t *offsets;         /* B host integers; NULL: zeros */
+    const int32_t *lengths;         /* B host integers in [0,Tq]; NULL: Tq */
+} sgt_attention_args;
+
+/*
+ * Gradients of the above with offsets 0, full lengths and Tq = Tk, from dout (of the gained
+ * output). out and lse are those of the forward. dq, dk, dv, shaped as q, k, v, are overwritten
+ * (a key/value head that no head of the list reads gets zeros); dq may be q only if the backend
+ * is documented to allow it: the library does not.
+ */
+typedef struct sgt_attention_backward_args {
+    uint32_t size;
+    float scale;
+    const sgt_tensor *q;
+    const sgt_tensor *k;
+    const sgt_tensor *v;
+    const sgt_tensor *out;
+    const sgt_tensor *lse;
+    const sgt_tensor *dout;
+    const sgt_tensor *dq;
+    const sgt_tensor *dk;
+    const sgt_tensor *dv;
+    const int32_t *kv_heads;
+    const float *gains; /* NULL: ones */
+} sgt_attention_backward_args;
+
+/* out = silu(gate) * up. All [N,f] rows. out may be gate or up. */
+typedef struct sgt_swiglu_args {
+    uint32_t size;
+    const sgt_tensor *gate;
+    const sgt_tensor *up;
+    const sgt_tensor *out;
+} sgt_swiglu_args;
+
+/* From dout: dgate and dup; and `out`, what the forward gave. All [N,f] rows. dgate may be gate,
+ * dup may be up, out may be dout. */
+typedef struct sgt_swiglu_backward_args {
+    uint32_t size;
+    const sgt_tensor *gate;
+    const sgt_tensor *up;
+    const sgt_tensor *dout;
+    const sgt_tensor *dgate;
+    const sgt_tensor *dup;
+    const sgt_tensor *out;
+} sgt_swiglu_backward_args;
+
+/* losses[r] = -ln softmax(logits[r,:])[targets[r]], 0 where the target is -1. logits [R,V] rows,
+ * targets int32 [R], losses [R]. dlogits [R,V] rows = gradient of the sum, 0 for ignored rows; it
+ * may be logits; NULL: not wanted. */
+typedef struct sgt_cross_entropy_args {
+    uint32_t size;
+    const sgt_tensor *logits;
+    const sgt_tensor *targets;
+    const sgt_tensor *losses;
+    const sgt_tensor *dlogits;
+} sgt_cross_entropy_args;
+
+/* copy: y = x. axpy: y += alpha x. add: y = x + z. scale: y *= alpha. convert: y = x in y's dtype
+ * (F32, F64, BF16, F16; to nearest even). x, y, z of one shape, any strides; y not repeating.
+ * copy works for every dtype, the others (but convert) for F32. */
+typedef struct sgt_elementwise_args {
+    uint32_t size;
+    float alpha;
+    const sgt_tensor *x;
+    const sgt_tensor *y;
+    const sgt_tensor *z;
+} sgt_elementwise_args;
+
+/* *sum_of_squares = sum x^2 in double; waits. x any shape, dense. */
+typedef struct sgt_norm_args {
+    uint32_t size;
+    const sgt_tensor *x;
+    double *sum_of_squares;
+} sgt_norm_args;
+
+/*
+ * One AdamW update of n elements, all dense, the same shape; formulas in <sgt/optimizer.h>. g is
+ * multiplied by grad_scale first and set to 0 afterwards. correction1 = 1 - beta1^t, correction2 =
+ * 1 - beta2^t.
+ */
+typedef struct sgt_adamw_args {
+    uint32_t size;
+    float grad_scale;
+    float lr;
+    float beta1;
+    float beta2;
+    float eps;
+    float weight_decay;
+    float correction1;
+    float correction2;
+    const sgt_tensor *param;
+    const sgt_tensor *grad;
+    const sgt_tensor *moment1;
+    const sgt_tensor *moment2;
+} sgt_adamw_args;
+
+/* Says that a weight matrix [out,in] is new or was changed since the last call for it, before
+ * products read it: the place to pack or convert a copy. */
+typedef struct sgt_prepare_weight_args {
+    uint32_t size;
+    const sgt_tensor *weight;
+} sgt_prepare_weight_args;
+
+/* ---- the table ---- */
+
+/*
+ * `instance` is what open made. Required slots must be there; the others may be NULL when
+ * host_pointer is there: the portable kernels then run on the backend's memory. A backend without
+ * host_pointer provides every slot not marked "may be NULL always".
+ */
+struct sgt_backend {
+    uint32_t size;
+    uint32_t abi;     /* SGT_BACKEND_ABI the backend was compiled with */
+    const char *name; /* [a-z0-9_-]+ */
+
+    /* Required. One instance per context. args is borrowed, args->services lives on. */
+    int32_t (*open)(void **instance, const sgt_backend_open_args *args);
+    void (*close)(void *instance);
+
+    /* May be NULL always. Fills *description. */
+    int32_t (*describe)(void *instance, sgt_backend_description *description);
+
+    /* Required. Memory of `bytes` bytes, aligned to 64, contents undefined. */
+    int32_t (*allocate)(void *instance, sgt_buffer **buffer, uint64_t bytes);
+    void (*free)(void *instance, sgt_buffer *buffer, uint64_t bytes);
+
+    /* The address of a buffer that the host may read and write between calls; NULL slot: memory is
+     * not host-visible. Never fails, is cheap. */
+    void *(*host_pointer)(void *instance, sgt_buffer *buffer);
+
+    /* Required. read: dense tensor to host memory, waits. write: host memory to dense tensor; the
+     * host memory may change when it returns. */
+    int32_t (*read)(void *instance, void *data, const sgt_tensor *tensor);
+    int32_t (*write)(void *instance, const sgt_tensor *tensor, const void *data);
+    /* Required. y = x, any strides, every dtype. */
+    int32_t (*copy)(void *instance, const sgt_elementwise_args *args);
+    /* Required. Every element = value (F32 and F64), any strides. */
+    int32_t (*fill)(void *instance, const sgt_tensor *tensor, double value);
+    /* Required. Waits for all work. */
+    int32_t (*sync)(void *instance);
+    /* Required. The whole product; the backend spreads it over threads itself. */
+    int32_t (*gemm)(void *instance, const sgt_gemm_args *args);
+
+    /* Optional, see above. */
+    int32_t (*embedding)(void *instance, const sgt_embedding_args *args);
+    int32_t (*embedding_backward)(void *instance, const sgt_embedding_backward_args *args);
+    int32_t (*rmsnorm)(void *instance, const sgt_rmsnorm_args *args);
+    int32_t (*rmsnorm_backward)(void *instance, const sgt_rmsnorm_backward_args *args);
+    int32_t (*rope)(void *instance, const sgt_rope_args *args);
+    int32_t (*attention)(void *instance, const sgt_attention_args *args);
+    int32_t (*attention_backward)(void *instance, const sgt_attention_backward_args *args);
+    int32_t (*swiglu)(void *instance, const sgt_swiglu_args *args);
+    int32_t (*swiglu_backward)(void *instance, const sgt_swiglu_backward_args *args);
+    int32_t (*cross_entropy)(void *instance, const sgt_cross_entropy_args *args);
+    int32_t (*add)(void *instance, const sgt_elementwise_args *args);
+    int32_t (*axpy)(void *instance, const sgt_elementwise_args *args);
+    int32_t (*scale)(void *instance, const sgt_elementwise_args *args);
+    int32_t (*norm)(void *instance, const sgt_norm_args *args);
+    int32_t (*convert)(void *instance, const sgt_elementwise_args *args);
+    int32_t (*adamw)(void *instance, const sgt_adamw_args *args);
+
+    /* May be NULL always. */
+    int32_t (*prepare_weight)(void *instance, const sgt_prepare_weight_args *args);
+};
+
+/*
+ * The one entry of a plug-in, exported as "sgt_backend_entry". Gets the ABI of the library and its
+ * services (usable with a host handle from open only); returns the table, which lives as long as
+ * the process, or NULL when it cannot work with this ABI.
+ */
+typedef const sgt_backend *(*sgt_backend_entry_fn)(uint32_t host_abi,
+                                                   const sgt_backend_host *services);
+
+SGT_END_DECLS
+
+#endif

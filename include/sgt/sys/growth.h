@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * For authors of growth policies; doc/growth-policies.md walks through one.
+ *
+ * A policy must depend only on what it observes, so that a resumed run and every rank of a
+ * parallel run decide alike: no clock, no addresses, no random numbers but counter-based ones.
+ */
+#ifndef SGT_SYS_GROWTH_H
+#define SGT_SYS_GROWTH_H
+
+#include <sgt/growth.h>
+
+SGT_BEGIN_DECLS
+
+/* What a policy sees at a step. All pointers are borrowed for the call. */
+typedef struct sgt_growth_observation {
+    uint32_t size;
+    int32_t n_layers;
+    int32_t n_heads;
+    int32_t max_passes;          /* the middle dimension of the entropies */
+    int64_t step;                /* 1-based optimizer step that was just taken */
+    double loss;                 /* may be NaN: not known */
+    double grad_norm;            /* may be NaN: not known */
+    const sgt_plan *plan;        /* the plan the step ran under */
+    const double *last_entropy;  /* [n_layers, max_passes, n_heads], NaN: did not run; NULL: this
+                                    kind was not collected. The passes of all runs of a block
+                                    follow one another. */
+    const double *mean_entropy;  /* likewise */
+    double executed_flops;       /* training FLOPs so far, 0 when asked without a model */
+    double vanilla_flops;        /* what the same tokens cost without loops */
+} sgt_growth_observation;
+
+/*
+ * The functions of a policy. All run on the thread that called the library. A non-zero return of
+ * any of them fails the call and is passed through to the host untouched (use positive values);
+ * the model's plan is then as before.
+ */
+typedef struct sgt_growth_policy_vtable {
+    uint32_t size;
+    int32_t entropy; /* the kinds it needs: enum sgt_entropy */
+
+    /* Must. Makes the state for a shape. *state may stay NULL. */
+    int32_t (*create)(void **state, void *user, int32_t n_layers, int32_t n_heads);
+
+    /* May be NULL. Frees the state; called once per successful create. */
+    void (*destroy)(void *state, void *user);
+
+    /* May be NULL. Called when the policy is attached to a model: may edit the plan the training
+     * starts with. Must be harmless when repeated. */
+    int32_t (*start)(void *state, void *user, sgt_plan *plan);
+
+    /* Must. Looks at the observation and may edit the plan, a copy of the current one. `event`
+     * comes in as SGT_GROWTH_NONE. After SGT_GROWTH_FIX it is still called at every step, and
+     * entropies may be missing by then. When the plan is refused (memory), the state is restored
+     * through save and load, so a policy without them should keep no state. */
+    int32_t (*decide)(void *state, void *user, const sgt_growth_observation *observation,
+                      sgt_plan *plan, sgt_growth_event *event);
+
+    /* Both or neither; without them the policy has no state to keep. save: *bytes is the room on
+     * entry and the length on return; data NULL: the length only. load: replaces the state, or
+     * fails and leaves it. */
+    int32_t (*save)(const void *state, void *user, void *data, size_t *bytes);
+    int32_t (*load)(void *state, void *user, const void *data, size_t bytes);
+} sgt_growth_policy_vtable;
+
+/* A policy of the host's own; the table is copied, `user` must outlive the policy. Errors:
+ * SGT_E_INVALID_ARGUMENT (a missing function is named), SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, or what create returned. Since 0.1. */
+SGT_API sgt_status sgt_growth_policy_custom(sgt_growth_policy **policy, sgt_context *context,
+                                            int32_t n_layers, int32_t n_heads,
+                                            const sgt_growth_policy_vtable *vtable, void *user);
+
+/*
+ * Asks a policy without a model: for tests, tools and replays. Edits `plan`. On failure the plan
+ * and the state are as before. event may be NULL. Errors: SGT_E_INVALID_ARGUMENT (shapes),
+ * SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_MEMORY, or what a custom policy returned. Since 0.1.
+ */
+SGT_API sgt_status sgt_growth_policy_decide(sgt_growth_event *event, sgt_growth_policy *policy,
+                                            const sgt_growth_observation *observation,
+                                            sgt_plan *plan);
+
+SGT_END_DECLS
+
+#endif

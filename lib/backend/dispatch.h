@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the floors above call: one function per operation, which goes to the context's backend, or
+ * to the portable kernels on the same memory where the backend has no such slot. `size` of the
+ * argument struct is set here.
+ */
+#ifndef SGTI_DISPATCH_H
+#define SGTI_DISPATCH_H
+
+#include <sgt/sys/backend.h>
+
+#include "../core/context.h"
+
+typedef struct sgti_dispatch sgti_dispatch;
+
+/* Opens the named backend (NULL: the default) for a context made by sgti_context_new. */
+sgt_status sgti_dispatch_open(sgt_context *context, const char *backend, const char *isa);
+
+int sgti_host_visible(const sgti_dispatch *dispatch);
+
+/* NULL where memory is not host-visible. Address of the first element of a tensor. */
+void *sgti_host_address(const sgti_dispatch *dispatch, const sgt_tensor *tensor);
+
+sgt_status sgti_buffer_allocate(sgt_buffer **buffer, sgti_dispatch *dispatch, uint64_t bytes);
+void sgti_buffer_free(sgti_dispatch *dispatch, sgt_buffer *buffer, uint64_t bytes);
+
+sgt_status sgti_read(sgti_dispatch *dispatch, void *data, const sgt_tensor *tensor);
+sgt_status sgti_write(sgti_dispatch *dispatch, const sgt_tensor *tensor, const void *data);
+sgt_status sgti_fill(sgti_dispatch *dispatch, const sgt_tensor *tensor, double value);
+sgt_status sgti_sync(sgti_dispatch *dispatch);
+
+/* y = x; y += alpha x; y *= alpha; y = x + z; y = x converted. */
+sgt_status sgti_copy(sgti_dispatch *dispatch, const sgt_tensor *y, const sgt_tensor *x);
+sgt_status sgti_axpy(sgti_dispatch *dispatch, const sgt_tensor *y, float alpha,
+                     const sgt_tensor *x);
+sgt_status sgti_scale(sgti_dispatch *dispatch, const sgt_tensor *y, float alpha);
+sgt_status sgti_add(sgti_dispatch *dispatch, const sgt_tensor *y, const sgt_tensor *x,
+                    const sgt_tensor *z);
+sgt_status sgti_convert(sgti_dispatch *dispatch, const sgt_tensor *y, const sgt_tensor *x);
+
+/* C = alpha A B + beta D; d NULL: C. */
+sgt_status sgti_gemm(sgti_dispatch *dispatch, const sgt_tensor *c, float alpha,
+                     const sgt_tensor *a, const sgt_tensor *b, float beta, const sgt_tensor *d);
+
+sgt_status sgti_embedding(sgti_dispatch *dispatch, sgt_embedding_args *args);
+sgt_status sgti_embedding_backward(sgti_dispatch *dispatch, sgt_embedding_backward_args *args);
+sgt_status sgti_rmsnorm(sgti_dispatch *dispatch, sgt_rmsnorm_args *args);
+sgt_status sgti_rmsnorm_backward(sgti_dispatch *dispatch, sgt_rmsnorm_backward_args *args);
+sgt_status sgti_rope(sgti_dispatch *dispatch, sgt_rope_args *args);
+sgt_status sgti_attention(sgti_dispatch *dispatch, sgt_attention_args *args);
+sgt_status sgti_attention_backward(sgti_dispatch *dispatch, sgt_attention_backward_args *args);
+sgt_status sgti_swiglu(sgti_dispatch *dispatch, sgt_swiglu_args *args);
+sgt_status sgti_swiglu_backward(sgti_dispatch *dispatch, sgt_swiglu_backward_args *args);
+sgt_status sgti_cross_entropy(sgti_dispatch *dispatch, sgt_cross_entropy_args *args);
+sgt_status sgti_norm(sgti_dispatch *dispatch, double *sum_of_squares, const sgt_tensor *x);
+sgt_status sgti_adamw(sgti_dispatch *dispatch, sgt_adamw_args *args);
+sgt_status sgti_prepare_weight(sgti_dispatch *dispatch, const sgt_tensor *weight);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of the portable backend: plain C for every slot, on host memory. A buffer is the
+ * address of its memory. Inner loops are compiled once per instruction set and reached through
+ * two tables of kernels; the files named after operations cut the work into parts by shape.
+ */
+#ifndef SGTI_PORTABLE_H
+#define SGTI_PORTABLE_H
+
+#include <sgt/sys/backend.h>
+
+struct sgti_row_kernels;    /* row_kernels.h: elementwise work and reductions over rows */
+struct sgti_matrix_kernels; /* matrix_kernels.h: tiles of products and attention */
+
+typedef struct sgti_portable {
+    const sgt_backend_host *services;
+    void *host;
+    int32_t threads;
+    const char *isa;
+    const struct sgti_row_kernels *row;
+    const struct sgti_matrix_kernels *matrix;
+    char *scratch; /* threads * scratch_bytes, 64-byte aligned: packing and tiles */
+    size_t scratch_bytes;
+} sgti_portable;
+
+/* Address of element 0. */
+static inline float *sgti_data(const sgt_tensor *tensor)
+{
+    return (float *)(void *)tensor->buffer + tensor->offset;
+}
+
+/* A thread's own scratch. */
+static inline void *sgti_thread_scratch(const sgti_portable *portable, int32_t thread)
+{
+    return portable->scratch + (size_t)thread * portable->scratch_bytes;
+}
+
+/* Slots, one file per operation. */
+int32_t sgti_portable_gemm(void *instance, const sgt_gemm_args *args);
+int32_t sgti_portable_attention(void *instance, const sgt_attention_args *args);
+int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_backward_args *args);
+int32_t sgti_portable_embedding(void *instance, const sgt_embedding_args *args);
+int32_t sgti_portable_embedding_backward(void *instance, const sgt_embedding_backward_args *args);
+int32_t sgti_portable_rmsnorm(void *instance, const sgt_rmsnorm_args *args);
+int32_t sgti_portable_rmsnorm_backward(void *instance, const sgt_rmsnorm_backward_args *args);
+int32_t sgti_portable_rope(void *instance, const sgt_rope_args *args);
+int32_t sgti_portable_swiglu(void *instance, const sgt_swiglu_args *args);
+int32_t sgti_portable_swiglu_backward(void *instance, const sgt_swiglu_backward_args *args);
+int32_t sgti_portable_cross_entropy(void *instance, const sgt_cross_entropy_args *args);
+int32_t sgti_portable_copy(void *instance, const sgt_elementwise_args *args);
+int32_t sgti_portable_add(void *instance, const sgt_elementwise_args *args);
+int32_t sgti_portable_axpy(void *instance, const sgt_elementwise_args *args);
+int32_t sgti_portable_scale(void *instance, const sgt_elementwise_args *args);
+int32_t sgti_portable_convert(void *instance, const sgt_elementwise_args *args);
+int32_t sgti_portable_norm(void *instance, const sgt_norm_args *args);
+int32_t sgti_portable_adamw(void *instance, const sgt_adamw_args *args);
+
+#endif

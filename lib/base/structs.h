@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The rule of sized structs (see <sgt/common.h>), for both directions. */
+#ifndef SGTI_STRUCTS_H
+#define SGTI_STRUCTS_H
+
+#include <sgt/status.h>
+
+/*
+ * Reads a caller's struct: *own (own_size bytes, filled with defaults before) gets the first
+ * min(size, own_size) bytes; own->size becomes own_size. A size under `minimum` (the size of the
+ * struct in its first version) or a non-zero byte past own_size is SGT_E_STRUCT_SIZE. `name` is
+ * the type for the message. `caller` must not be NULL.
+ */
+sgt_status sgti_struct_read(void *own, size_t own_size, const void *caller, size_t minimum,
+                            const char *name);
+
+/* Checks that a caller's result struct is not NULL and has a plausible size. */
+sgt_status sgti_struct_check(const void *caller, size_t minimum, const char *name);
+
+/* Writes *own to the caller's struct: at most its own size, which stays; a newer caller's tail is
+ * set to zero. */
+void sgti_struct_write(void *caller, const void *own, size_t own_size);
+
+/* The body of every sgt_x_options_init: zeroes `size` bytes, copies the defaults that fit, sets
+ * size. */
+sgt_status sgti_struct_init(void *caller, size_t size, const void *defaults, size_t own_size,
+                            size_t minimum, const char *name);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Making and cutting tensor descriptors. Nothing here touches tensor memory. */
+#ifndef SGTI_TENSORS_H
+#define SGTI_TENSORS_H
+
+#include <sgt/sys/backend.h>
+
+/* Dense row-major float32 tensors at `offset` elements. */
+sgt_tensor sgti_tensor_1d(sgt_buffer *buffer, uint64_t offset, int64_t n);
+sgt_tensor sgti_tensor_2d(sgt_buffer *buffer, uint64_t offset, int64_t rows, int64_t columns);
+sgt_tensor sgti_tensor_3d(sgt_buffer *buffer, uint64_t offset, int64_t a, int64_t b, int64_t c);
+
+/* The same memory with another type; offset is in elements of that type. */
+sgt_tensor sgti_tensor_as(sgt_tensor tensor, int32_t dtype);
+
+/* [R,C] -> [C,R]. */
+sgt_tensor sgti_transposed(sgt_tensor matrix);
+
+/* Rows first .. first+count-1, or columns, of a matrix. */
+sgt_tensor sgti_rows(sgt_tensor matrix, int64_t first, int64_t count);
+sgt_tensor sgti_columns(sgt_tensor matrix, int64_t first, int64_t count);
+
+/* [N, heads*dh] rows -> [B, N/B, heads, dh]. */
+sgt_tensor sgti_split_heads(sgt_tensor matrix, int64_t batch, int64_t heads);
+
+int64_t sgti_tensor_count(const sgt_tensor *tensor);
+uint32_t sgti_dtype_bytes(int32_t dtype);
+
+/* 1 when row-major without gaps. */
+int sgti_tensor_is_dense(const sgt_tensor *tensor);
+
+#endif

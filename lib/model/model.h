@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of a model, for the files of this floor and for growth, optim and decode above.
+ */
+#ifndef SGTI_MODEL_H
+#define SGTI_MODEL_H
+
+#include <stdatomic.h>
+
+#include <sgt/flops.h>
+#include <sgt/model.h>
+
+#include "../backend/dispatch.h"
+#include "entropy.h"
+#include "evaluate_arenas.h"
+#include "layout.h"
+#include "parameters.h"
+#include "plan_data.h"
+
+/* What the last training call left behind, and so what may follow. */
+typedef enum sgti_model_state {
+    SGTI_IDLE,          /* nothing to go backward from */
+    SGTI_LOSS_READY,    /* sgt_model_forward succeeded */
+    SGTI_LOGITS_READY   /* sgt_model_forward_logits succeeded */
+} sgti_model_state;
+
+typedef enum sgti_gradient_state {
+    SGTI_GRADIENTS_ZERO,    /* nothing was added since they were zeroed */
+    SGTI_GRADIENTS_VALID,   /* whole backwards were added */
+    SGTI_GRADIENTS_INVALID  /* a backward failed half-way */
+} sgti_gradient_state;
+
+/* One buffer of the backend with its size. */
+typedef struct sgti_block_of_memory {
+    sgt_buffer *buffer;
+    uint64_t bytes;
+} sgti_block_of_memory;
+
+struct sgt_model {
+    atomic_int references;
+    sgt_context *context; /* counted */
+    sgti_dispatch *dispatch;
+    sgt_model_config config; /* every default resolved */
+    sgt_plan *plan;
+
+    sgti_parameters parameters; /* names, shapes, offsets */
+    sgti_block_of_memory weights;
+    sgti_block_of_memory gradients; /* empty before the first training forward */
+    sgti_block_of_memory rope;      /* cosine [P,dh/2], then sine */
+    atomic_ullong generation;       /* grows with every change of weights */
+    uint64_t prepared_generation;   /* of the last sgti_prepare_weight round */
+
+    sgti_layout layout; /* of the last training forward; all 0 before it */
+    sgti_block_of_memory arena;
+    int32_t *kv_heads; /* [H] scratch of the sparse passes and their gains */
+    float *gains;
+
+    sgti_model_state state;
+    sgti_gradient_state gradient_state;
+    int32_t step_closed; /* zero_gradients was called: the next forward starts a new step */
+
+    sgti_entropies entropies;
+    int32_t growth_entropy; /* kinds an attached growth needs */
+    int32_t growth_attached;
+
+    double executed_flops;
+    double vanilla_flops;
+
+    sgti_evaluate_arenas *evaluation; /* working memory of evaluations, behind a lock */
+};
+
+sgt_model *sgti_model_ref(sgt_model *model);
+void sgti_model_unref(sgt_model *model);
+
+/* The weight or gradient of a parameter as a tensor. */
+sgt_tensor sgti_weight(const sgt_model *model, int32_t index);
+sgt_tensor sgti_gradient(const sgt_model *model, int32_t index);
+
+/* After an optimizer changed the weights in place. */
+void sgti_model_touch_weights(sgt_model *model);
+
+#endif
