@@ -19,6 +19,9 @@ sgt_status sgti_slot_status(const sgti_dispatch *dispatch, int32_t result, uint6
     sgt_status status = result < 0 ? result : SGT_E_BACKEND;
     if (sgti_failures() == failures)
         return sgti_fail(status, "backend '%s' failed in %s", dispatch->table->name, slot);
+    /* A backend sees no more of a failed allocation than NULL. */
+    if (status == SGT_E_OUT_OF_MEMORY && sgti_last_failure() == SGT_E_MEMORY_LIMIT)
+        return SGT_E_MEMORY_LIMIT;
     return status;
 }
 
