@@ -17,7 +17,29 @@
 /* The largest head dimension that the attention kernels take. */
 #define SGTI_ATTENTION_MAX_HEAD_DIM 512
 
-typedef struct sgti_gemm_part sgti_gemm_part;
+/*
+ * Part of a product, C = alpha A B + beta D: C [rows,cols] with columns contiguous, A [rows,depth]
+ * and B [depth,cols] each with one of its strides 1, D with any, NULL for beta 0. D may be C.
+ */
+typedef struct sgti_gemm_part {
+    int64_t rows;
+    int64_t cols;
+    int64_t depth;
+    float alpha;
+    float beta;
+    const float *a;
+    int64_t a_row;
+    int64_t a_col;
+    const float *b;
+    int64_t b_row;
+    int64_t b_col;
+    float *c;
+    int64_t c_row;
+    const float *d;
+    int64_t d_row;
+    int64_t d_col;
+} sgti_gemm_part;
+
 typedef struct sgti_attention_part sgti_attention_part;
 typedef struct sgti_attention_backward_part sgti_attention_backward_part;
 
