@@ -51,7 +51,7 @@ typedef struct sgti_v16 {
 
 static inline sgti_piece sgti_piece_set(float value)
 {
-    return (sgti_piece){0} + value;
+    return value - (sgti_piece){0};
 }
 
 static inline sgti_piece sgti_piece_select(sgti_piece_i mask, sgti_piece yes, sgti_piece no)
