@@ -11,6 +11,10 @@
 #define SGTI_ISA_EXPAND(name, isa) SGTI_ISA_PASTE(name, isa)
 #define SGTI_ISA_NAME(name) SGTI_ISA_EXPAND(name, SGTI_ISA)
 
+#define SGTI_ISA_QUOTE(isa) #isa
+#define SGTI_ISA_QUOTE_EXPANDED(isa) SGTI_ISA_QUOTE(isa)
+#define SGTI_ISA_STRING SGTI_ISA_QUOTE_EXPANDED(SGTI_ISA)
+
 #if defined(__x86_64__)
 #define SGTI_HAVE_WIDE_ISA 1 /* avx2 and avx512 are built too */
 #endif
