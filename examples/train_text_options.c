@@ -49,7 +49,7 @@ static const option_row rows[] = {
     {"policy", STRING, AT(policy), 0, 0, "sgt", "sgt, none, blocks:L+L or heads:L.H+L.H"},
     {"growth-first", WHOLE, AT(growth_first), 1, 1e12, NULL, "step of the first selection"},
     {"growth-window", WHOLE, AT(growth_window), 1, 1e12, NULL, "steps between selections"},
-    {"growth-candidates", WHOLE, AT(growth_candidates), 1, 1024, "3", "top layers by entropy to pick from"},
+    {"growth-candidates", WHOLE, AT(growth_candidates), 1, 1024, "3", "layers it picks from"},
     {"growth-layers", WHOLE, AT(growth_layers), 0, 1024, "3", "layers that may be looped"},
     {"growth-heads", WHOLE, AT(growth_heads), 1, 1024, "2", "heads kept in a looped layer"},
     {"growth-depth", WHOLE, AT(growth_depth), 1, 64, "1", "extra passes of a looped layer"},
@@ -60,7 +60,7 @@ static const option_row rows[] = {
     {"every", WHOLE, AT(every), 1, 1e12, NULL, "steps between evaluations (default: a tenth)"},
     {"samples", WHOLE, AT(samples), 0, 64, "2", "texts to generate at the end"},
     {"sample-bytes", WHOLE, AT(sample_bytes), 1, 65536, "300", "bytes of each"},
-    {"temperature", REAL, AT(temperature), 0, 100, "0.8", "of samples; 0: always the likeliest byte"},
+    {"temperature", REAL, AT(temperature), 0, 100, "0.8", "of samples; 0: the likeliest byte"},
     {"top-k", WHOLE, AT(top_k), 0, 256, "40", "pick from the N likeliest bytes; 0: all"},
     {"prompt", STRING, AT(prompt), 0, 0, "\n", "what samples start with"},
 };
