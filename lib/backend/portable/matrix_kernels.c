@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The table of matrix kernels of one instruction set. The build compiles this file once for each,
+ * with SGTI_ISA its name.
+ */
+#include "matrix_kernels.h"
+
+#include "isa.h"
+
+#include "gemm_tile.h"
+
+const sgti_matrix_kernels SGTI_ISA_NAME(sgti_matrix_kernels) = {
+    .isa = SGTI_ISA_STRING,
+    .gemm = gemm_part,
+    .attention = NULL,
+    .attention_backward = NULL,
+};

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The innermost product: a tile of C, at most TILE_ROWS x TILE_COLS, that stays in registers while
+ * k runs over the whole depth. Everything above (gemm, attention) is loops around it.
+ *
+ *             TILE_COLS                       A comes in two forms:
+ *           +-----------+                     by rows     a(i,k) = a[i * lda + k]
+ *     depth | b[k][j]   |                     by columns  a(i,k) = a[k * lda + i]
+ *           +-----------+
+ *   a(i,k)    c += a b     TILE_ROWS          so that neither A nor A^T is ever transposed.
+ *
+ * k goes up from 0 and each element has one accumulator: a result does not depend on the tile in
+ * which it was computed. Only for files compiled once per instruction set.
+ */
+#ifndef SGTI_TILE_PRODUCT_H
+#define SGTI_TILE_PRODUCT_H
+
+#include <stddef.h>
+
+#include "vector_math.h"
+
+/* TILE_ROWS * TILE_VECTORS accumulators, TILE_VECTORS of B and one of A fit the registers. */
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define TILE_VECTORS 4
+#else
+#define TILE_VECTORS 2
+#endif
+#define TILE_ROWS 6
+#define TILE_COLS (TILE_VECTORS * SGTI_PIECE_LANES)
+
+enum tile_form { TILE_BY_ROWS, TILE_BY_COLUMNS };
+
+/* c = alpha a b + beta d; d NULL: c = alpha a b. d may be c. Rows of b are readable up to a whole
+ * vector past the last column. */
+typedef struct tile {
+    const float *a;
+    ptrdiff_t lda;
+    const float *b;
+    ptrdiff_t ldb;
+    ptrdiff_t depth;
+    float *c;
+    ptrdiff_t ldc;
+    const float *d;
+    ptrdiff_t ldd;
+    float alpha;
+    float beta;
+} tile;
+
+typedef void (*tile_fn)(const tile *t, ptrdiff_t cols);
+
+static inline sgti_piece tile_load(const float *source)
+{
+    return *(const sgti_loose_piece *)(const void *)source;
+}
+
+static inline void tile_store(float *target, sgti_piece value)
+{
+    *(sgti_loose_piece *)(void *)target = value;
+}
+
+/* The last columns of a row of C, fewer than a vector. */
+static inline void tile_store_tail(float *c, const float *d, float beta, sgti_piece value,
+                                   ptrdiff_t count)
+{
+    float lanes[SGTI_PIECE_LANES];
+    tile_store(lanes, value);
+    for (ptrdiff_t j = 0; j < count; j++)
+        c[j] = d ? beta * d[j] + lanes[j] : lanes[j];
+}
+
+/* rows, vectors and form are constants where this is inlined. The last vector of C may be partial:
+ * vectors * SGTI_PIECE_LANES - SGTI_PIECE_LANES < cols. */
+static inline __attribute__((always_inline)) void tile_any(const tile *t, ptrdiff_t cols, int rows,
+                                                           int vectors, enum tile_form form)
+{
+    sgti_piece sum[TILE_ROWS][TILE_VECTORS];
+    const float *a = t->a;
+    const float *b = t->b;
+    ptrdiff_t lda = t->lda;
+    ptrdiff_t ldb = t->ldb;
+
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = (sgti_piece){0};
+
+    for (ptrdiff_t k = t->depth; k > 0; k--) {
+        sgti_piece line[TILE_VECTORS];
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++)
+            line[j] = tile_load(b + j * SGTI_PIECE_LANES);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            sgti_piece factor = sgti_piece_set(form == TILE_BY_ROWS ? a[i * lda] : a[i]);
+#pragma GCC unroll 8
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] += factor * line[j];
+        }
+        a += form == TILE_BY_ROWS ? 1 : lda;
+        b += ldb;
+    }
+
+    ptrdiff_t tail = cols - (vectors - 1) * SGTI_PIECE_LANES;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        float *c = t->c + i * t->ldc;
+        const float *d = t->d ? t->d + i * t->ldd : NULL;
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++) {
+            ptrdiff_t at = j * SGTI_PIECE_LANES;
+            sgti_piece value = sum[i][j] * t->alpha;
+            if (j == vectors - 1 && tail < SGTI_PIECE_LANES)
+                tile_store_tail(c + at, d ? d + at : NULL, t->beta, value, tail);
+            else
+                tile_store(c + at, d ? tile_load(d + at) * t->beta + value : value);
+        }
+    }
+}
+
+#define TILE_DEFINE(rows, vectors)                                                                 \
+    static void tile_rows_##rows##_##vectors(const tile *t, ptrdiff_t cols)                        \
+    {                                                                                              \
+        tile_any(t, cols, rows, vectors, TILE_BY_ROWS);                                            \
+    }                                                                                              \
+    static void tile_columns_##rows##_##vectors(const tile *t, ptrdiff_t cols)                     \
+    {                                                                                              \
+        tile_any(t, cols, rows, vectors, TILE_BY_COLUMNS);                                         \
+    }
+
+#if TILE_VECTORS == 4
+#define TILE_DEFINE_ROWS(rows)                                                                     \
+    TILE_DEFINE(rows, 1) TILE_DEFINE(rows, 2) TILE_DEFINE(rows, 3) TILE_DEFINE(rows, 4)
+#define TILE_LIST(form, rows)                                                                      \
+    {tile_##form##_##rows##_1, tile_##form##_##rows##_2, tile_##form##_##rows##_3,                 \
+     tile_##form##_##rows##_4}
+#else
+#define TILE_DEFINE_ROWS(rows) TILE_DEFINE(rows, 1) TILE_DEFINE(rows, 2)
+#define TILE_LIST(form, rows) {tile_##form##_##rows##_1, tile_##form##_##rows##_2}
+#endif
+
+TILE_DEFINE_ROWS(1)
+TILE_DEFINE_ROWS(2)
+TILE_DEFINE_ROWS(4)
+TILE_DEFINE_ROWS(6)
+
+/* Tiles of 1, 2, 4 and 6 rows; 5 and 3 are two of them. */
+static const tile_fn tile_table[2][4][TILE_VECTORS] = {
+    {TILE_LIST(rows, 1), TILE_LIST(rows, 2), TILE_LIST(rows, 4), TILE_LIST(rows, 6)},
+    {TILE_LIST(columns, 1), TILE_LIST(columns, 2), TILE_LIST(columns, 4), TILE_LIST(columns, 6)},
+};
+static const struct {
+    int rows;
+    int index;
+} tile_step[TILE_ROWS + 1] = {{0, 0}, {1, 0}, {2, 1}, {2, 1}, {4, 2}, {4, 2}, {6, 3}};
+
+#undef TILE_DEFINE
+#undef TILE_DEFINE_ROWS
+#undef TILE_LIST
+
+/*
+ * A whole block of C from the same description. A's panels of TILE_ROWS rows lie a_panel apart and
+ * B's panels of TILE_COLS columns b_panel apart; where a matrix is not packed these are what its
+ * strides say. One panel of B is used for all rows before the next: it stays in the cache.
+ */
+static inline void tile_product(const tile *block, ptrdiff_t rows, ptrdiff_t cols,
+                                ptrdiff_t a_panel, ptrdiff_t b_panel, enum tile_form form)
+{
+    ptrdiff_t a_row = form == TILE_BY_ROWS ? block->lda : 1;
+    tile t = *block;
+
+    for (ptrdiff_t j = 0; j < cols; j += TILE_COLS) {
+        ptrdiff_t width = cols - j < TILE_COLS ? cols - j : TILE_COLS;
+        ptrdiff_t vectors = (width + SGTI_PIECE_LANES - 1) / SGTI_PIECE_LANES;
+        t.b = block->b + j / TILE_COLS * b_panel;
+        for (ptrdiff_t i = 0; i < rows;) {
+            ptrdiff_t left = rows - i < TILE_ROWS ? rows - i : TILE_ROWS - i % TILE_ROWS;
+            t.a = block->a + i / TILE_ROWS * a_panel + i % TILE_ROWS * a_row;
+            t.c = block->c + i * block->ldc + j;
+            t.d = block->d ? block->d + i * block->ldd + j : NULL;
+            tile_table[form][tile_step[left].index][vectors - 1](&t, width);
+            i += tile_step[left].rows;
+        }
+    }
+}
+
+#endif
