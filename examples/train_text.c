@@ -338,9 +338,9 @@ static int set_up(run *r)
 {
     size_t window_bytes = (size_t)(r->o.batch / r->o.micro_batches * r->o.seq) * sizeof(int32_t);
     double seconds_per_step = 0;
-    int status = report_open(&r->report, &r->o);
+    int status = corpus_read(&r->text, &r->o);
     if (!status)
-        status = corpus_read(&r->text, &r->o);
+        status = report_open(&r->report, &r->o);
     if (!status && (!(r->tokens = malloc(window_bytes)) || !(r->targets = malloc(window_bytes))))
         status = complain(EXIT_FAILED, "out of memory");
     if (!status)

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum value_kind { WHOLE, REAL, STRING };
+enum value_kind { WHOLE, REAL, WORD, PATH };
 
 typedef struct option_row {
     const char *name;
@@ -28,7 +28,7 @@ typedef struct option_row {
 #define AT(field) offsetof(settings, field)
 
 static const option_row rows[] = {
-    {"held-out", STRING, AT(held_out), 0, 0, NULL, "evaluate on FILE (default: the end of TEXT)"},
+    {"held-out", PATH, AT(held_out), 0, 0, NULL, "evaluate on FILE (default: the end of TEXT)"},
     {"d-model", WHOLE, AT(d_model), 1, 65536, "192", "width of the residual stream"},
     {"layers", WHOLE, AT(layers), 1, 1024, "4", "blocks"},
     {"heads", WHOLE, AT(heads), 1, 1024, "6", "query heads"},
@@ -45,24 +45,24 @@ static const option_row rows[] = {
     {"clip", REAL, AT(clip), 0, 1e9, "1", "largest gradient norm; 0: no clipping"},
     {"seed", WHOLE, AT(seed), 0, 9e15, "1", "of weights, batches and samples"},
     {"threads", WHOLE, AT(threads), 0, 4096, "0", "threads; 0: the processors allowed"},
-    {"backend", STRING, AT(backend), 0, 0, NULL, "blis, portable or the path of a plug-in"},
-    {"policy", STRING, AT(policy), 0, 0, "sgt", "sgt, none, blocks:L+L or heads:L.H+L.H"},
+    {"backend", WORD, AT(backend), 0, 0, NULL, "blis, portable or the path of a plug-in"},
+    {"policy", WORD, AT(policy), 0, 0, "sgt", "sgt, none, blocks:L+L or heads:L.H+L.H"},
     {"growth-first", WHOLE, AT(growth_first), 1, 1e12, NULL, "step of the first selection"},
     {"growth-window", WHOLE, AT(growth_window), 1, 1e12, NULL, "steps between selections"},
     {"growth-candidates", WHOLE, AT(growth_candidates), 1, 1024, "3", "layers it picks from"},
     {"growth-layers", WHOLE, AT(growth_layers), 0, 1024, "3", "layers that may be looped"},
     {"growth-heads", WHOLE, AT(growth_heads), 1, 1024, "2", "heads kept in a looped layer"},
     {"growth-depth", WHOLE, AT(growth_depth), 1, 64, "1", "extra passes of a looped layer"},
-    {"ramp", STRING, AT(ramp), 0, 0, "reference", "reference, hard or warm"},
-    {"direction", STRING, AT(direction), 0, 0, "deep", "which candidate goes first: deep, shallow"},
-    {"head-choice", STRING, AT(head_choice), 0, 0, "highest", "highest, lowest or random"},
-    {"log", STRING, AT(log), 0, 0, NULL, "write JSON lines to FILE"},
+    {"ramp", WORD, AT(ramp), 0, 0, "reference", "reference, hard or warm"},
+    {"direction", WORD, AT(direction), 0, 0, "deep", "which candidate goes first: deep, shallow"},
+    {"head-choice", WORD, AT(head_choice), 0, 0, "highest", "highest, lowest or random"},
+    {"log", PATH, AT(log), 0, 0, NULL, "write JSON lines to FILE"},
     {"every", WHOLE, AT(every), 1, 1e12, NULL, "steps between evaluations (default: a tenth)"},
     {"samples", WHOLE, AT(samples), 0, 64, "2", "texts to generate at the end"},
     {"sample-bytes", WHOLE, AT(sample_bytes), 1, 65536, "300", "bytes of each"},
     {"temperature", REAL, AT(temperature), 0, 100, "0.8", "of samples; 0: the likeliest byte"},
     {"top-k", WHOLE, AT(top_k), 0, 256, "40", "pick from the N likeliest bytes; 0: all"},
-    {"prompt", STRING, AT(prompt), 0, 0, "\n", "what samples start with"},
+    {"prompt", WORD, AT(prompt), 0, 0, "\n", "what samples start with"},
 };
 
 enum { N_ROWS = sizeof rows / sizeof rows[0], HELP = 'h' };
@@ -84,9 +84,9 @@ static int print_help(void)
     puts("usage: train_text TEXT [--OPTION VALUE]...\n"
          "Trains a byte-level Sparse Growing Transformer on the bytes of the file TEXT.\n");
     for (int i = 0; i < N_ROWS; i++) {
-        const char *kind = rows[i].kind == WHOLE ? "N" : rows[i].kind == REAL ? "X" : "TEXT";
+        static const char *const values[] = {"N", "X", "WORD", "FILE"};
         char left[64];
-        snprintf(left, sizeof left, "--%s %s", rows[i].name, kind);
+        snprintf(left, sizeof left, "--%s %s", rows[i].name, values[rows[i].kind]);
         printf("  %-22s %s", left, rows[i].help);
         if (rows[i].initial && rows[i].initial[0] != '\n')
             printf(" (%s)", rows[i].initial);
@@ -104,7 +104,7 @@ static int store(settings *o, const option_row *row, const char *value)
     char *field = (char *)o + row->offset;
     char *end = NULL;
     errno = 0;
-    if (row->kind == STRING) {
+    if (row->kind == WORD || row->kind == PATH) {
         memcpy(field, &value, sizeof value);
     } else if (row->kind == WHOLE) {
         long long number = strtoll(value, &end, 10);
