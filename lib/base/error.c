@@ -11,6 +11,7 @@
 
 static _Thread_local char message[MESSAGE_BYTES];
 static _Thread_local uint64_t failures;
+static _Thread_local sgt_status last_failure;
 
 sgt_status sgti_fail(sgt_status status, const char *format, ...)
 {
@@ -21,12 +22,18 @@ sgt_status sgti_fail(sgt_status status, const char *format, ...)
     va_end(arguments);
     memcpy(message, text, sizeof message);
     failures++;
+    last_failure = status;
     return status;
 }
 
 uint64_t sgti_failures(void)
 {
     return failures;
+}
+
+sgt_status sgti_last_failure(void)
+{
+    return last_failure;
 }
 
 const char *sgt_error_message(void)

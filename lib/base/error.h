@@ -17,4 +17,7 @@ sgt_status sgti_fail(sgt_status status, const char *format, ...) SGTI_PRINTF(2, 
 /* How many failures this thread has recorded: tells whether a callee left a message. */
 uint64_t sgti_failures(void);
 
+/* The status that went with the last of them. */
+sgt_status sgti_last_failure(void);
+
 #endif

@@ -32,8 +32,8 @@ sgt_status sgti_memory_init(sgti_memory *memory, const sgt_allocator *allocator,
 {
     sgt_allocator own = {sizeof own, libc_allocate, libc_release, NULL};
     if (allocator) {
-        sgt_status status =
-            sgti_struct_read(&own, sizeof own, allocator, sizeof own, "sgt_allocator");
+        sgt_status status = sgti_struct_read(&own, sizeof own, allocator,
+                                             SGTI_SIZE_THROUGH(sgt_allocator, user), "sgt_allocator");
         if (status)
             return status;
         if (!own.allocate || !own.release)

@@ -12,9 +12,8 @@
 #define MOST_THREADS 256
 #define LOG_LINE     1024
 
-/* The first version of each struct ended with this field. */
-#define OPTIONS_MINIMUM sizeof(sgt_context_options)
-#define USAGE_MINIMUM   sizeof(sgt_memory_usage)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_context_options, progress_user)
+#define USAGE_MINIMUM   SGTI_SIZE_THROUGH(sgt_memory_usage, allocations)
 
 sgt_status sgt_context_options_init(sgt_context_options *options, size_t size)
 {
