@@ -5,7 +5,7 @@
  */
 #include "matrix_kernels.h"
 
-#include "isa.h"
+#include "isa_name.h"
 
 #include "gemm_tile.h"
 

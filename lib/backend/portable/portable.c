@@ -9,7 +9,7 @@
 
 #include "../../core/tensors.h"
 #include "../registry.h"
-#include "isa.h"
+#include "isa_name.h"
 #include "matrix_kernels.h"
 #include "row_kernels.h"
 

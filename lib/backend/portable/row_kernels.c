@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "isa.h"
+#include "isa_name.h"
 #include "number_formats.h"
 #include "vector_math.h"
 
