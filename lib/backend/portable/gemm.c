@@ -48,17 +48,18 @@ static void swap(int64_t *a, int64_t *b)
 }
 
 /* C^T = B^T A^T: for a C whose rows are contiguous instead of its columns. */
-static void transpose_product(sgti_gemm_part *p)
+static void transpose_product(product *p)
 {
-    sgti_gemm_part old = *p;
-    p->a = old.b;
-    p->a_row = old.b_col;
-    p->a_col = old.b_row;
-    p->b = old.a;
-    p->b_row = old.a_col;
-    p->b_col = old.a_row;
-    swap(&p->rows, &p->cols);
-    swap(&p->d_row, &p->d_col);
+    sgti_gemm_part old = p->whole;
+    p->whole.a = old.b;
+    p->whole.a_row = old.b_col;
+    p->whole.a_col = old.b_row;
+    p->whole.b = old.a;
+    p->whole.b_row = old.a_col;
+    p->whole.b_col = old.a_row;
+    swap(&p->whole.rows, &p->whole.cols);
+    swap(&p->whole.d_row, &p->whole.d_col);
+    swap(&p->a_batch, &p->b_batch);
 }
 
 /* Even pieces of about `size`, on multiples of `step`. */
@@ -149,7 +150,7 @@ int32_t sgti_portable_gemm(void *instance, const sgt_gemm_args *args)
     };
     if (c->strides[col] != 1) {
         p.whole.c_row = c->strides[col];
-        transpose_product(&p.whole);
+        transpose_product(&p);
     }
     cut(&p, batches);
     portable->services->parallel_for(portable->host, batches * p.row_parts * p.col_parts, run_part,
