@@ -78,7 +78,8 @@ START_TEST(gradient_is_the_slope_of_the_loss)
     sgtt_ok(sgt_model_backward(model, 1.0));
     float *gradients = sgtt_read_all(model, SGT_GRADIENT), *at = gradients;
     double whole = 0.0;
-    for (uint64_t i = 0; i < sgtt_elements(model); i++)
+    uint64_t elements = sgtt_elements(model);
+    for (uint64_t i = 0; i < elements; i++)
         whole += (double)gradients[i] * gradients[i];
     ck_assert_msg(whole > 1e-6, "%s: no gradient at all", c->name);
     for (int32_t i = 0; i < naive->count; i++) {
@@ -209,13 +210,14 @@ START_TEST(scale_multiplies_the_gradient)
     sgt_model *model = model_case_create(&batch, context, case_named("some heads"));
     sgt_metrics metrics = {.size = sizeof metrics};
     float *gradients[2];
+    uint64_t elements = sgtt_elements(model);
     for (int i = 0; i < 2; i++) {
         sgtt_ok(sgt_model_zero_gradients(model));
         sgtt_ok(sgt_model_forward(&metrics, model, &batch));
         sgtt_ok(sgt_model_backward(model, i ? -3.0 : 1.0));
         gradients[i] = sgtt_read_all(model, SGT_GRADIENT);
     }
-    for (uint64_t i = 0; i < sgtt_elements(model); i++)
+    for (uint64_t i = 0; i < elements; i++)
         gradients[0][i] *= -3.0f;
     check_same(model, gradients[1], gradients[0], 1e-6, "scale");
     free(gradients[0]);

@@ -99,12 +99,13 @@ START_TEST(gain_zero_is_the_limit_of_small_gains)
     sgt_model *model = sgtt_model(context, &config, 4);
     sgt_batch batch = sgtt_batch(2, 9, config.vocab_size, 8, 0);
     sgt_metrics sparse, dense;
+    uint64_t elements = sgtt_elements(model);
     float *left_out =
         gradient_with(&sparse, model, &batch, (const float[]){0.0f, 0.7f, 1.0f, 0.0f});
     float *tiny =
         gradient_with(&dense, model, &batch, (const float[]){1e-30f, 0.7f, 1.0f, 1e-30f});
     double apart = 0.0, norm = 0.0;
-    for (uint64_t i = 0; i < sgtt_elements(model); i++) {
+    for (uint64_t i = 0; i < elements; i++) {
         apart += ((double)left_out[i] - tiny[i]) * ((double)left_out[i] - tiny[i]);
         norm += (double)tiny[i] * tiny[i];
     }
