@@ -68,7 +68,7 @@ static sgt_status measure(sgti_layout *layout, uint64_t *host_bytes,
     sgt_status status = sgti_layout_plan(&measured, config, plan, mode, batch, seq);
     if (status)
         return status;
-    sgti_layout_count(&n_runs, &n_passes, plan);
+    sgti_layout_count(&n_runs, &n_passes, config, plan);
     *host_bytes = cut_host(NULL, NULL, &measured, config, n_runs, n_passes);
     *layout = measured;
     return SGT_OK;
@@ -146,7 +146,7 @@ sgt_status sgti_workspace_prepare(sgti_workspace *workspace, sgti_dispatch *disp
     status = grow(workspace, dispatch, memory, layout.elements * sizeof(float), host_bytes);
     if (status)
         return status;
-    sgti_layout_count(&n_runs, &n_passes, plan);
+    sgti_layout_count(&n_runs, &n_passes, config, plan);
     cut_host(workspace, workspace->host, &layout, config, n_runs, n_passes);
     return sgti_layout_plan(&workspace->layout, config, plan, mode, batch, seq);
 }
