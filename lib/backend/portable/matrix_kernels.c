@@ -7,11 +7,12 @@
 
 #include "isa.h"
 
+#include "attention_forward_tile.h"
 #include "gemm_tile.h"
 
 const sgti_matrix_kernels SGTI_ISA_NAME(sgti_matrix_kernels) = {
     .isa = SGTI_ISA_STRING,
     .gemm = gemm_part,
-    .attention = NULL,
+    .attention = attention_part,
     .attention_backward = NULL,
 };
