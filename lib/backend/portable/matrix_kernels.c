@@ -7,6 +7,7 @@
 
 #include "isa.h"
 
+#include "attention_backward_tile.h"
 #include "attention_forward_tile.h"
 #include "gemm_tile.h"
 
@@ -14,5 +15,5 @@ const sgti_matrix_kernels SGTI_ISA_NAME(sgti_matrix_kernels) = {
     .isa = SGTI_ISA_STRING,
     .gemm = gemm_part,
     .attention = attention_part,
-    .attention_backward = NULL,
+    .attention_backward = attention_backward_part,
 };
