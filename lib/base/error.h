@@ -6,12 +6,18 @@
 #include <sgt/status.h>
 
 #if defined(__GNUC__)
-#define SGTI_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define SGTI_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define SGTI_PRINTF(format, first)
+#define SGTI_PRINTF(text, first)
 #endif
 
 /* Records the message (cut at 511 bytes) and returns status: `return sgti_fail(SGT_E_STATE, ...)`. */
 sgt_status sgti_fail(sgt_status status, const char *format, ...) SGTI_PRINTF(2, 3);
+
+/* How many failures this thread has recorded: tells whether a callee left a message. */
+uint64_t sgti_failures(void);
+
+/* The status that went with the last of them. */
+sgt_status sgti_last_failure(void);
 
 #endif

@@ -3,7 +3,12 @@
 #ifndef SGTI_STRUCTS_H
 #define SGTI_STRUCTS_H
 
+#include <stddef.h>
+
 #include <sgt/status.h>
+
+/* The size of a struct whose last field is `field`: what the first version of it had. */
+#define SGTI_SIZE_THROUGH(type, field) (offsetof(type, field) + sizeof(((type *)0)->field))
 
 /*
  * Reads a caller's struct: *own (own_size bytes, filled with defaults before) gets the first

@@ -8,8 +8,9 @@
 
 typedef struct sgti_entropies {
     int32_t kinds;      /* enum sgt_entropy the host chose */
-    int32_t collected;  /* kinds present in the sums; 0: nothing was observed in this step */
-    int32_t batches;    /* micro-batches in the sums */
+    int32_t collected;  /* kinds present in the sums */
+    int32_t batches;    /* micro-batches in the sums; 0: nothing was observed in this step */
+    int32_t unseen;     /* 1: a batch came since growth last looked, which sets it to 0 */
     int32_t max_passes; /* the largest number of passes of a layer */
     double *last;       /* [n_layers, max_passes, n_heads] sums; NaN: did not run */
     double *mean;       /* likewise; the same allocation as last */
@@ -17,9 +18,22 @@ typedef struct sgti_entropies {
 } sgti_entropies;
 
 struct sgt_model;
+struct sgti_step;
+
+/* Forgets what was collected. */
+void sgti_entropies_clear(sgti_entropies *entropies);
+
+/* Makes room for the batch that comes; starts anew when the step was closed or the kinds or the
+ * plan changed. */
+sgt_status sgti_entropies_prepare(struct sgt_model *model, int32_t max_passes, int32_t kinds);
+
+/* Reads what the passes of a finished forward left in the arena and adds it. */
+sgt_status sgti_entropies_add(struct sgt_model *model, const struct sgti_step *step);
 
 /* The means of this step as [n_layers, max_passes, n_heads]: writes n_layers * max_passes * n_heads
  * doubles of one kind. SGT_E_STATE when that kind was not collected. */
 sgt_status sgti_entropies_copy(double *means, const struct sgt_model *model, int32_t kind);
+
+void sgti_entropies_destroy(sgti_entropies *entropies, sgti_memory *memory);
 
 #endif

@@ -12,10 +12,9 @@
 
 #include "../backend/dispatch.h"
 #include "entropy.h"
-#include "evaluate_arenas.h"
-#include "layout.h"
 #include "parameters.h"
 #include "plan_data.h"
+#include "workspace.h"
 
 /* What the last training call left behind, and so what may follow. */
 typedef enum sgti_model_state {
@@ -30,12 +29,6 @@ typedef enum sgti_gradient_state {
     SGTI_GRADIENTS_INVALID  /* a backward failed half-way */
 } sgti_gradient_state;
 
-/* One buffer of the backend with its size. */
-typedef struct sgti_block_of_memory {
-    sgt_buffer *buffer;
-    uint64_t bytes;
-} sgti_block_of_memory;
-
 struct sgt_model {
     atomic_int references;
     sgt_context *context; /* counted */
@@ -48,16 +41,15 @@ struct sgt_model {
     sgti_block_of_memory gradients; /* empty before the first training forward */
     sgti_block_of_memory rope;      /* cosine [P,dh/2], then sine */
     atomic_ullong generation;       /* grows with every change of weights */
-    uint64_t prepared_generation;   /* of the last sgti_prepare_weight round */
+    uint64_t prepared_generation;   /* of the last sgti_prepare_weight round; evaluation.lock */
 
-    sgti_layout layout; /* of the last training forward; all 0 before it */
-    sgti_block_of_memory arena;
-    int32_t *kv_heads; /* [H] scratch of the sparse passes and their gains */
-    float *gains;
+    sgti_workspace training; /* of the last training forward; all 0 before it */
+    sgti_workspace_list evaluation;
 
     sgti_model_state state;
     sgti_gradient_state gradient_state;
-    int32_t step_closed; /* zero_gradients was called: the next forward starts a new step */
+    int32_t step_closed; /* the step is over: the next forward starts a new one */
+    int64_t loss_count;  /* targets of the last sgt_model_forward */
 
     sgti_entropies entropies;
     int32_t growth_entropy; /* kinds an attached growth needs */
@@ -65,8 +57,7 @@ struct sgt_model {
 
     double executed_flops;
     double vanilla_flops;
-
-    sgti_evaluate_arenas *evaluation; /* working memory of evaluations, behind a lock */
+    double step_flops[2]; /* forward FLOPs of the last training batch: executed, vanilla */
 };
 
 sgt_model *sgti_model_ref(sgt_model *model);
@@ -78,5 +69,17 @@ sgt_tensor sgti_gradient(const sgt_model *model, int32_t index);
 
 /* After an optimizer changed the weights in place. */
 void sgti_model_touch_weights(sgt_model *model);
+
+/* Tells the backend of matrices that changed since the last call. Thread-safe. */
+sgt_status sgti_model_prepare_weights(sgt_model *model);
+
+/* Forward FLOPs per token under the current plan, and without loops. */
+void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq);
+
+/* A view of something shaped like parameter `index`; the check of a host's array for it. */
+void sgti_parameter_view(sgt_tensor_view *view, const sgt_model *model, int32_t index,
+                         const sgt_tensor *tensor);
+sgt_status sgti_check_count(const sgt_model *model, int32_t index, const void *values,
+                            size_t count);
 
 #endif

@@ -5,7 +5,7 @@
  */
 #include "matrix_kernels.h"
 
-#include "isa.h"
+#include "isa_name.h"
 
 #include "attention_backward_tile.h"
 #include "attention_forward_tile.h"

@@ -47,6 +47,7 @@ int32_t sgti_portable_rope(void *instance, const sgt_rope_args *args);
 int32_t sgti_portable_swiglu(void *instance, const sgt_swiglu_args *args);
 int32_t sgti_portable_swiglu_backward(void *instance, const sgt_swiglu_backward_args *args);
 int32_t sgti_portable_cross_entropy(void *instance, const sgt_cross_entropy_args *args);
+int32_t sgti_portable_fill(void *instance, const sgt_tensor *tensor, double value);
 int32_t sgti_portable_copy(void *instance, const sgt_elementwise_args *args);
 int32_t sgti_portable_add(void *instance, const sgt_elementwise_args *args);
 int32_t sgti_portable_axpy(void *instance, const sgt_elementwise_args *args);

@@ -4,8 +4,8 @@
  * avx2 or avx512 for such files: SGTI_ISA_NAME(sgti_row_kernels) is sgti_row_kernels_avx2.
  * Processors other than x86-64 have baseline only.
  */
-#ifndef SGTI_ISA_H
-#define SGTI_ISA_H
+#ifndef SGTI_ISA_NAME_H
+#define SGTI_ISA_NAME_H
 
 #define SGTI_ISA_PASTE(name, isa) name##_##isa
 #define SGTI_ISA_EXPAND(name, isa) SGTI_ISA_PASTE(name, isa)

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Which kernels BLIS runs, and its memory.
+ *
+ * BLIS knows the processors of its own time and takes its slowest kernels on any other, so that
+ * the choice is made here from the instruction set, where BLIS lets one choose.
+ */
+#include "blis_private.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
+/* BLIS reads this variable when it starts and aborts on a number it has no kernels for. */
+static int arch_variable_is_usable(void)
+{
+    const char *value = getenv("BLIS_ARCH_TYPE");
+    if (value == NULL)
+        return 1;
+    long id = strtol(value, NULL, 10);
+#if defined(BLIS_FAMILY_X86_64)
+    return (id >= -1 && id <= BLIS_ARCH_BULLDOZER && id != BLIS_ARCH_KNC) ||
+           id == BLIS_ARCH_GENERIC;
+#else
+    return id >= -1 && id < BLIS_NUM_ARCHS;
+#endif
+}
+
+#ifdef SGTI_BLIS_LOOKUP
+#if defined(__x86_64__) || defined(__i386__)
+
+/* The family number of an AMD processor, 0 for another maker's. */
+static unsigned amd_family(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(0, &a, &b, &c, &d))
+        return 0;
+    int amd = b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163;   /* AuthenticAMD */
+    int hygon = b == 0x6f677948 && d == 0x6e65476e && c == 0x656e6975; /* HygonGenuine */
+    if ((!amd && !hygon) || !__get_cpuid(1, &a, &b, &c, &d))
+        return 0;
+    return (a >> 8 & 0xf) + (a >> 20 & 0xff);
+}
+
+#endif
+
+/* The best of the contexts that this BLIS was built with; -1: let BLIS choose. */
+static int choose_arch(const char *isa)
+{
+    (void)isa;
+#if defined(__x86_64__) || defined(__i386__)
+#ifdef BLIS_CONFIG_SKX
+    if (strcmp(isa, "avx512") == 0)
+        return BLIS_ARCH_SKX;
+#endif
+    if (strcmp(isa, "avx512") == 0 || strcmp(isa, "avx2") == 0) {
+#ifdef BLIS_CONFIG_ZEN3
+        if (amd_family() >= 0x19)
+            return BLIS_ARCH_ZEN3;
+#endif
+#ifdef BLIS_CONFIG_ZEN
+        if (amd_family() >= 0x17)
+            return BLIS_ARCH_ZEN;
+#endif
+#ifdef BLIS_CONFIG_HASWELL
+        return BLIS_ARCH_HASWELL;
+#endif
+    }
+#ifdef BLIS_CONFIG_PENRYN
+    return BLIS_ARCH_PENRYN;
+#endif
+#endif
+    return -1;
+}
+
+#endif
+
+/* BLIS aborts when it gets no memory, so that what it is about to take is asked for first. */
+static int32_t probe(const sgti_blis *blis, size_t bytes)
+{
+    void *memory = malloc(bytes);
+    if (memory == NULL)
+        return blis->services->fail(blis->host, SGT_E_OUT_OF_MEMORY, "no memory for BLIS");
+    free(memory);
+    return 0;
+}
+
+int32_t sgti_blis_choose(sgti_blis *blis, const char *isa)
+{
+    static const size_t tables = 1u << 20;
+    if (!arch_variable_is_usable())
+        return blis->services->fail(blis->host, SGT_E_BACKEND,
+                                    "BLIS_ARCH_TYPE in the environment names kernels that this "
+                                    "BLIS does not have");
+    int32_t status = probe(blis, tables);
+    if (status != 0)
+        return status;
+    bli_init();
+    int arch = -1;
+#ifdef SGTI_BLIS_LOOKUP
+    arch = choose_arch(isa != NULL ? isa : "baseline");
+    if (arch >= 0)
+        blis->context = (cntx_t *)SGTI_BLIS_LOOKUP((arch_t)arch);
+#else
+    (void)isa;
+#endif
+    int chosen = arch >= 0;
+    if (!chosen) {
+        arch = (int)bli_arch_query_id();
+        blis->context = (cntx_t *)bli_gks_query_cntx();
+    }
+    blis->generic = arch == BLIS_ARCH_GENERIC;
+    snprintf(blis->kernels, sizeof blis->kernels, "blis %s %s%s", bli_info_get_version_str(),
+             bli_arch_string((arch_t)arch), chosen ? "" : " (its own choice)");
+    return 0;
+}
+
+/* ---- memory ---- */
+
+#define RESERVE_SMALL 32
+
+typedef struct reservation {
+    cntx_t *context;
+    int64_t m;
+    int64_t n;
+    int64_t k;
+    float *operands; /* m * k, k * n and one result of m * n per part */
+    int32_t parts;
+    atomic_int started;
+} reservation;
+
+/* Bytes of a packed block for a data type: `size` is BLIS_MC or BLIS_NC. */
+static int64_t block_bytes(const cntx_t *context, num_t type, int size)
+{
+    cntx_t *c = (cntx_t *)context;
+    return (int64_t)bli_cntx_get_blksz_max_dt(type, size, c) *
+           (int64_t)bli_cntx_get_blksz_max_dt(type, BLIS_KC, c) * (int64_t)bli_dt_size(type);
+}
+
+/* The size that BLIS gives its blocks at first: for its own choice of kernels and any type. */
+static int64_t first_block_bytes(int size)
+{
+    const cntx_t *context = bli_gks_query_cntx();
+    int64_t most = 0;
+    for (num_t type = BLIS_DT_LO; type <= BLIS_DT_HI; type++)
+        if (block_bytes(context, type, size) > most)
+            most = block_bytes(context, type, size);
+    return most;
+}
+
+/* Only blocks that are too small at first need a product that is large in that dimension. */
+static int64_t reserve_extent(const cntx_t *context, int size)
+{
+    if (first_block_bytes(size) >= block_bytes(context, BLIS_FLOAT, size))
+        return RESERVE_SMALL;
+    return (int64_t)bli_cntx_get_blksz_max_dt(BLIS_FLOAT, size, (cntx_t *)context);
+}
+
+/* All threads must be inside a product at the same time for BLIS to make a block for each; a
+ * thread of the pool that never comes is not waited for. */
+static void wait_for_all(reservation *job)
+{
+    struct timespec start, now;
+    atomic_fetch_add(&job->started, 1);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while (atomic_load(&job->started) < job->parts &&
+             (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 10);
+}
+
+static void reserve_part(void *argument, int64_t part, int32_t thread)
+{
+    (void)thread;
+    reservation *job = argument;
+    float one = 1, zero = 0;
+    float *a = job->operands, *b = a + job->m * job->k;
+    float *c = b + job->k * job->n + part * job->m * job->n;
+    rntm_t runtime = BLIS_RNTM_INITIALIZER;
+    bli_rntm_set_num_threads(1, &runtime);
+    wait_for_all(job);
+    /* Kernels that prefer rows see the first as it is, the others the second. */
+    bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, job->m, job->n, job->k, &one, a, job->k, 1,
+                 b, job->n, 1, &zero, c, job->n, 1, job->context, &runtime);
+    bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, job->m, job->n, job->k, &one, a, job->k, 1,
+                 b, job->n, 1, &zero, c, 1, job->m, job->context, &runtime);
+}
+
+static int32_t reserve(const sgti_blis *blis, int64_t m, int64_t n)
+{
+    reservation job = {.context = blis->context, .m = m, .n = n, .parts = blis->threads};
+    job.k = (int64_t)bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_KC, blis->context);
+    size_t count = (size_t)(m * job.k + job.k * n + blis->threads * m * n);
+    job.operands = calloc(count, sizeof *job.operands);
+    if (job.operands == NULL)
+        return blis->services->fail(blis->host, SGT_E_OUT_OF_MEMORY, "no memory for BLIS");
+    blis->services->parallel_for(blis->host, job.parts, reserve_part, &job);
+    free(job.operands);
+    return 0;
+}
+
+int32_t sgti_blis_reserve(const sgti_blis *blis)
+{
+    static const int sizes[] = {BLIS_MC, BLIS_NC};
+    static const size_t small_blocks = 1u << 20; /* control structures of a thread */
+    size_t bytes = small_blocks;
+    for (int i = 0; i < 2; i++)
+        bytes += (size_t)(first_block_bytes(sizes[i]) +
+                          block_bytes(blis->context, BLIS_FLOAT, sizes[i]));
+    int32_t status = probe(blis, (size_t)blis->threads * bytes);
+    if (status != 0)
+        return status;
+    int64_t m = reserve_extent(blis->context, BLIS_MC);
+    int64_t n = reserve_extent(blis->context, BLIS_NC);
+    status = reserve(blis, m, RESERVE_SMALL);
+    if (status == 0 && n > RESERVE_SMALL)
+        status = reserve(blis, RESERVE_SMALL, n);
+    return status;
+}

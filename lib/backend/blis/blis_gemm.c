@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The product. C is cut into tiles, each the work of one thread and one call of BLIS with one
+ * thread. The cut depends on the shape only, so that results do not depend on the number of
+ * threads. BLIS aborts on strides that it finds inconsistent; those go to the portable kernels.
+ */
+#include "blis_private.h"
+
+#include <string.h>
+
+typedef struct operand {
+    float *data;
+    int64_t rows;
+    int64_t columns;
+    int64_t row_stride;
+    int64_t column_stride;
+    int64_t batch_stride;
+} operand;
+
+typedef struct product {
+    const sgti_blis *blis;
+    operand a;
+    operand b;
+    operand c;
+    operand d; /* data NULL: C itself, or not read */
+    float alpha;
+    float beta;
+    int64_t tile_rows;
+    int64_t tile_columns;
+} product;
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t minimum(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- operands ---- */
+
+/* The stride of a dimension of one element means nothing: it becomes what BLIS accepts. */
+static operand operand_of(const sgt_tensor *tensor)
+{
+    int32_t row = tensor->rank - 2;
+    operand x = {
+        .data = (float *)(void *)tensor->buffer + tensor->offset,
+        .rows = tensor->shape[row],
+        .columns = tensor->shape[row + 1],
+        .row_stride = tensor->strides[row],
+        .column_stride = tensor->strides[row + 1],
+        .batch_stride = tensor->rank == 3 ? tensor->strides[0] : 0,
+    };
+    if (x.rows == 1)
+        x.row_stride = x.column_stride == 1 ? x.columns : 1;
+    else if (x.columns == 1)
+        x.column_stride = x.row_stride == 1 ? x.rows : 1;
+    return x;
+}
+
+static operand transposed(operand x)
+{
+    operand y = x;
+    y.rows = x.columns;
+    y.columns = x.rows;
+    y.row_stride = x.column_stride;
+    y.column_stride = x.row_stride;
+    return y;
+}
+
+/* What BLIS takes: dense in one dimension, and no element in two places. */
+static int is_matrix(const operand *x)
+{
+    return (x->column_stride == 1 && x->row_stride >= x->columns) ||
+           (x->row_stride == 1 && x->column_stride >= x->rows);
+}
+
+static float *element(const operand *x, int64_t batch, int64_t row, int64_t column)
+{
+    return x->data + batch * x->batch_stride + row * x->row_stride + column * x->column_stride;
+}
+
+/* ---- the cut ---- */
+
+/*
+ * Large tiles are fast, many tiles balance: up to MOST_TILES parts of at least TILE_WORK
+ * multiply-adds, not smaller than TILE_LEAST. C is stored by rows here; a tile may be narrow
+ * rather than low, because the kernels for such a C pack less for it. Rows come in twelves and
+ * columns in thirty-twos, multiples of the kernels' own tiles.
+ */
+#define MOST_TILES  8
+#define TILE_WORK   (1 << 25)
+#define TILE_LEAST  256
+#define TILE_ROWS   512
+#define TILE_COLUMNS 1024
+#define SPLIT_WORK  (1 << 22) /* below this a product is one part */
+
+static int64_t even_tile(int64_t extent, int64_t tiles, int64_t unit)
+{
+    return minimum(extent, divide_up(divide_up(extent, tiles), unit) * unit);
+}
+
+static void cut(product *job)
+{
+    int64_t m = job->c.rows, n = job->c.columns;
+    double work = (double)m * (double)n * (double)job->a.columns;
+    int64_t wanted = work < SPLIT_WORK       ? 1
+                     : work < 2.0 * TILE_WORK ? 2
+                     : work < (double)MOST_TILES * TILE_WORK ? (int64_t)(work / TILE_WORK)
+                                                             : MOST_TILES;
+    int64_t down = 1, across = 1;
+    if (wanted > 1) {
+        down = divide_up(m, TILE_ROWS);
+        across = divide_up(n, TILE_COLUMNS);
+        while (down * across < wanted && n / (across + 1) >= TILE_LEAST)
+            across++;
+        while (down * across < wanted && m / (down + 1) >= TILE_LEAST)
+            down++;
+        if (down * across == 1) {
+            if (n >= m)
+                across = 2;
+            else
+                down = 2;
+        }
+    }
+    job->tile_rows = even_tile(m, down, 12);
+    job->tile_columns = even_tile(n, across, 32);
+}
+
+/* ---- one part ---- */
+
+static void copy_tile(const operand *y, const operand *x, int64_t batch, int64_t row,
+                      int64_t column, int64_t rows, int64_t columns)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        float *to = element(y, batch, row + i, column);
+        const float *from = element(x, batch, row + i, column);
+        if (x->column_stride == 1) {
+            memcpy(to, from, (size_t)columns * sizeof *to);
+        } else {
+            for (int64_t j = 0; j < columns; j++)
+                to[j] = from[j * x->column_stride];
+        }
+    }
+}
+
+static void gemm_part(void *argument, int64_t part, int32_t thread)
+{
+    (void)thread;
+    const product *job = argument;
+    int64_t down = divide_up(job->c.rows, job->tile_rows);
+    int64_t across = divide_up(job->c.columns, job->tile_columns);
+    int64_t batch = part / (down * across);
+    int64_t row = part / across % down * job->tile_rows;
+    int64_t column = part % across * job->tile_columns;
+    int64_t rows = minimum(job->tile_rows, job->c.rows - row);
+    int64_t columns = minimum(job->tile_columns, job->c.columns - column);
+    if (job->d.data != NULL)
+        copy_tile(&job->c, &job->d, batch, row, column, rows, columns);
+    float alpha = job->alpha, beta = job->beta;
+    rntm_t runtime = BLIS_RNTM_INITIALIZER;
+    bli_rntm_set_num_threads(1, &runtime);
+    bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, rows, columns, job->a.columns, &alpha,
+                 element(&job->a, batch, row, 0), job->a.row_stride, job->a.column_stride,
+                 element(&job->b, batch, 0, column), job->b.row_stride, job->b.column_stride,
+                 &beta, element(&job->c, batch, row, column), job->c.row_stride,
+                 job->c.column_stride, job->blis->context, &runtime);
+}
+
+int32_t sgti_blis_gemm(void *instance, const sgt_gemm_args *args)
+{
+    const sgti_blis *blis = instance;
+    product job = {
+        .blis = blis,
+        .a = operand_of(args->a),
+        .b = operand_of(args->b),
+        .c = operand_of(args->c),
+        .alpha = args->alpha,
+        .beta = args->beta,
+    };
+    if (args->d != NULL && args->beta != 0) {
+        job.d = operand_of(args->d);
+        if (job.d.data == job.c.data)
+            job.d.data = NULL;
+    }
+    if (!is_matrix(&job.a) || !is_matrix(&job.b) || !is_matrix(&job.c))
+        return blis->services->portable->gemm(blis->portable, args);
+    if (job.c.column_stride != 1) {
+        operand a = job.a;
+        job.a = transposed(job.b);
+        job.b = transposed(a);
+        job.c = transposed(job.c);
+        job.d = transposed(job.d);
+    }
+    cut(&job);
+    int64_t batches = args->c->rank == 3 ? args->c->shape[0] : 1;
+    int64_t parts = batches * divide_up(job.c.rows, job.tile_rows) *
+                    divide_up(job.c.columns, job.tile_columns);
+    blis->services->parallel_for(blis->host, parts, gemm_part, &job);
+    return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of the BLIS backend: products by BLIS, one thread per product, everything else by
+ * the portable backend on the same memory. The only folder that knows blis.h.
+ */
+#ifndef SGTI_BLIS_PRIVATE_H
+#define SGTI_BLIS_PRIVATE_H
+
+#include <stdint.h>
+
+#include SGTI_BLIS_HEADER
+
+#include <sgt/sys/backend.h>
+
+typedef struct sgti_blis {
+    const sgt_backend_host *services;
+    void *host;
+    void *portable;     /* an instance of services->portable */
+    int32_t threads;
+    int32_t generic;    /* 1: no kernels for this processor */
+    cntx_t *context;    /* blocking and kernels, of BLIS */
+    char kernels[64];
+} sgti_blis;
+
+/* Starts BLIS and chooses kernels not wider than `isa`: sets context, generic, kernels. */
+int32_t sgti_blis_choose(sgti_blis *blis, const char *isa);
+
+/* Makes BLIS allocate what products of this context will need: one set of blocks per thread. BLIS
+ * aborts when it cannot, so that the memory is asked for here first. */
+int32_t sgti_blis_reserve(const sgti_blis *blis);
+
+int32_t sgti_blis_gemm(void *instance, const sgt_gemm_args *args);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Making a context with its backend, and saying what it runs. */
+#include <sgt/backend.h>
+
+#include "../base/error.h"
+#include "../base/structs.h"
+#include "dispatch_data.h"
+
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_context_options, progress_user)
+#define REPORT_MINIMUM  SGTI_SIZE_THROUGH(sgt_backend_report, host_visible)
+
+static void log_choice(const sgt_context *context)
+{
+    const sgti_dispatch *dispatch = context->dispatch;
+    sgti_log(context, SGT_LOG_INFO, "backend %s: %s", dispatch->table->name, dispatch->kernels);
+    if (dispatch->generic)
+        sgti_log(context, SGT_LOG_WARNING,
+                 "backend %s has no kernels tuned for this processor (%s): expect slow products",
+                 dispatch->table->name, dispatch->kernels);
+}
+
+sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *options)
+{
+    sgt_context_options own;
+    sgt_context *created;
+    if (!context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "context is NULL");
+    sgt_status status = sgt_context_options_init(&own, sizeof own);
+    if (!status && options)
+        status = sgti_struct_read(&own, sizeof own, options, OPTIONS_MINIMUM,
+                                  "sgt_context_options");
+    if (status)
+        return status;
+    status = sgti_context_new(&created, &own);
+    if (status)
+        return status;
+    status = sgti_dispatch_open(created, own.backend, own.isa);
+    if (status) {
+        sgti_context_unref(created);
+        return status;
+    }
+    log_choice(created);
+    *context = created;
+    return SGT_OK;
+}
+
+sgt_status sgt_backend_info(sgt_backend_report *report, const sgt_context *context)
+{
+    sgt_status status = sgti_struct_check(report, REPORT_MINIMUM, "sgt_backend_report");
+    if (status)
+        return status;
+    if (!context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "context is NULL");
+    const sgti_dispatch *dispatch = context->dispatch;
+    const sgt_backend_report own = {.size = sizeof own,
+                                    .threads = sgti_pool_threads(context->pool),
+                                    .name = dispatch->table->name,
+                                    .kernels = dispatch->kernels,
+                                    .isa = dispatch->isa,
+                                    .generic = dispatch->generic,
+                                    .host_visible = sgti_host_visible(dispatch)};
+    sgti_struct_write(report, &own, sizeof own);
+    return SGT_OK;
+}

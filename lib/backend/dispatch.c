@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Opening a backend for a context, and its memory. Where the backend leaves operations out and
+ * its memory is host-visible, a portable instance is opened beside it.
+ */
+#include "dispatch_data.h"
+
+#include "../base/error.h"
+#include "../base/text.h"
+#include "../core/tensors.h"
+#include "isa_choice.h"
+#include "registry.h"
+
+sgt_status sgti_slot_status(const sgti_dispatch *dispatch, int32_t result, uint64_t failures,
+                            const char *slot)
+{
+    if (result == 0)
+        return SGT_OK;
+    sgt_status status = result < 0 ? result : SGT_E_BACKEND;
+    if (sgti_failures() == failures)
+        return sgti_fail(status, "backend '%s' failed in %s", dispatch->table->name, slot);
+    /* A backend sees no more of a failed allocation than NULL. */
+    if (status == SGT_E_OUT_OF_MEMORY && sgti_last_failure() == SGT_E_MEMORY_LIMIT)
+        return SGT_E_MEMORY_LIMIT;
+    return status;
+}
+
+static int32_t open_instance(void **instance, const sgti_dispatch *dispatch,
+                             const sgt_backend *table)
+{
+    sgt_context *context = dispatch->context;
+    const sgt_backend_open_args args = {.size = sizeof args,
+                                        .threads = sgti_pool_threads(context->pool),
+                                        .services = &sgti_backend_services,
+                                        .host = context,
+                                        .isa = dispatch->isa};
+    return table->open(instance, &args);
+}
+
+/* Returns how many operations the backend leaves to the portable kernels. */
+static int find_stand_ins(sgti_dispatch *dispatch)
+{
+    int count = 0;
+#define STANDS_IN(slot)                                                                            \
+    dispatch->stands_in[SGTI_OP_##slot] = !dispatch->table->slot;                                  \
+    count += !dispatch->table->slot;
+    SGTI_OPTIONAL_SLOTS(STANDS_IN)
+#undef STANDS_IN
+    return count;
+}
+
+/* What an instance says of itself; its name where it says nothing. */
+static sgt_backend_description describe(const sgt_backend *table, void *instance)
+{
+    sgt_backend_description said = {.size = sizeof said, .kernels = table->name};
+    if (!table->describe || table->describe(instance, &said) || !said.kernels)
+        return (sgt_backend_description){.size = sizeof said, .kernels = table->name};
+    return said;
+}
+
+static void describe_kernels(sgti_dispatch *dispatch)
+{
+    sgt_backend_description own = describe(dispatch->table, dispatch->instance);
+    sgt_backend_description portable = {0};
+    if (dispatch->portable_open)
+        portable = describe(&sgti_portable_backend, dispatch->portable);
+    dispatch->generic = own.generic;
+    sgti_format(dispatch->kernels, sizeof dispatch->kernels, "%s%s%s", own.kernels,
+                portable.kernels ? "; " : "", portable.kernels ? portable.kernels : "");
+}
+
+static sgt_status open_instances(sgti_dispatch *dispatch)
+{
+    uint64_t failures = sgti_failures();
+    int32_t result = open_instance(&dispatch->instance, dispatch, dispatch->table);
+    if (result)
+        return sgti_slot_status(dispatch, result, failures, "open");
+    if (find_stand_ins(dispatch) == 0)
+        return SGT_OK;
+    result = open_instance(&dispatch->portable, dispatch, &sgti_portable_backend);
+    if (result) {
+        dispatch->table->close(dispatch->instance);
+        return sgti_slot_status(dispatch, result, failures, "opening the portable kernels");
+    }
+    dispatch->portable_open = 1;
+    return SGT_OK;
+}
+
+static void close_dispatch(sgt_context *context)
+{
+    sgti_dispatch *dispatch = context->dispatch;
+    if (dispatch->portable_open)
+        sgti_portable_backend.close(dispatch->portable);
+    dispatch->table->close(dispatch->instance);
+    sgti_release(&context->memory, dispatch, sizeof *dispatch);
+}
+
+sgt_status sgti_dispatch_open(sgt_context *context, const char *backend, const char *isa)
+{
+    const sgt_backend *table;
+    const char *chosen;
+    void *made;
+    sgt_status status = sgti_backend_find(&table, backend);
+    if (status)
+        return status;
+    status = sgti_isa_choose(&chosen, isa);
+    if (status)
+        return status;
+    status = sgti_allocate_zeroed(&made, &context->memory, 1, sizeof(sgti_dispatch),
+                                  "the backend of a context");
+    if (status)
+        return status;
+    sgti_dispatch *dispatch = made;
+    dispatch->context = context;
+    dispatch->table = table;
+    dispatch->isa = chosen;
+    status = open_instances(dispatch);
+    if (status) {
+        sgti_release(&context->memory, dispatch, sizeof *dispatch);
+        return status;
+    }
+    describe_kernels(dispatch);
+    context->dispatch = dispatch;
+    context->close_dispatch = close_dispatch;
+    return SGT_OK;
+}
+
+int sgti_host_visible(const sgti_dispatch *dispatch)
+{
+    return dispatch->table->host_pointer != NULL;
+}
+
+void *sgti_host_address(const sgti_dispatch *dispatch, const sgt_tensor *tensor)
+{
+    if (!dispatch->table->host_pointer)
+        return NULL;
+    char *start = dispatch->table->host_pointer(dispatch->instance, tensor->buffer);
+    return start + tensor->offset * sgti_dtype_bytes(tensor->dtype);
+}
+
+sgt_status sgti_buffer_allocate(sgt_buffer **buffer, sgti_dispatch *dispatch, uint64_t bytes)
+{
+    uint64_t failures = sgti_failures();
+    sgt_buffer *made = NULL;
+    int32_t result = dispatch->table->allocate(dispatch->instance, &made, bytes);
+    if (result)
+        return sgti_slot_status(dispatch, result, failures, "allocate");
+    *buffer = made;
+    return SGT_OK;
+}
+
+void sgti_buffer_free(sgti_dispatch *dispatch, sgt_buffer *buffer, uint64_t bytes)
+{
+    if (buffer)
+        dispatch->table->free(dispatch->instance, buffer, bytes);
+}
+
+sgt_status sgti_read(sgti_dispatch *dispatch, void *data, const sgt_tensor *tensor)
+{
+    uint64_t failures = sgti_failures();
+    int32_t result = dispatch->table->read(dispatch->instance, data, tensor);
+    return sgti_slot_status(dispatch, result, failures, "read");
+}
+
+sgt_status sgti_write(sgti_dispatch *dispatch, const sgt_tensor *tensor, const void *data)
+{
+    uint64_t failures = sgti_failures();
+    int32_t result = dispatch->table->write(dispatch->instance, tensor, data);
+    return sgti_slot_status(dispatch, result, failures, "write");
+}
+
+sgt_status sgti_fill(sgti_dispatch *dispatch, const sgt_tensor *tensor, double value)
+{
+    uint64_t failures = sgti_failures();
+    int32_t result = dispatch->table->fill(dispatch->instance, tensor, value);
+    return sgti_slot_status(dispatch, result, failures, "fill");
+}
+
+sgt_status sgti_sync(sgti_dispatch *dispatch)
+{
+    uint64_t failures = sgti_failures();
+    int32_t result = dispatch->table->sync(dispatch->instance);
+    return sgti_slot_status(dispatch, result, failures, "sync");
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Compiled once per instruction set. Where an element of the result depends on one index only, a
+ * plain loop is left to the compiler; reductions and exponentials use sixteen lanes by hand, the
+ * last incomplete group through load_tail and store_tail.
+ */
+#include "row_kernels.h"
+
+#include <math.h>
+
+#include "isa_name.h"
+#include "number_formats.h"
+#include "vector_math.h"
+
+#define LANES ((size_t)SGTI_LANES)
+
+/* ---- elementwise ---- */
+
+static void add(float *restrict y, const float *restrict x, const float *restrict z, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] + z[i];
+}
+
+static void axpy(float *restrict y, float alpha, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += alpha * x[i];
+}
+
+static void scale(float *y, float alpha, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] *= alpha;
+}
+
+static void adamw(const sgti_adamw_step *step, float *restrict param, float *restrict grad,
+                  float *restrict moment1, float *restrict moment2, size_t n)
+{
+    const sgti_adamw_step s = *step;
+    const float rest1 = 1.0f - s.beta1;
+    const float rest2 = 1.0f - s.beta2;
+    for (size_t i = 0; i < n; i++) {
+        float g = grad[i] * s.grad_scale;
+        float m = s.beta1 * moment1[i] + rest1 * g;
+        float v = s.beta2 * moment2[i] + rest2 * (g * g);
+        param[i] = param[i] * s.decay - s.rate * m / (sqrtf(v * s.inverse_correction2) + s.eps);
+        moment1[i] = m;
+        moment2[i] = v;
+        grad[i] = 0.0f;
+    }
+}
+
+static void f32_to_bf16(uint16_t *restrict y, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = sgti_f32_to_bf16(x[i]);
+}
+
+static void f32_to_f16(uint16_t *restrict y, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = sgti_f32_to_f16(x[i]);
+}
+
+static void bf16_to_f32(float *restrict y, const uint16_t *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = sgti_bf16_to_f32(x[i]);
+}
+
+static void f16_to_f32(float *restrict y, const uint16_t *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = sgti_f16_to_f32(x[i]);
+}
+
+/* ---- sums ---- */
+
+/* Products of float32 are exact in double. Lane i of the sixteen adds the elements i, 16 + i,
+ * ...; the lanes are added at the end by halves. */
+static double sum_of_squares(const float *x, size_t n)
+{
+    typedef double wide __attribute__((vector_size(SGTI_PIECE_BYTES)));
+    typedef float narrow __attribute__((vector_size(SGTI_PIECE_BYTES / 2)));
+    enum { PARTS = 2 * SGTI_PIECES, WIDTH = SGTI_LANES / PARTS };
+
+    wide sum[PARTS] = {{0}};
+    for (size_t i = 0; i < n; i += LANES) {
+        sgti_v16 value = n - i >= LANES ? sgti_v16_load(x + i)
+                                        : sgti_v16_load_tail(x + i, n - i, 0.0f);
+        narrow half[PARTS];
+        memcpy(half, &value, sizeof half);
+#if defined(__GNUC__)
+#pragma GCC unroll 8
+#endif
+        for (int p = 0; p < PARTS; p++) {
+            wide exact = __builtin_convertvector(half[p], wide);
+            sum[p] += exact * exact;
+        }
+    }
+    double lane[SGTI_LANES];
+    memcpy(lane, sum, sizeof lane);
+    for (size_t width = LANES / 2; width > 0; width /= 2) {
+        for (size_t i = 0; i < width; i++)
+            lane[i] += lane[i + width];
+    }
+    return lane[0];
+}
+
+/* ---- RMSNorm ---- */
+
+/* 1 / sqrt(mean(x^2) + eps). */
+static float inverse_rms(const float *x, float eps, size_t d)
+{
+    sgti_v16 even = sgti_v16_zero();
+    sgti_v16 odd = sgti_v16_zero();
+    size_t i = 0;
+    for (; i + 2 * LANES <= d; i += 2 * LANES) {
+        sgti_v16 a = sgti_v16_load(x + i);
+        sgti_v16 b = sgti_v16_load(x + i + LANES);
+        even = sgti_v16_fma(a, a, even);
+        odd = sgti_v16_fma(b, b, odd);
+    }
+    if (i + LANES <= d) {
+        sgti_v16 a = sgti_v16_load(x + i);
+        even = sgti_v16_fma(a, a, even);
+        i += LANES;
+    }
+    if (i < d) {
+        sgti_v16 a = sgti_v16_load_tail(x + i, d - i, 0.0f);
+        odd = sgti_v16_fma(a, a, odd);
+    }
+    float sum = sgti_v16_sum(sgti_v16_add(even, odd));
+    return 1.0f / sqrtf(sum / (float)d + eps);
+}
+
+static void rmsnorm(float *y, const float *x, const float *weight, float eps, size_t d)
+{
+    float r = inverse_rms(x, eps, d);
+    size_t i = 0;
+    for (; i + LANES <= d; i += LANES) {
+        sgti_v16 normed = sgti_v16_scale(sgti_v16_load(x + i), r);
+        sgti_v16_store(y + i, sgti_v16_mul(normed, sgti_v16_load(weight + i)));
+    }
+    if (i < d) {
+        sgti_v16 normed = sgti_v16_scale(sgti_v16_load_tail(x + i, d - i, 0.0f), r);
+        sgti_v16 w = sgti_v16_load_tail(weight + i, d - i, 0.0f);
+        sgti_v16_store_tail(y + i, d - i, sgti_v16_mul(normed, w));
+    }
+}
+
+/* With r the inverse RMS and c = sum_j dy_j w_j x_j: dx_i += r w_i dy_i - x_i c r^3 / d. */
+static void rmsnorm_backward(float *restrict dx, float *restrict dweight,
+                             const float *restrict dy, const float *restrict x,
+                             const float *restrict weight, float eps, size_t d)
+{
+    sgti_v16 dot = sgti_v16_zero();
+    size_t i = 0;
+    for (; i + LANES <= d; i += LANES) {
+        sgti_v16 wdy = sgti_v16_mul(sgti_v16_load(dy + i), sgti_v16_load(weight + i));
+        dot = sgti_v16_fma(wdy, sgti_v16_load(x + i), dot);
+    }
+    if (i < d) {
+        size_t rest = d - i;
+        sgti_v16 wdy = sgti_v16_mul(sgti_v16_load_tail(dy + i, rest, 0.0f),
+                                    sgti_v16_load_tail(weight + i, rest, 0.0f));
+        dot = sgti_v16_fma(wdy, sgti_v16_load_tail(x + i, rest, 0.0f), dot);
+    }
+    float r = inverse_rms(x, eps, d);
+    float along_x = sgti_v16_sum(dot) * r * r / (float)d;
+    for (size_t j = 0; j < d; j++) {
+        float normed = x[j] * r;
+        dx[j] += r * (weight[j] * dy[j]) - along_x * normed;
+        dweight[j] += dy[j] * normed;
+    }
+}
+
+/* ---- RoPE ---- */
+
+static void rope(float *x, const float *cosine, const float *sine, float direction, size_t half)
+{
+    float *high = x + half;
+    for (size_t i = 0; i < half; i += LANES) {
+        size_t count = half - i;
+        int whole = count >= LANES;
+        sgti_v16 a = whole ? sgti_v16_load(x + i) : sgti_v16_load_tail(x + i, count, 0.0f);
+        sgti_v16 b = whole ? sgti_v16_load(high + i) : sgti_v16_load_tail(high + i, count, 0.0f);
+        sgti_v16 c = whole ? sgti_v16_load(cosine + i)
+                           : sgti_v16_load_tail(cosine + i, count, 0.0f);
+        sgti_v16 s = whole ? sgti_v16_load(sine + i) : sgti_v16_load_tail(sine + i, count, 0.0f);
+        s = sgti_v16_scale(s, direction);
+        sgti_v16 turned_a = sgti_v16_sub(sgti_v16_mul(a, c), sgti_v16_mul(b, s));
+        sgti_v16 turned_b = sgti_v16_fma(b, c, sgti_v16_mul(a, s));
+        if (whole) {
+            sgti_v16_store(x + i, turned_a);
+            sgti_v16_store(high + i, turned_b);
+        } else {
+            sgti_v16_store_tail(x + i, count, turned_a);
+            sgti_v16_store_tail(high + i, count, turned_b);
+        }
+    }
+}
+
+/* ---- SwiGLU ---- */
+
+/* 1 / (1 + e^-x). */
+static inline sgti_v16 sigmoid(sgti_v16 x)
+{
+    sgti_v16 one = sgti_v16_set(1.0f);
+    sgti_v16 e = sgti_v16_exp(sgti_v16_scale(x, -1.0f));
+    return sgti_v16_div(one, sgti_v16_add(one, e));
+}
+
+static void swiglu(float *out, const float *gate, const float *up, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        sgti_v16 g = sgti_v16_load(gate + i);
+        sgti_v16 silu = sgti_v16_mul(g, sigmoid(g));
+        sgti_v16_store(out + i, sgti_v16_mul(silu, sgti_v16_load(up + i)));
+    }
+    if (i < n) {
+        sgti_v16 g = sgti_v16_load_tail(gate + i, n - i, 0.0f);
+        sgti_v16 silu = sgti_v16_mul(g, sigmoid(g));
+        sgti_v16 u = sgti_v16_load_tail(up + i, n - i, 0.0f);
+        sgti_v16_store_tail(out + i, n - i, sgti_v16_mul(silu, u));
+    }
+}
+
+/* silu'(g) = s (1 + g (1 - s)) with s = sigmoid(g). Results take the places of the arguments. */
+static inline void swiglu_gradient(sgti_v16 *dout_to_out, sgti_v16 *gate_to_dgate,
+                                   sgti_v16 *up_to_dup)
+{
+    sgti_v16 one = sgti_v16_set(1.0f);
+    sgti_v16 g = *gate_to_dgate;
+    sgti_v16 u = *up_to_dup;
+    sgti_v16 dout = *dout_to_out;
+    sgti_v16 s = sigmoid(g);
+    sgti_v16 silu = sgti_v16_mul(g, s);
+    sgti_v16 slope = sgti_v16_mul(s, sgti_v16_fma(g, sgti_v16_sub(one, s), one));
+    *gate_to_dgate = sgti_v16_mul(sgti_v16_mul(dout, u), slope);
+    *up_to_dup = sgti_v16_mul(dout, silu);
+    *dout_to_out = sgti_v16_mul(silu, u);
+}
+
+static void swiglu_backward(float *dgate, float *dup, float *out, const float *dout,
+                            const float *gate, const float *up, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        sgti_v16 o = sgti_v16_load(dout + i);
+        sgti_v16 g = sgti_v16_load(gate + i);
+        sgti_v16 u = sgti_v16_load(up + i);
+        swiglu_gradient(&o, &g, &u);
+        sgti_v16_store(dgate + i, g);
+        sgti_v16_store(dup + i, u);
+        sgti_v16_store(out + i, o);
+    }
+    if (i < n) {
+        size_t rest = n - i;
+        sgti_v16 o = sgti_v16_load_tail(dout + i, rest, 0.0f);
+        sgti_v16 g = sgti_v16_load_tail(gate + i, rest, 0.0f);
+        sgti_v16 u = sgti_v16_load_tail(up + i, rest, 0.0f);
+        swiglu_gradient(&o, &g, &u);
+        sgti_v16_store_tail(dgate + i, rest, g);
+        sgti_v16_store_tail(dup + i, rest, u);
+        sgti_v16_store_tail(out + i, rest, o);
+    }
+}
+
+/* ---- cross-entropy ---- */
+
+static float highest(const float *x, size_t n)
+{
+    sgti_v16 top = sgti_v16_set(-INFINITY);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        top = sgti_v16_max(sgti_v16_load(x + i), top);
+    if (i < n)
+        top = sgti_v16_max(sgti_v16_load_tail(x + i, n - i, -INFINITY), top);
+    return sgti_v16_highest(top);
+}
+
+/* Sum of e^(x - shift), kept in `terms` unless that is NULL. Float sums of at most 16 terms per
+ * lane go to a double. */
+static double sum_of_exponentials(float *terms, const float *x, float shift, size_t n)
+{
+    const size_t group = 16 * LANES;
+    const sgti_v16 minus = sgti_v16_set(shift);
+    double total = 0.0;
+    for (size_t first = 0; first < n; first += group) {
+        size_t end = n - first < group ? n : first + group;
+        sgti_v16 sum = sgti_v16_zero();
+        size_t i = first;
+        for (; i + LANES <= end; i += LANES) {
+            sgti_v16 e = sgti_v16_exp(sgti_v16_sub(sgti_v16_load(x + i), minus));
+            sum = sgti_v16_add(sum, e);
+            if (terms != NULL)
+                sgti_v16_store(terms + i, e);
+        }
+        if (i < end) {
+            sgti_v16 tail = sgti_v16_load_tail(x + i, end - i, -INFINITY);
+            sgti_v16 e = sgti_v16_exp(sgti_v16_sub(tail, minus));
+            sum = sgti_v16_add(sum, e);
+            if (terms != NULL)
+                sgti_v16_store_tail(terms + i, end - i, e);
+        }
+        total += (double)sgti_v16_sum(sum);
+    }
+    return total;
+}
+
+/* Where every logit is -infinity, or one is +infinity or NaN, all results are NaN. */
+static float cross_entropy(float *dlogits, const float *logits, size_t target, size_t n)
+{
+    float top = highest(logits, n);
+    double margin = (double)top - (double)logits[target];
+    double z = sum_of_exponentials(dlogits, logits, top, n);
+    if (dlogits != NULL) {
+        double at_target = (double)dlogits[target] / z - 1.0;
+        scale(dlogits, (float)(1.0 / z), n);
+        dlogits[target] = (float)at_target;
+    }
+    return (float)(log(z) + margin);
+}
+
+const sgti_row_kernels SGTI_ISA_NAME(sgti_row_kernels) = {
+    .isa = SGTI_ISA_STRING,
+    .add = add,
+    .axpy = axpy,
+    .scale = scale,
+    .sum_of_squares = sum_of_squares,
+    .rmsnorm = rmsnorm,
+    .rmsnorm_backward = rmsnorm_backward,
+    .rope = rope,
+    .swiglu = swiglu,
+    .swiglu_backward = swiglu_backward,
+    .cross_entropy = cross_entropy,
+    .adamw = adamw,
+    .f32_to_bf16 = f32_to_bf16,
+    .f32_to_f16 = f32_to_f16,
+    .bf16_to_f32 = bf16_to_f32,
+    .f16_to_f32 = f16_to_f32,
+};

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The backends of the process. Plug-ins stay loaded: their code may run in any context until the
+ * process ends, so an entry of the table is written once and never moves.
+ */
+#include "registry.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/structs.h"
+#include "slots.h"
+
+#define MOST_PLUGINS 16
+#define LONGEST_NAME 64
+
+#ifdef SGTI_HAVE_BLIS
+#define DEFAULT_BACKEND "blis"
+#else
+#define DEFAULT_BACKEND "portable"
+#endif
+
+typedef struct plugin {
+    void *handle;
+    sgt_backend table; /* of this version: what an older plug-in does not have is NULL */
+} plugin;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static plugin plugins[MOST_PLUGINS]; /* with their number, under the lock */
+static int plugin_count;
+
+static const sgt_backend *const built_in[] = {
+    &sgti_portable_backend,
+#ifdef SGTI_HAVE_BLIS
+    &sgti_blis_backend,
+#endif
+};
+
+#define BUILT_IN_COUNT (sizeof built_in / sizeof *built_in)
+
+static sgt_status check_name(const char *name, const char *origin)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    if (!name || !*name)
+        return sgti_fail(SGT_E_PLUGIN_INCOMPLETE, "%s: the backend has no name", origin);
+    if (strlen(name) > LONGEST_NAME || name[strspn(name, allowed)])
+        return sgti_fail(SGT_E_PLUGIN_INCOMPLETE,
+                         "%s: the backend's name is not 1 to %d of a-z, 0-9, _ and -", origin,
+                         LONGEST_NAME);
+    return SGT_OK;
+}
+
+/* `table` is of this version. */
+static sgt_status check_slots(const sgt_backend *table, const char *origin)
+{
+    const char *missing = NULL;
+    const char *required = NULL;
+#define FIND_MISSING(slot)                                                                         \
+    if (!missing && !table->slot)                                                                  \
+        missing = #slot;
+    SGTI_REQUIRED_SLOTS(FIND_MISSING)
+    required = missing;
+    if (!table->host_pointer) {
+        SGTI_OPTIONAL_SLOTS(FIND_MISSING)
+    }
+#undef FIND_MISSING
+    if (!missing)
+        return SGT_OK;
+    return sgti_fail(SGT_E_PLUGIN_INCOMPLETE, "%s: backend '%s' lacks the slot %s%s", origin,
+                     table->name, missing,
+                     required ? "" : ", which it needs as it has no host_pointer");
+}
+
+/* Copies a table of any size into one of this version and checks it. */
+static sgt_status adopt(sgt_backend *own, const sgt_backend *given, const char *origin)
+{
+    if (given->abi != SGT_BACKEND_ABI)
+        return sgti_fail(SGT_E_PLUGIN_ABI, "%s: made for backend ABI %u, this library has %u",
+                         origin, (unsigned)given->abi, SGT_BACKEND_ABI);
+    if (given->size < SGTI_SIZE_THROUGH(sgt_backend, name))
+        return sgti_fail(SGT_E_PLUGIN_INCOMPLETE, "%s: its table has %u bytes only", origin,
+                         (unsigned)given->size);
+    *own = (sgt_backend){0};
+    memcpy(own, given, given->size < sizeof *own ? given->size : sizeof *own);
+    own->size = sizeof *own;
+    sgt_status status = check_name(own->name, origin);
+    return status ? status : check_slots(own, origin);
+}
+
+sgt_status sgti_backend_check(const sgt_backend *backend, const char *origin)
+{
+    sgt_backend own;
+    return adopt(&own, backend, origin);
+}
+
+/* Under the lock. NULL: none of that name. */
+static const sgt_backend *find(const char *name)
+{
+    for (size_t i = 0; i < BUILT_IN_COUNT; i++)
+        if (!strcmp(built_in[i]->name, name))
+            return built_in[i];
+    for (int i = 0; i < plugin_count; i++)
+        if (!strcmp(plugins[i].table.name, name))
+            return &plugins[i].table;
+    return NULL;
+}
+
+sgt_status sgti_backend_find(const sgt_backend **backend, const char *name)
+{
+    if (!name)
+        name = DEFAULT_BACKEND;
+    pthread_mutex_lock(&lock);
+    const sgt_backend *found = find(name);
+    pthread_mutex_unlock(&lock);
+    if (!found)
+        return sgti_fail(SGT_E_NOT_FOUND, "there is no backend '%s'; was its plug-in loaded?",
+                         name);
+    *backend = found;
+    return SGT_OK;
+}
+
+/* Calls the entry of an open plug-in and checks its table. */
+static sgt_status enter_plugin(sgt_backend *table, void *handle, const char *path)
+{
+    union {
+        void *address;
+        sgt_backend_entry_fn function;
+    } entry = {.address = dlsym(handle, "sgt_backend_entry")};
+    if (!entry.address)
+        return sgti_fail(SGT_E_PLUGIN_LOAD, "%s: it has no symbol sgt_backend_entry", path);
+    const sgt_backend *given = entry.function(SGT_BACKEND_ABI, &sgti_backend_services);
+    if (!given)
+        return sgti_fail(SGT_E_PLUGIN_ABI, "%s: it cannot work with backend ABI %u", path,
+                         SGT_BACKEND_ABI);
+    return adopt(table, given, path);
+}
+
+/* Under the lock. Keeps the handle, or finds that the same file is there already. */
+static sgt_status register_plugin(const char **name, int *keep, void *handle,
+                                  const sgt_backend *table, const char *path)
+{
+    *keep = 0;
+    for (int i = 0; i < plugin_count; i++)
+        if (plugins[i].handle == handle) {
+            *name = plugins[i].table.name;
+            return SGT_OK;
+        }
+    if (find(table->name))
+        return sgti_fail(SGT_E_STATE, "%s: another backend is named '%s'", path, table->name);
+    if (plugin_count == MOST_PLUGINS)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "%s: %d plug-ins are loaded already", path,
+                         MOST_PLUGINS);
+    plugins[plugin_count] = (plugin){.handle = handle, .table = *table};
+    *name = plugins[plugin_count].table.name;
+    plugin_count++;
+    *keep = 1;
+    return SGT_OK;
+}
+
+sgt_status sgt_backend_load(const char **name, const char *path)
+{
+    const char *registered = NULL;
+    sgt_backend table;
+    int keep = 0;
+    if (!path || !strchr(path, '/'))
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "path %s%s", path ? path : "is NULL",
+                         path ? " has no '/'" : "");
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!handle) {
+        const char *reason = dlerror();
+        return sgti_fail(SGT_E_PLUGIN_LOAD, "%s", reason ? reason : path);
+    }
+    sgt_status status = enter_plugin(&table, handle, path);
+    if (!status) {
+        pthread_mutex_lock(&lock);
+        status = register_plugin(&registered, &keep, handle, &table, path);
+        pthread_mutex_unlock(&lock);
+    }
+    if (!keep)
+        dlclose(handle);
+    if (!status && name)
+        *name = registered;
+    return status;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Little-endian bytes, for what is saved. A writer without data only counts, so that one function
+ * gives both the length and the bytes. A reader never goes past its end: it answers 0 and
+ * remembers that it failed.
+ */
+#ifndef SGTI_BYTES_H
+#define SGTI_BYTES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct sgti_writer {
+    uint8_t *data; /* NULL: count only; else room for everything */
+    uint64_t used;
+} sgti_writer;
+
+typedef struct sgti_reader {
+    const uint8_t *data;
+    size_t left;
+    int failed; /* something was read past the end */
+} sgti_reader;
+
+static inline void sgti_put_u32(sgti_writer *writer, uint32_t value)
+{
+    if (writer->data != NULL) {
+        for (int i = 0; i < 4; i++)
+            writer->data[writer->used + (uint64_t)i] = (uint8_t)(value >> (8 * i));
+    }
+    writer->used += 4;
+}
+
+static inline void sgti_put_u64(sgti_writer *writer, uint64_t value)
+{
+    sgti_put_u32(writer, (uint32_t)(value & UINT32_MAX));
+    sgti_put_u32(writer, (uint32_t)(value >> 32));
+}
+
+static inline void sgti_put_i32(sgti_writer *writer, int32_t value)
+{
+    sgti_put_u32(writer, (uint32_t)value);
+}
+
+static inline void sgti_put_i64(sgti_writer *writer, int64_t value)
+{
+    sgti_put_u64(writer, (uint64_t)value);
+}
+
+static inline void sgti_put_f32(sgti_writer *writer, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    sgti_put_u32(writer, bits);
+}
+
+static inline void sgti_put_f64(sgti_writer *writer, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    sgti_put_u64(writer, bits);
+}
+
+static inline uint32_t sgti_get_u32(sgti_reader *reader)
+{
+    uint32_t value = 0;
+    if (reader->left < 4) {
+        reader->failed = 1;
+        reader->left = 0;
+        return 0;
+    }
+    for (int i = 0; i < 4; i++)
+        value |= (uint32_t)reader->data[i] << (8 * i);
+    reader->data += 4;
+    reader->left -= 4;
+    return value;
+}
+
+static inline uint64_t sgti_get_u64(sgti_reader *reader)
+{
+    uint64_t low = sgti_get_u32(reader);
+    uint64_t high = sgti_get_u32(reader);
+    return reader->failed ? 0 : low | high << 32;
+}
+
+/* int32_t and int64_t are two's complement by definition. */
+static inline int32_t sgti_get_i32(sgti_reader *reader)
+{
+    uint32_t bits = sgti_get_u32(reader);
+    int32_t value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline int64_t sgti_get_i64(sgti_reader *reader)
+{
+    uint64_t bits = sgti_get_u64(reader);
+    int64_t value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline float sgti_get_f32(sgti_reader *reader)
+{
+    uint32_t bits = sgti_get_u32(reader);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline double sgti_get_f64(sgti_reader *reader)
+{
+    uint64_t bits = sgti_get_u64(reader);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The message of a thread's last failure, the names of status codes, and the version. */
+#include "error.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "text.h"
+
+#define MESSAGE_BYTES 512
+
+static _Thread_local char message[MESSAGE_BYTES];
+static _Thread_local uint64_t failures;
+static _Thread_local sgt_status last_failure;
+
+sgt_status sgti_fail(sgt_status status, const char *format, ...)
+{
+    char text[MESSAGE_BYTES] = ""; /* the arguments may hold the old message */
+    va_list arguments;
+    va_start(arguments, format);
+    sgti_vformat(text, sizeof text, format, arguments);
+    va_end(arguments);
+    memcpy(message, text, sizeof message);
+    failures++;
+    last_failure = status;
+    return status;
+}
+
+uint64_t sgti_failures(void)
+{
+    return failures;
+}
+
+sgt_status sgti_last_failure(void)
+{
+    return last_failure;
+}
+
+const char *sgt_error_message(void)
+{
+    return message;
+}
+
+const char *sgt_status_name(sgt_status status)
+{
+    if (status > 0)
+        return "SGT_STOPPED";
+    switch (status) {
+#define STATUS_NAME(name, value, text)                                                             \
+    case value:                                                                                    \
+        return #name;
+        SGT_STATUS_LIST(STATUS_NAME)
+#undef STATUS_NAME
+    default:
+        return "unknown status";
+    }
+}
+
+const char *sgt_status_text(sgt_status status)
+{
+    if (status > 0)
+        return "stopped by a callback of the host";
+    switch (status) {
+#define STATUS_TEXT(name, value, text)                                                             \
+    case value:                                                                                    \
+        return text;
+        SGT_STATUS_LIST(STATUS_TEXT)
+#undef STATUS_TEXT
+    default:
+        return "unknown status";
+    }
+}
+
+#define QUOTE(x)  #x
+#define STRING(x) QUOTE(x)
+
+const char *sgt_version(void)
+{
+    return STRING(SGT_VERSION_MAJOR) "." STRING(SGT_VERSION_MINOR) "." STRING(SGT_VERSION_PATCH);
+}
+
+uint32_t sgt_version_number(void)
+{
+    return SGT_VERSION_MAJOR * 1000000u + SGT_VERSION_MINOR * 1000u + SGT_VERSION_PATCH;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Counting and limiting a host's allocator. */
+#include "memory.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checked.h"
+#include "error.h"
+#include "structs.h"
+
+#define DEFAULT_ALIGNMENT 16
+
+static void *libc_allocate(void *user, size_t alignment, size_t bytes)
+{
+    (void)user;
+    void *memory = NULL;
+    if (alignment < sizeof(void *))
+        alignment = sizeof(void *);
+    return posix_memalign(&memory, alignment, bytes) == 0 ? memory : NULL;
+}
+
+static void libc_release(void *user, void *memory, size_t bytes)
+{
+    (void)user;
+    (void)bytes;
+    free(memory);
+}
+
+sgt_status sgti_memory_init(sgti_memory *memory, const sgt_allocator *allocator, uint64_t limit)
+{
+    sgt_allocator own = {sizeof own, libc_allocate, libc_release, NULL};
+    if (allocator) {
+        sgt_status status = sgti_struct_read(&own, sizeof own, allocator,
+                                             SGTI_SIZE_THROUGH(sgt_allocator, user), "sgt_allocator");
+        if (status)
+            return status;
+        if (!own.allocate || !own.release)
+            return sgti_fail(SGT_E_INVALID_ARGUMENT, "sgt_allocator: %s is NULL",
+                             own.allocate ? "release" : "allocate");
+    }
+    *memory = (sgti_memory){.allocator = own, .limit = limit};
+    if (pthread_mutex_init(&memory->lock, NULL))
+        return sgti_fail(SGT_E_OUT_OF_MEMORY, "the lock of the memory counters could not be made");
+    return SGT_OK;
+}
+
+void sgti_memory_destroy(sgti_memory *memory)
+{
+    pthread_mutex_destroy(&memory->lock);
+}
+
+/* Under the lock. */
+static sgt_status take(void **pointer, sgti_memory *memory, size_t alignment, uint64_t bytes,
+                       const char *what)
+{
+    uint64_t after;
+    if (bytes > PTRDIFF_MAX || !sgti_add_u64(&after, memory->current, bytes))
+        return sgti_fail(SGT_E_OUT_OF_MEMORY, "%" PRIu64 " bytes for %s cannot be addressed", bytes,
+                         what);
+    if (memory->limit && after > memory->limit)
+        return sgti_fail(SGT_E_MEMORY_LIMIT,
+                         "%" PRIu64 " bytes for %s: %" PRIu64 " of %" PRIu64
+                         " bytes are in use already",
+                         bytes, what, memory->current, memory->limit);
+    void *taken = memory->allocator.allocate(memory->allocator.user, alignment, (size_t)bytes);
+    if (!taken)
+        return sgti_fail(SGT_E_OUT_OF_MEMORY, "%" PRIu64 " bytes for %s", bytes, what);
+    memory->current = after;
+    if (after > memory->peak)
+        memory->peak = after;
+    memory->allocations++;
+    *pointer = taken;
+    return SGT_OK;
+}
+
+sgt_status sgti_allocate_aligned(void **pointer, sgti_memory *memory, size_t alignment,
+                                 uint64_t bytes, const char *what)
+{
+    if (bytes == 0) {
+        *pointer = NULL;
+        return SGT_OK;
+    }
+    pthread_mutex_lock(&memory->lock);
+    sgt_status status = take(pointer, memory, alignment, bytes, what);
+    pthread_mutex_unlock(&memory->lock);
+    return status;
+}
+
+sgt_status sgti_allocate_zeroed(void **pointer, sgti_memory *memory, uint64_t count,
+                                uint64_t element, const char *what)
+{
+    uint64_t bytes;
+    if (!sgti_mul_u64(&bytes, count, element))
+        return sgti_fail(SGT_E_OVERFLOW, "%" PRIu64 " times %" PRIu64 " bytes for %s", count,
+                         element, what);
+    void *taken;
+    sgt_status status = sgti_allocate_aligned(&taken, memory, DEFAULT_ALIGNMENT, bytes, what);
+    if (status)
+        return status;
+    if (taken)
+        memset(taken, 0, (size_t)bytes);
+    *pointer = taken;
+    return SGT_OK;
+}
+
+void sgti_release(sgti_memory *memory, void *pointer, uint64_t bytes)
+{
+    if (!pointer)
+        return;
+    pthread_mutex_lock(&memory->lock);
+    memory->allocator.release(memory->allocator.user, pointer, (size_t)bytes);
+    memory->current -= bytes;
+    pthread_mutex_unlock(&memory->lock);
+}
+
+void sgti_memory_report(sgt_memory_usage *usage, sgti_memory *memory)
+{
+    pthread_mutex_lock(&memory->lock);
+    sgt_memory_usage own = {.size = sizeof own,
+                            .current = memory->current,
+                            .peak = memory->peak,
+                            .limit = memory->limit,
+                            .allocations = memory->allocations};
+    pthread_mutex_unlock(&memory->lock);
+    sgti_struct_write(usage, &own, sizeof own);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Formatting that does not depend on the locale: a number always has a decimal point. */
+#ifndef SGTI_TEXT_H
+#define SGTI_TEXT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+#include "error.h"
+
+/* As vsnprintf and snprintf, but in the "C" locale. Leaves errno alone. */
+int sgti_vformat(char *text, size_t room, const char *format, va_list arguments) SGTI_PRINTF(3, 0);
+int sgti_format(char *text, size_t room, const char *format, ...) SGTI_PRINTF(3, 4);
+
+#endif

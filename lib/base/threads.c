@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The pool. The caller of a job is thread 0 and works like the others; parts are handed out by a
+ * counter. Workers enter a job and leave it through one atomic word, the gate:
+ *
+ *     | number of the job (32 bits) | open (1) | workers inside (31) |
+ *
+ * When no part is left the caller closes the gate and waits for those inside only: a worker that
+ * the system did not run in time never joins and is not waited for. The fields of the job change
+ * only while the gate is closed and nobody is inside.
+ *
+ * Who waits looks at the gate for a moment, then sleeps. A sleeper announces itself before it
+ * looks at the gate for the last time, and whoever changes the gate looks for sleepers afterwards
+ * (both sequentially consistent), so no wake-up is lost.
+ */
+#include "threads.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "error.h"
+
+#define SPIN_NANOSECONDS 20000
+#define SPINS_PER_CLOCK  64
+
+#define GATE_JOB    ((uint64_t)1 << 32)
+#define GATE_OPEN   ((uint64_t)1 << 31)
+#define GATE_INSIDE (GATE_OPEN - 1)
+
+typedef struct worker {
+    sgti_pool *pool;
+    pthread_t id;
+    int32_t thread; /* 1 .. threads-1 */
+} worker;
+
+struct sgti_pool {
+    sgti_memory *memory;
+    int32_t threads;
+    int32_t started;         /* workers that run; under `callers` */
+    int32_t start_attempted; /* or never to be: in a forked child; under `callers` */
+    atomic_long process;     /* whose threads these are; 0 while a child takes over */
+    pthread_mutex_t callers; /* held during a job */
+
+    atomic_uint_fast64_t gate;
+    atomic_int_fast64_t next; /* part to hand out */
+    int64_t parts;
+    sgti_part_fn part;
+    void *argument;
+
+    pthread_mutex_t sleep;   /* with the two conditions */
+    pthread_cond_t work;     /* workers: the gate opened, or stop */
+    pthread_cond_t finished; /* the caller: nobody is inside */
+    atomic_int sleeping_workers;
+    atomic_int sleeping_caller;
+    atomic_int stop;
+
+    worker workers[]; /* threads - 1 */
+};
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* The gate opened since job `seen`, or the pool ends. */
+static int work_waits(sgti_pool *pool, uint64_t seen)
+{
+    return atomic_load(&pool->gate) / GATE_JOB != seen || atomic_load(&pool->stop);
+}
+
+static int nobody_inside(sgti_pool *pool)
+{
+    return (atomic_load(&pool->gate) & GATE_INSIDE) == 0;
+}
+
+static int spin_for_work(sgti_pool *pool, uint64_t seen)
+{
+    for (int64_t end = now() + SPIN_NANOSECONDS; now() < end;)
+        for (int i = 0; i < SPINS_PER_CLOCK; i++) {
+            if (work_waits(pool, seen))
+                return 1;
+            relax();
+        }
+    return 0;
+}
+
+static int spin_for_end(sgti_pool *pool)
+{
+    for (int64_t end = now() + SPIN_NANOSECONDS; now() < end;)
+        for (int i = 0; i < SPINS_PER_CLOCK; i++) {
+            if (nobody_inside(pool))
+                return 1;
+            relax();
+        }
+    return 0;
+}
+
+/* 0 when the job is closed already. *seen becomes the number of the job that was looked at. */
+static int enter(sgti_pool *pool, uint64_t *seen)
+{
+    uint64_t gate = atomic_load(&pool->gate);
+    do {
+        *seen = gate / GATE_JOB;
+        if (!(gate & GATE_OPEN))
+            return 0;
+    } while (!atomic_compare_exchange_weak(&pool->gate, &gate, gate + 1));
+    return 1;
+}
+
+static void leave(sgti_pool *pool)
+{
+    uint64_t before = atomic_fetch_sub(&pool->gate, 1);
+    if ((before & GATE_INSIDE) == 1 && atomic_load(&pool->sleeping_caller)) {
+        pthread_mutex_lock(&pool->sleep);
+        pthread_cond_signal(&pool->finished);
+        pthread_mutex_unlock(&pool->sleep);
+    }
+}
+
+static void run_parts(sgti_pool *pool, int32_t thread)
+{
+    for (;;) {
+        int64_t part = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+        if (part >= pool->parts)
+            return;
+        pool->part(pool->argument, part, thread);
+    }
+}
+
+static void sleep_for_work(sgti_pool *pool, uint64_t seen)
+{
+    pthread_mutex_lock(&pool->sleep);
+    atomic_fetch_add(&pool->sleeping_workers, 1);
+    while (!work_waits(pool, seen))
+        pthread_cond_wait(&pool->work, &pool->sleep);
+    atomic_fetch_sub(&pool->sleeping_workers, 1);
+    pthread_mutex_unlock(&pool->sleep);
+}
+
+static void *work(void *argument)
+{
+    worker *self = argument;
+    sgti_pool *pool = self->pool;
+    uint64_t seen = 0;
+    for (;;) {
+        if (!spin_for_work(pool, seen))
+            sleep_for_work(pool, seen);
+        if (atomic_load(&pool->stop))
+            return NULL;
+        if (enter(pool, &seen)) {
+            run_parts(pool, self->thread);
+            leave(pool);
+        }
+    }
+}
+
+/* Starts the workers with every signal blocked: handlers belong to the host's threads. */
+static void start_workers(sgti_pool *pool)
+{
+    sigset_t all, before;
+    pool->start_attempted = 1;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &before))
+        return;
+    while (pool->started < pool->threads - 1) {
+        worker *next = &pool->workers[pool->started];
+        *next = (worker){.pool = pool, .thread = pool->started + 1};
+        if (pthread_create(&next->id, NULL, work, next))
+            break;
+        pool->started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void open_gate(sgti_pool *pool)
+{
+    uint64_t job = atomic_load(&pool->gate) / GATE_JOB + 1;
+    atomic_store(&pool->gate, job * GATE_JOB | GATE_OPEN);
+    if (atomic_load(&pool->sleeping_workers)) {
+        pthread_mutex_lock(&pool->sleep);
+        pthread_cond_broadcast(&pool->work);
+        pthread_mutex_unlock(&pool->sleep);
+    }
+}
+
+static void close_gate(sgti_pool *pool)
+{
+    atomic_fetch_and(&pool->gate, ~GATE_OPEN);
+    if (nobody_inside(pool) || spin_for_end(pool))
+        return;
+    pthread_mutex_lock(&pool->sleep);
+    atomic_store(&pool->sleeping_caller, 1);
+    while (!nobody_inside(pool))
+        pthread_cond_wait(&pool->finished, &pool->sleep);
+    atomic_store(&pool->sleeping_caller, 0);
+    pthread_mutex_unlock(&pool->sleep);
+}
+
+/* Locks and conditions, unlocked; what they were before does not matter. */
+static int make_locks(sgti_pool *pool)
+{
+    if (pthread_mutex_init(&pool->callers, NULL))
+        return 0;
+    if (pthread_mutex_init(&pool->sleep, NULL))
+        goto no_sleep;
+    if (pthread_cond_init(&pool->work, NULL))
+        goto no_work;
+    if (pthread_cond_init(&pool->finished, NULL))
+        goto no_finished;
+    return 1;
+no_finished:
+    pthread_cond_destroy(&pool->work);
+no_work:
+    pthread_mutex_destroy(&pool->sleep);
+no_sleep:
+    pthread_mutex_destroy(&pool->callers);
+    return 0;
+}
+
+/* In a forked child the workers are gone and the locks are as some thread left them. The first
+ * call makes the pool one of a single thread; others of the child wait for it. */
+static void notice_fork(sgti_pool *pool)
+{
+    long self = (long)getpid();
+    long owner = atomic_load(&pool->process);
+    if (owner == self)
+        return;
+    if (owner != 0 && atomic_compare_exchange_strong(&pool->process, &owner, 0)) {
+        make_locks(pool);
+        pool->started = 0;
+        pool->start_attempted = 1;
+        atomic_store(&pool->process, self);
+    }
+    while (atomic_load(&pool->process) != self)
+        relax();
+}
+
+static uint64_t pool_bytes(int32_t threads)
+{
+    return sizeof(sgti_pool) + (uint64_t)(threads - 1) * sizeof(worker);
+}
+
+sgt_status sgti_pool_create(sgti_pool **pool, sgti_memory *memory, int32_t threads)
+{
+    void *made;
+    sgt_status status =
+        sgti_allocate_zeroed(&made, memory, 1, pool_bytes(threads), "a pool of threads");
+    if (status)
+        return status;
+    sgti_pool *created = made;
+    created->memory = memory;
+    created->threads = threads;
+    atomic_init(&created->process, (long)getpid());
+    atomic_init(&created->gate, 0);
+    atomic_init(&created->next, 0);
+    atomic_init(&created->sleeping_workers, 0);
+    atomic_init(&created->sleeping_caller, 0);
+    atomic_init(&created->stop, 0);
+    if (!make_locks(created)) {
+        sgti_release(memory, created, pool_bytes(threads));
+        return sgti_fail(SGT_E_OUT_OF_MEMORY, "the locks of a pool of threads could not be made");
+    }
+    *pool = created;
+    return SGT_OK;
+}
+
+void sgti_pool_free(sgti_pool *pool)
+{
+    if (!pool)
+        return;
+    notice_fork(pool);
+    atomic_store(&pool->stop, 1);
+    pthread_mutex_lock(&pool->sleep);
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->sleep);
+    for (int32_t i = 0; i < pool->started; i++)
+        pthread_join(pool->workers[i].id, NULL);
+    pthread_cond_destroy(&pool->finished);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->sleep);
+    pthread_mutex_destroy(&pool->callers);
+    sgti_release(pool->memory, pool, pool_bytes(pool->threads));
+}
+
+int32_t sgti_pool_threads(const sgti_pool *pool)
+{
+    return pool->threads;
+}
+
+/* What the parts use by thread number is the caller's even when it works alone: callers queue. */
+void sgti_parallel_for(sgti_pool *pool, int64_t parts, sgti_part_fn part, void *argument)
+{
+    if (parts <= 0)
+        return;
+    notice_fork(pool);
+    pthread_mutex_lock(&pool->callers);
+    if (parts > 1 && pool->threads > 1 && !pool->start_attempted)
+        start_workers(pool);
+    if (parts == 1 || pool->started == 0) {
+        for (int64_t i = 0; i < parts; i++)
+            part(argument, i, 0);
+    } else {
+        pool->part = part;
+        pool->argument = argument;
+        pool->parts = parts;
+        atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+        open_gate(pool);
+        run_parts(pool, 0);
+        close_gate(pool);
+    }
+    pthread_mutex_unlock(&pool->callers);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Parameters by index and name: views, copies, and who is told when weights change. */
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/structs.h"
+#include "../core/tensors.h"
+#include "model.h"
+
+static sgt_tensor tensor_of(const sgti_block_of_memory *block, const sgti_parameter *parameter)
+{
+    if (parameter->rank == 1)
+        return sgti_tensor_1d(block->buffer, parameter->offset, parameter->shape[0]);
+    return sgti_tensor_2d(block->buffer, parameter->offset, parameter->shape[0],
+                          parameter->shape[1]);
+}
+
+sgt_tensor sgti_weight(const sgt_model *model, int32_t index)
+{
+    return tensor_of(&model->weights, &model->parameters.list[index]);
+}
+
+sgt_tensor sgti_gradient(const sgt_model *model, int32_t index)
+{
+    return tensor_of(&model->gradients, &model->parameters.list[index]);
+}
+
+int32_t sgt_model_parameter_count(const sgt_model *model)
+{
+    return model ? model->parameters.count : 0;
+}
+
+sgt_status sgt_model_find_parameter(int32_t *index, const sgt_model *model, const char *name)
+{
+    if (!index || !model || !name)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         !index ? "index" : !model ? "model" : "name");
+    for (int32_t i = 0; i < model->parameters.count; i++) {
+        if (strcmp(model->parameters.list[i].name, name) == 0) {
+            *index = i;
+            return SGT_OK;
+        }
+    }
+    return sgti_fail(SGT_E_NOT_FOUND, "the model has no parameter '%s'", name);
+}
+
+/* The tensor that (index, part) names, or a status. */
+static sgt_status find_tensor(sgt_tensor *tensor, const sgt_model *model, int32_t index,
+                              int32_t part)
+{
+    if (!model)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    if (index < 0 || index >= model->parameters.count)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "parameter %d of a model that has %d", (int)index,
+                         (int)model->parameters.count);
+    if (part != SGT_WEIGHT && part != SGT_GRADIENT)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "part %d is neither weight (1) nor gradient (2)",
+                         (int)part);
+    if (part == SGT_GRADIENT && !model->gradients.buffer)
+        return sgti_fail(SGT_E_STATE, "there are no gradients before the first training forward");
+    *tensor = part == SGT_WEIGHT ? sgti_weight(model, index) : sgti_gradient(model, index);
+    return SGT_OK;
+}
+
+void sgti_parameter_view(sgt_tensor_view *view, const sgt_model *model, int32_t index,
+                         const sgt_tensor *tensor)
+{
+    const sgti_parameter *parameter = &model->parameters.list[index];
+    sgt_tensor_view own = {.size = sizeof own, .dtype = SGT_F32};
+    own.name = parameter->name;
+    own.rank = parameter->rank;
+    for (int32_t i = 0; i < parameter->rank; i++)
+        own.shape[i] = parameter->shape[i];
+    own.count = parameter->count;
+    own.data = sgti_host_address(model->dispatch, tensor);
+    sgti_struct_write(view, &own, sizeof own);
+}
+
+sgt_status sgt_model_parameter(sgt_tensor_view *view, const sgt_model *model, int32_t index,
+                               int32_t part)
+{
+    sgt_tensor tensor;
+    sgt_status status = sgti_struct_check(view, sizeof *view, "sgt_tensor_view");
+    if (status)
+        return status;
+    status = find_tensor(&tensor, model, index, part);
+    if (status)
+        return status;
+    sgti_parameter_view(view, model, index, &tensor);
+    return SGT_OK;
+}
+
+sgt_status sgti_check_count(const sgt_model *model, int32_t index, const void *values,
+                            size_t count)
+{
+    const sgti_parameter *parameter = &model->parameters.list[index];
+    if (!values)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "values is NULL");
+    if (count != parameter->count)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "count is %zu, %s has %llu elements", count,
+                         parameter->name, (unsigned long long)parameter->count);
+    return SGT_OK;
+}
+
+sgt_status sgt_model_read_parameter(float *values, size_t count, const sgt_model *model,
+                                    int32_t index, int32_t part)
+{
+    sgt_tensor tensor;
+    sgt_status status = find_tensor(&tensor, model, index, part);
+    if (status)
+        return status;
+    status = sgti_check_count(model, index, values, count);
+    return status ? status : sgti_read(model->dispatch, values, &tensor);
+}
+
+sgt_status sgt_model_write_parameter(sgt_model *model, int32_t index, int32_t part,
+                                     const float *values, size_t count)
+{
+    sgt_tensor tensor;
+    sgt_status status = find_tensor(&tensor, model, index, part);
+    if (status)
+        return status;
+    status = sgti_check_count(model, index, values, count);
+    if (status)
+        return status;
+    if (part == SGT_WEIGHT)
+        sgti_model_touch_weights(model);
+    else if (model->gradient_state == SGTI_GRADIENTS_ZERO)
+        model->gradient_state = SGTI_GRADIENTS_VALID;
+    return sgti_write(model->dispatch, &tensor, values);
+}
+
+void sgti_model_touch_weights(sgt_model *model)
+{
+    atomic_fetch_add(&model->generation, 1);
+    model->state = SGTI_IDLE;
+}
+
+sgt_status sgt_model_weights_changed(sgt_model *model)
+{
+    if (!model)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    sgti_model_touch_weights(model);
+    return SGT_OK;
+}
+
+uint64_t sgt_model_generation(const sgt_model *model)
+{
+    return model ? atomic_load(&((sgt_model *)model)->generation) : 0;
+}
+
+sgt_status sgti_model_prepare_weights(sgt_model *model)
+{
+    sgt_status status = SGT_OK;
+    pthread_mutex_lock(&model->evaluation.lock);
+    uint64_t generation = atomic_load(&model->generation);
+    if (model->prepared_generation != generation) {
+        for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++) {
+            sgt_tensor weight = sgti_weight(model, i);
+            if (weight.rank == 2)
+                status = sgti_prepare_weight(model->dispatch, &weight);
+        }
+        if (status == SGT_OK)
+            model->prepared_generation = generation;
+    }
+    pthread_mutex_unlock(&model->evaluation.lock);
+    return status;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include <math.h>
+
+#include "../base/error.h"
+#include "../base/structs.h"
+
+/* The struct of version 0.1 ends here. */
+#define CONFIG_MINIMUM (offsetof(sgt_model_config, recompute) + sizeof(int32_t))
+
+static const sgt_model_config defaults = {
+    .size = sizeof(sgt_model_config),
+    .rope_theta = 10000.0,
+    .norm_eps = 1e-6,
+};
+
+sgt_status sgt_model_config_init(sgt_model_config *config, size_t size)
+{
+    return sgti_struct_init(config, size, &defaults, sizeof defaults, CONFIG_MINIMUM,
+                            "sgt_model_config");
+}
+
+/* Bounds that keep every product of two sizes within 63 bits. */
+static sgt_status check_sizes(const sgt_model_config *config)
+{
+    const struct {
+        const char *name;
+        int32_t value;
+        int32_t least;
+        int32_t most;
+    } fields[] = {
+        {"vocab_size", config->vocab_size, 1, 1 << 28},
+        {"d_model", config->d_model, 1, 1 << 24},
+        {"n_layers", config->n_layers, 1, 1 << 14},
+        {"n_heads", config->n_heads, 1, 1 << 14},
+        {"n_kv_heads", config->n_kv_heads, 0, 1 << 14},
+        {"head_dim", config->head_dim, 0, SGTI_MAX_HEAD_DIM},
+        {"d_ff", config->d_ff, 1, 1 << 26},
+        {"max_seq_len", config->max_seq_len, 1, 1 << 28},
+        {"tied", config->tied, 0, 1},
+        {"recompute", config->recompute, 0, 1},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (fields[i].value < fields[i].least || fields[i].value > fields[i].most)
+            return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %d, must be %d to %d", fields[i].name,
+                             (int)fields[i].value, (int)fields[i].least, (int)fields[i].most);
+    }
+    return SGT_OK;
+}
+
+static sgt_status resolve_heads(sgt_model_config *config)
+{
+    if (config->n_kv_heads == 0)
+        config->n_kv_heads = config->n_heads;
+    if (config->n_heads % config->n_kv_heads != 0)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "n_kv_heads %d does not divide n_heads %d",
+                         (int)config->n_kv_heads, (int)config->n_heads);
+    if (config->head_dim == 0) {
+        if (config->d_model % config->n_heads != 0)
+            return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                             "d_model %d is not a multiple of n_heads %d and head_dim is not given",
+                             (int)config->d_model, (int)config->n_heads);
+        config->head_dim = config->d_model / config->n_heads;
+    }
+    if (config->head_dim > SGTI_MAX_HEAD_DIM)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "head_dim is %d, must be 2 to %d",
+                         (int)config->head_dim, SGTI_MAX_HEAD_DIM);
+    if (config->head_dim % 2 != 0)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "head_dim is %d, must be even",
+                         (int)config->head_dim);
+    return SGT_OK;
+}
+
+sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_config *caller)
+{
+    if (!resolved || !caller)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "config is NULL");
+    sgt_model_config config = defaults;
+    sgt_status status =
+        sgti_struct_read(&config, sizeof config, caller, CONFIG_MINIMUM, "sgt_model_config");
+    if (status)
+        return status;
+    status = check_sizes(&config);
+    if (status)
+        return status;
+    status = resolve_heads(&config);
+    if (status)
+        return status;
+    if (!isfinite(config.rope_theta) || config.rope_theta <= 0.0)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "rope_theta must be finite and above 0");
+    if (!isfinite(config.norm_eps) || config.norm_eps < 0.0)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "norm_eps must be finite and at least 0");
+    *resolved = config;
+    return SGT_OK;
+}

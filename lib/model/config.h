@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Checking a configuration once, at the border. */
+#ifndef SGTI_CONFIG_H
+#define SGTI_CONFIG_H
+
+#include <sgt/model.h>
+
+#define SGTI_MAX_HEAD_DIM 512
+
+/* Reads the caller's struct, checks every field and fills the defaults in (n_kv_heads, head_dim).
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the field is named), SGT_E_STRUCT_SIZE. */
+sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_config *caller);
+
+/* Width of the query and of the key (or value) projection. */
+static inline int64_t sgti_query_width(const sgt_model_config *config)
+{
+    return (int64_t)config->n_heads * config->head_dim;
+}
+
+static inline int64_t sgti_key_width(const sgt_model_config *config)
+{
+    return (int64_t)config->n_kv_heads * config->head_dim;
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a model and its step will take, from the same arithmetic that later takes it. */
+#include "../base/error.h"
+#include "../base/structs.h"
+#include "config.h"
+#include "model.h"
+
+sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size)
+{
+    static const sgt_memory_options defaults = {
+        .size = sizeof defaults, .batch = 1, .training = 1, .optimizer = 1};
+    return sgti_struct_init(options, size, &defaults, sizeof defaults, sizeof defaults,
+                            "sgt_memory_options");
+}
+
+static uint64_t plan_bytes(const sgt_plan *plan)
+{
+    uint64_t bytes =
+        sizeof *plan + (uint64_t)plan->n_layers * sizeof plan->layers[0];
+    for (int32_t i = 0; i < plan->n_layers; i++)
+        bytes += 2 * sizeof(float) * (uint64_t)plan->layers[i].depth * (uint64_t)plan->n_heads;
+    return bytes;
+}
+
+static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_config *config,
+                                    const sgt_plan *plan, const sgt_memory_options *options)
+{
+    sgti_mode mode = !options->training ? SGTI_EVALUATE
+                     : options->logits  ? SGTI_TRAIN_LOGITS
+                                        : SGTI_TRAIN_LOSS;
+    uint64_t elements, host;
+    int32_t count;
+    sgt_status status = sgti_parameters_measure(&count, &elements, config);
+    if (status)
+        return status;
+    status = sgti_workspace_measure(&e->activations, &host, config, plan, mode, options->batch,
+                                    options->seq);
+    if (status)
+        return status;
+    e->parameters = elements * sizeof(float);
+    e->gradients = options->training ? e->parameters : 0;
+    e->moments = options->training && options->optimizer ? 2 * e->parameters : 0;
+    uint64_t rope =
+        (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
+    e->other = sizeof(sgt_model) + (uint64_t)count * sizeof(sgti_parameter) + plan_bytes(plan) +
+               rope + host + (options->training ? 0 : sizeof(sgti_workspace));
+    e->total = e->context + e->parameters + e->gradients + e->moments + e->activations + e->other;
+    return SGT_OK;
+}
+
+sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate, const sgt_context *context,
+                                     const sgt_model_config *caller, const sgt_plan *plan,
+                                     const sgt_memory_options *caller_options)
+{
+    sgt_memory_estimate own = {.size = sizeof own};
+    sgt_memory_usage usage = {.size = sizeof usage};
+    sgt_memory_options options;
+    sgt_model_config config;
+    sgt_plan *empty = NULL;
+    sgt_status status = sgti_struct_check(estimate, sizeof *estimate, "sgt_memory_estimate");
+    if (status)
+        return status;
+    if (!caller_options)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "options is NULL: batch and seq are needed");
+    sgt_memory_options_init(&options, sizeof options);
+    status = sgti_struct_read(&options, sizeof options, caller_options, sizeof options,
+                              "sgt_memory_options");
+    if (status)
+        return status;
+    status = sgti_config_resolve(&config, caller);
+    if (status)
+        return status;
+    if (options.batch < 1 || options.seq < 1 || options.seq > config.max_seq_len)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "batch %d, seq %d: at least 1, seq at most %d",
+                         (int)options.batch, (int)options.seq, (int)config.max_seq_len);
+    status = sgt_context_memory(&usage, context);
+    if (status)
+        return status;
+    own.context = usage.current;
+    if (plan)
+        status = sgti_plan_check(plan, config.n_layers, config.n_heads);
+    else
+        status = sgt_plan_create(&empty, (sgt_context *)context, config.n_layers, config.n_heads);
+    if (status == SGT_OK)
+        status = estimate_for_plan(&own, &config, plan ? plan : empty, &options);
+    sgt_plan_free(empty);
+    if (status == SGT_OK)
+        sgti_struct_write(estimate, &own, sizeof own);
+    return status;
+}

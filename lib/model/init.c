@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Initial weights. Element i of parameter p is a function of (seed, p, i) alone, so that it does
+ * not matter which thread draws it.
+ */
+#include <math.h>
+
+#include "../base/error.h"
+#include "../base/random.h"
+#include "../base/structs.h"
+#include "../core/tensors.h"
+#include "model.h"
+
+#define PART_ELEMENTS 65536
+
+sgt_status sgt_init_options_init(sgt_init_options *options, size_t size)
+{
+    static const sgt_init_options defaults = {
+        .size = sizeof defaults, .seed = 0, .std = 0.02, .cut = 3.0};
+    return sgti_struct_init(options, size, &defaults, sizeof defaults, sizeof defaults,
+                            "sgt_init_options");
+}
+
+/* A run of consecutive elements of one parameter. */
+typedef struct draw {
+    float *values;
+    uint64_t count;
+    uint64_t first; /* index of values[0] in the parameter */
+    uint64_t stream;
+    const sgt_init_options *options;
+} draw;
+
+static void draw_part(void *argument, int64_t part, int32_t thread)
+{
+    const draw *d = argument;
+    uint64_t begin = (uint64_t)part * PART_ELEMENTS;
+    uint64_t end = begin + PART_ELEMENTS < d->count ? begin + PART_ELEMENTS : d->count;
+    (void)thread;
+    for (uint64_t i = begin; i < end; i++) {
+        double z = sgti_random_truncated_normal(d->options->seed, d->stream, d->first + i,
+                                                d->options->cut);
+        d->values[i] = (float)(d->options->std * z);
+    }
+}
+
+static void draw_all(sgt_model *model, draw *d)
+{
+    int64_t parts = (int64_t)((d->count + PART_ELEMENTS - 1) / PART_ELEMENTS);
+    sgti_parallel_for(model->context->pool, parts, draw_part, d);
+}
+
+/* Memory that the host cannot see is written through a buffer of many parts. */
+static sgt_status draw_hidden(sgt_model *model, draw *d, const sgt_tensor *weight)
+{
+    uint64_t total = d->count, room = 64 * (uint64_t)PART_ELEMENTS;
+    if (room > total)
+        room = total;
+    void *buffer;
+    sgt_status status = sgti_allocate_aligned(&buffer, &model->context->memory, 64,
+                                              room * sizeof(float), "initial weights");
+    if (status)
+        return status;
+    d->values = buffer;
+    for (uint64_t first = 0; first < total && status == SGT_OK; first += room) {
+        d->first = first;
+        d->count = total - first < room ? total - first : room;
+        draw_all(model, d);
+        sgt_tensor piece =
+            sgti_tensor_1d(weight->buffer, weight->offset + first, (int64_t)d->count);
+        status = sgti_write(model->dispatch, &piece, buffer);
+    }
+    sgti_release(&model->context->memory, buffer, room * sizeof(float));
+    return status;
+}
+
+static sgt_status init_parameter(sgt_model *model, int32_t index, const sgt_init_options *options)
+{
+    sgt_tensor weight = sgti_weight(model, index);
+    draw d = {.count = model->parameters.list[index].count,
+              .stream = (uint64_t)index,
+              .options = options};
+    if (weight.rank == 1)
+        return sgti_fill(model->dispatch, &weight, 1.0);
+    d.values = sgti_host_address(model->dispatch, &weight);
+    if (!d.values)
+        return draw_hidden(model, &d, &weight);
+    draw_all(model, &d);
+    return SGT_OK;
+}
+
+sgt_status sgt_model_init_weights(sgt_model *model, const sgt_init_options *caller)
+{
+    sgt_init_options options;
+    if (!model)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    sgt_status status = sgt_init_options_init(&options, sizeof options);
+    if (status == SGT_OK && caller)
+        status = sgti_struct_read(&options, sizeof options, caller, sizeof options,
+                                  "sgt_init_options");
+    if (status)
+        return status;
+    if (!isfinite(options.std) || options.std < 0.0)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "std must be finite and at least 0");
+    if (!(options.cut >= 0.1))
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "cut must be at least 0.1");
+    sgti_model_touch_weights(model);
+    status = sgti_sync(model->dispatch);
+    for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++)
+        status = init_parameter(model, i, &options);
+    return status;
+}

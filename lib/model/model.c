@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Life of a model: creation, references, configuration, plan. */
+#include "model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/structs.h"
+#include "../core/tensors.h"
+#include "config.h"
+#include "flops.h"
+
+/* Cosine and sine of position p and pair i: angle p theta^(-2i/dh). Su et al., arXiv 2104.09864. */
+static void fill_rope(float *table, const sgt_model_config *config)
+{
+    int64_t positions = config->max_seq_len, half = config->head_dim / 2;
+    for (int64_t i = 0; i < half; i++) {
+        double frequency = pow(config->rope_theta, -2.0 * (double)i / config->head_dim);
+        for (int64_t p = 0; p < positions; p++) {
+            table[p * half + i] = (float)cos((double)p * frequency);
+            table[(positions + p) * half + i] = (float)sin((double)p * frequency);
+        }
+    }
+}
+
+static sgt_status create_rope(sgt_model *model)
+{
+    uint64_t count = (uint64_t)model->config.max_seq_len * (uint64_t)model->config.head_dim;
+    uint64_t bytes = count * sizeof(float);
+    sgti_memory *memory = &model->context->memory;
+    void *table;
+    sgt_status status = sgti_block_allocate(&model->rope, model->dispatch, bytes);
+    if (status)
+        return status;
+    sgt_tensor tensor = sgti_tensor_1d(model->rope.buffer, 0, (int64_t)count);
+    float *visible = sgti_host_address(model->dispatch, &tensor);
+    if (visible) {
+        fill_rope(visible, &model->config);
+        return SGT_OK;
+    }
+    status = sgti_allocate_aligned(&table, memory, 64, bytes, "the rotary tables");
+    if (status)
+        return status;
+    fill_rope(table, &model->config);
+    status = sgti_write(model->dispatch, &tensor, table);
+    sgti_release(memory, table, bytes);
+    return status;
+}
+
+/* Zero weights, unit norms. */
+static sgt_status create_weights(sgt_model *model)
+{
+    sgt_status status = sgti_block_allocate(&model->weights, model->dispatch,
+                                            model->parameters.elements * sizeof(float));
+    if (status)
+        return status;
+    sgt_tensor all =
+        sgti_tensor_1d(model->weights.buffer, 0, (int64_t)model->parameters.elements);
+    status = sgti_fill(model->dispatch, &all, 0.0);
+    for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++) {
+        sgt_tensor weight = sgti_weight(model, i);
+        if (weight.rank == 1)
+            status = sgti_fill(model->dispatch, &weight, 1.0);
+    }
+    return status;
+}
+
+static sgt_status fill_model(sgt_model *model)
+{
+    sgt_status status =
+        sgti_parameters_create(&model->parameters, &model->context->memory, &model->config);
+    if (status == SGT_OK)
+        status = sgt_plan_create(&model->plan, model->context, model->config.n_layers,
+                                 model->config.n_heads);
+    if (status == SGT_OK)
+        status = create_weights(model);
+    if (status == SGT_OK)
+        status = create_rope(model);
+    return status;
+}
+
+sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
+                            const sgt_model_config *config)
+{
+    sgt_model_config resolved;
+    void *fresh;
+    if (!model || !context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model ? "context" : "model");
+    sgt_status status = sgti_config_resolve(&resolved, config);
+    if (status)
+        return status;
+    status = sgti_allocate_zeroed(&fresh, &context->memory, 1, sizeof **model, "a model");
+    if (status)
+        return status;
+    sgt_model *m = fresh;
+    atomic_init(&m->references, 1);
+    atomic_init(&m->generation, 1);
+    m->context = sgti_context_ref(context);
+    m->dispatch = context->dispatch;
+    m->config = resolved;
+    m->step_closed = 1;
+    pthread_mutex_init(&m->evaluation.lock, NULL);
+    status = fill_model(m);
+    if (status) {
+        sgti_model_unref(m);
+        return status;
+    }
+    *model = m;
+    return SGT_OK;
+}
+
+sgt_model *sgti_model_ref(sgt_model *model)
+{
+    atomic_fetch_add(&model->references, 1);
+    return model;
+}
+
+static void free_evaluations(sgt_model *model)
+{
+    sgti_workspace *next;
+    for (sgti_workspace *ws = model->evaluation.free; ws; ws = next) {
+        next = ws->next;
+        sgti_workspace_destroy(ws, model->dispatch, &model->context->memory);
+        sgti_release(&model->context->memory, ws, sizeof *ws);
+    }
+    pthread_mutex_destroy(&model->evaluation.lock);
+}
+
+void sgti_model_unref(sgt_model *model)
+{
+    if (!model || atomic_fetch_sub(&model->references, 1) != 1)
+        return;
+    sgt_context *context = model->context;
+    free_evaluations(model);
+    sgti_workspace_destroy(&model->training, model->dispatch, &context->memory);
+    sgti_entropies_destroy(&model->entropies, &context->memory);
+    sgti_block_free(&model->rope, model->dispatch);
+    sgti_block_free(&model->gradients, model->dispatch);
+    sgti_block_free(&model->weights, model->dispatch);
+    sgt_plan_free(model->plan);
+    sgti_parameters_destroy(&model->parameters, &context->memory);
+    sgti_release(&context->memory, model, sizeof *model);
+    sgti_context_unref(context);
+}
+
+void sgt_model_free(sgt_model *model)
+{
+    sgti_model_unref(model);
+}
+
+sgt_status sgt_model_get_config(sgt_model_config *config, const sgt_model *model)
+{
+    if (!model)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    sgt_status status = sgti_struct_check(config, sizeof *config, "sgt_model_config");
+    if (status)
+        return status;
+    sgti_struct_write(config, &model->config, sizeof model->config);
+    return SGT_OK;
+}
+
+const sgt_plan *sgt_model_plan(const sgt_model *model)
+{
+    return model ? model->plan : NULL;
+}
+
+/* Memory for the last shape of step under a new plan; nothing before the first step. */
+static sgt_status reserve_for_plan(sgt_model *model, const sgt_plan *plan)
+{
+    const sgti_layout last = model->training.layout;
+    if (last.tokens == 0)
+        return SGT_OK;
+    model->state = SGTI_IDLE;
+    return sgti_workspace_prepare(&model->training, model->dispatch, &model->context->memory,
+                                  &model->config, plan, last.mode, last.batch, last.seq);
+}
+
+sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan)
+{
+    if (!model)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    sgt_status status = sgti_plan_check(plan, model->config.n_layers, model->config.n_heads);
+    if (status)
+        return status;
+    if (sgt_plan_equal(plan, model->plan)) /* perhaps other targets */
+        return sgti_plan_assign(model->plan, plan);
+    status = reserve_for_plan(model, plan);
+    if (status)
+        return status;
+    status = sgti_plan_assign(model->plan, plan);
+    if (status)
+        return status;
+    model->state = SGTI_IDLE;
+    sgti_entropies_clear(&model->entropies);
+    return SGT_OK;
+}
+
+void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq)
+{
+    flops[0] = sgti_flops_forward(&model->config, model->plan, seq, SGT_FLOPS_NOW);
+    flops[1] = sgti_flops_forward(&model->config, model->plan, seq, SGT_FLOPS_VANILLA);
+}
+
+sgt_status sgt_model_flops(sgt_flops_total *total, const sgt_model *model)
+{
+    if (!model)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    sgt_status status = sgti_struct_check(total, sizeof *total, "sgt_flops_total");
+    if (status)
+        return status;
+    sgt_flops_total own = {.size = sizeof own,
+                           .executed = model->executed_flops,
+                           .vanilla = model->vanilla_flops};
+    if (own.vanilla > 0.0)
+        own.overhead = own.executed / own.vanilla - 1.0;
+    sgti_struct_write(total, &own, sizeof own);
+    return SGT_OK;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Optimizers: making and freeing them, factors, and the way into their moments. The update itself
+ * is in step.c.
+ */
+#include "optimizer.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "../base/checked.h"
+#include "../base/error.h"
+#include "../base/structs.h"
+#include "../core/tensors.h"
+#include "schedule.h"
+
+static sgt_status create_factors(sgt_optimizer *optimizer)
+{
+    sgt_model *model = optimizer->model;
+    void *factors = NULL;
+    sgt_status status =
+        sgti_allocate_zeroed(&factors, &model->context->memory, (uint64_t)model->parameters.count,
+                             sizeof *optimizer->factors, "the factors of an optimizer");
+    if (status != SGT_OK)
+        return status;
+    optimizer->factors = factors;
+    for (int32_t i = 0; i < model->parameters.count; i++)
+        optimizer->factors[i] = (sgti_factors){.rate = 1.0, .decay = 1.0};
+    return SGT_OK;
+}
+
+static sgt_status create_moments(sgt_optimizer *optimizer)
+{
+    sgt_model *model = optimizer->model;
+    uint64_t bytes;
+    if (!sgti_mul_u64(&bytes, model->parameters.elements, 2 * sizeof(float)))
+        return sgti_fail(SGT_E_OVERFLOW, "the size of the moments does not fit in 64 bits");
+    sgt_status status = sgti_buffer_allocate(&optimizer->moments.buffer, model->dispatch, bytes);
+    if (status != SGT_OK)
+        return status;
+    optimizer->moments.bytes = bytes;
+    sgt_tensor all = sgti_tensor_1d(optimizer->moments.buffer, 0,
+                                    (int64_t)(2 * model->parameters.elements));
+    return sgti_fill(model->dispatch, &all, 0.0);
+}
+
+sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *model,
+                                const sgt_optimizer_options *options)
+{
+    sgt_optimizer_options chosen;
+    void *memory = NULL;
+    if (optimizer == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is NULL");
+    if (model == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    sgt_status status = sgti_optimizer_options_read(&chosen, options);
+    if (status == SGT_OK)
+        status = sgti_allocate_zeroed(&memory, &model->context->memory, 1, sizeof **optimizer,
+                                      "an optimizer");
+    if (status != SGT_OK)
+        return status;
+    sgt_optimizer *made = memory;
+    made->model = sgti_model_ref(model);
+    made->options = chosen;
+    status = create_factors(made);
+    if (status == SGT_OK)
+        status = create_moments(made);
+    if (status != SGT_OK) {
+        sgt_optimizer_free(made);
+        return status;
+    }
+    *optimizer = made;
+    return SGT_OK;
+}
+
+void sgt_optimizer_free(sgt_optimizer *optimizer)
+{
+    if (optimizer == NULL)
+        return;
+    sgt_model *model = optimizer->model;
+    sgti_memory *memory = &model->context->memory;
+    if (optimizer->moments.buffer != NULL)
+        sgti_buffer_free(model->dispatch, optimizer->moments.buffer, optimizer->moments.bytes);
+    sgti_release(memory, optimizer->factors,
+                 (uint64_t)model->parameters.count * sizeof *optimizer->factors);
+    sgti_release(memory, optimizer, sizeof *optimizer);
+    sgti_model_unref(model);
+}
+
+int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer)
+{
+    return optimizer == NULL ? 0 : optimizer->steps;
+}
+
+sgt_status sgt_optimizer_scheduled_rate(double *lr, const sgt_optimizer *optimizer, int64_t step)
+{
+    if (lr == NULL || optimizer == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", lr == NULL ? "lr" : "optimizer");
+    if (step < 1)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "step is %lld; steps count from 1", (long long)step);
+    *lr = sgti_schedule_rate(&optimizer->options, step);
+    return SGT_OK;
+}
+
+/* ---- per parameter ---- */
+
+static sgt_status check_index(const sgt_optimizer *optimizer, int32_t index)
+{
+    if (optimizer == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is NULL");
+    if (index < 0 || index >= optimizer->model->parameters.count)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "parameter index %d is not in 0 .. %d", (int)index,
+                         (int)optimizer->model->parameters.count - 1);
+    return SGT_OK;
+}
+
+static sgt_status check_factor(double factor, const char *name)
+{
+    if (factor >= 0.0 && factor <= FLT_MAX)
+        return SGT_OK;
+    return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %g, not a finite number of at least 0", name,
+                     factor);
+}
+
+sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t index, double rate_factor,
+                                     double decay_factor)
+{
+    sgt_status status = check_index(optimizer, index);
+    if (status == SGT_OK)
+        status = check_factor(rate_factor, "rate_factor");
+    if (status == SGT_OK)
+        status = check_factor(decay_factor, "decay_factor");
+    if (status != SGT_OK)
+        return status;
+    optimizer->factors[index] = (sgti_factors){.rate = rate_factor, .decay = decay_factor};
+    return SGT_OK;
+}
+
+sgt_tensor sgti_moment(const sgt_optimizer *optimizer, int32_t index, int32_t moment)
+{
+    sgt_tensor tensor = sgti_weight(optimizer->model, index);
+    tensor.buffer = optimizer->moments.buffer;
+    if (moment == SGT_MOMENT_SECOND)
+        tensor.offset += optimizer->model->parameters.elements;
+    return tensor;
+}
+
+static sgt_status check_moment(const sgt_optimizer *optimizer, int32_t index, int32_t moment)
+{
+    sgt_status status = check_index(optimizer, index);
+    if (status == SGT_OK && moment != SGT_MOMENT_FIRST && moment != SGT_MOMENT_SECOND)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "moment is %d, not an sgt_moment", (int)moment);
+    return status;
+}
+
+sgt_status sgt_optimizer_moment(sgt_tensor_view *view, const sgt_optimizer *optimizer,
+                                int32_t index, int32_t moment)
+{
+    sgt_tensor_view own = {.size = sizeof own};
+    sgt_status status = sgti_struct_check(view, offsetof(sgt_tensor_view, name), "sgt_tensor_view");
+    if (status == SGT_OK)
+        status = check_moment(optimizer, index, moment);
+    if (status == SGT_OK)
+        status = sgt_model_parameter(&own, optimizer->model, index, SGT_WEIGHT);
+    if (status != SGT_OK)
+        return status;
+    sgt_tensor tensor = sgti_moment(optimizer, index, moment);
+    own.data = sgti_host_address(optimizer->model->dispatch, &tensor);
+    sgti_struct_write(view, &own, sizeof own);
+    return SGT_OK;
+}
+
+/* Checks what reading and writing have in common. */
+static sgt_status check_copy(const sgt_optimizer *optimizer, int32_t index, int32_t moment,
+                             const float *values, size_t count)
+{
+    sgt_status status = check_moment(optimizer, index, moment);
+    if (status != SGT_OK)
+        return status;
+    if (values == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "values is NULL");
+    const sgti_parameter *parameter = &optimizer->model->parameters.list[index];
+    if (count != parameter->count)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "count is %zu, but %s has %llu elements", count,
+                         parameter->name, (unsigned long long)parameter->count);
+    return SGT_OK;
+}
+
+sgt_status sgt_optimizer_read_moment(float *values, size_t count, const sgt_optimizer *optimizer,
+                                     int32_t index, int32_t moment)
+{
+    sgt_status status = check_copy(optimizer, index, moment, values, count);
+    if (status != SGT_OK)
+        return status;
+    sgt_tensor tensor = sgti_moment(optimizer, index, moment);
+    return sgti_read(optimizer->model->dispatch, values, &tensor);
+}
+
+sgt_status sgt_optimizer_write_moment(sgt_optimizer *optimizer, int32_t index, int32_t moment,
+                                      const float *values, size_t count)
+{
+    sgt_status status = check_copy(optimizer, index, moment, values, count);
+    if (status != SGT_OK)
+        return status;
+    sgt_tensor tensor = sgti_moment(optimizer, index, moment);
+    return sgti_write(optimizer->model->dispatch, &tensor, values);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The inside of an optimizer, for the files of this folder and for checkpoints. */
+#ifndef SGTI_OPTIMIZER_H
+#define SGTI_OPTIMIZER_H
+
+#include <sgt/optimizer.h>
+
+#include "../model/model.h"
+
+typedef struct sgti_factors {
+    double rate; /* 0: frozen */
+    double decay;
+} sgti_factors;
+
+struct sgt_optimizer {
+    sgt_model *model;              /* counted */
+    sgt_optimizer_options options; /* checked */
+    int64_t steps;                 /* taken, skipped ones too: what schedules see */
+    int64_t updates;               /* applied: t of the bias corrections */
+    sgti_block_of_memory moments;  /* all first moments, then all second, laid out as the weights */
+    sgti_factors *factors;         /* [parameters.count] */
+};
+
+/* Options as a caller gave them (NULL: defaults), checked. */
+sgt_status sgti_optimizer_options_read(sgt_optimizer_options *own,
+                                       const sgt_optimizer_options *caller);
+
+/* A moment (enum sgt_moment) of a parameter as a tensor. */
+sgt_tensor sgti_moment(const sgt_optimizer *optimizer, int32_t index, int32_t moment);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Learning-rate schedules: warm-up, then constant, linear, cosine (Loshchilov and Hutter, arXiv
+ * 1608.03983) or stable-then-decay (Hu et al., arXiv 2404.06395).
+ */
+#include "schedule.h"
+
+#include <math.h>
+
+#include "../base/error.h"
+
+static const double pi = 3.14159265358979323846;
+
+sgt_status sgti_schedule_check(const sgt_optimizer_options *options)
+{
+    int64_t warmup = options->warmup_steps;
+    int64_t total = options->total_steps;
+    int64_t decay = options->decay_steps;
+    if (options->schedule < SGT_SCHEDULE_CONSTANT ||
+        options->schedule > SGT_SCHEDULE_WARMUP_STABLE_DECAY)
+        return sgti_fail(SGT_E_OUT_OF_RANGE,
+                         "sgt_optimizer_options.schedule is %d, not an sgt_schedule",
+                         (int)options->schedule);
+    if (warmup < 0)
+        return sgti_fail(SGT_E_OUT_OF_RANGE,
+                         "sgt_optimizer_options.warmup_steps is %lld, below 0", (long long)warmup);
+    if (total < 0)
+        return sgti_fail(SGT_E_OUT_OF_RANGE,
+                         "sgt_optimizer_options.total_steps is %lld, below 0", (long long)total);
+    if (decay < 0)
+        return sgti_fail(SGT_E_OUT_OF_RANGE,
+                         "sgt_optimizer_options.decay_steps is %lld, below 0", (long long)decay);
+    if (!(options->final_factor >= 0.0 && options->final_factor <= 1.0))
+        return sgti_fail(SGT_E_OUT_OF_RANGE,
+                         "sgt_optimizer_options.final_factor is %g, not in [0,1]",
+                         options->final_factor);
+    if (options->schedule == SGT_SCHEDULE_CONSTANT)
+        return SGT_OK;
+    if (total == 0)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "sgt_optimizer_options.total_steps is 0, but this schedule needs it");
+    if (warmup > total)
+        return sgti_fail(SGT_E_OUT_OF_RANGE,
+                         "sgt_optimizer_options.warmup_steps is %lld, more than total_steps = %lld",
+                         (long long)warmup, (long long)total);
+    if (options->schedule == SGT_SCHEDULE_WARMUP_STABLE_DECAY && decay > total - warmup)
+        return sgti_fail(SGT_E_OUT_OF_RANGE,
+                         "sgt_optimizer_options.decay_steps is %lld, more than the %lld that "
+                         "warm-up leaves",
+                         (long long)decay, (long long)(total - warmup));
+    return SGT_OK;
+}
+
+/* How far a step is from `from` (0) to `to` (1). */
+static double fraction(int64_t step, int64_t from, int64_t to)
+{
+    if (step >= to)
+        return 1.0;
+    return step <= from ? 0.0 : (double)(step - from) / (double)(to - from);
+}
+
+double sgti_schedule_rate(const sgt_optimizer_options *options, int64_t step)
+{
+    double lr = options->lr;
+    double f = options->final_factor;
+    int64_t warmup = options->warmup_steps;
+    int64_t total = options->total_steps;
+    if (step < warmup)
+        return lr * (double)step / (double)warmup;
+    switch (options->schedule) {
+    case SGT_SCHEDULE_LINEAR:
+        return lr * (1.0 - (1.0 - f) * fraction(step, warmup, total));
+    case SGT_SCHEDULE_COSINE:
+        return lr * (f + (1.0 - f) * 0.5 * (1.0 + cos(pi * fraction(step, warmup, total))));
+    case SGT_SCHEDULE_WARMUP_STABLE_DECAY:
+        if (options->decay_steps == 0)
+            return lr;
+        return lr * (1.0 - (1.0 - f) * fraction(step, total - options->decay_steps, total));
+    default:
+        return lr;
+    }
+}

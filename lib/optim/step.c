@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One optimizer step: rate, gradient norm, then either AdamW on every parameter or, when the norm
+ * is not finite, nothing but zeroing the gradients. Allocates nothing. Whatever can be refused is
+ * refused before the first weight changes; if the backend fails after that, the gradients are
+ * marked invalid, since some of them were used up.
+ */
+#include "optimizer.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "../base/error.h"
+#include "../base/structs.h"
+#include "../core/tensors.h"
+#include "schedule.h"
+
+#define REPORT_MINIMUM offsetof(sgt_step_report, lr)
+
+/* Keeps a norm near 0 from dividing by it, as PyTorch's clip_grad_norm_. */
+static const double clip_margin = 1e-6;
+
+static sgt_status check_state(const sgt_model *model)
+{
+    if (model->gradient_state == SGTI_GRADIENTS_INVALID)
+        return sgti_fail(SGT_E_GRADIENTS_INVALID,
+                         "a backward failed or was stopped: call sgt_model_zero_gradients first");
+    if (model->gradient_state == SGTI_GRADIENTS_ZERO)
+        return sgti_fail(SGT_E_STATE, "no backward since the last optimizer step");
+    return SGT_OK;
+}
+
+static sgt_status choose_rate(double *lr, const sgt_optimizer *optimizer, int64_t step)
+{
+    const sgt_optimizer_options *options = &optimizer->options;
+    double rate = sgti_schedule_rate(options, step);
+    if (options->rate != NULL)
+        rate = options->rate(options->rate_user, step, rate);
+    if (!(rate >= 0.0 && rate <= FLT_MAX))
+        return sgti_fail(SGT_E_OUT_OF_RANGE,
+                         "the rate callback returned %g for step %lld, not a finite number of at "
+                         "least 0",
+                         rate, (long long)step);
+    *lr = rate;
+    return SGT_OK;
+}
+
+static int is_frozen(const sgt_optimizer *optimizer, int32_t index)
+{
+    return optimizer->factors[index].rate == 0.0;
+}
+
+/* Over the parameters that are not frozen. */
+static sgt_status gradient_norm(double *norm, const sgt_optimizer *optimizer)
+{
+    const sgt_model *model = optimizer->model;
+    double sum = 0.0;
+    for (int32_t i = 0; i < model->parameters.count; i++) {
+        double sum_of_squares = 0.0;
+        if (is_frozen(optimizer, i))
+            continue;
+        sgt_tensor gradient = sgti_gradient(model, i);
+        sgt_status status = sgti_norm(model->dispatch, &sum_of_squares, &gradient);
+        if (status != SGT_OK)
+            return status;
+        sum += sum_of_squares;
+    }
+    *norm = sqrt(sum);
+    return SGT_OK;
+}
+
+static double clip_scale(double clip, double norm)
+{
+    if (clip == 0.0)
+        return 1.0;
+    return fmin(1.0, clip / (norm + clip_margin));
+}
+
+/* 1 - beta^t with the beta that the kernel uses: its moments are then unbiased exactly. */
+static float bias_correction(double beta, int64_t updates)
+{
+    return (float)(1.0 - pow((double)(float)beta, (double)updates));
+}
+
+static double decay_of(const sgt_optimizer *optimizer, int32_t index)
+{
+    const sgt_optimizer_options *options = &optimizer->options;
+    int is_matrix = optimizer->model->parameters.list[index].rank > 1;
+    if (options->decay_scope == SGT_DECAY_MATRICES && !is_matrix)
+        return 0.0;
+    return options->weight_decay * optimizer->factors[index].decay;
+}
+
+/* Factors times rate and decay must stay in the range of the kernels. */
+static sgt_status check_products(const sgt_optimizer *optimizer, double lr)
+{
+    for (int32_t i = 0; i < optimizer->model->parameters.count; i++)
+        if (!(lr * optimizer->factors[i].rate <= FLT_MAX && decay_of(optimizer, i) <= FLT_MAX))
+            return sgti_fail(SGT_E_OUT_OF_RANGE,
+                             "the rate or decay of %s times its factor is beyond float32",
+                             optimizer->model->parameters.list[i].name);
+    return SGT_OK;
+}
+
+static sgt_status update_parameter(const sgt_optimizer *optimizer, int32_t index, double lr,
+                                   double scale)
+{
+    const sgt_model *model = optimizer->model;
+    const sgt_optimizer_options *options = &optimizer->options;
+    sgt_tensor weight = sgti_weight(model, index);
+    sgt_tensor gradient = sgti_gradient(model, index);
+    sgt_tensor moment1 = sgti_moment(optimizer, index, SGT_MOMENT_FIRST);
+    sgt_tensor moment2 = sgti_moment(optimizer, index, SGT_MOMENT_SECOND);
+    sgt_adamw_args args = {
+        .grad_scale = (float)scale,
+        .lr = (float)(lr * optimizer->factors[index].rate),
+        .beta1 = (float)options->beta1,
+        .beta2 = (float)options->beta2,
+        .eps = (float)options->eps,
+        .weight_decay = (float)decay_of(optimizer, index),
+        .correction1 = bias_correction(options->beta1, optimizer->updates + 1),
+        .correction2 = bias_correction(options->beta2, optimizer->updates + 1),
+        .param = &weight,
+        .grad = &gradient,
+        .moment1 = &moment1,
+        .moment2 = &moment2,
+    };
+    if (is_frozen(optimizer, index))
+        return sgti_fill(model->dispatch, &gradient, 0.0);
+    return sgti_adamw(model->dispatch, &args);
+}
+
+/* Leaves all gradients zero. */
+static sgt_status update_weights(sgt_optimizer *optimizer, double lr, double scale)
+{
+    sgt_model *model = optimizer->model;
+    sgt_status status = SGT_OK;
+    for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++)
+        status = update_parameter(optimizer, i, lr, scale);
+    sgti_model_touch_weights(model);
+    if (status == SGT_OK)
+        optimizer->updates++;
+    return status;
+}
+
+static sgt_status zero_gradients(const sgt_model *model)
+{
+    sgt_tensor all = sgti_tensor_1d(model->gradients.buffer, 0,
+                                    (int64_t)model->parameters.elements);
+    return sgti_fill(model->dispatch, &all, 0.0);
+}
+
+sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
+{
+    sgt_step_report own = {.size = sizeof own, .clip_scale = 1.0};
+    sgt_status status = SGT_OK;
+    if (optimizer == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is NULL");
+    sgt_model *model = optimizer->model;
+    if (report != NULL)
+        status = sgti_struct_check(report, REPORT_MINIMUM, "sgt_step_report");
+    if (status == SGT_OK)
+        status = check_state(model);
+    own.step = optimizer->steps + 1;
+    if (status == SGT_OK)
+        status = choose_rate(&own.lr, optimizer, own.step);
+    if (status == SGT_OK)
+        status = check_products(optimizer, own.lr);
+    if (status == SGT_OK)
+        status = gradient_norm(&own.grad_norm, optimizer);
+    if (status != SGT_OK)
+        return status;
+
+    own.skipped = !isfinite(own.grad_norm);
+    if (!own.skipped)
+        own.clip_scale = clip_scale(optimizer->options.clip, own.grad_norm);
+    status = own.skipped ? zero_gradients(model)
+                         : update_weights(optimizer, own.lr, own.clip_scale);
+    if (status != SGT_OK) {
+        model->gradient_state = SGTI_GRADIENTS_INVALID;
+        return status;
+    }
+    model->gradient_state = SGTI_GRADIENTS_ZERO;
+    model->step_closed = 1;
+    optimizer->steps = own.step;
+    if (report != NULL)
+        sgti_struct_write(report, &own, sizeof own);
+    return SGT_OK;
+}

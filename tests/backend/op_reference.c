@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "op_reference.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void sgtt_ref_gemm(double *c, double alpha, const double *a, const double *b, double beta,
+                   const double *d, int64_t m, int64_t n, int64_t k)
+{
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t j = 0; j < n; j++) {
+            double sum = 0.0;
+            for (int64_t l = 0; l < k; l++)
+                sum += a[i * k + l] * b[l * n + j];
+            c[i * n + j] = alpha * sum + (beta != 0.0 ? beta * d[i * n + j] : 0.0);
+        }
+    }
+}
+
+static double rms(const double *x, double eps, int64_t d)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < d; i++)
+        sum += x[i] * x[i];
+    return sqrt(sum / (double)d + eps);
+}
+
+void sgtt_ref_rmsnorm(double *y, const double *x, const double *weight, double eps, int64_t rows,
+                      int64_t d)
+{
+    for (int64_t n = 0; n < rows; n++) {
+        double root = rms(x + n * d, eps, d);
+        for (int64_t i = 0; i < d; i++)
+            y[n * d + i] = weight[i] * x[n * d + i] / root;
+    }
+}
+
+/* From y_i = w_i x_i / s with ds/dx_j = x_j / (d s). */
+void sgtt_ref_rmsnorm_backward(double *dx, double *dweight, const double *dy, const double *x,
+                               const double *weight, double eps, int64_t rows, int64_t d)
+{
+    for (int64_t n = 0; n < rows; n++) {
+        double s = rms(x + n * d, eps, d);
+        double dot = 0.0;
+        for (int64_t i = 0; i < d; i++)
+            dot += dy[n * d + i] * weight[i] * x[n * d + i];
+        for (int64_t i = 0; i < d; i++) {
+            dx[n * d + i] += weight[i] * dy[n * d + i] / s
+                             - dot * x[n * d + i] / (s * s * s * (double)d);
+            dweight[i] += dy[n * d + i] * x[n * d + i] / s;
+        }
+    }
+}
+
+void sgtt_ref_rope(double *x, const double *cosine, const double *sine, const int32_t *offsets,
+                   int inverse, int64_t batch, int64_t length, int64_t heads, int64_t dh)
+{
+    const int64_t half = dh / 2;
+    for (int64_t b = 0; b < batch; b++) {
+        for (int64_t t = 0; t < length; t++) {
+            int64_t position = t + (offsets != NULL ? offsets[b] : 0);
+            for (int64_t h = 0; h < heads; h++) {
+                double *head = x + ((b * length + t) * heads + h) * dh;
+                for (int64_t i = 0; i < half; i++) {
+                    double c = cosine[position * half + i];
+                    double s = inverse ? -sine[position * half + i] : sine[position * half + i];
+                    double low = head[i];
+                    double high = head[half + i];
+                    head[i] = low * c - high * s;
+                    head[half + i] = high * c + low * s;
+                }
+            }
+        }
+    }
+}
+
+void sgtt_ref_swiglu(double *out, const double *gate, const double *up, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = gate[i] / (1.0 + exp(-gate[i])) * up[i];
+}
+
+void sgtt_ref_swiglu_backward(double *dgate, double *dup, const double *dout, const double *gate,
+                              const double *up, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double e = exp(-gate[i]);
+        double s = 1.0 / (1.0 + e);
+        double slope = isinf(e) ? 0.0 : s + gate[i] * e * s * s;
+        dgate[i] = dout[i] * up[i] * slope;
+        dup[i] = dout[i] * gate[i] * s;
+    }
+}
+
+void sgtt_ref_cross_entropy(double *losses, double *dlogits, const double *logits,
+                            const int32_t *targets, int64_t rows, int64_t vocabulary)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const double *x = logits + r * vocabulary;
+        double *dx = dlogits + r * vocabulary;
+        losses[r] = 0.0;
+        memset(dx, 0, (size_t)vocabulary * sizeof(double));
+        if (targets[r] < 0)
+            continue;
+        double top = x[0];
+        for (int64_t i = 1; i < vocabulary; i++)
+            top = x[i] > top ? x[i] : top;
+        double z = 0.0;
+        for (int64_t i = 0; i < vocabulary; i++)
+            z += exp(x[i] - top);
+        losses[r] = log(z) + top - x[targets[r]];
+        for (int64_t i = 0; i < vocabulary; i++)
+            dx[i] = exp(x[i] - top) / z - (i == targets[r] ? 1.0 : 0.0);
+    }
+}
+
+/* ---- attention ---- */
+
+/* Where one query row finds its data. */
+typedef struct row {
+    const double *q; /* dh */
+    const double *k; /* first key of the group; keys are `step` apart */
+    const double *v;
+    int64_t step;
+    int64_t visible;
+    double gain;
+} row;
+
+static row row_of(const sgtt_ref_attention_args *a, int64_t b, int64_t t, int64_t h)
+{
+    int64_t group = a->kv_heads[h];
+    int64_t first = (b * a->keys * a->groups + group) * a->dh;
+    return (row){
+        .q = a->q + ((b * a->queries + t) * a->heads + h) * a->dh,
+        .k = a->k + first,
+        .v = a->v + first,
+        .step = a->groups * a->dh,
+        .visible = t + 1 + (a->offsets != NULL ? a->offsets[b] : 0),
+        .gain = a->gains != NULL ? (double)a->gains[h] : 1.0,
+    };
+}
+
+static double dot(const double *x, const double *y, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i] * y[i];
+    return sum;
+}
+
+/* Probabilities of the visible keys; returns ln sum exp. */
+static double softmax(double *p, const row *r, const sgtt_ref_attention_args *a)
+{
+    double top = -INFINITY;
+    for (int64_t j = 0; j < r->visible; j++) {
+        p[j] = a->scale * dot(r->q, r->k + j * r->step, a->dh);
+        top = p[j] > top ? p[j] : top;
+    }
+    double z = 0.0;
+    for (int64_t j = 0; j < r->visible; j++)
+        z += exp(p[j] - top);
+    double lse = top + log(z);
+    for (int64_t j = 0; j < r->visible; j++)
+        p[j] = exp(p[j] - lse);
+    return lse;
+}
+
+/* -sum p ln p / ln n; 0 for one key. */
+static double normalised_entropy(const double *p, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t j = 0; j < n; j++)
+        sum -= p[j] > 0.0 ? p[j] * log(p[j]) : 0.0;
+    return n > 1 ? sum / log((double)n) : 0.0;
+}
+
+static void attend_head(double *out, double *lse, double *last, double *mean, double *p,
+                        const sgtt_ref_attention_args *a, int64_t b, int64_t h)
+{
+    int64_t length = a->lengths != NULL ? a->lengths[b] : a->queries;
+    int64_t counted = 0;
+    double sum = 0.0;
+    *last = 0.0;
+    for (int64_t t = 0; t < length; t++) {
+        row r = row_of(a, b, t, h);
+        lse[(b * a->heads + h) * a->queries + t] = softmax(p, &r, a);
+        double *result = out + ((b * a->queries + t) * a->heads + h) * a->dh;
+        for (int64_t i = 0; i < a->dh; i++) {
+            result[i] = 0.0;
+            for (int64_t j = 0; j < r.visible; j++)
+                result[i] += r.gain * p[j] * r.v[j * r.step + i];
+        }
+        *last = normalised_entropy(p, r.visible);
+        if (r.visible > 1) {
+            sum += *last;
+            counted++;
+        }
+    }
+    *mean = counted > 0 ? sum / (double)counted : 0.0;
+}
+
+void sgtt_ref_attention(double *out, double *lse, double *entropy_last, double *entropy_mean,
+                        const sgtt_ref_attention_args *args)
+{
+    double *p = malloc((size_t)args->keys * sizeof *p);
+    for (int64_t b = 0; b < args->batch; b++) {
+        for (int64_t h = 0; h < args->heads; h++)
+            attend_head(out, lse, &entropy_last[b * args->heads + h],
+                        &entropy_mean[b * args->heads + h], p, args, b, h);
+    }
+    free(p);
+}
+
+/* ds_j = p_j (dp_j - sum_l p_l dp_l) with dp_j = gain dout . v_j. */
+static void row_backward(double *dq, double *dk, double *dv, const double *dout, double *p,
+                         const row *r, const sgtt_ref_attention_args *a)
+{
+    softmax(p, r, a);
+    double mean = 0.0;
+    for (int64_t j = 0; j < r->visible; j++)
+        mean += p[j] * r->gain * dot(dout, r->v + j * r->step, a->dh);
+    for (int64_t j = 0; j < r->visible; j++) {
+        double dp = r->gain * dot(dout, r->v + j * r->step, a->dh);
+        double ds = a->scale * p[j] * (dp - mean);
+        for (int64_t i = 0; i < a->dh; i++) {
+            dq[i] += ds * r->k[j * r->step + i];
+            dk[j * r->step + i] += ds * r->q[i];
+            dv[j * r->step + i] += p[j] * r->gain * dout[i];
+        }
+    }
+}
+
+void sgtt_ref_attention_backward(double *dq, double *dk, double *dv, const double *dout,
+                                 const sgtt_ref_attention_args *args)
+{
+    size_t q_count = (size_t)(args->batch * args->queries * args->heads * args->dh);
+    size_t k_count = (size_t)(args->batch * args->keys * args->groups * args->dh);
+    memset(dq, 0, q_count * sizeof(double));
+    memset(dk, 0, k_count * sizeof(double));
+    memset(dv, 0, k_count * sizeof(double));
+    double *p = malloc((size_t)args->keys * sizeof *p);
+    for (int64_t b = 0; b < args->batch; b++) {
+        for (int64_t t = 0; t < args->queries; t++) {
+            for (int64_t h = 0; h < args->heads; h++) {
+                row r = row_of(args, b, t, h);
+                int64_t at = ((b * args->queries + t) * args->heads + h) * args->dh;
+                row_backward(dq + at, dk + (r.k - args->k), dv + (r.v - args->v), dout + at, p,
+                             &r, args);
+            }
+        }
+    }
+    free(p);
+}
