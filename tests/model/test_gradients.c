@@ -69,7 +69,7 @@ static void check_tensor(naive_model *naive, int32_t tensor, const float *values
 START_TEST(gradient_is_the_slope_of_the_loss)
 {
     const model_case *c = &model_cases[_i];
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_batch batch;
     sgt_model *model = model_case_create(&batch, context, c);
     naive_model *naive = naive_create(model);
@@ -123,7 +123,7 @@ static const model_case *case_named(const char *name)
 
 START_TEST(micro_batches_add_up_to_the_big_batch)
 {
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_batch batch;
     model_case c = *case_named("both loops");
     c.batch = 4;
@@ -173,7 +173,7 @@ static void softmax_gradient(float *logits, const sgt_batch *batch, int32_t voca
 
 START_TEST(a_loss_of_the_hosts_own_gives_the_same_gradient)
 {
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_batch batch;
     sgt_model *model = model_case_create(&batch, context, case_named("tied, both loops"));
     sgt_metrics metrics = {.size = sizeof metrics};
@@ -205,7 +205,7 @@ END_TEST
 
 START_TEST(scale_multiplies_the_gradient)
 {
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_batch batch;
     sgt_model *model = model_case_create(&batch, context, case_named("some heads"));
     sgt_metrics metrics = {.size = sizeof metrics};

@@ -52,7 +52,7 @@ static void check_logits(sgt_model *model, const sgt_batch *batch, const naive_r
 START_TEST(agrees_with_the_naive_model)
 {
     const model_case *c = &model_cases[_i];
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_batch batch;
     sgt_model *model = model_case_create(&batch, context, c);
     naive_model *naive = naive_create(model);
@@ -94,7 +94,7 @@ static float *gradient_with(sgt_metrics *metrics, sgt_model *model, const sgt_ba
 /* A head that was left out and one that ran with next to no gain. */
 START_TEST(gain_zero_is_the_limit_of_small_gains)
 {
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_model_config config = sgtt_config();
     sgt_model *model = sgtt_model(context, &config, 4);
     sgt_batch batch = sgtt_batch(2, 9, config.vocab_size, 8, 0);
@@ -123,7 +123,7 @@ END_TEST
 /* Entropies are means over the micro-batches of a step and start anew with the next. */
 START_TEST(micro_batches_weigh_the_same)
 {
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_model_config config = sgtt_config();
     sgt_model *model = sgtt_model(context, &config, 4);
     sgt_batch batches[2] = {sgtt_batch(1, 9, config.vocab_size, 8, 0),

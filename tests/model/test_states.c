@@ -45,7 +45,7 @@ static void loop_layer_one(void)
 
 static void setup(void)
 {
-    sgt_context_options options = sgtt_options();
+    sgt_context_options options = sgtt_model_options();
     sgt_model_config config = sgtt_config();
     options.progress = progress;
     options.progress_user = &watch;
