@@ -6,8 +6,7 @@
 #include "../base/error.h"
 #include "../base/structs.h"
 
-/* The struct of version 0.1 ends here. */
-#define CONFIG_MINIMUM (offsetof(sgt_model_config, recompute) + sizeof(int32_t))
+#define CONFIG_MINIMUM SGTI_SIZE_THROUGH(sgt_model_config, reserved)
 
 static const sgt_model_config defaults = {
     .size = sizeof(sgt_model_config),
@@ -40,6 +39,7 @@ static sgt_status check_sizes(const sgt_model_config *config)
         {"max_seq_len", config->max_seq_len, 1, 1 << 28},
         {"tied", config->tied, 0, 1},
         {"recompute", config->recompute, 0, 1},
+        {"reserved", config->reserved, 0, 0},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (fields[i].value < fields[i].least || fields[i].value > fields[i].most)
