@@ -4,9 +4,6 @@
 #include <math.h>
 
 #include "../base/error.h"
-#include "../base/structs.h"
-
-#define CONFIG_MINIMUM SGTI_SIZE_THROUGH(sgt_model_config, reserved)
 
 static const sgt_model_config defaults = {
     .size = sizeof(sgt_model_config),
@@ -16,7 +13,7 @@ static const sgt_model_config defaults = {
 
 sgt_status sgt_model_config_init(sgt_model_config *config, size_t size)
 {
-    return sgti_struct_init(config, size, &defaults, sizeof defaults, CONFIG_MINIMUM,
+    return sgti_struct_init(config, size, &defaults, sizeof defaults, SGTI_CONFIG_MINIMUM,
                             "sgt_model_config");
 }
 
@@ -78,7 +75,7 @@ sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_confi
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "config is NULL");
     sgt_model_config config = defaults;
     sgt_status status =
-        sgti_struct_read(&config, sizeof config, caller, CONFIG_MINIMUM, "sgt_model_config");
+        sgti_struct_read(&config, sizeof config, caller, SGTI_CONFIG_MINIMUM, "sgt_model_config");
     if (status)
         return status;
     status = check_sizes(&config);
