@@ -42,6 +42,7 @@ typedef struct run {
     int32_t *tokens;  /* (batch / micro_batches, seq) */
     int32_t *targets; /* likewise */
     int64_t steps;    /* done */
+    double seconds;   /* they took, with the evaluations between them */
     int heard;        /* signals that were acted on */
     int stopped;
 } run;
@@ -319,6 +320,7 @@ static int train(run *r)
         if (status == SGT_OK)
             report_evaluation(&r->report, r->steps, &e);
     }
+    r->seconds = now() - r->plan.start;
     if (status < 0)
         return failed("training", status);
     if (status > 0) {
@@ -371,7 +373,7 @@ static int finish(run *r)
                                FINAL_BYTES / r->o.seq);
     if (status != SGT_OK)
         return failed("the final evaluation", status);
-    report_end(&r->report, r->steps, &e, r->model);
+    report_end(&r->report, r->steps, r->seconds, &e, r->model);
     return EXIT_DONE;
 }
 
