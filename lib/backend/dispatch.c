@@ -9,6 +9,7 @@
 #include "../base/text.h"
 #include "../core/tensors.h"
 #include "isa_choice.h"
+#include "profile.h"
 #include "registry.h"
 
 sgt_status sgti_slot_status(const sgti_dispatch *dispatch, int32_t result, uint64_t failures,
@@ -158,21 +159,27 @@ void sgti_buffer_free(sgti_dispatch *dispatch, sgt_buffer *buffer, uint64_t byte
 sgt_status sgti_read(sgti_dispatch *dispatch, void *data, const sgt_tensor *tensor)
 {
     uint64_t failures = sgti_failures();
+    double begun = sgti_profile_begin(dispatch);
     int32_t result = dispatch->table->read(dispatch->instance, data, tensor);
+    sgti_profile_end(dispatch, SGTI_PROFILE_read, begun);
     return sgti_slot_status(dispatch, result, failures, "read");
 }
 
 sgt_status sgti_write(sgti_dispatch *dispatch, const sgt_tensor *tensor, const void *data)
 {
     uint64_t failures = sgti_failures();
+    double begun = sgti_profile_begin(dispatch);
     int32_t result = dispatch->table->write(dispatch->instance, tensor, data);
+    sgti_profile_end(dispatch, SGTI_PROFILE_write, begun);
     return sgti_slot_status(dispatch, result, failures, "write");
 }
 
 sgt_status sgti_fill(sgti_dispatch *dispatch, const sgt_tensor *tensor, double value)
 {
     uint64_t failures = sgti_failures();
+    double begun = sgti_profile_begin(dispatch);
     int32_t result = dispatch->table->fill(dispatch->instance, tensor, value);
+    sgti_profile_end(dispatch, SGTI_PROFILE_fill, begun);
     return sgti_slot_status(dispatch, result, failures, "fill");
 }
 

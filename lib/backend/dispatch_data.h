@@ -25,6 +25,7 @@ struct sgti_dispatch {
     void *portable; /* instance of sgti_portable_backend */
     const char *isa;
     int32_t generic;
+    double *profile; /* profile.h; NULL: off */
     char kernels[SGTI_KERNELS_TEXT];
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "profile.h"
 #include "registry.h"
 
 #define MOST_TENSORS 9
@@ -67,6 +68,7 @@ typedef struct slot_call {
     void *instance;
     const void *args;
     uint64_t failures;
+    double begun;
     any_args copy;
     sgt_tensor tensors[MOST_TENSORS];
 } slot_call;
@@ -96,6 +98,7 @@ static void begin(slot_call *call, const sgti_dispatch *dispatch, sgti_operation
     call->dispatch = dispatch;
     call->layout = &layouts[which];
     call->failures = sgti_failures();
+    call->begun = sgti_profile_begin(dispatch);
     if (!dispatch->stands_in[which]) {
         call->table = dispatch->table;
         call->instance = dispatch->instance;
@@ -110,6 +113,7 @@ static void begin(slot_call *call, const sgti_dispatch *dispatch, sgti_operation
 
 static sgt_status end(const slot_call *call, int32_t result)
 {
+    sgti_profile_end(call->dispatch, (int)(call->layout - layouts), call->begun);
     return sgti_slot_status(call->dispatch, result, call->failures, call->layout->name);
 }
 
@@ -242,7 +246,9 @@ sgt_status sgti_copy(sgti_dispatch *dispatch, const sgt_tensor *y, const sgt_ten
 {
     const sgt_elementwise_args args = {.size = sizeof args, .x = x, .y = y};
     uint64_t failures = sgti_failures();
+    double begun = sgti_profile_begin(dispatch);
     int32_t result = dispatch->table->copy(dispatch->instance, &args);
+    sgti_profile_end(dispatch, SGTI_PROFILE_copy, begun);
     return sgti_slot_status(dispatch, result, failures, "copy");
 }
 
@@ -252,7 +258,9 @@ sgt_status sgti_gemm(sgti_dispatch *dispatch, const sgt_tensor *c, float alpha,
     const sgt_gemm_args args = {
         .size = sizeof args, .alpha = alpha, .beta = beta, .a = a, .b = b, .c = c, .d = d};
     uint64_t failures = sgti_failures();
+    double begun = sgti_profile_begin(dispatch);
     int32_t result = dispatch->table->gemm(dispatch->instance, &args);
+    sgti_profile_end(dispatch, SGTI_PROFILE_gemm, begun);
     return sgti_slot_status(dispatch, result, failures, "gemm");
 }
 

@@ -54,11 +54,16 @@ static inline void sgti_put_f32(sgti_writer *writer, float value)
     sgti_put_u32(writer, bits);
 }
 
-static inline void sgti_put_f64(sgti_writer *writer, double value)
+static inline uint64_t sgti_bits_of_f64(double value)
 {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
-    sgti_put_u64(writer, bits);
+    return bits;
+}
+
+static inline void sgti_put_f64(sgti_writer *writer, double value)
+{
+    sgti_put_u64(writer, sgti_bits_of_f64(value));
 }
 
 static inline uint32_t sgti_get_u32(sgti_reader *reader)

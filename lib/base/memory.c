@@ -95,7 +95,7 @@ sgt_status sgti_allocate_zeroed(void **pointer, sgti_memory *memory, uint64_t co
     if (!sgti_mul_u64(&bytes, count, element))
         return sgti_fail(SGT_E_OVERFLOW, "%" PRIu64 " times %" PRIu64 " bytes for %s", count,
                          element, what);
-    void *taken;
+    void *taken = NULL;
     sgt_status status = sgti_allocate_aligned(&taken, memory, DEFAULT_ALIGNMENT, bytes, what);
     if (status)
         return status;

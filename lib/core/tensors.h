@@ -10,7 +10,7 @@ sgt_tensor sgti_tensor_1d(sgt_buffer *buffer, uint64_t offset, int64_t n);
 sgt_tensor sgti_tensor_2d(sgt_buffer *buffer, uint64_t offset, int64_t rows, int64_t columns);
 sgt_tensor sgti_tensor_3d(sgt_buffer *buffer, uint64_t offset, int64_t a, int64_t b, int64_t c);
 
-/* The same memory with another type; offset is in elements of that type. */
+/* The same memory with another type; the offset becomes one in elements of that type. */
 sgt_tensor sgti_tensor_as(sgt_tensor tensor, int32_t dtype);
 
 /* [R,C] -> [C,R]. */

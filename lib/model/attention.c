@@ -60,7 +60,7 @@ static sgt_tensor entropy_at(const sgti_step *step, const sgti_pass *pass, int k
     uint64_t count = (uint64_t)step->layout->batch * (uint64_t)pass->n_heads;
     sgt_tensor tensor =
         sgti_tensor_2d(step->workspace->arena.buffer,
-                       step->layout->entropy / 2 + pass->entropy + (uint64_t)kind * count,
+                       step->layout->entropy + 2 * (pass->entropy + (uint64_t)kind * count),
                        step->layout->batch, pass->n_heads);
     return sgti_tensor_as(tensor, SGT_F64);
 }

@@ -77,7 +77,7 @@ sgt_status sgti_entropies_add(sgt_model *model, const sgti_step *step)
     double *values = step->workspace->entropies;
     if (step->entropy != SGT_ENTROPY_NONE) {
         sgt_tensor all =
-            sgti_tensor_as(sgti_tensor_1d(step->workspace->arena.buffer, layout->entropy / 2,
+            sgti_tensor_as(sgti_tensor_1d(step->workspace->arena.buffer, layout->entropy,
                                           (int64_t)layout->n_entropies),
                            SGT_F64);
         sgt_status status = sgti_read(step->dispatch, values, &all);

@@ -6,7 +6,6 @@
 #include "optimizer.h"
 
 #include <float.h>
-#include <math.h>
 
 #include "../base/checked.h"
 #include "../base/error.h"
@@ -35,10 +34,9 @@ static sgt_status create_moments(sgt_optimizer *optimizer)
     uint64_t bytes;
     if (!sgti_mul_u64(&bytes, model->parameters.elements, 2 * sizeof(float)))
         return sgti_fail(SGT_E_OVERFLOW, "the size of the moments does not fit in 64 bits");
-    sgt_status status = sgti_buffer_allocate(&optimizer->moments.buffer, model->dispatch, bytes);
+    sgt_status status = sgti_block_allocate(&optimizer->moments, model->dispatch, bytes);
     if (status != SGT_OK)
         return status;
-    optimizer->moments.bytes = bytes;
     sgt_tensor all = sgti_tensor_1d(optimizer->moments.buffer, 0,
                                     (int64_t)(2 * model->parameters.elements));
     return sgti_fill(model->dispatch, &all, 0.0);
@@ -79,8 +77,7 @@ void sgt_optimizer_free(sgt_optimizer *optimizer)
         return;
     sgt_model *model = optimizer->model;
     sgti_memory *memory = &model->context->memory;
-    if (optimizer->moments.buffer != NULL)
-        sgti_buffer_free(model->dispatch, optimizer->moments.buffer, optimizer->moments.bytes);
+    sgti_block_free(&optimizer->moments, model->dispatch);
     sgti_release(memory, optimizer->factors,
                  (uint64_t)model->parameters.count * sizeof *optimizer->factors);
     sgti_release(memory, optimizer, sizeof *optimizer);
@@ -156,40 +153,22 @@ static sgt_status check_moment(const sgt_optimizer *optimizer, int32_t index, in
 sgt_status sgt_optimizer_moment(sgt_tensor_view *view, const sgt_optimizer *optimizer,
                                 int32_t index, int32_t moment)
 {
-    sgt_tensor_view own = {.size = sizeof own};
-    sgt_status status = sgti_struct_check(view, offsetof(sgt_tensor_view, name), "sgt_tensor_view");
+    sgt_status status = sgti_struct_check(view, sizeof *view, "sgt_tensor_view");
     if (status == SGT_OK)
         status = check_moment(optimizer, index, moment);
-    if (status == SGT_OK)
-        status = sgt_model_parameter(&own, optimizer->model, index, SGT_WEIGHT);
     if (status != SGT_OK)
         return status;
     sgt_tensor tensor = sgti_moment(optimizer, index, moment);
-    own.data = sgti_host_address(optimizer->model->dispatch, &tensor);
-    sgti_struct_write(view, &own, sizeof own);
-    return SGT_OK;
-}
-
-/* Checks what reading and writing have in common. */
-static sgt_status check_copy(const sgt_optimizer *optimizer, int32_t index, int32_t moment,
-                             const float *values, size_t count)
-{
-    sgt_status status = check_moment(optimizer, index, moment);
-    if (status != SGT_OK)
-        return status;
-    if (values == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "values is NULL");
-    const sgti_parameter *parameter = &optimizer->model->parameters.list[index];
-    if (count != parameter->count)
-        return sgti_fail(SGT_E_OUT_OF_RANGE, "count is %zu, but %s has %llu elements", count,
-                         parameter->name, (unsigned long long)parameter->count);
+    sgti_parameter_view(view, optimizer->model, index, &tensor);
     return SGT_OK;
 }
 
 sgt_status sgt_optimizer_read_moment(float *values, size_t count, const sgt_optimizer *optimizer,
                                      int32_t index, int32_t moment)
 {
-    sgt_status status = check_copy(optimizer, index, moment, values, count);
+    sgt_status status = check_moment(optimizer, index, moment);
+    if (status == SGT_OK)
+        status = sgti_check_count(optimizer->model, index, values, count);
     if (status != SGT_OK)
         return status;
     sgt_tensor tensor = sgti_moment(optimizer, index, moment);
@@ -199,7 +178,9 @@ sgt_status sgt_optimizer_read_moment(float *values, size_t count, const sgt_opti
 sgt_status sgt_optimizer_write_moment(sgt_optimizer *optimizer, int32_t index, int32_t moment,
                                       const float *values, size_t count)
 {
-    sgt_status status = check_copy(optimizer, index, moment, values, count);
+    sgt_status status = check_moment(optimizer, index, moment);
+    if (status == SGT_OK)
+        status = sgti_check_count(optimizer->model, index, values, count);
     if (status != SGT_OK)
         return status;
     sgt_tensor tensor = sgti_moment(optimizer, index, moment);

@@ -3,7 +3,6 @@
 #include "optimizer.h"
 
 #include <float.h>
-#include <math.h>
 
 #include "../base/error.h"
 #include "../base/structs.h"

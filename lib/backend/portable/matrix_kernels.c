@@ -7,11 +7,13 @@
 
 #include "isa_name.h"
 
+#include "attention_backward_tile.h"
+#include "attention_forward_tile.h"
 #include "gemm_tile.h"
 
 const sgti_matrix_kernels SGTI_ISA_NAME(sgti_matrix_kernels) = {
     .isa = SGTI_ISA_STRING,
     .gemm = gemm_part,
-    .attention = NULL,
-    .attention_backward = NULL,
+    .attention = attention_part,
+    .attention_backward = attention_backward_part,
 };

@@ -40,8 +40,73 @@ typedef struct sgti_gemm_part {
     int64_t d_col;
 } sgti_gemm_part;
 
-typedef struct sgti_attention_part sgti_attention_part;
-typedef struct sgti_attention_backward_part sgti_attention_backward_part;
+/* Most heads and most rows in all (heads * rows) of a part of attention. */
+enum { SGTI_ATTENTION_HEADS = 4, SGTI_ATTENTION_ROWS = 384 };
+
+/*
+ * Part of attention: consecutive query rows of one sequence, for heads that read one key/value
+ * head. Pointers are at the first row of the part and its first head; k and v at key 0.
+ */
+typedef struct sgti_attention_part {
+    int64_t heads;
+    int64_t rows;
+    int64_t head_dim;
+    int64_t visible; /* keys that the first row sees; each next row sees one more */
+    float scale;
+    const float *q;
+    int64_t q_row;
+    int64_t q_head;
+    const float *k;
+    int64_t k_row;
+    const float *v;
+    int64_t v_row;
+    float *out;
+    int64_t out_row;
+    int64_t out_head;
+    const float *gains;   /* per head; NULL: ones */
+    float *lse;           /* NULL: not wanted; rows contiguous */
+    int64_t lse_head;
+    double *entropy_sum;  /* per head, over rows, of entropy / ln(visible); NULL: no entropies */
+    double *entropy_last; /* per head: the same of the last row of the part */
+} sgti_attention_part;
+
+/*
+ * Part of the gradient of attention over one key/value head of one sequence: all pairs of a query
+ * in [query_begin, query_end) and a key in [key_begin, key_end) that it sees. Pointers are at
+ * position 0 and the first head. Strides as in the forward.
+ */
+typedef struct sgti_attention_backward_part {
+    int64_t heads;
+    int64_t head_dim;
+    int64_t query_begin;
+    int64_t query_end;
+    int64_t key_begin;
+    int64_t key_end;
+    float scale;
+    const float *gains; /* per head; NULL: ones */
+    const float *q;
+    int64_t q_row;
+    int64_t q_head;
+    const float *k;
+    int64_t k_row;
+    const float *v;
+    int64_t v_row;
+    const float *out;
+    int64_t out_row;
+    int64_t out_head;
+    const float *dout;
+    int64_t dout_row;
+    int64_t dout_head;
+    const float *lse;
+    int64_t lse_head;
+    float *dq; /* rows of the queries, whole if key_begin is 0; NULL: not wanted */
+    int64_t dq_row;
+    int64_t dq_head;
+    float *dk; /* rows of the keys, whole if no later query is left out; NULL: not wanted, as dv */
+    int64_t dk_row;
+    float *dv;
+    int64_t dv_row;
+} sgti_attention_backward_part;
 
 typedef struct sgti_matrix_kernels {
     const char *isa;

@@ -158,6 +158,23 @@ static const struct {
 #undef TILE_DEFINE_ROWS
 #undef TILE_LIST
 
+/* One tile of any size up to TILE_ROWS x TILE_COLS. */
+static inline void tile_run(tile t, ptrdiff_t rows, ptrdiff_t cols, enum tile_form form)
+{
+    ptrdiff_t a_row = form == TILE_BY_ROWS ? t.lda : 1;
+    ptrdiff_t vectors = (cols + SGTI_PIECE_LANES - 1) / SGTI_PIECE_LANES;
+
+    while (rows > 0) {
+        ptrdiff_t step = tile_step[rows].rows;
+        tile_table[form][tile_step[rows].index][vectors - 1](&t, cols);
+        t.a += step * a_row;
+        t.c += step * t.ldc;
+        if (t.d)
+            t.d += step * t.ldd;
+        rows -= step;
+    }
+}
+
 /*
  * A whole block of C from the same description. A's panels of TILE_ROWS rows lie a_panel apart and
  * B's panels of TILE_COLS columns b_panel apart; where a matrix is not packed these are what its
@@ -166,20 +183,19 @@ static const struct {
 static inline void tile_product(const tile *block, ptrdiff_t rows, ptrdiff_t cols,
                                 ptrdiff_t a_panel, ptrdiff_t b_panel, enum tile_form form)
 {
-    ptrdiff_t a_row = form == TILE_BY_ROWS ? block->lda : 1;
-    tile t = *block;
-
     for (ptrdiff_t j = 0; j < cols; j += TILE_COLS) {
         ptrdiff_t width = cols - j < TILE_COLS ? cols - j : TILE_COLS;
-        ptrdiff_t vectors = (width + SGTI_PIECE_LANES - 1) / SGTI_PIECE_LANES;
-        t.b = block->b + j / TILE_COLS * b_panel;
-        for (ptrdiff_t i = 0; i < rows;) {
-            ptrdiff_t left = rows - i < TILE_ROWS ? rows - i : TILE_ROWS - i % TILE_ROWS;
-            t.a = block->a + i / TILE_ROWS * a_panel + i % TILE_ROWS * a_row;
-            t.c = block->c + i * block->ldc + j;
-            t.d = block->d ? block->d + i * block->ldd + j : NULL;
-            tile_table[form][tile_step[left].index][vectors - 1](&t, width);
-            i += tile_step[left].rows;
+        tile t = *block;
+        t.b += j / TILE_COLS * b_panel;
+        t.c += j;
+        if (t.d)
+            t.d += j;
+        for (ptrdiff_t i = 0; i < rows; i += TILE_ROWS) {
+            tile_run(t, rows - i < TILE_ROWS ? rows - i : TILE_ROWS, width, form);
+            t.a += a_panel;
+            t.c += TILE_ROWS * t.ldc;
+            if (t.d)
+                t.d += TILE_ROWS * t.ldd;
         }
     }
 }

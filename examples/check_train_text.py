@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs train_text as a user would and checks what it prints, logs and returns.
+
+usage: check_train_text.py PROGRAM TEXT
+"""
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+PROGRAM, TEXT = sys.argv[1:]
+SMALL = "--d-model 32 --layers 4 --heads 2 --ff 64 --batch 4 --seq 32 --sample-bytes 40".split()
+
+
+def run(*arguments):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, errors="replace",
+                          timeout=250)
+
+
+def read_log(path):
+    """The records of a log by type; every line must be JSON as the standard has it."""
+    def refuse(constant):
+        raise ValueError(f"{constant} in the log")
+    records = {}
+    with open(path, encoding="ascii") as file:
+        for line in file:
+            record = json.loads(line, parse_constant=refuse)
+            records.setdefault(record["type"], []).append(record)
+    return records
+
+
+def train(folder, name, *arguments):
+    """A short training; gives its output and its log."""
+    log = os.path.join(folder, name)
+    result = run(TEXT, *SMALL, "--log", log, *arguments)
+    assert result.returncode == 0, (arguments, result.stderr)
+    return result.stdout, read_log(log)
+
+
+def held_out(output):
+    last = output.rstrip("\n").split("\n")[-1]
+    found = re.fullmatch(r"held-out: (\d+\.\d{3}) bits per byte", last)
+    assert found, last
+    return float(found[1])
+
+
+def check_growth(folder):
+    output, log = train(folder, "sgt", "--steps", "60", "--growth-heads", "1")
+    losses = [record["loss"] for record in log["step"]]
+    events = log["growth"]
+    assert [record["step"] for record in log["step"]] == list(range(1, 61))
+    assert abs(losses[0] - math.log(256)) < 0.1 and losses[-1] < losses[0] - 1, losses
+    assert held_out(output) < 6.5, output
+    assert [e["action"] for e in events] == ["select"] * 3 + ["fix"], events
+    assert events[-1]["step"] <= 0.6 * 60 and events[-1]["layers"] == [1, 2, 3], events
+    assert all(len(e["heads"]) == 1 for e in events[:3]), events
+    assert log["step"][0]["overhead"] == 0 < log["end"][0]["overhead"], log["end"]
+    assert output.count("growth: layer") == 3 and "---- sample 2 ----" in output, output
+    assert abs(log["end"][0]["bits_per_byte"] - held_out(output)) < 6e-4
+    return losses
+
+
+def check_determinism(folder, losses):
+    _, log = train(folder, "threads", "--steps", "60", "--growth-heads", "1", "--threads", "3")
+    assert [record["loss"] for record in log["step"]] == losses
+    _, log = train(folder, "seed", "--steps", "60", "--growth-heads", "1", "--seed", "2")
+    assert [record["loss"] for record in log["step"]] != losses
+    _, log = train(folder, "micro", "--steps", "60", "--growth-heads", "1", "--micro-batches", "2")
+    pairs = zip(losses, (record["loss"] for record in log["step"]))
+    assert all(abs(a - b) < 2e-3 for a, b in pairs)
+
+
+def check_policies(folder):
+    _, log = train(folder, "none", "--steps", "8", "--policy", "none")
+    assert log["end"][0]["overhead"] == 0 and "growth" not in log
+    _, blocks = train(folder, "blocks", "--steps", "8", "--policy", "blocks:1+2")
+    _, heads = train(folder, "heads", "--steps", "8", "--policy", "heads:1.0+2.1")
+    assert 0.2 < blocks["end"][0]["overhead"] < 0.6, blocks["end"]
+    assert 0.01 < heads["end"][0]["overhead"] < 0.2, heads["end"]
+
+
+def check_time_limit(folder):
+    output, log = train(folder, "time", "--minutes", "0.05", "--steps", "100000000")
+    planned = log["run"][0]["steps"]
+    assert 1 <= log["end"][0]["steps"] <= planned < 100000000, log["end"]
+    assert log["end"][0]["seconds"] < 30, log["end"]
+    assert "trial steps" in output
+
+
+def check_signal(folder):
+    log = os.path.join(folder, "signal")
+    process = subprocess.Popen([PROGRAM, TEXT, *SMALL, "--steps", "100000000", "--log", log],
+                               stdout=subprocess.PIPE, text=True, errors="replace")
+    for line in process.stdout:  # the first progress line
+        if line.startswith("step"):
+            break
+    process.send_signal(signal.SIGINT)
+    output = process.stdout.read()
+    assert process.wait(timeout=60) == 0
+    assert "stopped by a signal" in output
+    held_out(output)
+    assert len(read_log(log)["end"]) == 1
+
+
+def check_bad_input(folder):
+    empty = os.path.join(folder, "empty")
+    short = os.path.join(folder, "short")
+    open(empty, "w").close()
+    with open(short, "w", encoding="ascii") as file:
+        file.write("short")
+    for arguments, culprit in [
+        ([], "TEXT"),
+        ([TEXT, TEXT], "one argument too many"),
+        ([os.path.join(folder, "missing")], "missing: No such file"),
+        ([folder], folder),
+        ([empty], "empty: is empty"),
+        ([short], "short: has 5 bytes"),
+        ([TEXT, "--held-out", empty], "empty: is empty"),
+        ([TEXT, "--steps", "many"], "--steps: 'many'"),
+        ([TEXT, "--steps", "0"], "--steps: '0'"),
+        ([TEXT, "--steps", "5x"], "--steps: '5x'"),
+        ([TEXT, "--lr", "nan"], "--lr: 'nan'"),
+        ([TEXT, "--lr"], "'--lr' needs a value"),
+        ([TEXT, "--colour", "red"], "'--colour' is not an option"),
+        ([TEXT, "--batch", "4", "--micro-batches", "3"], "--micro-batches: 3"),
+        ([TEXT, "--heads", "5"], "d_model"),
+        ([TEXT, "--policy", "magic"], "--policy: 'magic'"),
+        ([TEXT, "--policy", "blocks:9"], "--policy: '9'"),
+        ([TEXT, "--policy", "heads:1.0,2.0"], "--policy: ',2.0'"),
+        ([TEXT, "--ramp", "steep"], "--ramp: 'steep'"),
+        ([TEXT, "--backend", "abacus"], "abacus"),
+        ([TEXT, "--log", os.path.join(folder, "no", "log")], "--log: "),
+    ]:
+        result = run(*arguments)
+        assert result.returncode == 2, (arguments, result)
+        assert culprit in result.stderr and result.stderr.startswith("train_text: "), result.stderr
+
+
+def main():
+    help_text = run("--help")
+    assert help_text.returncode == 0 and "--held-out" in help_text.stdout
+    with tempfile.TemporaryDirectory() as folder:
+        check_bad_input(folder)
+        check_determinism(folder, check_growth(folder))
+        check_policies(folder)
+        check_time_limit(folder)
+        check_signal(folder)
+    print("train_text: all checks passed")
+
+
+main()

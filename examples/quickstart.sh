@@ -1,0 +1,102 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# From a fresh Debian 12 or 13 to a trained model: installs what is missing, builds the library and
+# the examples in build-quickstart/, and trains for at most four minutes.
+#
+#     examples/quickstart.sh          five novels of Jane Austen, the sixth held out
+#     examples/quickstart.sh TEXT     your own text, its last twentieth held out
+#
+# Run it as root, or as a user with sudo. The novels come from Debian's r-cran-janeaustenr, which is
+# unpacked, not installed.
+set -eu
+
+PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 librandom123-dev libblis-serial-dev"
+NOVELS="emma mansfield_park northanger_abbey pride_and_prejudice sense_and_sensibility"
+HELD_OUT=persuasion
+
+say() {
+    printf '\n== %s\n' "$*"
+}
+
+die() {
+    printf 'quickstart: %s\n' "$*" >&2
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "'$*' needs root: run this as root or install sudo"
+    fi
+}
+
+install_packages() {
+    missing=
+    for package in $PACKAGES; do
+        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$status" = installed ] || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    say "Installing$missing"
+    as_root apt-get -q update
+    # shellcheck disable=SC2086
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $missing
+}
+
+build() {
+    say "Building in build-quickstart/"
+    if [ ! -f build-quickstart/build.ninja ]; then
+        meson setup build-quickstart --buildtype=release \
+            -Dblis=enabled -Dtests=false -Dexamples=true
+    fi
+    ninja -C build-quickstart
+}
+
+# apt-get knows where to download from once its lists have been fetched.
+download_novels() {
+    cd "$1" || return 1
+    apt-get -q -o APT::Sandbox::User=root download r-cran-janeaustenr && return 0
+    as_root apt-get -q update
+    apt-get -q -o APT::Sandbox::User=root download r-cran-janeaustenr
+}
+
+fetch_novels() {
+    folder=build-quickstart/austen
+    [ -f "$folder/train.txt" ] && return 0
+    say "Unpacking the novels into $folder/"
+    mkdir -p "$folder"
+    (download_novels "$folder") || die "the package of the novels could not be downloaded"
+    for archive in "$folder"/r-cran-janeaustenr_*.deb; do
+        dpkg-deb -x "$archive" "$folder/package"
+    done
+    python3 examples/extract_austen.py \
+        "$folder/package/usr/lib/R/site-library/janeaustenr/data/Rdata.rdb" "$folder"
+    for novel in $NOVELS; do
+        cat "$folder/$novel.txt"
+    done >"$folder/train.part"
+    mv "$folder/train.part" "$folder/train.txt"
+}
+
+[ $# -le 1 ] || die "one TEXT at most"
+[ -f /etc/debian_version ] || die "this script is for Debian"
+text=
+if [ $# -eq 1 ]; then
+    [ -r "$1" ] || die "'$1' cannot be read"
+    text=$(realpath "$1")
+fi
+cd "$(dirname "$0")/.."
+
+install_packages
+build
+set -- --minutes 4 --seed 1 --log build-quickstart/run.jsonl
+if [ -z "$text" ]; then
+    fetch_novels
+    text=build-quickstart/austen/train.txt
+    set -- "$@" --held-out build-quickstart/austen/$HELD_OUT.txt --prompt "She "
+fi
+say "Training on $text"
+exec build-quickstart/examples/train_text "$text" "$@"

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Trains a byte-level Sparse Growing Transformer on a text file:
+ *
+ *     train_text novel.txt --steps 3000
+ *     train_text novel.txt --minutes 4 --held-out other.txt --log run.jsonl
+ *
+ * The loop of a host program is in train_step: forward and backward for each micro-batch,
+ * optimizer step, growth step. Everything goes through the public headers.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sgt/sgt.h>
+
+#include "train_text_data.h"
+#include "train_text_options.h"
+#include "train_text_report.h"
+#include "train_text_sample.h"
+#include "train_text_schedule.h"
+
+enum {
+    VOCABULARY = 256,
+    EVALUATION_WINDOWS = 64,   /* of evaluations during the training */
+    FINAL_BYTES = 1 << 21,     /* of the last one */
+    EVALUATIONS = 10,          /* a run, unless --every says otherwise */
+    MAX_TRIALS = 20            /* steps that measure the speed */
+};
+
+typedef struct run {
+    settings o;
+    corpus text;
+    reporter report;
+    schedule plan;
+    sgt_context *context;
+    sgt_model *model;
+    sgt_optimizer *optimizer;
+    sgt_growth_policy *policy;
+    sgt_growth *growth;
+    int32_t *tokens;  /* (batch / micro_batches, seq) */
+    int32_t *targets; /* likewise */
+    int64_t steps;    /* done */
+    double seconds;   /* they took, with the evaluations between them */
+    int heard;        /* signals that were acted on */
+    int stopped;
+} run;
+
+/* ---- stopping, failing ---- */
+
+static volatile sig_atomic_t signals;
+
+static void on_signal(int number)
+{
+    (void)number;
+    signals++;
+}
+
+static void listen_to_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* The context asks between layers, so that a long step ends soon after Ctrl-C. */
+static int32_t on_progress(void *user, const sgt_progress *progress)
+{
+    const run *r = user;
+    (void)progress;
+    return signals > r->heard;
+}
+
+static void on_log(void *user, int32_t level, const char *message)
+{
+    (void)user;
+    fprintf(stderr, "train_text: %s: %s\n", level == SGT_LOG_ERROR ? "error" : "warning", message);
+}
+
+/* Says what failed. Values that the library refuses came from the command line. */
+static int failed(const char *what, sgt_status status)
+{
+    int refused = status == SGT_E_INVALID_ARGUMENT || status == SGT_E_OUT_OF_RANGE ||
+                  status == SGT_E_NOT_FOUND || status == SGT_E_UNSUPPORTED;
+    if (status > 0)
+        return complain(EXIT_FAILED, "%s: stopped by a signal", what);
+    return complain(refused ? EXIT_BAD_INPUT : EXIT_FAILED, "%s: %s (%s)", what,
+                    sgt_error_message(), sgt_status_name(status));
+}
+
+/* ---- setting up ---- */
+
+static int open_context(run *r)
+{
+    sgt_context_options options;
+    sgt_status status = sgt_context_options_init(&options, sizeof options);
+    options.threads = (int32_t)r->o.threads;
+    options.backend = r->o.backend;
+    options.log = on_log;
+    options.progress = on_progress;
+    options.progress_user = r;
+    if (status == SGT_OK && options.backend && strchr(options.backend, '/'))
+        status = sgt_backend_load(&options.backend, options.backend);
+    if (status == SGT_OK)
+        status = sgt_context_create(&r->context, &options);
+    return status == SGT_OK ? EXIT_DONE : failed("opening a context", status);
+}
+
+static int open_model(run *r)
+{
+    const settings *o = &r->o;
+    sgt_model_config config;
+    sgt_init_options init;
+    sgt_model_config_init(&config, sizeof config);
+    config.vocab_size = VOCABULARY;
+    config.d_model = (int32_t)o->d_model;
+    config.n_layers = (int32_t)o->layers;
+    config.n_heads = (int32_t)o->heads;
+    config.n_kv_heads = (int32_t)o->kv_heads;
+    config.d_ff = (int32_t)o->d_ff;
+    config.max_seq_len = (int32_t)o->seq;
+    sgt_init_options_init(&init, sizeof init);
+    init.seed = (uint64_t)o->seed;
+    sgt_status status = sgt_model_create(&r->model, r->context, &config);
+    if (status == SGT_OK)
+        status = sgt_model_init_weights(r->model, &init);
+    return status == SGT_OK ? EXIT_DONE : failed("making the model", status);
+}
+
+static int open_optimizer(run *r)
+{
+    sgt_optimizer_options options;
+    sgt_optimizer_options_init(&options, sizeof options);
+    options.schedule = SGT_SCHEDULE_COSINE;
+    options.lr = r->o.lr;
+    options.weight_decay = r->o.weight_decay;
+    options.clip = r->o.clip;
+    options.warmup_steps = r->plan.warmup;
+    options.total_steps = r->plan.steps;
+    options.final_factor = FINAL_RATE;
+    if (r->plan.seconds > 0) {
+        options.rate = schedule_rate;
+        options.rate_user = &r->plan;
+    }
+    sgt_status status = sgt_optimizer_create(&r->optimizer, r->model, &options);
+    return status == SGT_OK ? EXIT_DONE : failed("making the optimizer", status);
+}
+
+/* The place of `name` in a list of names, or -1 after a message. */
+static int32_t choose(const char *option, const char *name, const char *const names[3])
+{
+    for (int32_t i = 0; i < 3 && names[i]; i++)
+        if (!strcmp(name, names[i]))
+            return i;
+    complain(EXIT_BAD_INPUT, "--%s: '%s' is not %s, %s%s%s", option, name, names[0], names[1],
+             names[2] ? " or " : "", names[2] ? names[2] : "");
+    return -1;
+}
+
+static int make_sgt_policy(run *r)
+{
+    static const char *const ramps[] = {"reference", "hard", "warm"};
+    static const char *const directions[] = {"deep", "shallow", NULL};
+    static const char *const choices[] = {"highest", "lowest", "random"};
+    const settings *o = &r->o;
+    sgt_growth_sgt_options options;
+    sgt_growth_sgt_options_init(&options, sizeof options);
+    options.first_step = r->plan.growth_first;
+    options.window = r->plan.growth_window;
+    options.top_k_layers = (int32_t)o->growth_candidates;
+    options.max_layers = (int32_t)o->growth_layers;
+    options.keep_heads = (int32_t)o->growth_heads;
+    options.max_depth = (int32_t)o->growth_depth;
+    options.ramp = choose("ramp", o->ramp, ramps);
+    options.direction = choose("direction", o->direction, directions);
+    options.head_choice = choose("head-choice", o->head_choice, choices);
+    options.seed = (uint64_t)o->seed;
+    if (options.ramp < 0 || options.direction < 0 || options.head_choice < 0)
+        return EXIT_BAD_INPUT;
+    sgt_status status = sgt_growth_policy_sgt(&r->policy, r->context, (int32_t)o->layers,
+                                              (int32_t)o->heads, &options);
+    return status == SGT_OK ? EXIT_DONE : failed("making the growth policy", status);
+}
+
+/* The plan "heads:..." names: one more pass for each layer in it, with the named heads. */
+static sgt_status make_heads_policy(run *r)
+{
+    const policy_spec *spec = &r->o.spec;
+    int32_t n_heads = (int32_t)r->o.heads;
+    sgt_plan *plan = NULL;
+    sgt_status status = sgt_plan_create(&plan, r->context, (int32_t)r->o.layers, n_heads);
+    for (int32_t i = 0; i < spec->count && status == SGT_OK; i++) {
+        int32_t layer = spec->layers[i];
+        int fresh = sgt_plan_depth(plan, layer) == 0;
+        if (fresh)
+            status = sgt_plan_set_depth(plan, layer, 1);
+        for (int32_t h = 0; h < n_heads && fresh && status == SGT_OK; h++)
+            status = sgt_plan_set_gain(plan, layer, 1, h, 0);
+        if (status == SGT_OK)
+            status = sgt_plan_set_gain(plan, layer, 1, spec->heads[i], 1);
+    }
+    if (status == SGT_OK)
+        status = sgt_growth_policy_static_heads(&r->policy, r->context, plan);
+    sgt_plan_free(plan);
+    return status;
+}
+
+static int open_growth(run *r)
+{
+    const policy_spec *spec = &r->o.spec;
+    int32_t n_layers = (int32_t)r->o.layers, n_heads = (int32_t)r->o.heads;
+    int32_t once[MAX_POLICY_ITEMS];
+    sgt_status status = SGT_OK;
+    for (int i = 0; i < MAX_POLICY_ITEMS; i++)
+        once[i] = 1;
+    if (spec->kind == POLICY_SGT && make_sgt_policy(r))
+        return EXIT_BAD_INPUT;
+    if (spec->kind == POLICY_NONE)
+        status = sgt_growth_policy_none(&r->policy, r->context, n_layers, n_heads);
+    if (spec->kind == POLICY_BLOCKS)
+        status = sgt_growth_policy_static_blocks(&r->policy, r->context, n_layers, n_heads,
+                                                 spec->layers, once, spec->count);
+    if (spec->kind == POLICY_HEADS)
+        status = make_heads_policy(r);
+    if (status == SGT_OK)
+        status = sgt_growth_create(&r->growth, r->model, r->policy, NULL);
+    return status == SGT_OK ? EXIT_DONE : failed("--policy", status);
+}
+
+/* ---- training ---- */
+
+/* Forward and backward of all micro-batches of a 1-based step; *loss is their mean. */
+static sgt_status accumulate(run *r, double *loss, int64_t step)
+{
+    const settings *o = &r->o;
+    int32_t rows = (int32_t)(o->batch / o->micro_batches);
+    sgt_batch batch = {sizeof batch, rows, (int32_t)o->seq, r->tokens, r->targets};
+    double bytes = (double)(o->batch * o->seq);
+    double loss_sum = 0;
+    sgt_status status = SGT_OK;
+    for (int64_t m = 0; m < o->micro_batches && status == SGT_OK; m++) {
+        sgt_metrics metrics = {.size = sizeof metrics};
+        uint64_t first = (uint64_t)((step - 1) * o->batch + m * rows);
+        fill_batch(r->tokens, r->targets, r->text.train, r->text.train_bytes, rows,
+                   (int32_t)o->seq, (uint64_t)o->seed, first);
+        status = sgt_model_forward(&metrics, r->model, &batch);
+        if (status == SGT_OK)
+            status = sgt_model_backward(r->model, 1 / bytes);
+        loss_sum += metrics.loss_sum;
+    }
+    *loss = loss_sum / bytes;
+    return status;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median time of a few steps that change nothing; the first, which allocates, is left out. */
+static sgt_status measure_speed(run *r, double *seconds_per_step)
+{
+    double times[MAX_TRIALS], loss, start = now();
+    double enough = 0.02 * 60 * r->o.minutes; /* a fiftieth of the time, but three steps */
+    sgt_status status = accumulate(r, &loss, 1);
+    int n = 0;
+    while (n < MAX_TRIALS && (n < 3 || now() - start < enough) && status == SGT_OK) {
+        double before = now();
+        status = accumulate(r, &loss, 1);
+        times[n++] = now() - before;
+    }
+    if (status == SGT_OK)
+        status = sgt_model_zero_gradients(r->model);
+    if (status == SGT_OK) {
+        qsort(times, (size_t)n, sizeof times[0], ascending);
+        *seconds_per_step = times[n / 2];
+        printf("speed: %.3f s a step in %d trial steps\n", *seconds_per_step, n);
+    }
+    return status;
+}
+
+/* One optimizer step, the 1-based `step`. */
+static sgt_status train_step(run *r, int64_t step)
+{
+    double start = now(), loss = 0;
+    sgt_status status = accumulate(r, &loss, step);
+    if (status != SGT_OK)
+        return status;
+    sgt_step_report report = {.size = sizeof report};
+    status = sgt_optimizer_step(&report, r->optimizer);
+    if (status != SGT_OK)
+        return status;
+    r->steps = step;
+    sgt_growth_input input = {sizeof input, report.skipped, step, loss, report.grad_norm};
+    sgt_growth_event event = {.size = sizeof event};
+    status = sgt_growth_step(&event, r->growth, &input);
+    if (status != SGT_OK)
+        return status;
+    report_step(&r->report, loss, &report, r->model, now() - start);
+    report_growth(&r->report, step, &event);
+    return SGT_OK;
+}
+
+static int train(run *r)
+{
+    int64_t every = r->o.every ? r->o.every : (r->plan.steps + EVALUATIONS - 1) / EVALUATIONS;
+    sgt_status status = SGT_OK;
+    while (r->steps < r->plan.steps && !schedule_time_is_up(&r->plan) && status == SGT_OK) {
+        evaluation e;
+        status = train_step(r, r->steps + 1);
+        if (status != SGT_OK || r->steps % every || r->steps == r->plan.steps)
+            continue;
+        status = evaluate_text(&e, r->model, &r->o, r->text.held_out, r->text.held_out_bytes,
+                               EVALUATION_WINDOWS);
+        if (status == SGT_OK)
+            report_evaluation(&r->report, r->steps, &e);
+    }
+    r->seconds = now() - r->plan.start;
+    if (status < 0)
+        return failed("training", status);
+    if (status > 0) {
+        r->heard = signals;
+        r->stopped = 1;
+        printf("stopped by a signal after %lld steps\n", (long long)r->steps);
+    } else if (r->steps < r->plan.steps) {
+        printf("time is up after %lld of %lld steps\n", (long long)r->steps,
+               (long long)r->plan.steps);
+    }
+    return EXIT_DONE;
+}
+
+/* ---- the whole ---- */
+
+static int set_up(run *r)
+{
+    size_t window_bytes = (size_t)(r->o.batch / r->o.micro_batches * r->o.seq) * sizeof(int32_t);
+    double seconds_per_step = 0;
+    int status = corpus_read(&r->text, &r->o);
+    if (!status)
+        status = report_open(&r->report, &r->o);
+    if (!status && (!(r->tokens = malloc(window_bytes)) || !(r->targets = malloc(window_bytes))))
+        status = complain(EXIT_FAILED, "out of memory");
+    if (!status)
+        status = open_context(r);
+    if (!status)
+        status = open_model(r);
+    if (status)
+        return status;
+    double start = now();
+    sgt_status measured = r->o.minutes > 0 ? measure_speed(r, &seconds_per_step) : SGT_OK;
+    if (measured != SGT_OK)
+        return failed("measuring the speed", measured);
+    schedule_plan(&r->plan, &r->o, start, seconds_per_step);
+    status = open_optimizer(r);
+    if (!status)
+        status = open_growth(r);
+    if (!status)
+        report_start(&r->report, &r->o, &r->plan, r->context, r->model);
+    return status;
+}
+
+static int finish(run *r)
+{
+    evaluation e = {0};
+    sgt_status status = print_samples(r->model, &r->o);
+    if (status == SGT_OK)
+        status = evaluate_text(&e, r->model, &r->o, r->text.held_out, r->text.held_out_bytes,
+                               FINAL_BYTES / r->o.seq);
+    if (status != SGT_OK)
+        return failed("the final evaluation", status);
+    report_end(&r->report, r->steps, r->seconds, &e, r->model);
+    return EXIT_DONE;
+}
+
+static void clean_up(run *r)
+{
+    sgt_growth_free(r->growth);
+    sgt_growth_policy_free(r->policy);
+    sgt_optimizer_free(r->optimizer);
+    sgt_model_free(r->model);
+    sgt_context_free(r->context);
+    free(r->tokens);
+    free(r->targets);
+    corpus_free(&r->text);
+}
+
+int main(int argc, char **argv)
+{
+    run r = {0};
+    int status = settings_read(&r.o, argc, argv);
+    if (status != EXIT_DONE)
+        return status == EXIT_HELP ? EXIT_DONE : status;
+    listen_to_signals();
+    status = set_up(&r);
+    if (!status)
+        status = train(&r);
+    if (!status)
+        status = finish(&r);
+    clean_up(&r);
+    int closed = report_close(&r.report);
+    return status ? status : closed;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command line of train_text: read, checked, with defaults. */
+#ifndef TRAIN_TEXT_OPTIONS_H
+#define TRAIN_TEXT_OPTIONS_H
+
+#include <stdint.h>
+
+/* Exit statuses. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_BAD_INPUT = 2, EXIT_HELP = -1 };
+
+enum policy_kind { POLICY_SGT, POLICY_NONE, POLICY_BLOCKS, POLICY_HEADS };
+
+#define MAX_POLICY_ITEMS 64
+
+/* What --policy says: "blocks:2+3" or "heads:2.0+2.3+3.1". */
+typedef struct policy_spec {
+    enum policy_kind kind;
+    int32_t count;
+    int32_t layers[MAX_POLICY_ITEMS];
+    int32_t heads[MAX_POLICY_ITEMS]; /* of POLICY_HEADS */
+} policy_spec;
+
+typedef struct settings {
+    const char *text;
+    const char *held_out;
+    const char *log;
+    const char *backend;
+    const char *policy;
+    const char *ramp;
+    const char *direction;
+    const char *head_choice;
+    const char *prompt;
+    int64_t d_model;
+    int64_t layers;
+    int64_t heads;
+    int64_t kv_heads;
+    int64_t d_ff;
+    int64_t batch;
+    int64_t micro_batches;
+    int64_t seq;
+    int64_t steps; /* 0: only --minutes limits the run */
+    int64_t warmup;
+    int64_t growth_first;  /* 0: from the number of steps */
+    int64_t growth_window; /* likewise */
+    int64_t growth_candidates;
+    int64_t growth_layers;
+    int64_t growth_heads;
+    int64_t growth_depth;
+    int64_t threads;
+    int64_t seed;
+    int64_t every; /* 0: ten times a run */
+    int64_t samples;
+    int64_t sample_bytes;
+    int64_t top_k;
+    double minutes; /* 0: no limit */
+    double lr;
+    double weight_decay;
+    double clip;
+    double temperature;
+    policy_spec spec;
+} settings;
+
+/* Fills *o. Returns EXIT_DONE to go on, EXIT_HELP when help was printed, EXIT_BAD_INPUT after a
+ * message that names the culprit. */
+int settings_read(settings *o, int argc, char **argv);
+
+/* Prints "train_text: ..." to standard error and returns `status`. */
+int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Causal attention of the portable backend. A part is a block of query rows of one sequence for
+ * some heads that read the same key/value head, so that keys are packed once for all of them. How
+ * rows are cut depends on the shape only.
+ *
+ * Entropies of a head are sums over its blocks. Parts leave theirs in slots on the caller's stack,
+ * which adds them up in order after each wave of parts: nothing depends on which part ends first,
+ * and nothing is allocated.
+ */
+#include "portable.h"
+
+#include <string.h>
+
+#include "matrix_kernels.h"
+
+enum { ENTROPY_SLOTS = 1024, BLOCK_ROWS = 96, LONG_BLOCK_ROWS = 192, WANTED_PARTS = 16 };
+
+typedef struct entropy_slot {
+    double sum;
+    double last;
+} entropy_slot;
+
+typedef struct attention {
+    const sgti_portable *portable;
+    const sgt_attention_args *args;
+    int64_t heads;
+    int64_t groups;       /* runs of at most SGTI_ATTENTION_HEADS heads of one key/value head */
+    int64_t blocks;       /* of query rows */
+    int64_t block_rows;
+    int64_t wave;         /* parts whose entropies fit the slots */
+    int64_t first_part;   /* of the wave */
+    entropy_slot *slots;  /* [wave, SGTI_ATTENTION_HEADS]; NULL: no entropies */
+} attention;
+
+/* The heads of a group: from *first on, their number returned. */
+static int64_t group_heads(int64_t *first, const attention *a, int64_t group)
+{
+    const int32_t *kv_heads = a->args->kv_heads;
+    int64_t begin = 0;
+    for (;;) {
+        int64_t end = begin + 1;
+        while (end < a->heads && end - begin < SGTI_ATTENTION_HEADS &&
+               kv_heads[end] == kv_heads[begin])
+            end++;
+        if (group-- == 0) {
+            *first = begin;
+            return end - begin;
+        }
+        begin = end;
+    }
+}
+
+static int64_t count_groups(const attention *a)
+{
+    int64_t groups = 0;
+    int64_t first = 0;
+    int64_t heads = 0;
+    while (first + heads < a->heads)
+        heads = group_heads(&first, a, groups++);
+    return groups;
+}
+
+static int64_t length_of(const sgt_attention_args *args, int64_t sequence)
+{
+    return args->lengths ? args->lengths[sequence] : args->q->shape[1];
+}
+
+static int64_t offset_of(const sgt_attention_args *args, int64_t sequence)
+{
+    return args->offsets ? args->offsets[sequence] : 0;
+}
+
+/* Long blocks pack keys less often; short ones when there would be few parts. */
+static void cut(attention *a)
+{
+    int64_t sequences = a->args->q->shape[0];
+    int64_t rows = a->args->q->shape[1];
+    int64_t pieces = sequences * a->groups;
+
+    a->block_rows = LONG_BLOCK_ROWS;
+    if (a->groups < a->heads || pieces * ((rows - 1) / LONG_BLOCK_ROWS + 1) < WANTED_PARTS)
+        a->block_rows = BLOCK_ROWS;
+    a->blocks = (rows - 1) / a->block_rows + 1;
+}
+
+static void run_part(void *argument, int64_t index, int32_t thread)
+{
+    const attention *a = argument;
+    const sgt_attention_args *args = a->args;
+    int64_t whole = a->first_part + index;
+    int64_t sequence = whole / (a->groups * a->blocks);
+    int64_t group = whole / a->blocks % a->groups;
+    int64_t block = a->blocks - 1 - whole % a->blocks; /* the longest first */
+    int64_t row = block * a->block_rows;
+    int64_t rows = length_of(args, sequence) - row;
+    int64_t head;
+    int64_t heads = group_heads(&head, a, group);
+    int64_t kv_head = args->kv_heads[head];
+    double sums[SGTI_ATTENTION_HEADS];
+    double lasts[SGTI_ATTENTION_HEADS];
+
+    if (rows <= 0)
+        return;
+    const int64_t *q = args->q->strides;
+    const int64_t *k = args->k->strides;
+    const int64_t *v = args->v->strides;
+    const int64_t *out = args->out->strides;
+    sgti_attention_part part = {
+        .heads = heads,
+        .rows = rows < a->block_rows ? rows : a->block_rows,
+        .head_dim = args->q->shape[3],
+        .visible = offset_of(args, sequence) + row + 1,
+        .scale = args->scale,
+        .q = sgti_data(args->q) + sequence * q[0] + row * q[1] + head * q[2],
+        .q_row = q[1],
+        .q_head = q[2],
+        .k = sgti_data(args->k) + sequence * k[0] + kv_head * k[2],
+        .k_row = k[1],
+        .v = sgti_data(args->v) + sequence * v[0] + kv_head * v[2],
+        .v_row = v[1],
+        .out = sgti_data(args->out) + sequence * out[0] + row * out[1] + head * out[2],
+        .out_row = out[1],
+        .out_head = out[2],
+        .gains = args->gains ? args->gains + head : NULL,
+        .lse_head = args->q->shape[1],
+    };
+    if (args->lse)
+        part.lse = sgti_data(args->lse) + (sequence * a->heads + head) * part.lse_head + row;
+    if (a->slots) {
+        part.entropy_sum = sums;
+        part.entropy_last = lasts;
+    }
+    a->portable->matrix->attention(&part, sgti_thread_scratch(a->portable, thread));
+    for (int64_t i = 0; a->slots && i < heads; i++)
+        a->slots[index * SGTI_ATTENTION_HEADS + i] = (entropy_slot){sums[i], lasts[i]};
+}
+
+static double *entropy_at(const sgt_tensor *tensor, int64_t index)
+{
+    return (double *)(void *)tensor->buffer + tensor->offset + index;
+}
+
+/* Adds what the parts of a wave left in their slots. */
+static void collect_entropies(const attention *a, int64_t parts)
+{
+    const sgt_attention_args *args = a->args;
+    for (int64_t index = 0; index < parts; index++) {
+        int64_t whole = a->first_part + index;
+        int64_t sequence = whole / (a->groups * a->blocks);
+        int64_t row = (a->blocks - 1 - whole % a->blocks) * a->block_rows;
+        int64_t length = length_of(args, sequence);
+        int64_t head;
+        int64_t heads = group_heads(&head, a, whole / a->blocks % a->groups);
+        if (row >= length)
+            continue;
+        for (int64_t i = 0; i < heads; i++) {
+            const entropy_slot *slot = &a->slots[index * SGTI_ATTENTION_HEADS + i];
+            int64_t at = sequence * a->heads + head + i;
+            if (args->entropy_mean)
+                *entropy_at(args->entropy_mean, at) += slot->sum;
+            if (args->entropy_last && row + a->block_rows >= length)
+                *entropy_at(args->entropy_last, at) = slot->last;
+        }
+    }
+}
+
+/* Sums become means over the rows that see more than one key. */
+static void finish_entropies(const attention *a)
+{
+    const sgt_attention_args *args = a->args;
+    for (int64_t sequence = 0; args->entropy_mean && sequence < args->q->shape[0]; sequence++) {
+        int64_t rows = length_of(args, sequence);
+        if (offset_of(args, sequence) == 0 && rows > 0)
+            rows--; /* the first row sees one key */
+        for (int64_t head = 0; head < a->heads; head++)
+            if (rows > 0)
+                *entropy_at(args->entropy_mean, sequence * a->heads + head) /= (double)rows;
+    }
+}
+
+int32_t sgti_portable_attention(void *instance, const sgt_attention_args *args)
+{
+    const sgti_portable *portable = instance;
+    entropy_slot slots[ENTROPY_SLOTS];
+    attention a = {.portable = portable, .args = args, .heads = args->q->shape[2]};
+    size_t entropy_bytes = (size_t)(args->q->shape[0] * a.heads) * sizeof(double);
+
+    if (args->q->shape[3] > SGTI_ATTENTION_MAX_HEAD_DIM)
+        return portable->services->fail(portable->host, SGT_E_UNSUPPORTED,
+                                        "attention: a head dimension over 512");
+    a.groups = count_groups(&a);
+    cut(&a);
+    int64_t parts = args->q->shape[0] * a.groups * a.blocks;
+    a.wave = parts;
+    if (args->entropy_mean)
+        memset(entropy_at(args->entropy_mean, 0), 0, entropy_bytes);
+    if (args->entropy_last)
+        memset(entropy_at(args->entropy_last, 0), 0, entropy_bytes);
+    if (args->entropy_mean || args->entropy_last) {
+        a.slots = slots;
+        a.wave = ENTROPY_SLOTS / SGTI_ATTENTION_HEADS;
+    }
+    for (; a.first_part < parts; a.first_part += a.wave) {
+        int64_t count = parts - a.first_part < a.wave ? parts - a.first_part : a.wave;
+        portable->services->parallel_for(portable->host, count, run_part, &a);
+        if (a.slots)
+            collect_entropies(&a, count);
+    }
+    finish_entropies(&a);
+    return SGT_OK;
+}

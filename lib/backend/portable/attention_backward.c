@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Gradients of causal attention in the portable backend. Usually a part is one key/value head of
+ * one sequence: it walks over all pairs of blocks, five products each, and writes dq, dk and dv of
+ * its own. A call with few such parts is cut finer, into blocks of keys for dk and dv and blocks of
+ * queries for dq: seven products, since the scores are computed for each. Which of the two depends
+ * on the shape only.
+ */
+#include "portable.h"
+
+#include <string.h>
+
+#include "matrix_kernels.h"
+
+/* Below so many parts the finer cut; its blocks of keys and of queries. */
+enum { FEW_PARTS = 4, KEY_BLOCK = 128, QUERY_BLOCK = 384 };
+
+typedef struct attention_backward {
+    const sgti_portable *portable;
+    const sgt_attention_backward_args *args;
+    int64_t heads;
+    int64_t kv_heads;
+    int64_t length;
+    int64_t key_parts;   /* of one (sequence, key/value head): 1 unless cut finer */
+    int64_t query_parts; /* the same, 0 unless cut finer */
+} attention_backward;
+
+/* The heads that read a key/value head: from *first on, their number returned. */
+static int64_t readers(int64_t *first, const attention_backward *a, int64_t kv_head)
+{
+    const int32_t *kv_heads = a->args->kv_heads;
+    int64_t begin = 0;
+    int64_t end;
+    while (begin < a->heads && kv_heads[begin] < kv_head)
+        begin++;
+    for (end = begin; end < a->heads && kv_heads[end] == kv_head; end++)
+        ;
+    *first = begin;
+    return end - begin;
+}
+
+static const float *place(const sgt_tensor *t, int64_t sequence, int64_t head)
+{
+    return sgti_data(t) + sequence * t->strides[0] + head * t->strides[2];
+}
+
+static float *place_out(const sgt_tensor *t, int64_t sequence, int64_t head)
+{
+    return sgti_data(t) + sequence * t->strides[0] + head * t->strides[2];
+}
+
+static void zero_rows(float *rows, int64_t stride, int64_t first, int64_t last, int64_t width)
+{
+    for (int64_t row = first; row < last; row++)
+        memset(rows + row * stride, 0, (size_t)width * sizeof(float));
+}
+
+/* Everything of a part but its ranges and which gradients it gives. */
+static sgti_attention_backward_part part_of(const attention_backward *a, int64_t sequence,
+                                            int64_t kv_head)
+{
+    const sgt_attention_backward_args *args = a->args;
+    int64_t head;
+    int64_t heads = readers(&head, a, kv_head);
+    if (heads == 0)
+        head = 0;
+    return (sgti_attention_backward_part){
+        .heads = heads,
+        .head_dim = args->q->shape[3],
+        .query_end = a->length,
+        .key_end = a->length,
+        .scale = args->scale,
+        .gains = args->gains ? args->gains + head : NULL,
+        .q = place(args->q, sequence, head),
+        .q_row = args->q->strides[1],
+        .q_head = args->q->strides[2],
+        .k = place(args->k, sequence, kv_head),
+        .k_row = args->k->strides[1],
+        .v = place(args->v, sequence, kv_head),
+        .v_row = args->v->strides[1],
+        .out = place(args->out, sequence, head),
+        .out_row = args->out->strides[1],
+        .out_head = args->out->strides[2],
+        .dout = place(args->dout, sequence, head),
+        .dout_row = args->dout->strides[1],
+        .dout_head = args->dout->strides[2],
+        .lse = sgti_data(args->lse) + (sequence * a->heads + head) * a->length,
+        .lse_head = a->length,
+        .dq = place_out(args->dq, sequence, head),
+        .dq_row = args->dq->strides[1],
+        .dq_head = args->dq->strides[2],
+        .dk = place_out(args->dk, sequence, kv_head),
+        .dk_row = args->dk->strides[1],
+        .dv = place_out(args->dv, sequence, kv_head),
+        .dv_row = args->dv->strides[1],
+    };
+}
+
+static int64_t at_most(int64_t a, int64_t limit)
+{
+    return a < limit ? a : limit;
+}
+
+static void run_part(void *argument, int64_t index, int32_t thread)
+{
+    const attention_backward *a = argument;
+    int64_t pieces = a->key_parts + a->query_parts;
+    int64_t piece = index % pieces;
+    int64_t kv_head = index / pieces % a->kv_heads;
+    int64_t sequence = index / pieces / a->kv_heads;
+    sgti_attention_backward_part part = part_of(a, sequence, kv_head);
+
+    if (a->query_parts > 0 && piece < a->key_parts) {
+        part.key_begin = piece * KEY_BLOCK;
+        part.key_end = at_most(part.key_begin + KEY_BLOCK, a->length);
+        part.query_begin = part.key_begin;
+        part.dq = NULL;
+    } else if (a->query_parts > 0) {
+        part.query_begin = (pieces - 1 - piece) * QUERY_BLOCK; /* the longest first */
+        part.query_end = at_most(part.query_begin + QUERY_BLOCK, a->length);
+        part.key_end = part.query_end;
+        part.dk = NULL;
+        part.dv = NULL;
+    }
+    if (part.heads > 0) {
+        a->portable->matrix->attention_backward(&part, sgti_thread_scratch(a->portable, thread));
+    } else if (part.dk) {
+        zero_rows(part.dk, part.dk_row, part.key_begin, part.key_end, part.head_dim);
+        zero_rows(part.dv, part.dv_row, part.key_begin, part.key_end, part.head_dim);
+    }
+}
+
+int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_backward_args *args)
+{
+    const sgti_portable *portable = instance;
+    attention_backward a = {
+        .portable = portable,
+        .args = args,
+        .heads = args->q->shape[2],
+        .kv_heads = args->k->shape[2],
+        .length = args->q->shape[1],
+        .key_parts = 1,
+    };
+    int64_t wholes = args->q->shape[0] * a.kv_heads;
+
+    if (args->q->shape[3] > SGTI_ATTENTION_MAX_HEAD_DIM)
+        return portable->services->fail(portable->host, SGT_E_UNSUPPORTED,
+                                        "attention: a head dimension over 512");
+    if (wholes < FEW_PARTS && a.length > KEY_BLOCK) {
+        a.key_parts = (a.length - 1) / KEY_BLOCK + 1;
+        a.query_parts = (a.length - 1) / QUERY_BLOCK + 1;
+    }
+    portable->services->parallel_for(portable->host, wholes * (a.key_parts + a.query_parts),
+                                     run_part, &a);
+    return SGT_OK;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "profile.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "dispatch_data.h"
+
+void sgti_profile_start(sgti_dispatch *dispatch, double seconds[SGTI_PROFILE_SLOTS])
+{
+    memset(seconds, 0, SGTI_PROFILE_SLOTS * sizeof *seconds);
+    dispatch->profile = seconds;
+}
+
+void sgti_profile_stop(sgti_dispatch *dispatch)
+{
+    dispatch->profile = NULL;
+}
+
+const char *sgti_profile_name(int slot)
+{
+    static const char *const names[SGTI_PROFILE_SLOTS] = {
+#define PROFILE_NAME(slot) #slot,
+        SGTI_OPTIONAL_SLOTS(PROFILE_NAME) SGTI_REQUIRED_SLOTS(PROFILE_NAME)
+#undef PROFILE_NAME
+    };
+    return names[slot];
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+double sgti_profile_begin(const sgti_dispatch *dispatch)
+{
+    return dispatch->profile ? now() : 0.0;
+}
+
+void sgti_profile_end(const sgti_dispatch *dispatch, int slot, double begun)
+{
+    if (!dispatch->profile)
+        return;
+    dispatch->table->sync(dispatch->instance);
+    dispatch->profile[slot] += now() - begun;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The driver: after an optimizer step it shows a policy what the model observed and hands the
+ * policy's plan to the model. It knows no policy in particular. A step that fails changes neither
+ * model nor policy and may be repeated.
+ */
+#include <sgt/growth.h>
+
+#include "policy.h"
+
+#include "../base/error.h"
+#include "../base/memory.h"
+#include "../base/structs.h"
+#include "../core/context.h"
+#include "../model/model.h"
+
+#define OPTIONS_MINIMUM (offsetof(sgt_growth_options, observe_after_fix) + sizeof(int32_t))
+#define INPUT_MINIMUM   (offsetof(sgt_growth_input, grad_norm) + sizeof(double))
+
+struct sgt_growth {
+    sgt_model *model;          /* counted */
+    sgt_growth_policy *policy; /* counted */
+    sgt_growth_options options;
+    int64_t last_step;
+    double *entropies; /* [2, n_layers, max_passes, n_heads] last, then mean, of the step */
+    uint64_t capacity; /* doubles there is room for */
+};
+
+static const sgt_growth_options default_options = {.size = sizeof default_options};
+
+sgt_status sgt_growth_options_init(sgt_growth_options *options, size_t size)
+{
+    return sgti_struct_init(options, size, &default_options, sizeof default_options,
+                            OPTIONS_MINIMUM, "sgt_growth_options");
+}
+
+/* ---- attaching ---- */
+
+void sgti_growth_refresh(sgt_growth *growth)
+{
+    int over = growth->policy->fixed && !growth->options.observe_after_fix;
+    growth->model->growth_entropy = over ? SGT_ENTROPY_NONE : growth->policy->vtable.entropy;
+}
+
+static sgt_status check_pair(const sgt_model *model, const sgt_growth_policy *policy)
+{
+    if (model->config.n_layers != policy->n_layers || model->config.n_heads != policy->n_heads)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "the policy is for %d layers of %d heads, the model has %d of %d",
+                         (int)policy->n_layers, (int)policy->n_heads, (int)model->config.n_layers,
+                         (int)model->config.n_heads);
+    if (model->growth_attached)
+        return sgti_fail(SGT_E_STATE, "the model has a growth already");
+    if (policy->growth != NULL)
+        return sgti_fail(SGT_E_STATE, "the policy is attached to a model already");
+    return SGT_OK;
+}
+
+sgt_status sgt_growth_create(sgt_growth **growth, sgt_model *model, sgt_growth_policy *policy,
+                             const sgt_growth_options *options)
+{
+    sgt_growth_options own = default_options;
+    const sgt_plan *plan = NULL;
+    void *memory = NULL;
+    sgt_growth *made;
+    sgt_status status = SGT_OK;
+
+    if (growth == NULL || model == NULL || policy == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         growth == NULL  ? "growth"
+                         : model == NULL ? "model"
+                                         : "policy");
+    if (options != NULL)
+        status = sgti_struct_read(&own, sizeof own, options, OPTIONS_MINIMUM,
+                                  "sgt_growth_options");
+    if (status == SGT_OK)
+        status = check_pair(model, policy);
+    if (status == SGT_OK)
+        status = sgti_allocate_zeroed(&memory, &model->context->memory, 1, sizeof *made,
+                                      "a growth");
+    if (status != SGT_OK)
+        return status;
+    status = sgti_policy_start(&plan, policy, model->plan);
+    if (status == SGT_OK)
+        status = sgt_model_set_plan(model, plan);
+    if (status != SGT_OK) {
+        sgti_release(&model->context->memory, memory, sizeof *made);
+        return status;
+    }
+    made = memory;
+    made->model = sgti_model_ref(model);
+    made->policy = sgti_policy_ref(policy);
+    made->options = own;
+    model->growth_attached = 1;
+    policy->growth = made;
+    sgti_growth_refresh(made);
+    *growth = made;
+    return SGT_OK;
+}
+
+void sgt_growth_free(sgt_growth *growth)
+{
+    sgti_memory *memory;
+
+    if (growth == NULL)
+        return;
+    sgt_model *model = growth->model;
+    sgt_growth_policy *policy = growth->policy;
+    model->growth_attached = 0;
+    model->growth_entropy = SGT_ENTROPY_NONE;
+    policy->growth = NULL;
+    memory = &model->context->memory;
+    sgti_release(memory, growth->entropies, growth->capacity * sizeof(double));
+    sgti_release(memory, growth, sizeof *growth);
+    sgti_policy_unref(policy);
+    sgti_model_unref(model);
+}
+
+/* ---- a step ---- */
+
+static sgt_status reserve(sgt_growth *growth, uint64_t count)
+{
+    sgti_memory *memory = &growth->model->context->memory;
+    void *grown = NULL;
+    sgt_status status;
+
+    if (count <= growth->capacity)
+        return SGT_OK;
+    status = sgti_allocate_zeroed(&grown, memory, count, sizeof(double),
+                                  "the entropies of an observation");
+    if (status != SGT_OK)
+        return status;
+    sgti_release(memory, growth->entropies, growth->capacity * sizeof(double));
+    growth->entropies = grown;
+    growth->capacity = count;
+    return SGT_OK;
+}
+
+/* What the model saw since the last step. */
+static sgt_status observe(sgt_growth_observation *observation, sgt_growth *growth,
+                          const sgt_growth_input *input)
+{
+    const sgt_model *model = growth->model;
+    int32_t collected = model->entropies.collected;
+    int32_t needed = growth->policy->fixed ? SGT_ENTROPY_NONE : growth->policy->vtable.entropy;
+    sgt_growth_observation made = {
+        .size = sizeof made,
+        .n_layers = model->config.n_layers,
+        .n_heads = model->config.n_heads,
+        .max_passes = model->entropies.max_passes,
+        .step = input->step,
+        .loss = input->loss,
+        .grad_norm = input->grad_norm,
+        .plan = model->plan,
+        .executed_flops = model->executed_flops,
+        .vanilla_flops = model->vanilla_flops,
+    };
+    uint64_t count = (uint64_t)made.n_layers * (uint64_t)made.max_passes * (uint64_t)made.n_heads;
+    sgt_status status = SGT_OK;
+
+    if (!model->entropies.unseen)
+        return sgti_fail(SGT_E_STATE, "no training forward since the last call or plan change");
+    if ((collected & needed) != needed)
+        return sgti_fail(SGT_E_STATE, "the training forwards of this step did not collect the "
+                                      "entropies that the policy needs");
+    if (collected != SGT_ENTROPY_NONE)
+        status = reserve(growth, 2 * count);
+    if (status == SGT_OK && (collected & SGT_ENTROPY_LAST)) {
+        made.last_entropy = growth->entropies;
+        status = sgti_entropies_copy(growth->entropies, model, SGT_ENTROPY_LAST);
+    }
+    if (status == SGT_OK && (collected & SGT_ENTROPY_MEAN)) {
+        made.mean_entropy = growth->entropies + count;
+        status = sgti_entropies_copy(growth->entropies + count, model, SGT_ENTROPY_MEAN);
+    }
+    if (status == SGT_OK)
+        *observation = made;
+    return status;
+}
+
+/* Observation, decision, plan. */
+static sgt_status grow(sgt_growth_event *event, sgt_growth *growth, const sgt_growth_input *input)
+{
+    sgt_growth_observation observation;
+    const sgt_plan *plan = NULL;
+    sgt_status status = observe(&observation, growth, input);
+
+    if (status == SGT_OK)
+        status = sgti_policy_ask(event, &plan, growth->policy, &observation, growth->model->plan);
+    if (status != SGT_OK)
+        return status;
+    status = sgt_model_set_plan(growth->model, plan);
+    if (status != SGT_OK)
+        return sgti_policy_restore(growth->policy, status);
+    sgti_growth_refresh(growth);
+    return SGT_OK;
+}
+
+sgt_status sgt_growth_step(sgt_growth_event *event, sgt_growth *growth,
+                           const sgt_growth_input *input)
+{
+    sgt_growth_input own = {0};
+    sgt_growth_event made = {.size = sizeof made, .action = SGT_GROWTH_NONE, .layer = -1};
+    sgt_status status = SGT_OK;
+
+    if (growth == NULL || input == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         growth == NULL ? "growth" : "input");
+    if (event != NULL)
+        status = sgti_struct_check(event, SGTI_EVENT_MINIMUM, "sgt_growth_event");
+    if (status == SGT_OK)
+        status = sgti_struct_read(&own, sizeof own, input, INPUT_MINIMUM, "sgt_growth_input");
+    if (status != SGT_OK)
+        return status;
+    if (own.step < 1)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is %lld, not at least 1",
+                         (long long)own.step);
+    if (own.step <= growth->last_step)
+        return sgti_fail(SGT_E_STATE, "step is %lld, the last call had step %lld",
+                         (long long)own.step, (long long)growth->last_step);
+    if (!own.skipped)
+        status = grow(&made, growth, &own);
+    if (status != SGT_OK)
+        return status;
+    growth->last_step = own.step;
+    growth->model->entropies.unseen = 0;
+    if (event != NULL)
+        sgti_struct_write(event, &made, sizeof made);
+    return SGT_OK;
+}

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Policies of any kind: making, asking, keeping. Whatever fails on the way of a question, state
+ * and plan are as before it. Buffers are kept, so that a step that changes no depth allocates
+ * nothing.
+ */
+#include "policy.h"
+
+#include <string.h>
+
+#include "../base/bytes.h"
+#include "../base/error.h"
+#include "../base/memory.h"
+#include "../base/structs.h"
+#include "../core/context.h"
+#include "../model/plan_data.h"
+
+#define STATE_MAGIC   UINT32_C(0x47544753) /* "SGTG" */
+#define STATE_VERSION UINT32_C(1)
+
+/* Sizes of the callers' structs in their first version. */
+#define OBSERVATION_MINIMUM (offsetof(sgt_growth_observation, vanilla_flops) + sizeof(double))
+#define VTABLE_MINIMUM      (offsetof(sgt_growth_policy_vtable, load) + sizeof(void (*)(void)))
+
+/* ---- making ---- */
+
+sgt_status sgti_policy_new(sgt_growth_policy **policy, sgt_context *context, int32_t kind,
+                           int32_t n_layers, int32_t n_heads,
+                           const sgt_growth_policy_vtable *vtable, void *user, void *state)
+{
+    void *memory = NULL;
+    sgt_plan *scratch = NULL;
+    sgt_growth_policy *made;
+    sgt_status status;
+
+    status = sgt_plan_create(&scratch, context, n_layers, n_heads);
+    if (status != SGT_OK)
+        return status;
+    status = sgti_allocate_zeroed(&memory, &context->memory, 1, sizeof *made, "a growth policy");
+    if (status != SGT_OK) {
+        sgt_plan_free(scratch);
+        return status;
+    }
+    made = memory;
+    atomic_init(&made->references, 1);
+    made->context = sgti_context_ref(context);
+    made->n_layers = n_layers;
+    made->n_heads = n_heads;
+    made->kind = kind;
+    made->vtable = *vtable;
+    made->user = user;
+    made->state = state;
+    made->scratch = scratch;
+    *policy = made;
+    return SGT_OK;
+}
+
+sgt_growth_policy *sgti_policy_ref(sgt_growth_policy *policy)
+{
+    atomic_fetch_add(&policy->references, 1);
+    return policy;
+}
+
+void sgti_policy_unref(sgt_growth_policy *policy)
+{
+    sgt_context *context;
+
+    if (policy == NULL || atomic_fetch_sub(&policy->references, 1) != 1)
+        return;
+    context = policy->context;
+    if (policy->vtable.destroy != NULL)
+        policy->vtable.destroy(policy->state, policy->user);
+    sgt_plan_free(policy->scratch);
+    sgti_release(&context->memory, policy->saved, policy->saved_room);
+    sgti_release(&context->memory, policy, sizeof *policy);
+    sgti_context_unref(context);
+}
+
+void sgt_growth_policy_free(sgt_growth_policy *policy)
+{
+    sgti_policy_unref(policy);
+}
+
+/* What a function of a custom policy returned goes through untouched; a positive code is the
+ * host's own and has no message yet. */
+static sgt_status callback_status(int32_t returned, const char *function)
+{
+    if (returned > 0)
+        return sgti_fail(returned, "%s of the growth policy returned %d", function, (int)returned);
+    return returned;
+}
+
+static sgt_status read_vtable(sgt_growth_policy_vtable *own, const sgt_growth_policy_vtable *caller)
+{
+    sgt_status status;
+    const char *missing = NULL;
+
+    if (caller == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "vtable is NULL");
+    status = sgti_struct_read(own, sizeof *own, caller, VTABLE_MINIMUM,
+                              "sgt_growth_policy_vtable");
+    if (status != SGT_OK)
+        return status;
+    if (own->create == NULL)
+        missing = "create";
+    else if (own->decide == NULL)
+        missing = "decide";
+    else if (own->save == NULL && own->load != NULL)
+        missing = "save (load is there)";
+    else if (own->load == NULL && own->save != NULL)
+        missing = "load (save is there)";
+    if (missing != NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "the vtable of the policy lacks %s", missing);
+    if (own->entropy < SGT_ENTROPY_NONE || own->entropy > SGT_ENTROPY_BOTH)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "entropy of the policy is %d, not an sgt_entropy",
+                         (int)own->entropy);
+    return SGT_OK;
+}
+
+sgt_status sgt_growth_policy_custom(sgt_growth_policy **policy, sgt_context *context,
+                                    int32_t n_layers, int32_t n_heads,
+                                    const sgt_growth_policy_vtable *vtable, void *user)
+{
+    sgt_growth_policy_vtable own = {0};
+    sgt_growth_policy *made = NULL;
+    sgt_status status;
+
+    if (policy == NULL || context == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         policy == NULL ? "policy" : "context");
+    status = read_vtable(&own, vtable);
+    if (status != SGT_OK)
+        return status;
+    status = sgti_policy_new(&made, context, SGTI_POLICY_CUSTOM, n_layers, n_heads, &own, user,
+                             NULL);
+    if (status != SGT_OK)
+        return status;
+    status = callback_status(own.create(&made->state, user, n_layers, n_heads), "create");
+    if (status != SGT_OK) {
+        made->vtable.destroy = NULL; /* there is no state to destroy */
+        sgti_policy_unref(made);
+        return status;
+    }
+    *policy = made;
+    return SGT_OK;
+}
+
+/* ---- asking ---- */
+
+static sgt_status remember(sgt_growth_policy *policy)
+{
+    sgti_memory *memory = &policy->context->memory;
+    size_t bytes = 0;
+    sgt_status status;
+
+    policy->saved_fixed = policy->fixed;
+    policy->saved_bytes = 0;
+    if (policy->vtable.save == NULL)
+        return SGT_OK;
+    status = callback_status(policy->vtable.save(policy->state, policy->user, NULL, &bytes),
+                             "save");
+    if (status != SGT_OK)
+        return status;
+    if (bytes > policy->saved_room) {
+        void *grown = NULL;
+        status = sgti_allocate_zeroed(&grown, memory, bytes, 1, "the state of a growth policy");
+        if (status != SGT_OK)
+            return status;
+        sgti_release(memory, policy->saved, policy->saved_room);
+        policy->saved = grown;
+        policy->saved_room = bytes;
+    }
+    bytes = policy->saved_room;
+    status = callback_status(
+        policy->vtable.save(policy->state, policy->user, policy->saved, &bytes), "save");
+    if (status == SGT_OK)
+        policy->saved_bytes = bytes;
+    return status;
+}
+
+sgt_status sgti_policy_restore(sgt_growth_policy *policy, sgt_status status)
+{
+    sgt_status failed = SGT_OK;
+
+    policy->fixed = policy->saved_fixed;
+    if (policy->vtable.load != NULL)
+        failed = callback_status(policy->vtable.load(policy->state, policy->user, policy->saved,
+                                                     policy->saved_bytes),
+                                 "load");
+    return failed != SGT_OK ? failed : status;
+}
+
+sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *policy,
+                             const sgt_plan *plan)
+{
+    sgt_status status = sgti_plan_assign(policy->scratch, plan);
+
+    if (status == SGT_OK && policy->vtable.start != NULL)
+        status = callback_status(
+            policy->vtable.start(policy->state, policy->user, policy->scratch), "start");
+    if (status == SGT_OK)
+        *candidate = policy->scratch;
+    return status;
+}
+
+/* What a custom policy says it did must be something a host can rely on. */
+static sgt_status check_event(const sgt_growth_policy *policy, const sgt_growth_event *event)
+{
+    int has_layer = event->action == SGT_GROWTH_SELECT || event->action == SGT_GROWTH_DEEPEN;
+
+    if (event->action < SGT_GROWTH_NONE || event->action > SGT_GROWTH_FIX)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "the policy's event has the action %d",
+                         (int)event->action);
+    if (has_layer && (event->layer < 0 || event->layer >= policy->n_layers))
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "the policy's event names layer %d of %d",
+                         (int)event->layer, (int)policy->n_layers);
+    if (event->n_heads < 0 || (event->n_heads > 0 && event->heads == NULL))
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "the policy's event has %d heads but no list",
+                         (int)event->n_heads);
+    if (event->n_layers < 0 || (event->n_layers > 0 && event->layers == NULL))
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "the policy's event has %d layers but no list",
+                         (int)event->n_layers);
+    return SGT_OK;
+}
+
+sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
+                           sgt_growth_policy *policy, const sgt_growth_observation *observation,
+                           const sgt_plan *plan)
+{
+    sgt_growth_event made = {.size = sizeof made, .action = SGT_GROWTH_NONE, .layer = -1};
+    sgt_status status;
+
+    status = sgti_plan_assign(policy->scratch, plan);
+    if (status == SGT_OK)
+        status = remember(policy);
+    if (status != SGT_OK)
+        return status;
+    status = callback_status(policy->vtable.decide(policy->state, policy->user, observation,
+                                                   policy->scratch, &made),
+                             "decide");
+    if (status == SGT_OK)
+        status = check_event(policy, &made);
+    if (status != SGT_OK)
+        return sgti_policy_restore(policy, status);
+    if (made.action == SGT_GROWTH_FIX)
+        policy->fixed = 1;
+    *event = made;
+    *candidate = policy->scratch;
+    return SGT_OK;
+}
+
+static sgt_status check_observation(const sgt_growth_policy *policy,
+                                    const sgt_growth_observation *observation)
+{
+    if (observation->n_layers != policy->n_layers || observation->n_heads != policy->n_heads)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "the observation has %d layers of %d heads, the policy is for %d of %d",
+                         (int)observation->n_layers, (int)observation->n_heads,
+                         (int)policy->n_layers, (int)policy->n_heads);
+    if (observation->step < 1)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "step of the observation is %lld, not at least 1",
+                         (long long)observation->step);
+    if (observation->max_passes < 1 &&
+        (observation->last_entropy != NULL || observation->mean_entropy != NULL))
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "max_passes of the observation is %d, but it has entropies",
+                         (int)observation->max_passes);
+    return SGT_OK;
+}
+
+sgt_status sgt_growth_policy_decide(sgt_growth_event *event, sgt_growth_policy *policy,
+                                    const sgt_growth_observation *observation, sgt_plan *plan)
+{
+    sgt_growth_observation own = {0};
+    sgt_growth_event made;
+    const sgt_plan *candidate = NULL;
+    sgt_status status = SGT_OK;
+
+    if (policy == NULL || observation == NULL || plan == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         policy == NULL        ? "policy"
+                         : observation == NULL ? "observation"
+                                               : "plan");
+    if (event != NULL)
+        status = sgti_struct_check(event, SGTI_EVENT_MINIMUM, "sgt_growth_event");
+    if (status == SGT_OK)
+        status = sgti_struct_read(&own, sizeof own, observation, OBSERVATION_MINIMUM,
+                                  "sgt_growth_observation");
+    if (status == SGT_OK)
+        status = check_observation(policy, &own);
+    if (status == SGT_OK)
+        status = sgti_plan_check(plan, policy->n_layers, policy->n_heads);
+    if (own.plan == NULL)
+        own.plan = plan;
+    if (status == SGT_OK)
+        status = sgti_plan_check(own.plan, policy->n_layers, policy->n_heads);
+    if (status == SGT_OK)
+        status = sgti_policy_ask(&made, &candidate, policy, &own, plan);
+    if (status != SGT_OK)
+        return status;
+    status = sgti_plan_assign(plan, candidate);
+    if (status != SGT_OK)
+        return sgti_policy_restore(policy, status);
+    if (event != NULL)
+        sgti_struct_write(event, &made, sizeof made);
+    return SGT_OK;
+}
+
+/* ---- keeping ---- */
+
+/*
+ * The bytes of any policy:
+ *     u32 magic, version, kind, n_layers, n_heads, fixed; u64 length of the policy's own bytes
+ */
+static void write_header(sgti_writer *writer, const sgt_growth_policy *policy, size_t length)
+{
+    sgti_put_u32(writer, STATE_MAGIC);
+    sgti_put_u32(writer, STATE_VERSION);
+    sgti_put_i32(writer, policy->kind);
+    sgti_put_i32(writer, policy->n_layers);
+    sgti_put_i32(writer, policy->n_heads);
+    sgti_put_i32(writer, policy->fixed);
+    sgti_put_u64(writer, length);
+}
+
+sgt_status sgt_growth_policy_save(void *data, size_t *bytes, const sgt_growth_policy *policy)
+{
+    sgti_writer header = {0};
+    size_t length = 0;
+    size_t written;
+    sgt_status status = SGT_OK;
+
+    if (bytes == NULL || policy == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", bytes == NULL ? "bytes" : "policy");
+    if (policy->vtable.save != NULL)
+        status = callback_status(policy->vtable.save(policy->state, policy->user, NULL, &length),
+                                 "save");
+    if (status != SGT_OK)
+        return status;
+    write_header(&header, policy, length);
+    if (length > SIZE_MAX - header.used)
+        return sgti_fail(SGT_E_OVERFLOW, "the state of the policy says it needs %zu bytes", length);
+    if (data != NULL) {
+        if (*bytes < header.used + length)
+            return sgti_fail(SGT_E_OUT_OF_RANGE, "bytes is %zu, the state of the policy needs %zu",
+                             *bytes, (size_t)header.used + length);
+        header = (sgti_writer){.data = data, .used = 0};
+        write_header(&header, policy, length);
+        written = length;
+        if (policy->vtable.save != NULL)
+            status = callback_status(policy->vtable.save(policy->state, policy->user,
+                                                         header.data + header.used, &written),
+                                     "save");
+        if (status == SGT_OK && written != length)
+            status = sgti_fail(SGT_E_INTERNAL, "save of the policy said %zu bytes and wrote %zu",
+                               length, written);
+        if (status != SGT_OK)
+            return status;
+    }
+    *bytes = (size_t)header.used + length;
+    return SGT_OK;
+}
+
+/* Reads the header; leaves the policy's own bytes in the reader. */
+static sgt_status read_header(int32_t *fixed, sgti_reader *reader, const sgt_growth_policy *policy)
+{
+    uint32_t magic = sgti_get_u32(reader);
+    uint32_t version = sgti_get_u32(reader);
+    int32_t kind, n_layers, n_heads, is_fixed;
+    uint64_t length;
+
+    if (reader->failed || magic != STATE_MAGIC)
+        return sgti_fail(SGT_E_FORMAT, "the bytes are no state of a growth policy");
+    if (version != STATE_VERSION)
+        return sgti_fail(SGT_E_VERSION, "policy state: version %lu is not known",
+                         (unsigned long)version);
+    kind = sgti_get_i32(reader);
+    n_layers = sgti_get_i32(reader);
+    n_heads = sgti_get_i32(reader);
+    is_fixed = sgti_get_i32(reader);
+    length = sgti_get_u64(reader);
+    if (reader->failed || length != reader->left)
+        return sgti_fail(SGT_E_FORMAT, "policy state: the length is wrong");
+    if (is_fixed != 0 && is_fixed != 1)
+        return sgti_fail(SGT_E_FORMAT, "policy state: fixed is %d", (int)is_fixed);
+    if (kind != policy->kind)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "the state is of another kind of policy");
+    if (n_layers != policy->n_layers || n_heads != policy->n_heads)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "the state is for %d layers of %d heads, the policy for %d of %d",
+                         (int)n_layers, (int)n_heads, (int)policy->n_layers, (int)policy->n_heads);
+    *fixed = is_fixed;
+    return SGT_OK;
+}
+
+sgt_status sgt_growth_policy_load(sgt_growth_policy *policy, const void *data, size_t bytes)
+{
+    sgti_reader reader = {.data = data, .left = bytes};
+    int32_t fixed = 0;
+    sgt_status status;
+
+    if (policy == NULL || data == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", policy == NULL ? "policy" : "data");
+    status = read_header(&fixed, &reader, policy);
+    if (status != SGT_OK)
+        return status;
+    if (policy->vtable.load != NULL)
+        status = callback_status(
+            policy->vtable.load(policy->state, policy->user, reader.data, reader.left), "load");
+    else if (reader.left != 0)
+        status = sgti_fail(SGT_E_FORMAT, "policy state: %zu bytes for a policy that keeps none",
+                           reader.left);
+    if (status != SGT_OK)
+        return status;
+    policy->fixed = fixed;
+    if (policy->growth != NULL)
+        sgti_growth_refresh(policy->growth);
+    return SGT_OK;
+}

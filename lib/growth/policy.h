@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of a growth policy: a vtable with its state, and what makes asking it transactional.
+ *
+ *     ask:     save the state -> decide on a copy of the plan -> the copy, or restore the state
+ *     commit:  the caller takes the copy (into its plan, or into the model), or restores the state
+ */
+#ifndef SGTI_POLICY_H
+#define SGTI_POLICY_H
+
+#include <stdatomic.h>
+
+#include <sgt/sys/growth.h>
+
+/* Names a policy in its saved bytes. */
+enum sgti_policy_kind {
+    SGTI_POLICY_CUSTOM = 0,
+    SGTI_POLICY_NONE = 1,
+    SGTI_POLICY_STATIC = 2,
+    SGTI_POLICY_SGT = 3
+};
+
+struct sgt_growth_policy {
+    atomic_int references;
+    sgt_context *context; /* counted */
+    int32_t n_layers;
+    int32_t n_heads;
+    int32_t kind; /* enum sgti_policy_kind */
+    sgt_growth_policy_vtable vtable;
+    void *user;
+    void *state;
+    int32_t fixed;      /* SGT_GROWTH_FIX was decided */
+    sgt_growth *growth; /* the driver it is attached to; NULL: none */
+
+    sgt_plan *scratch;    /* what decide edits */
+    uint8_t *saved;       /* the state before the last decide */
+    size_t saved_room;
+    size_t saved_bytes;
+    int32_t saved_fixed;
+};
+
+/* The size of an event in its first version. */
+#define SGTI_EVENT_MINIMUM (offsetof(sgt_growth_event, layers) + sizeof(const int32_t *))
+
+/* A policy around a state that is there already; vtable->create is not called. The state is the
+ * policy's only when this succeeds. */
+sgt_status sgti_policy_new(sgt_growth_policy **policy, sgt_context *context, int32_t kind,
+                           int32_t n_layers, int32_t n_heads,
+                           const sgt_growth_policy_vtable *vtable, void *user, void *state);
+
+sgt_growth_policy *sgti_policy_ref(sgt_growth_policy *policy);
+void sgti_policy_unref(sgt_growth_policy *policy);
+
+/*
+ * Asks about `plan`: *candidate becomes the plan the policy wants, owned by the policy and valid
+ * until it is asked again. On failure the state is as before. When the caller then cannot use the
+ * candidate, it calls sgti_policy_restore.
+ */
+sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
+                           sgt_growth_policy *policy, const sgt_growth_observation *observation,
+                           const sgt_plan *plan);
+
+/* The same for the plan that a training starts with. */
+sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *policy,
+                             const sgt_plan *plan);
+
+/* Takes the last ask back, because of `status`, which it returns; when the load of a custom policy
+ * fails, what that returned. */
+sgt_status sgti_policy_restore(sgt_growth_policy *policy, sgt_status status);
+
+/* After a load: the driver looks again at which entropies are needed (growth.c). */
+void sgti_growth_refresh(sgt_growth *growth);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Making the policy of the paper: options, one block of memory, the functions of its vtable. */
+#include "policy_sgt.h"
+
+#include <math.h>
+
+#include "policy.h"
+
+#include "../base/checked.h"
+#include "../base/error.h"
+#include "../base/structs.h"
+#include "../core/context.h"
+
+#define OPTIONS_MINIMUM (offsetof(sgt_growth_sgt_options, reserved) + sizeof(int32_t))
+
+static const int32_t default_exclude[] = {0};
+
+static const sgt_growth_sgt_options default_options = {
+    .size = sizeof default_options,
+    .top_k_layers = 3,
+    .first_step = 250,
+    .window = 250,
+    .max_layers = 3,
+    .max_depth = 1,
+    .keep_heads = 2,
+    .ramp = SGT_RAMP_REFERENCE,
+    .fade = SGT_FADE_LINEAR,
+    .entropy = SGT_ENTROPY_LAST,
+    .average = 0.5,
+    .direction = SGT_DEEP_TO_SHALLOW,
+    .head_choice = SGT_HEADS_HIGHEST,
+    .exclude = default_exclude,
+    .n_exclude = 1,
+};
+
+sgt_status sgt_growth_sgt_options_init(sgt_growth_sgt_options *options, size_t size)
+{
+    return sgti_struct_init(options, size, &default_options, sizeof default_options,
+                            OPTIONS_MINIMUM, "sgt_growth_sgt_options");
+}
+
+/* ---- checks ---- */
+
+static sgt_status check_range(const char *field, int64_t value, int64_t least, int64_t most)
+{
+    if (value >= least && value <= most)
+        return SGT_OK;
+    return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %lld, not in %lld to %lld", field,
+                     (long long)value, (long long)least, (long long)most);
+}
+
+static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layers, int32_t n_heads)
+{
+    const struct {
+        const char *field;
+        int64_t value, least, most;
+    } ranges[] = {
+        {"top_k_layers", o->top_k_layers, 1, INT32_MAX},
+        {"first_step", o->first_step, 1, INT64_MAX},
+        {"window", o->window, 1, INT64_MAX},
+        {"max_layers", o->max_layers, 1, INT32_MAX},
+        {"max_depth", o->max_depth, 1, SGT_PLAN_MAX_DEPTH},
+        {"keep_heads", o->keep_heads, 1, n_heads},
+        {"ramp", o->ramp, SGT_RAMP_REFERENCE, SGT_RAMP_WARM},
+        {"fade", o->fade, SGT_FADE_LINEAR, SGT_FADE_EXPONENTIAL},
+        {"entropy", o->entropy, SGT_ENTROPY_LAST, SGT_ENTROPY_MEAN},
+        {"direction", o->direction, SGT_DEEP_TO_SHALLOW, SGT_SHALLOW_TO_DEEP},
+        {"head_choice", o->head_choice, SGT_HEADS_HIGHEST, SGT_HEADS_RANDOM},
+        {"n_exclude", o->n_exclude, 0, INT32_MAX},
+        {"reserved", o->reserved, 0, 0},
+    };
+    sgt_status status = SGT_OK;
+
+    for (size_t i = 0; status == SGT_OK && i < sizeof ranges / sizeof ranges[0]; i++)
+        status = check_range(ranges[i].field, ranges[i].value, ranges[i].least, ranges[i].most);
+    if (status != SGT_OK)
+        return status;
+    if (!(o->average >= 0.0 && o->average < 1.0))
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "average is %g, not in [0,1)", o->average);
+    if (o->n_exclude > 0 && o->exclude == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "exclude is NULL, n_exclude is %d",
+                         (int)o->n_exclude);
+    for (int32_t i = 0; i < o->n_exclude; i++) {
+        if (o->exclude[i] < 0 || o->exclude[i] >= n_layers)
+            return sgti_fail(SGT_E_OUT_OF_RANGE, "exclude[%d] is %d, the model has %d layers",
+                             (int)i, (int)o->exclude[i], (int)n_layers);
+    }
+    return SGT_OK;
+}
+
+/* ---- memory ---- */
+
+/* Cuts arrays off one block; without a block it only counts. */
+typedef struct carver {
+    uint8_t *base;
+    uint64_t used;
+    int overflow;
+} carver;
+
+static void *carve(carver *block, int64_t rows, int64_t columns, size_t element)
+{
+    uint64_t bytes = 0;
+    uint64_t at = block->used;
+
+    if (!sgti_mul_u64(&bytes, (uint64_t)rows, (uint64_t)columns) ||
+        !sgti_mul_u64(&bytes, bytes, element) || !sgti_add_u64(&bytes, bytes, 7) ||
+        !sgti_add_u64(&block->used, block->used, bytes / 8 * 8))
+        block->overflow = 1;
+    return block->base == NULL ? NULL : block->base + at;
+}
+
+static void carve_state(sgti_sgt_state *state, carver *block, const sgti_sgt_policy *policy)
+{
+    int64_t n_layers = policy->n_layers;
+
+    state->averages = carve(block, n_layers, policy->n_heads, sizeof(double));
+    state->starts = carve(block, n_layers, policy->options.max_depth, sizeof(int64_t));
+    state->depths = carve(block, n_layers, 1, sizeof(int32_t));
+    state->selected = carve(block, n_layers, 1, sizeof(int32_t));
+    state->kept = carve(block, n_layers, policy->options.keep_heads, sizeof(int32_t));
+}
+
+/* Sets every pointer of the policy into the block. */
+static void carve_all(sgti_sgt_policy *policy, carver *block)
+{
+    int64_t n_layers = policy->n_layers;
+    int64_t n_heads = policy->n_heads;
+
+    carve(block, 1, 1, sizeof *policy);
+    carve_state(&policy->now, block, policy);
+    carve_state(&policy->spare, block, policy);
+    policy->excluded = carve(block, n_layers, 1, sizeof(int32_t));
+    policy->scores = carve(block, n_layers, 1, sizeof(double));
+    policy->keys = carve(block, n_heads, 1, sizeof(double));
+    policy->ranking = carve(block, n_layers > n_heads ? n_layers : n_heads, 1, sizeof(int32_t));
+    policy->fixed_layers = carve(block, n_layers, 1, sizeof(int32_t));
+    policy->gains = carve(block, n_heads, 1, sizeof(float));
+    policy->targets = carve(block, n_heads, 1, sizeof(float));
+}
+
+static sgt_status new_state(sgti_sgt_policy **state, sgti_memory *memory, int32_t n_layers,
+                            int32_t n_heads, const sgt_growth_sgt_options *options)
+{
+    sgti_sgt_policy shape = {
+        .memory = memory, .options = *options, .n_layers = n_layers, .n_heads = n_heads};
+    carver block = {0};
+    void *base = NULL;
+    sgt_status status;
+
+    carve_all(&shape, &block);
+    if (block.overflow)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "a growth policy for %d layers of %d heads is too big",
+                         (int)n_layers, (int)n_heads);
+    status = sgti_allocate_zeroed(&base, memory, block.used, 1, "a growth policy");
+    if (status != SGT_OK)
+        return status;
+    shape.bytes = block.used;
+    block = (carver){.base = base};
+    carve_all(&shape, &block);
+    for (int32_t i = 0; i < options->n_exclude; i++)
+        shape.excluded[options->exclude[i]] = 1;
+    shape.options.exclude = NULL;
+    *state = base;
+    **state = shape;
+    return SGT_OK;
+}
+
+/* ---- the vtable ---- */
+
+static void sgt_destroy(void *state, void *user)
+{
+    sgti_sgt_policy *policy = state;
+    (void)user;
+    sgti_release(policy->memory, policy, policy->bytes);
+}
+
+static int32_t sgt_decide(void *state, void *user, const sgt_growth_observation *observation,
+                          sgt_plan *plan, sgt_growth_event *event)
+{
+    sgti_sgt_policy *policy = state;
+    int mean = policy->options.entropy == SGT_ENTROPY_MEAN;
+    const double *entropies = mean ? observation->mean_entropy : observation->last_entropy;
+
+    (void)user;
+    if (entropies == NULL && !policy->now.fixed)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "the observation lacks %s",
+                         mean ? "mean_entropy" : "last_entropy");
+    if (entropies != NULL)
+        sgti_sgt_observe(policy, entropies, observation->max_passes, observation->plan);
+    sgti_sgt_act(policy, observation->step, event);
+    return sgti_sgt_write_plan(policy, observation->step, plan);
+}
+
+sgt_status sgt_growth_policy_sgt(sgt_growth_policy **policy, sgt_context *context,
+                                 int32_t n_layers, int32_t n_heads,
+                                 const sgt_growth_sgt_options *options)
+{
+    sgt_growth_policy_vtable vtable = {
+        .size = sizeof vtable,
+        .destroy = sgt_destroy,
+        .decide = sgt_decide,
+        .save = sgti_sgt_save,
+        .load = sgti_sgt_load,
+    };
+    sgt_growth_sgt_options own = default_options;
+    sgti_sgt_policy *state = NULL;
+    sgt_status status = SGT_OK;
+
+    if (policy == NULL || context == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         policy == NULL ? "policy" : "context");
+    if (options != NULL)
+        status = sgti_struct_read(&own, sizeof own, options, OPTIONS_MINIMUM,
+                                  "sgt_growth_sgt_options");
+    if (status == SGT_OK)
+        status = check_range("n_layers", n_layers, 1, INT32_MAX);
+    if (status == SGT_OK)
+        status = check_range("n_heads", n_heads, 1, INT32_MAX);
+    if (status == SGT_OK)
+        status = check_options(&own, n_layers, n_heads);
+    if (status == SGT_OK)
+        status = new_state(&state, &context->memory, n_layers, n_heads, &own);
+    if (status != SGT_OK)
+        return status;
+    vtable.entropy = own.entropy;
+    status = sgti_policy_new(policy, context, SGTI_POLICY_SGT, n_layers, n_heads, &vtable, NULL,
+                             state);
+    if (status != SGT_OK)
+        sgt_destroy(state, NULL);
+    return status;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The policy of the paper, in three files: making it (policy_sgt.c), its rule (policy_sgt_rule.c),
+ * its bytes (policy_sgt_state.c).
+ */
+#ifndef SGTI_POLICY_SGT_H
+#define SGTI_POLICY_SGT_H
+
+#include <sgt/sys/growth.h>
+
+#include "../base/memory.h"
+
+/* Everything the policy remembers between steps. Entries of layers that are not selected are 0. */
+typedef struct sgti_sgt_state {
+    int32_t fixed;         /* growth is over */
+    int32_t n_selected;
+    int64_t window_start;  /* the step of the last decision; 0: none yet */
+    double *averages;      /* [n_layers, n_heads] */
+    int64_t *starts;       /* [n_layers, max_depth] the step that added a pass */
+    int32_t *depths;       /* [n_layers] */
+    int32_t *selected;     /* [n_layers] in order of selection */
+    int32_t *kept;         /* [n_layers, keep_heads] highest average at selection first */
+} sgti_sgt_state;
+
+typedef struct sgti_sgt_policy {
+    sgti_memory *memory;            /* of the context, which the policy keeps alive */
+    uint64_t bytes;                 /* of this allocation, with all arrays */
+    sgt_growth_sgt_options options; /* exclude is NULL: see excluded */
+    int32_t n_layers;
+    int32_t n_heads;
+    int32_t *excluded; /* [n_layers] 1: never selected */
+    sgti_sgt_state now;
+    sgti_sgt_state spare; /* a load reads into it, then the two change places */
+
+    /* Working memory of one decision. */
+    double *scores;   /* [n_layers] */
+    double *keys;     /* [n_heads] what the heads of a layer are ranked by */
+    int32_t *ranking; /* [max(n_layers, n_heads)] */
+    int32_t *fixed_layers; /* [n_layers] of the event that ends growth */
+    float *gains;     /* [n_heads] */
+    float *targets;   /* [n_heads] */
+} sgti_sgt_policy;
+
+/* ---- policy_sgt_rule.c ---- */
+
+/* Updates the averages from the entropies [n_layers, max_passes, n_heads] of a step that ran under
+ * `plan`; not once growth is fixed. */
+void sgti_sgt_observe(sgti_sgt_policy *policy, const double *entropies, int32_t max_passes,
+                      const sgt_plan *plan);
+
+/* Decides; *event tells what. */
+void sgti_sgt_act(sgti_sgt_policy *policy, int64_t step, sgt_growth_event *event);
+
+/* Brings the selected layers of the plan to what they shall be after `step`. */
+sgt_status sgti_sgt_write_plan(sgti_sgt_policy *policy, int64_t step, sgt_plan *plan);
+
+/* ---- policy_sgt_state.c: the save and load of the vtable ---- */
+
+int32_t sgti_sgt_save(const void *state, void *user, void *data, size_t *bytes);
+int32_t sgti_sgt_load(void *state, void *user, const void *data, size_t bytes);
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The growth rule of arXiv 2603.23998. Per step: averages, then at most one decision, then gains.
+ *
+ *     e     <- a e + (1-a) E           per head
+ *     score =  mean over heads of e    per layer
+ *
+ * The first decision and every later one, a window after the one before, look at the top_k_layers
+ * layers of highest score. All arithmetic is double and in a fixed order; of equal values the
+ * lower index comes first.
+ */
+#include "policy_sgt.h"
+
+#include <math.h>
+
+#include "../base/random.h"
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#endif
+
+#define EXPONENTIAL_FLOOR 1e-8 /* where SGT_FADE_EXPONENTIAL ends */
+
+/* Keeps the streams of head choice apart from those of a model initialised with the same seed. */
+#define HEAD_CHOICE_STREAM (UINT64_C(0x68656164) << 32)
+
+static int32_t *kept_heads(const sgti_sgt_policy *policy, int32_t layer)
+{
+    return policy->now.kept + (int64_t)layer * policy->options.keep_heads;
+}
+
+static int is_kept(const sgti_sgt_policy *policy, int32_t layer, int32_t head)
+{
+    const int32_t *kept = kept_heads(policy, layer);
+    if (policy->now.depths[layer] == 0)
+        return 0;
+    for (int32_t i = 0; i < policy->options.keep_heads; i++) {
+        if (kept[i] == head)
+            return 1;
+    }
+    return 0;
+}
+
+/* ---- averages ---- */
+
+/* The pass whose entropy counts for a head: its last in the block's first run, for a kept head;
+ * when that did not run, the last that did. */
+static int32_t observed_pass(const sgti_sgt_policy *policy, int32_t layer, int32_t head,
+                             int32_t max_passes, const sgt_plan *plan)
+{
+    int32_t pass = policy->now.depths[layer];
+
+    if (!is_kept(policy, layer, head))
+        return 0;
+    if (pass > max_passes - 1)
+        pass = max_passes - 1;
+    for (; pass > 0; pass--) {
+        const float *gains = sgt_plan_gains(plan, layer, pass);
+        if (gains != NULL && gains[head] > 0.0f)
+            break;
+    }
+    return pass;
+}
+
+void sgti_sgt_observe(sgti_sgt_policy *policy, const double *entropies, int32_t max_passes,
+                      const sgt_plan *plan)
+{
+    double a = policy->options.average;
+    int64_t n_heads = policy->n_heads;
+
+    if (policy->now.fixed)
+        return;
+    for (int32_t layer = 0; layer < policy->n_layers; layer++) {
+        double *averages = policy->now.averages + layer * n_heads;
+        for (int32_t h = 0; h < n_heads; h++) {
+            int32_t pass = observed_pass(policy, layer, h, max_passes, plan);
+            double entropy = entropies[((int64_t)layer * max_passes + pass) * n_heads + h];
+            if (isfinite(entropy))
+                averages[h] = a * averages[h] + (1.0 - a) * entropy;
+        }
+    }
+}
+
+/* ---- which layers, which heads ---- */
+
+/* ranking becomes the indices of values, from the highest on; equal ones stay in order. */
+static void rank_descending(int32_t *ranking, const double *values, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        int32_t at = i;
+        for (; at > 0 && values[ranking[at - 1]] < values[i]; at--)
+            ranking[at] = ranking[at - 1];
+        ranking[at] = i;
+    }
+}
+
+/* The layers that may be looked at now: *count of policy->ranking, highest score first. */
+static void find_candidates(sgti_sgt_policy *policy, int32_t *count)
+{
+    int32_t found = 0;
+
+    for (int32_t layer = 0; layer < policy->n_layers; layer++) {
+        const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
+        double sum = 0.0;
+        for (int32_t h = 0; h < policy->n_heads; h++)
+            sum += averages[h];
+        policy->scores[layer] = sum / policy->n_heads;
+    }
+    rank_descending(policy->ranking, policy->scores, policy->n_layers);
+    for (int32_t i = 0; i < policy->n_layers && found < policy->options.top_k_layers; i++) {
+        int32_t layer = policy->ranking[i];
+        if (!policy->excluded[layer])
+            policy->ranking[found++] = layer;
+    }
+    *count = found;
+}
+
+static int is_candidate(const sgti_sgt_policy *policy, int32_t count, int32_t layer)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (policy->ranking[i] == layer)
+            return 1;
+    }
+    return 0;
+}
+
+/* Whether `layer` lies before `other` in the direction of growth. */
+static int comes_before(const sgti_sgt_policy *policy, int32_t layer, int32_t other)
+{
+    return policy->options.direction == SGT_DEEP_TO_SHALLOW ? layer > other : layer < other;
+}
+
+/* The first in the direction of growth among the candidates that are not selected and lie behind
+ * every selected layer; -1: none. */
+static int32_t next_layer(const sgti_sgt_policy *policy, int32_t count)
+{
+    const sgti_sgt_state *now = &policy->now;
+    int32_t best = -1;
+
+    for (int32_t i = 0; i < count; i++) {
+        int32_t layer = policy->ranking[i];
+        int allowed = now->depths[layer] == 0;
+        for (int32_t j = 0; allowed && j < now->n_selected; j++)
+            allowed = !comes_before(policy, layer, now->selected[j]);
+        if (allowed && (best < 0 || comes_before(policy, layer, best)))
+            best = layer;
+    }
+    return best;
+}
+
+/* ranking becomes the heads of a layer, those to keep first. */
+static void rank_heads(sgti_sgt_policy *policy, int32_t layer)
+{
+    const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
+
+    for (int32_t h = 0; h < policy->n_heads; h++) {
+        uint32_t bits[4];
+        switch (policy->options.head_choice) {
+        case SGT_HEADS_LOWEST:
+            policy->keys[h] = -averages[h];
+            break;
+        case SGT_HEADS_RANDOM:
+            sgti_random_bits(bits, policy->options.seed, HEAD_CHOICE_STREAM | (uint32_t)layer,
+                             (uint64_t)h);
+            policy->keys[h] = (double)bits[0];
+            break;
+        default:
+            policy->keys[h] = averages[h];
+            break;
+        }
+    }
+    rank_descending(policy->ranking, policy->keys, policy->n_heads);
+}
+
+/* Chooses keep_heads heads; they are listed from the highest average on, whatever the choice. */
+static void keep_heads(sgti_sgt_policy *policy, int32_t layer)
+{
+    const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
+    int32_t *kept = kept_heads(policy, layer);
+
+    rank_heads(policy, layer);
+    for (int32_t i = 0; i < policy->options.keep_heads; i++) {
+        int32_t head = policy->ranking[i];
+        int32_t at = i;
+        for (; at > 0; at--) {
+            int32_t other = kept[at - 1];
+            if (averages[other] > averages[head] ||
+                (averages[other] == averages[head] && other < head))
+                break;
+            kept[at] = other;
+        }
+        kept[at] = head;
+    }
+}
+
+/* ---- decisions ---- */
+
+static void select_layer(sgti_sgt_policy *policy, int32_t layer, int64_t step,
+                         sgt_growth_event *event)
+{
+    sgti_sgt_state *now = &policy->now;
+
+    keep_heads(policy, layer);
+    now->depths[layer] = 1;
+    now->starts[(int64_t)layer * policy->options.max_depth] = step;
+    now->selected[now->n_selected++] = layer;
+    now->window_start = step;
+    event->action = SGT_GROWTH_SELECT;
+    event->layer = layer;
+    event->depth = 1;
+    event->n_heads = policy->options.keep_heads;
+    event->heads = kept_heads(policy, layer);
+}
+
+static void deepen_layer(sgti_sgt_policy *policy, int32_t layer, int64_t step,
+                         sgt_growth_event *event)
+{
+    sgti_sgt_state *now = &policy->now;
+    int32_t pass = now->depths[layer]++;
+
+    now->starts[(int64_t)layer * policy->options.max_depth + pass] = step;
+    now->window_start = step;
+    event->action = SGT_GROWTH_DEEPEN;
+    event->layer = layer;
+    event->depth = now->depths[layer];
+}
+
+static void fix_growth(sgti_sgt_policy *policy, sgt_growth_event *event)
+{
+    int32_t count = 0;
+
+    policy->now.fixed = 1;
+    for (int32_t layer = 0; layer < policy->n_layers; layer++) {
+        if (policy->now.depths[layer] > 0)
+            policy->fixed_layers[count++] = layer;
+    }
+    event->action = SGT_GROWTH_FIX;
+    event->n_layers = count;
+    event->layers = policy->fixed_layers;
+}
+
+void sgti_sgt_act(sgti_sgt_policy *policy, int64_t step, sgt_growth_event *event)
+{
+    const sgt_growth_sgt_options *options = &policy->options;
+    sgti_sgt_state *now = &policy->now;
+    int32_t count = 0;
+    int32_t next;
+
+    if (now->fixed || step < options->first_step)
+        return;
+    if (now->n_selected > 0 && step - now->window_start < options->window)
+        return;
+    find_candidates(policy, &count);
+    for (int32_t i = 0; i < now->n_selected; i++) {
+        int32_t layer = now->selected[i];
+        if (now->depths[layer] < options->max_depth && is_candidate(policy, count, layer)) {
+            deepen_layer(policy, layer, step, event);
+            return;
+        }
+    }
+    next = now->n_selected < options->max_layers ? next_layer(policy, count) : -1;
+    if (next >= 0)
+        select_layer(policy, next, step, event);
+    else
+        fix_growth(policy, event);
+}
+
+/* ---- gains ---- */
+
+/* p = (t - s) / window, in [0,1]. */
+static double fade(int32_t kind, double p)
+{
+    const double pi = 3.14159265358979323846;
+
+    switch (kind) {
+    case SGT_FADE_COSINE:
+        return 0.5 * (1.0 + cos(pi * p));
+    case SGT_FADE_EXPONENTIAL:
+        return exp(p * log(EXPONENTIAL_FLOOR));
+    default:
+        return 1.0 - p;
+    }
+}
+
+/* The gains of a pass (from 0) that a layer got at the step in starts: of the heads kept, and of
+ * the others. */
+static void gains_of_pass(double *kept, double *others, const sgti_sgt_policy *policy,
+                          int32_t layer, int32_t pass, int64_t step)
+{
+    const sgt_growth_sgt_options *options = &policy->options;
+    const int64_t *starts = policy->now.starts + (int64_t)layer * options->max_depth;
+    int64_t since;
+
+    *kept = 1.0;
+    *others = 0.0;
+    switch (options->ramp) {
+    case SGT_RAMP_WARM:
+        since = step - starts[pass];
+        if (since < options->window - 1)
+            *kept = ((double)since + 1.0) / (double)options->window;
+        break;
+    case SGT_RAMP_REFERENCE: /* one ramp for the layer: a later pass does not start it again */
+        since = step - starts[0];
+        if (since < options->window)
+            *others = fade(options->fade, (double)since / (double)options->window);
+        break;
+    default:
+        break;
+    }
+    *kept = fmax(0.0, *kept);
+    *others = fmax(0.0, fmin(1.0, *others));
+}
+
+sgt_status sgti_sgt_write_plan(sgti_sgt_policy *policy, int64_t step, sgt_plan *plan)
+{
+    sgt_status status = SGT_OK;
+
+    for (int32_t i = 0; status == SGT_OK && i < policy->now.n_selected; i++) {
+        int32_t layer = policy->now.selected[i];
+        int32_t depth = policy->now.depths[layer];
+        status = sgt_plan_set_depth(plan, layer, depth);
+        for (int32_t pass = 0; status == SGT_OK && pass < depth; pass++) {
+            double kept, others;
+            gains_of_pass(&kept, &others, policy, layer, pass, step);
+            for (int32_t h = 0; h < policy->n_heads; h++) {
+                int keep = is_kept(policy, layer, h);
+                policy->gains[h] = (float)(keep ? kept : others);
+                policy->targets[h] = keep ? 1.0f : 0.0f;
+            }
+            status = sgt_plan_set_gains(plan, layer, pass + 1, policy->gains);
+            if (status == SGT_OK)
+                status = sgt_plan_set_targets(plan, layer, pass + 1, policy->targets);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The bytes of the policy of the paper: the options it was made with, then all it remembers. Their
+ * length depends on options and shape only. A load checks everything before it changes anything.
+ *
+ *     u32 version
+ *     options: i64 each, in the order of struct sgt_growth_sgt_options, the average as f64;
+ *              i32 excluded [n_layers]
+ *     i32 fixed, n_selected; i64 window_start
+ *     i32 selected [n_layers], depths [n_layers], kept [n_layers, keep_heads]
+ *     i64 starts [n_layers, max_depth]; f64 averages [n_layers, n_heads]
+ */
+#include "policy_sgt.h"
+
+#include <math.h>
+
+#include "../base/bytes.h"
+#include "../base/error.h"
+
+#define STATE_VERSION UINT32_C(1)
+
+/* ---- options: the same walk writes them and compares them ---- */
+
+typedef struct options_walk {
+    sgti_writer *writer; /* or */
+    sgti_reader *reader;
+    const char *differs; /* the first field read that is not our own */
+} options_walk;
+
+static void walk_i64(options_walk *walk, const char *field, int64_t own)
+{
+    if (walk->writer != NULL)
+        sgti_put_i64(walk->writer, own);
+    else if (sgti_get_i64(walk->reader) != own && walk->differs == NULL)
+        walk->differs = field;
+}
+
+static void walk_options(options_walk *walk, const sgti_sgt_policy *policy)
+{
+    const sgt_growth_sgt_options *o = &policy->options;
+
+    walk_i64(walk, "top_k_layers", o->top_k_layers);
+    walk_i64(walk, "first_step", o->first_step);
+    walk_i64(walk, "window", o->window);
+    walk_i64(walk, "max_layers", o->max_layers);
+    walk_i64(walk, "max_depth", o->max_depth);
+    walk_i64(walk, "keep_heads", o->keep_heads);
+    walk_i64(walk, "ramp", o->ramp);
+    walk_i64(walk, "fade", o->fade);
+    walk_i64(walk, "entropy", o->entropy);
+    walk_i64(walk, "average", (int64_t)sgti_bits_of_f64(o->average));
+    walk_i64(walk, "direction", o->direction);
+    walk_i64(walk, "head_choice", o->head_choice);
+    walk_i64(walk, "seed", (int64_t)o->seed);
+    for (int32_t i = 0; i < policy->n_layers; i++)
+        walk_i64(walk, "exclude", policy->excluded[i]);
+}
+
+/* ---- save ---- */
+
+static void write_state(sgti_writer *writer, const sgti_sgt_policy *policy)
+{
+    const sgti_sgt_state *now = &policy->now;
+    int64_t n_layers = policy->n_layers;
+
+    sgti_put_i32(writer, now->fixed);
+    sgti_put_i32(writer, now->n_selected);
+    sgti_put_i64(writer, now->window_start);
+    for (int64_t i = 0; i < n_layers; i++)
+        sgti_put_i32(writer, now->selected[i]);
+    for (int64_t i = 0; i < n_layers; i++)
+        sgti_put_i32(writer, now->depths[i]);
+    for (int64_t i = 0; i < n_layers * policy->options.keep_heads; i++)
+        sgti_put_i32(writer, now->kept[i]);
+    for (int64_t i = 0; i < n_layers * policy->options.max_depth; i++)
+        sgti_put_i64(writer, now->starts[i]);
+    for (int64_t i = 0; i < n_layers * policy->n_heads; i++)
+        sgti_put_f64(writer, now->averages[i]);
+}
+
+int32_t sgti_sgt_save(const void *state, void *user, void *data, size_t *bytes)
+{
+    const sgti_sgt_policy *policy = state;
+    sgti_writer writer = {.data = data, .used = 0};
+
+    (void)user;
+    sgti_put_u32(&writer, STATE_VERSION);
+    walk_options(&(options_walk){.writer = &writer}, policy);
+    write_state(&writer, policy);
+    *bytes = (size_t)writer.used;
+    return SGT_OK;
+}
+
+/* ---- load ---- */
+
+static void read_state(sgti_sgt_state *state, sgti_reader *reader, const sgti_sgt_policy *policy)
+{
+    int64_t n_layers = policy->n_layers;
+
+    state->fixed = sgti_get_i32(reader);
+    state->n_selected = sgti_get_i32(reader);
+    state->window_start = sgti_get_i64(reader);
+    for (int64_t i = 0; i < n_layers; i++)
+        state->selected[i] = sgti_get_i32(reader);
+    for (int64_t i = 0; i < n_layers; i++)
+        state->depths[i] = sgti_get_i32(reader);
+    for (int64_t i = 0; i < n_layers * policy->options.keep_heads; i++)
+        state->kept[i] = sgti_get_i32(reader);
+    for (int64_t i = 0; i < n_layers * policy->options.max_depth; i++)
+        state->starts[i] = sgti_get_i64(reader);
+    for (int64_t i = 0; i < n_layers * policy->n_heads; i++)
+        state->averages[i] = sgti_get_f64(reader);
+}
+
+/* count different numbers, each in [0, limit). */
+static int are_distinct(const int32_t *list, int32_t count, int32_t limit)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (list[i] < 0 || list[i] >= limit)
+            return 0;
+        for (int32_t j = 0; j < i; j++) {
+            if (list[j] == list[i])
+                return 0;
+        }
+    }
+    return 1;
+}
+
+static int are_zero(const int32_t *list, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (list[i] != 0)
+            return 0;
+    }
+    return 1;
+}
+
+/* What may have been decided about one layer; the passes it has began one after another. */
+static int is_valid_layer(const sgti_sgt_state *state, const sgti_sgt_policy *policy, int32_t layer)
+{
+    int32_t keep = policy->options.keep_heads;
+    int32_t max_depth = policy->options.max_depth;
+    int32_t depth = state->depths[layer];
+    const int32_t *kept = state->kept + (int64_t)layer * keep;
+    const int64_t *starts = state->starts + (int64_t)layer * max_depth;
+
+    if (depth < 0 || depth > max_depth || (depth > 0 && policy->excluded[layer]))
+        return 0;
+    for (int32_t k = 0; k < max_depth; k++) {
+        if (k >= depth ? starts[k] != 0
+                       : starts[k] < (k == 0 ? 1 : starts[k - 1]) || starts[k] > state->window_start)
+            return 0;
+    }
+    return depth == 0 ? are_zero(kept, keep) : are_distinct(kept, keep, policy->n_heads);
+}
+
+/* NULL, or what no policy with these options can have remembered. */
+static const char *find_fault(const sgti_sgt_state *state, const sgti_sgt_policy *policy)
+{
+    int32_t n_layers = policy->n_layers;
+    int32_t n_looped = 0;
+
+    if (state->fixed != 0 && state->fixed != 1)
+        return "fixed";
+    if (state->n_selected < 0 || state->n_selected > n_layers ||
+        state->n_selected > policy->options.max_layers)
+        return "n_selected";
+    if (state->window_start < 0 || (state->window_start == 0) != (state->n_selected == 0))
+        return "window_start";
+    if (!are_distinct(state->selected, state->n_selected, n_layers) ||
+        !are_zero(state->selected + state->n_selected, n_layers - state->n_selected))
+        return "selected";
+    for (int32_t layer = 0; layer < n_layers; layer++) {
+        if (!is_valid_layer(state, policy, layer))
+            return "a layer";
+        n_looped += state->depths[layer] > 0;
+    }
+    for (int32_t i = 0; i < state->n_selected; i++)
+        n_looped -= state->depths[state->selected[i]] > 0;
+    if (n_looped != 0)
+        return "depths";
+    for (int64_t i = 0; i < (int64_t)n_layers * policy->n_heads; i++) {
+        if (!isfinite(state->averages[i]))
+            return "averages";
+    }
+    return NULL;
+}
+
+int32_t sgti_sgt_load(void *state, void *user, const void *data, size_t bytes)
+{
+    sgti_sgt_policy *policy = state;
+    sgti_sgt_state old = policy->now;
+    sgti_reader reader = {.data = data, .left = bytes};
+    options_walk walk = {.reader = &reader};
+    const char *fault;
+    uint32_t version = sgti_get_u32(&reader);
+
+    (void)user;
+    if (reader.failed)
+        return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt is cut short");
+    if (version != STATE_VERSION)
+        return sgti_fail(SGT_E_VERSION, "the state of a policy sgt has the unknown version %lu",
+                         (unsigned long)version);
+    walk_options(&walk, policy);
+    if (!reader.failed && walk.differs != NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "the state is of a policy sgt with another option %s", walk.differs);
+    read_state(&policy->spare, &reader, policy);
+    if (reader.failed || reader.left != 0)
+        return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt has a wrong length");
+    fault = find_fault(&policy->spare, policy);
+    if (fault != NULL)
+        return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt is damaged: %s", fault);
+    policy->now = policy->spare;
+    policy->spare = old;
+    return SGT_OK;
+}

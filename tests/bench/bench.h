@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the benchmark programs share: options, clocks, medians, the machine's own limits. */
+#ifndef SGT_BENCH_H
+#define SGT_BENCH_H
+
+#include <sgt/sgt.h>
+
+typedef struct bench_options {
+    sgt_model_config config;
+    int32_t batch;
+    int32_t seq;
+    int32_t threads;
+    int32_t steps;       /* pairs that are timed */
+    const char *backend; /* NULL: the default */
+    const char *isa;
+    const char *plan;    /* none, sgt:LAYERS,HEADS[,DEPTH], allheads:LAYERS, blocks:LAYERS */
+    const char *json;    /* NULL: no file */
+} bench_options;
+
+/* Parses the command line; prints what is wrong and exits with 2. */
+void bench_parse(bench_options *options, int argc, char **argv);
+
+/* The deepest layers of the plan string; exits with 2 when it is not understood. */
+sgt_plan *bench_plan(sgt_context *context, const bench_options *options);
+
+double bench_now(void);               /* seconds */
+int64_t bench_page_faults(void);      /* of this process so far */
+int64_t bench_peak_rss(void);         /* bytes */
+double bench_median(double *values, int count); /* sorts */
+double bench_quantile(const double *sorted, int count, double q);
+
+/* Prints the message of the last failure and exits with 1 when status is one. */
+void bench_check(sgt_status status, const char *what);
+
+/* The rate, in FLOP/s, of every product of a vanilla step timed alone on buffers of the model's
+ * own shapes, and of a loop of multiply-adds on registers, both on all threads. */
+double bench_gemm_rate(sgt_context *context, const bench_options *options);
+double bench_peak_rate(int32_t threads);
+
+#endif

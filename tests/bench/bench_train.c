@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Training speed: steps of the vanilla model and of a depth plan in turn on one model, so that
+ * both see the same machine. Figures are medians; the overhead is the median of the ratios of
+ * neighbouring steps.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/profile.h"
+#include "bench.h"
+
+#define WARM_UP 2
+
+typedef struct bench_run {
+    sgt_context *context;
+    sgt_model *model;
+    sgt_optimizer *optimizer;
+    sgt_plan *vanilla;
+    sgt_plan *grown;
+    sgt_batch batch;
+} bench_run;
+
+typedef struct figures {
+    double vanilla; /* seconds of a step, median */
+    double grown;
+    double overhead; /* measured, median of pairs */
+    double overhead_low, overhead_high; /* quartiles */
+    double overhead_flops;
+    double flops; /* of a vanilla step, causal count */
+    double gemm_rate;
+    double peak_rate;
+    int64_t steady_allocations;
+    double steady_page_faults; /* per step */
+    int64_t peak_rss;
+    uint64_t arena;
+    sgt_memory_usage memory;
+    double parameters;
+    double components[SGTI_PROFILE_SLOTS];
+} figures;
+
+static void make(bench_run *run, const bench_options *o)
+{
+    sgt_context_options context;
+    sgt_context_options_init(&context, sizeof context);
+    context.threads = o->threads;
+    context.backend = o->backend;
+    context.isa = o->isa;
+    bench_check(sgt_context_create(&run->context, &context), "context");
+    run->grown = bench_plan(run->context, o);
+    bench_check(sgt_plan_create(&run->vanilla, run->context, o->config.n_layers,
+                                o->config.n_heads),
+                "plan");
+    bench_check(sgt_model_create(&run->model, run->context, &o->config), "model");
+    bench_check(sgt_model_init_weights(run->model, NULL), "init");
+    bench_check(sgt_optimizer_create(&run->optimizer, run->model, NULL), "optimizer");
+    size_t n = (size_t)o->batch * (size_t)o->seq;
+    int32_t *tokens = malloc(2 * n * sizeof *tokens);
+    if (!tokens)
+        exit(1);
+    uint32_t state = 12345;
+    for (size_t i = 0; i < 2 * n; i++) {
+        state = state * 1664525u + 1013904223u;
+        tokens[i] = (int32_t)((state >> 8) % (uint32_t)o->config.vocab_size);
+    }
+    run->batch = (sgt_batch){.size = sizeof run->batch,
+                             .batch = o->batch,
+                             .seq = o->seq,
+                             .tokens = tokens,
+                             .targets = tokens + n};
+}
+
+static void step(bench_run *run)
+{
+    sgt_metrics metrics = {.size = sizeof metrics};
+    bench_check(sgt_model_forward(&metrics, run->model, &run->batch), "forward");
+    bench_check(sgt_model_backward(run->model, 1.0 / (double)metrics.count), "backward");
+    bench_check(sgt_optimizer_step(NULL, run->optimizer), "optimizer");
+}
+
+static double timed_step(bench_run *run, const sgt_plan *plan)
+{
+    bench_check(sgt_model_set_plan(run->model, plan), "plan");
+    double start = bench_now();
+    step(run);
+    return bench_now() - start;
+}
+
+/* Allocations and page faults are counted over steps of the grown plan alone. */
+static void count_steady(bench_run *run, figures *f)
+{
+    enum { STEPS = 3 };
+    sgt_memory_usage before = {.size = sizeof before}, after = {.size = sizeof after};
+    timed_step(run, run->grown);
+    bench_check(sgt_context_memory(&before, run->context), "memory");
+    int64_t faults = bench_page_faults();
+    for (int i = 0; i < STEPS; i++)
+        step(run);
+    f->steady_page_faults = (double)(bench_page_faults() - faults) / STEPS;
+    bench_check(sgt_context_memory(&after, run->context), "memory");
+    f->steady_allocations = (int64_t)(after.allocations - before.allocations);
+    f->memory = after;
+}
+
+static void time_components(bench_run *run, figures *f)
+{
+    enum { STEPS = 3 };
+    sgti_profile_start(run->context->dispatch, f->components);
+    for (int i = 0; i < STEPS; i++)
+        timed_step(run, run->vanilla);
+    sgti_profile_stop(run->context->dispatch);
+    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++)
+        f->components[i] /= STEPS;
+}
+
+static double training_flops(const bench_options *o, const sgt_plan *plan)
+{
+    sgt_flops flops = {.size = sizeof flops};
+    sgt_flops_options options;
+    sgt_flops_options_init(&options, sizeof options);
+    options.seq = o->seq;
+    bench_check(sgt_flops_count(&flops, &o->config, plan, &options), "flops");
+    return flops.training * o->batch * o->seq;
+}
+
+static void measure(bench_run *run, figures *f, const bench_options *o)
+{
+    int pairs = o->steps;
+    double *times = malloc(3 * (size_t)pairs * sizeof *times);
+    if (!times)
+        exit(1);
+    double *vanilla = times, *grown = times + pairs, *ratios = times + 2 * pairs;
+    for (int i = 0; i < WARM_UP; i++) {
+        timed_step(run, run->grown);
+        timed_step(run, run->vanilla);
+    }
+    f->peak_rss = bench_peak_rss();
+    int both = strcmp(o->plan, "none") != 0;
+    for (int i = 0; i < pairs; i++) {
+        int vanilla_first = i % 2 == 0;
+        if (vanilla_first)
+            vanilla[i] = timed_step(run, run->vanilla);
+        grown[i] = both ? timed_step(run, run->grown) : 0.0;
+        if (!vanilla_first)
+            vanilla[i] = timed_step(run, run->vanilla);
+        ratios[i] = both ? grown[i] / vanilla[i] - 1.0 : 0.0;
+    }
+    count_steady(run, f);
+    time_components(run, f);
+    f->vanilla = bench_median(vanilla, pairs);
+    f->grown = both ? bench_median(grown, pairs) : f->vanilla;
+    f->overhead = bench_median(ratios, pairs);
+    f->overhead_low = bench_quantile(ratios, pairs, 0.25);
+    f->overhead_high = bench_quantile(ratios, pairs, 0.75);
+    f->flops = training_flops(o, run->vanilla);
+    f->overhead_flops = training_flops(o, run->grown) / f->flops - 1.0;
+    f->gemm_rate = bench_gemm_rate(run->context, o);
+    f->peak_rate = bench_peak_rate(sgti_pool_threads(run->context->pool));
+    free(times);
+}
+
+static void estimate(figures *f, const bench_run *run, const bench_options *o)
+{
+    sgt_memory_estimate e = {.size = sizeof e};
+    sgt_memory_options options;
+    sgt_memory_options_init(&options, sizeof options);
+    options.batch = o->batch;
+    options.seq = o->seq;
+    bench_check(sgt_model_estimate_memory(&e, run->context, &o->config, run->grown, &options),
+                "estimate");
+    f->arena = e.activations;
+    f->parameters = (double)e.parameters / sizeof(float);
+}
+
+static void print(const figures *f, const bench_run *run, const bench_options *o)
+{
+    sgt_backend_report info = {.size = sizeof info};
+    double tokens = (double)o->batch * o->seq, rate = f->flops / f->vanilla;
+    bench_check(sgt_backend_info(&info, run->context), "info");
+    printf("kernels             %s, %d threads\n", info.kernels, (int)info.threads);
+    printf("parameters          %.2f M\n", f->parameters * 1e-6);
+    printf("step                %.1f ms\n", f->vanilla * 1e3);
+    printf("tokens/s            %.0f\n", tokens / f->vanilla);
+    printf("GFLOP/s             %.1f (causal count)\n", rate * 1e-9);
+    printf("GEMM ceiling        %.1f GFLOP/s, share %.1f %%\n", f->gemm_rate * 1e-9,
+           100.0 * rate / f->gemm_rate);
+    printf("multiply-add peak   %.1f GFLOP/s, share %.1f %%\n", f->peak_rate * 1e-9,
+           100.0 * rate / f->peak_rate);
+    printf("overhead of %-8s %.2f %% (quartiles %.2f to %.2f), FLOPs %.2f %%\n", o->plan,
+           100.0 * f->overhead, 100.0 * f->overhead_low, 100.0 * f->overhead_high,
+           100.0 * f->overhead_flops);
+    printf("peak resident       %.1f MB\n", (double)f->peak_rss * 1e-6);
+    printf("arena               %.1f MB\n", (double)f->arena * 1e-6);
+    printf("steady step         %lld allocations, %.1f page faults\n",
+           (long long)f->steady_allocations, f->steady_page_faults);
+    double named = 0.0;
+    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++) {
+        if (f->components[i] > 0.0)
+            printf("  %-20s %8.2f ms  %5.1f %%\n", sgti_profile_name(i), f->components[i] * 1e3,
+                   100.0 * f->components[i] / f->vanilla);
+        named += f->components[i];
+    }
+    printf("  %-20s %8.2f ms\n", "other", (f->vanilla - named) * 1e3);
+}
+
+static void write_json(const figures *f, const bench_options *o)
+{
+    double rate = f->flops / f->vanilla;
+    json_t *components = json_object();
+    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++)
+        if (f->components[i] > 0.0)
+            json_object_set_new(components, sgti_profile_name(i), json_real(f->components[i]));
+    json_t *root = json_pack(
+        "{s:f, s:f, s:f, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:I, s:s, s:o}",
+        "tokens_per_s", (double)o->batch * o->seq / f->vanilla, "gflops", rate * 1e-9,
+        "gemm_share", rate / f->gemm_rate, "peak_share", f->peak_rate > 0 ? rate / f->peak_rate : 0,
+        "overhead", f->overhead, "overhead_quartiles", f->overhead_low, f->overhead_high,
+        "overhead_flops", f->overhead_flops, "step_seconds", f->vanilla, "gemm_gflops",
+        f->gemm_rate * 1e-9, "peak_rss_bytes", (json_int_t)f->peak_rss, "arena_bytes",
+        (json_int_t)f->arena, "steady_allocations", (json_int_t)f->steady_allocations,
+        "steady_page_faults", f->steady_page_faults, "parameters", (json_int_t)f->parameters,
+        "plan", o->plan, "components", components);
+    if (!root || json_dump_file(root, o->json, JSON_INDENT(2))) {
+        fprintf(stderr, "bench: cannot write %s\n", o->json);
+        exit(1);
+    }
+    json_decref(root);
+}
+
+int main(int argc, char **argv)
+{
+    bench_options options = {.batch = 4, .seq = 512, .steps = 11, .plan = "none"};
+    bench_run run = {0};
+    figures f = {0};
+    sgt_model_config_init(&options.config, sizeof options.config);
+    options.config.d_model = 512;
+    options.config.n_layers = 8;
+    options.config.n_heads = 8;
+    options.config.d_ff = 2048;
+    options.config.vocab_size = 256;
+    bench_parse(&options, argc, argv);
+    make(&run, &options);
+    estimate(&f, &run, &options);
+    measure(&run, &f, &options);
+    print(&f, &run, &options);
+    if (options.json)
+        write_json(&f, &options);
+    free((void *)(uintptr_t)run.batch.tokens);
+    sgt_optimizer_free(run.optimizer);
+    sgt_model_free(run.model);
+    sgt_plan_free(run.grown);
+    sgt_plan_free(run.vanilla);
+    sgt_context_free(run.context);
+    return 0;
+}

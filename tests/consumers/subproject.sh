@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# The library as a subproject of a small meson project, without its tests beside it.
+#
+#     subproject.sh MESON SOURCE shared|static VERSION
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+meson=$1 source=$2 kind=$3 version=$4
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+mkdir -p "$work/host/subprojects/sgt"
+cp -r "$source/meson.build" "$source/meson_options.txt" "$source/include" "$source/lib" \
+    "$work/host/subprojects/sgt"
+cp "$here/consumer.c" "$work/host"
+cat > "$work/host/meson.build" << END
+project('host', 'c', default_options: ['c_std=c11', 'buildtype=debug', 'werror=true'])
+sgt = dependency('sgt', fallback: 'sgt', version: '$version')
+host = executable('host', 'consumer.c', dependencies: sgt,
+    c_args: '-DEXPECTED_VERSION="$version"')
+test('host', host, timeout: 120)
+END
+# An installed libsgt must not stand in for the subproject.
+# shellcheck disable=SC2086 # the command may have arguments
+$meson setup "$work/build" "$work/host" "-Dsgt:default_library=$kind" -Dsgt:werror=false \
+    --wrap-mode=forcefallback
+# shellcheck disable=SC2086
+$meson test -C "$work/build" --print-errorlogs

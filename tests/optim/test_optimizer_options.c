@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Options of an optimizer: defaults, checks that name the field, older and newer structs. */
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <sgt/sgt.h>
+
+#include "testing.h"
+#include "tiny_model.h"
+
+/* What a program compiled against a later header would pass. */
+typedef struct newer_options {
+    sgt_optimizer_options known;
+    double later;
+} newer_options;
+
+START_TEST(defaults_are_the_paper_s)
+{
+    sgt_optimizer_options options;
+    sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
+    ck_assert_uint_eq(options.size, sizeof options);
+    ck_assert_int_eq(options.schedule, SGT_SCHEDULE_CONSTANT);
+    ck_assert_double_eq(options.lr, 6e-4);
+    ck_assert_double_eq(options.beta1, 0.9);
+    ck_assert_double_eq(options.beta2, 0.95);
+    ck_assert_double_eq(options.eps, 1e-8);
+    ck_assert_double_eq(options.weight_decay, 0.1);
+    ck_assert_double_eq(options.clip, 1.0);
+    ck_assert_double_eq(options.final_factor, 0.1);
+    ck_assert_int_eq(options.decay_scope, SGT_DECAY_ALL);
+    ck_assert(options.rate == NULL);
+}
+END_TEST
+
+static void refuse(const tiny_model *tiny, const sgt_optimizer_options *options,
+                   sgt_status status, const char *field)
+{
+    sgt_optimizer *optimizer = NULL;
+    sgtt_fails(sgt_optimizer_create(&optimizer, tiny->model, options), status, field);
+    ck_assert_ptr_null(optimizer);
+}
+
+START_TEST(bad_values_name_the_field)
+{
+    static const struct {
+        size_t offset;
+        const char *field;
+        double values[4];
+    } fields[] = {
+        {offsetof(sgt_optimizer_options, lr), ".lr", {-1.0, NAN, INFINITY, 1e39}},
+        {offsetof(sgt_optimizer_options, beta1), ".beta1", {-0.1, 1.0, NAN, 1.0 - 1e-12}},
+        {offsetof(sgt_optimizer_options, beta2), ".beta2", {-0.1, 1.0, NAN, INFINITY}},
+        {offsetof(sgt_optimizer_options, eps), ".eps", {0.0, -1e-8, NAN, 1e-60}},
+        {offsetof(sgt_optimizer_options, weight_decay), ".weight_decay", {-0.1, NAN, INFINITY, -1}},
+        {offsetof(sgt_optimizer_options, clip), ".clip", {-1.0, NAN, INFINITY, -1e-9}},
+        {offsetof(sgt_optimizer_options, final_factor), ".final_factor", {-0.1, NAN, 1.1, -1}},
+    };
+    tiny_model tiny = tiny_model_make();
+    sgt_optimizer_options options;
+    for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++)
+        for (size_t v = 0; v < 4; v++) {
+            sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
+            memcpy((char *)&options + fields[f].offset, &fields[f].values[v], sizeof(double));
+            refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, fields[f].field);
+        }
+    sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
+    options.decay_scope = 2;
+    refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, "decay_scope");
+    sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
+    options.reserved = 1;
+    refuse(&tiny, &options, SGT_E_INVALID_ARGUMENT, "reserved");
+    sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
+    options.schedule = SGT_SCHEDULE_COSINE;
+    refuse(&tiny, &options, SGT_E_INVALID_ARGUMENT, "total_steps");
+    tiny_model_free(&tiny);
+}
+END_TEST
+
+START_TEST(null_arguments_are_named)
+{
+    tiny_model tiny = tiny_model_make();
+    sgt_optimizer *optimizer = NULL;
+    sgtt_fails(sgt_optimizer_create(NULL, tiny.model, NULL), SGT_E_INVALID_ARGUMENT, "optimizer");
+    sgtt_fails(sgt_optimizer_create(&optimizer, NULL, NULL), SGT_E_INVALID_ARGUMENT, "model");
+    sgtt_fails(sgt_optimizer_options_init(NULL, 8), SGT_E_INVALID_ARGUMENT, "options");
+    ck_assert_ptr_null(optimizer);
+    tiny_model_free(&tiny);
+}
+END_TEST
+
+START_TEST(an_older_struct_leaves_later_fields_at_their_defaults)
+{
+    tiny_model tiny = tiny_model_make();
+    sgt_optimizer *optimizer = NULL;
+    size_t size = offsetof(sgt_optimizer_options, beta1);
+    unsigned char bytes[sizeof(sgt_optimizer_options)];
+    sgt_optimizer_options *options = (sgt_optimizer_options *)(void *)bytes;
+    memset(bytes, 0xff, sizeof bytes); /* NaN in every later field, were it read */
+    sgtt_ok(sgt_optimizer_options_init(options, size));
+    for (size_t i = size; i < sizeof bytes; i++)
+        ck_assert_uint_eq(bytes[i], 0xff);
+    sgtt_ok(sgt_optimizer_create(&optimizer, tiny.model, options));
+    sgt_optimizer_free(optimizer);
+    options->size = 4;
+    refuse(&tiny, options, SGT_E_STRUCT_SIZE, "sgt_optimizer_options");
+    tiny_model_free(&tiny);
+}
+END_TEST
+
+START_TEST(a_newer_struct_works_unless_it_uses_what_is_not_known)
+{
+    tiny_model tiny = tiny_model_make();
+    sgt_optimizer *optimizer = NULL;
+    newer_options options;
+    memset(&options, 0xff, sizeof options);
+    sgtt_ok(sgt_optimizer_options_init(&options.known, sizeof options));
+    ck_assert_uint_eq(options.known.size, sizeof options);
+    ck_assert_double_eq(options.later, 0.0);
+    sgtt_ok(sgt_optimizer_create(&optimizer, tiny.model, &options.known));
+    sgt_optimizer_free(optimizer);
+    optimizer = NULL;
+    options.later = 1.0;
+    refuse(&tiny, &options.known, SGT_E_STRUCT_SIZE, "sgt_optimizer_options");
+    tiny_model_free(&tiny);
+}
+END_TEST
+
+START_TEST(an_optimizer_keeps_its_model_alive)
+{
+    tiny_model tiny = tiny_model_make();
+    sgt_optimizer *optimizer = NULL;
+    sgt_memory_usage usage = {.size = sizeof usage};
+    sgtt_ok(sgt_context_memory(&usage, tiny.context));
+    uint64_t before = usage.current;
+    sgtt_ok(sgt_optimizer_create(&optimizer, tiny.model, NULL));
+    sgt_optimizer_free(optimizer);
+    sgtt_ok(sgt_context_memory(&usage, tiny.context));
+    ck_assert_uint_eq(usage.current, before);
+    sgtt_ok(sgt_optimizer_create(&optimizer, tiny.model, NULL));
+    tiny_model_write_gradients(&tiny, 1, 1.0);
+    tiny_model_free(&tiny);
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgt_optimizer_free(optimizer);
+    sgt_optimizer_free(NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("optimizer options");
+    TCase *tcase = tcase_create("options");
+    tcase_add_test(tcase, defaults_are_the_paper_s);
+    tcase_add_test(tcase, bad_values_name_the_field);
+    tcase_add_test(tcase, null_arguments_are_named);
+    tcase_add_test(tcase, an_older_struct_leaves_later_fields_at_their_defaults);
+    tcase_add_test(tcase, a_newer_struct_works_unless_it_uses_what_is_not_known);
+    tcase_add_test(tcase, an_optimizer_keeps_its_model_alive);
+    suite_add_tcase(suite, tcase);
+    return sgtt_run(suite);
+}
