@@ -175,9 +175,11 @@ static const char *find_fault(const sgti_sgt_state *state, const sgti_sgt_policy
             return "a layer";
         n_looped += state->depths[layer] > 0;
     }
-    for (int32_t i = 0; i < state->n_selected; i++)
-        n_looped -= state->depths[state->selected[i]] > 0;
-    if (n_looped != 0)
+    for (int32_t i = 0; i < state->n_selected; i++) {
+        if (state->depths[state->selected[i]] == 0)
+            return "selected";
+    }
+    if (n_looped != state->n_selected)
         return "depths";
     for (int64_t i = 0; i < (int64_t)n_layers * policy->n_heads; i++) {
         if (!isfinite(state->averages[i]))
