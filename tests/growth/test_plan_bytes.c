@@ -6,7 +6,8 @@
 #include "growth_testing.h"
 
 /* Where things are: magic, version, n_layers, n_heads, then depth and runs of layer 0. */
-enum { VERSION = 4, N_LAYERS = 8, N_HEADS = 12, DEPTH_0 = 16, RUNS_0 = 20, DEPTH_1 = 24, GAIN = 32 };
+enum { VERSION = 4, N_LAYERS = 8, N_HEADS = 12, DEPTH_0 = 16, RUNS_0 = 20 };
+enum { DEPTH_1 = 24, GAIN = 32 };
 
 /* 2 layers of 3 heads, layer 1 with two passes and an extra run. */
 static sgt_plan *make(sgt_context *context)

@@ -20,8 +20,10 @@ START_TEST(none_changes_nothing)
     sgt_plan *before = NULL;
     sgtt_replay replay;
 
-    sgtt_fails(sgt_growth_policy_none(NULL, context, LAYERS, HEADS), SGT_E_INVALID_ARGUMENT, "policy");
-    sgtt_fails(sgt_growth_policy_none(&policy, NULL, LAYERS, HEADS), SGT_E_INVALID_ARGUMENT, "context");
+    sgtt_fails(sgt_growth_policy_none(NULL, context, LAYERS, HEADS), SGT_E_INVALID_ARGUMENT,
+               "policy");
+    sgtt_fails(sgt_growth_policy_none(&policy, NULL, LAYERS, HEADS), SGT_E_INVALID_ARGUMENT,
+               "context");
     sgtt_fails(sgt_growth_policy_none(&policy, context, 0, HEADS), SGT_E_OUT_OF_RANGE, "n_layers");
     sgtt_ok(sgt_growth_policy_none(&policy, context, LAYERS, HEADS));
     open_static(&replay, context, policy);
@@ -62,7 +64,8 @@ static void refuse_blocks(sgt_context *context, const int32_t *layers, const int
                           int32_t count, sgt_status status, const char *message)
 {
     sgt_growth_policy *policy = NULL;
-    sgtt_fails(sgt_growth_policy_static_blocks(&policy, context, LAYERS, HEADS, layers, runs, count),
+    sgtt_fails(sgt_growth_policy_static_blocks(&policy, context, LAYERS, HEADS, layers, runs,
+                                               count),
                status, message);
     ck_assert_ptr_null(policy);
 }
@@ -77,7 +80,8 @@ START_TEST(blocks_are_checked)
 
     refuse_blocks(context, layers, runs, 2, SGT_E_OUT_OF_RANGE, "layer is 4");
     refuse_blocks(context, (int32_t[]){1, 2, 1}, runs, 3, SGT_E_INVALID_ARGUMENT, "layer 1 twice");
-    refuse_blocks(context, layers, (int32_t[]){SGT_PLAN_MAX_RUNS + 1}, 1, SGT_E_OUT_OF_RANGE, "runs");
+    refuse_blocks(context, layers, (int32_t[]){SGT_PLAN_MAX_RUNS + 1}, 1, SGT_E_OUT_OF_RANGE,
+                  "runs");
     refuse_blocks(context, NULL, runs, 1, SGT_E_INVALID_ARGUMENT, "layers");
     refuse_blocks(context, layers, NULL, 1, SGT_E_INVALID_ARGUMENT, "extra_runs");
     refuse_blocks(context, layers, runs, -1, SGT_E_OUT_OF_RANGE, "count");
@@ -105,7 +109,8 @@ START_TEST(heads)
     sgt_growth_policy *policy = NULL;
     sgtt_replay replay;
 
-    sgtt_fails(sgt_growth_policy_static_heads(&policy, context, NULL), SGT_E_INVALID_ARGUMENT, "plan");
+    sgtt_fails(sgt_growth_policy_static_heads(&policy, context, NULL), SGT_E_INVALID_ARGUMENT,
+               "plan");
     sgtt_ok(sgt_growth_policy_static_heads(&policy, context, plan));
     sgtt_ok(sgt_plan_set_depth(plan, 1, 1)); /* it was copied */
     sgt_plan_free(plan);
