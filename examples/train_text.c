@@ -125,6 +125,7 @@ static int open_model(run *r)
     config.max_seq_len = (int32_t)o->seq;
     sgt_init_options_init(&init, sizeof init);
     init.seed = (uint64_t)o->seed;
+    init.std = o->init_std;
     sgt_status status = sgt_model_create(&r->model, r->context, &config);
     if (status == SGT_OK)
         status = sgt_model_init_weights(r->model, &init);

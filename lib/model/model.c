@@ -172,8 +172,13 @@ static sgt_status reserve_for_plan(sgt_model *model, const sgt_plan *plan)
     if (last.tokens == 0)
         return SGT_OK;
     model->state = SGTI_IDLE;
-    return sgti_workspace_prepare(&model->training, model->dispatch, &model->context->memory,
-                                  &model->config, plan, last.mode, last.batch, last.seq);
+    sgt_status status = sgti_workspace_prepare(&model->training, model->dispatch,
+                                               &model->context->memory, &model->config, plan,
+                                               last.mode, last.batch, last.seq);
+    if (status)
+        return status;
+    return sgti_entropies_reserve(model, model->training.layout.max_passes,
+                                  model->entropies.kinds | model->growth_entropy);
 }
 
 sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan)

@@ -216,7 +216,7 @@ sgt_status sgt_model_zero_gradients(sgt_model *model)
 {
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    if (model->gradients.buffer && model->gradient_state != SGTI_GRADIENTS_ZERO) {
+    if (model->gradients.buffer) { /* a host may have written through a view */
         sgt_tensor all = sgti_tensor_1d(model->gradients.buffer, 0,
                                         (int64_t)(model->gradients.bytes / sizeof(float)));
         sgt_status status = sgti_fill(model->dispatch, &all, 0.0);

@@ -14,12 +14,12 @@
 
 #define MAX_DEVICES 24
 
-typedef struct device {
+typedef struct pair {
     const char *backend;
     const char *isa;
-} device;
+} pair;
 
-static device devices[MAX_DEVICES];
+static pair devices[MAX_DEVICES];
 static int device_count;
 
 static void add_devices(const char *backend)
@@ -31,7 +31,7 @@ static void add_devices(const char *backend)
         return;
     for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
         if (sgti_isa_choose(&chosen, isas[i]) == SGT_OK && device_count < MAX_DEVICES)
-            devices[device_count++] = (device){backend, chosen};
+            devices[device_count++] = (pair){backend, chosen};
     }
 }
 
@@ -85,7 +85,7 @@ static uint64_t buffer_bytes(const sgtt_tensor *tensor)
     return tensor->count * sgti_dtype_bytes(tensor->t.dtype);
 }
 
-void sgtt_close(sgtt_machine *machine)
+void sgtt_clear(sgtt_machine *machine)
 {
     for (int i = 0; i < machine->tensors; i++) {
         sgtt_tensor *tensor = &machine->tensor[i];
@@ -94,6 +94,13 @@ void sgtt_close(sgtt_machine *machine)
     }
     for (int i = 0; i < machine->temporaries; i++)
         free(machine->temporary[i]);
+    machine->tensors = 0;
+    machine->temporaries = 0;
+}
+
+void sgtt_close(sgtt_machine *machine)
+{
+    sgtt_clear(machine);
     sgt_context_free(machine->context);
     memset(machine, 0, sizeof *machine);
 }
@@ -344,9 +351,9 @@ void sgtt_expect(sgtt_machine *machine, sgtt_tensor *tensor, const double *expec
     for (int64_t i = 0; i < sgtt_count(tensor); i++) {
         size_t at = place(&tensor->t, i);
         double value = get_element(got + at, tensor->t.dtype);
-        ck_assert_msg(close_enough(value, expected[i], tolerance, rms),
-                      "%s: %s: element %lld is %.9g, expected %.9g", machine->label, what,
-                      (long long)i, value, expected[i]);
+        if (!close_enough(value, expected[i], tolerance, rms))
+            ck_abort_msg("%s: %s: element %lld is %.9g, expected %.9g", machine->label, what,
+                         (long long)i, value, expected[i]);
         memcpy(tensor->host + at, got + at, size);
     }
     ck_assert_msg(memcmp(got, tensor->host, buffer_bytes(tensor)) == 0,

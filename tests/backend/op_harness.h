@@ -6,7 +6,7 @@
  * their buffer holds, gaps between rows included: after an operation sgtt_expect compares every
  * element with the expected value and every byte outside of the tensor with what was there.
  * Values go in and come out as dense row-major arrays of double. Everything a machine hands out
- * lives until sgtt_close.
+ * lives until sgtt_clear or sgtt_close.
  *
  * Plug-ins named in the environment variable SGTT_BACKEND_PLUGINS (paths, separated by colons) are
  * tested too: a new backend inherits this suite.
@@ -48,9 +48,11 @@ typedef struct sgtt_machine {
 int sgtt_devices(void);
 
 void sgtt_open(sgtt_machine *machine, int device, int32_t threads);
+/* Frees what the machine handed out; its context stays. */
+void sgtt_clear(sgtt_machine *machine);
 void sgtt_close(sgtt_machine *machine);
 
-/* Dense array that sgtt_close frees. */
+/* Dense array of zeros that sgtt_clear frees. */
 double *sgtt_doubles(sgtt_machine *machine, int64_t count);
 
 /* Uniform in [low, high); integers in [0, below). */

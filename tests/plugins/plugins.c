@@ -3,37 +3,28 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "testing.h"
 
 sgt_status sgtt_load_plugin(const char **name, const char *file)
 {
     char path[1024];
-    const char *folder = getenv("SGTT_PLUGINS");
-    ck_assert_msg(folder != NULL, "SGTT_PLUGINS is not set: run the tests through meson");
+    const char *folder = getenv("SGT_TEST_PLUGINS");
+    ck_assert_msg(folder != NULL, "SGT_TEST_PLUGINS is not set: run the tests through meson");
     snprintf(path, sizeof path, "%s/%s", folder, file);
     return sgt_backend_load(name, path);
 }
 
-sgt_context *sgtt_context_on(const char *backend, int32_t threads)
+sgt_context *sgtt_context_on(const char *name, int32_t threads)
 {
+    char file[128];
     sgt_context *context = NULL;
     sgt_context_options options;
     sgtt_ok(sgt_context_options_init(&options, sizeof options));
     options.threads = threads;
-    options.backend = backend;
-    if (backend && strcmp(backend, "portable") && strcmp(backend, "blis")) {
-        char file[128];
-        snprintf(file, sizeof file, "%s_backend.so", backend);
-        sgtt_ok(sgtt_load_plugin(NULL, file));
-    }
+    snprintf(file, sizeof file, "%s_backend.so", name);
+    sgtt_ok(sgtt_load_plugin(&options.backend, file));
+    ck_assert_str_eq(options.backend, name);
     sgtt_ok(sgt_context_create(&context, &options));
     return context;
-}
-
-sgt_context *sgtt_context(int32_t threads)
-{
-    const char *backend = getenv("SGTT_BACKEND");
-    return sgtt_context_on(backend && *backend ? backend : NULL, threads);
 }
