@@ -15,7 +15,7 @@ static void open_static(sgtt_replay *replay, sgt_context *context, sgt_growth_po
 
 START_TEST(none_changes_nothing)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
     sgt_plan *before = NULL;
     sgtt_replay replay;
@@ -42,7 +42,7 @@ END_TEST
 
 START_TEST(blocks)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
     sgtt_replay replay;
 
@@ -73,7 +73,7 @@ static void refuse_blocks(sgt_context *context, const int32_t *layers, const int
 START_TEST(blocks_are_checked)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     const int32_t layers[] = {1, LAYERS, 1};
     const int32_t runs[] = {1, 1, 1};
     int64_t live = memory.live;
@@ -103,7 +103,7 @@ static sgt_plan *given_plan(sgt_context *context)
 
 START_TEST(heads)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = given_plan(context);
     sgt_plan *before = given_plan(context);
     sgt_growth_policy *policy = NULL;
@@ -126,7 +126,7 @@ END_TEST
 
 START_TEST(states_belong_to_their_plan)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = given_plan(context);
     sgt_growth_policy *policy = NULL;
     sgt_growth_policy *same = NULL;
@@ -154,7 +154,7 @@ END_TEST
 START_TEST(out_of_memory)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     sgt_plan *plan = given_plan(context);
     sgt_growth_policy *policy = NULL;
     int64_t live = memory.live;
