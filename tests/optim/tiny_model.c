@@ -29,7 +29,12 @@ static tiny_model make_in(sgt_context *context)
 
 tiny_model tiny_model_make(void)
 {
-    return make_in(sgtt_context(1));
+    sgt_context_options options;
+    sgt_context *context = NULL;
+    sgtt_ok(sgt_context_options_init(&options, sizeof options));
+    options.threads = 1;
+    sgtt_ok(sgt_context_create(&context, &options));
+    return make_in(context);
 }
 
 tiny_model tiny_model_make_on(const char *backend)
