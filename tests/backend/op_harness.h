@@ -90,6 +90,10 @@ int32_t *sgtt_integers(sgtt_machine *machine, const sgtt_tensor *tensor);
 void sgtt_expect(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
                  double tolerance, const char *what);
 
+/* The same with |got - expected| <= absolute. */
+void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                        double absolute, const char *what);
+
 /* Nothing of the buffer may have changed. */
 void sgtt_expect_unchanged(sgtt_machine *machine, sgtt_tensor *tensor, const char *what);
 
