@@ -2,7 +2,6 @@
 #include "tiny_model.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "plugins.h"
 #include "testing.h"
@@ -28,28 +27,15 @@ static tiny_model make_in(sgt_context *context)
     return tiny;
 }
 
-/* A plug-in of the tests, or a backend that is built in; NULL: the default. */
-static sgt_context *context_on(const char *backend)
-{
-    sgt_context_options options;
-    sgt_context *context = NULL;
-    if (backend && strcmp(backend, "protected") == 0)
-        return sgtt_context_on(backend, 1);
-    sgtt_ok(sgt_context_options_init(&options, sizeof options));
-    options.threads = 1;
-    options.backend = backend;
-    sgtt_ok(sgt_context_create(&context, &options));
-    return context;
-}
-
 tiny_model tiny_model_make(void)
 {
-    return make_in(context_on(getenv("SGT_TEST_BACKEND")));
+    const char *backend = getenv("SGT_TEST_BACKEND");
+    return make_in(sgtt_context_on(backend ? backend : "portable", 1));
 }
 
 tiny_model tiny_model_make_on(const char *backend)
 {
-    return make_in(context_on(backend));
+    return make_in(sgtt_context_on(backend, 1));
 }
 
 void tiny_model_free(tiny_model *tiny)

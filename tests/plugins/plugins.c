@@ -10,8 +10,8 @@
 sgt_status sgtt_load_plugin(const char **name, const char *file)
 {
     char path[1024];
-    const char *folder = getenv("SGTT_PLUGINS");
-    ck_assert_msg(folder != NULL, "SGTT_PLUGINS is not set: run the tests through meson");
+    const char *folder = getenv("SGT_TEST_PLUGINS");
+    ck_assert_msg(folder != NULL, "SGT_TEST_PLUGINS is not set: run the tests through meson");
     snprintf(path, sizeof path, "%s/%s", folder, file);
     return sgt_backend_load(name, path);
 }

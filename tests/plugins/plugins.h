@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Plug-ins of the tests: files of the folder in the environment's SGTT_PLUGINS. */
+/* Plug-ins of the tests: files of the folder in the environment's SGT_TEST_PLUGINS. */
 #ifndef SGTT_PLUGINS_H
 #define SGTT_PLUGINS_H
 
