@@ -88,7 +88,7 @@ static inline sgti_piece sgti_piece_min(sgti_piece a, sgti_piece b)
 }
 
 /*
- * e^x within one unit in the last place; 0 and infinity where the result leaves float32,
+ * e^x within 1.1 units in the last place; 0 and infinity where the result leaves float32,
  * denormals on the way down; NaN for NaN. x = n ln 2 + r with |r| <= ln(2)/2, e^r by a polynomial
  * (Cody and Waite 1980; coefficients of Cephes expf), 2^n as two factors so that both ends of the
  * range come out right.
