@@ -7,12 +7,12 @@
 #include <sgt/growth.h>
 #include <sgt/optimizer.h>
 
-/* The call, once more if memory was short. The message must say so. */
+#define MOST_REFUSED 20
+
+/* The call, again as long as memory is short. The message must say so. */
 #define TRY(life, call)                                                                            \
     do {                                                                                           \
-        if (was_refused(life, call, #call))                                                        \
-            sgtt_ok(call);                                                                         \
-    } while (0)
+    } while (was_refused(life, call, #call))
 
 static int was_refused(training_life *life, sgt_status status, const char *call)
 {
@@ -20,7 +20,8 @@ static int was_refused(training_life *life, sgt_status status, const char *call)
         return 0;
     if (status != SGT_E_OUT_OF_MEMORY || !strstr(sgt_error_message(), "bytes"))
         ck_abort_msg("%s gave %s: %s", call, sgt_status_name(status), sgt_error_message());
-    life->refused++;
+    if (++life->refused > MOST_REFUSED)
+        ck_abort_msg("%s is refused for ever", call);
     return 1;
 }
 

@@ -26,7 +26,7 @@ typedef struct training_life {
 /* large: beyond one part of every operation, for threads to share. */
 sgt_model_config training_life_shape(int32_t large);
 
-/* Lives it; every call that fails for want of memory is made once more. */
+/* Lives it; every call that fails for want of memory is made again. */
 void training_life_run(training_life *life, const sgt_context_options *options, int32_t large);
 void training_life_free(training_life *life);
 
