@@ -137,6 +137,7 @@ def check_bad_input(folder):
         ([TEXT, "--policy", "heads:1.0,2.0"], "--policy: ',2.0'"),
         ([TEXT, "--ramp", "steep"], "--ramp: 'steep'"),
         ([TEXT, "--backend", "abacus"], "abacus"),
+        ([TEXT, "--backend", os.path.join(folder, "abacus.so")], "abacus.so"),
         ([TEXT, "--log", os.path.join(folder, "no", "log")], "--log: "),
     ]:
         result = run(*arguments)
