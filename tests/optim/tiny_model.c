@@ -44,7 +44,7 @@ static sgt_context *context_on(const char *backend)
 
 tiny_model tiny_model_make(void)
 {
-    return make_in(context_on(getenv("SGTT_BACKEND")));
+    return make_in(context_on(getenv("SGT_TEST_BACKEND")));
 }
 
 tiny_model tiny_model_make_on(const char *backend)
