@@ -55,7 +55,7 @@ def check_growth(folder):
     losses = [record["loss"] for record in log["step"]]
     events = log["growth"]
     assert [record["step"] for record in log["step"]] == list(range(1, 61))
-    assert abs(losses[0] - math.log(256)) < 0.1 and losses[-1] < losses[0] - 1, losses
+    assert abs(losses[0] - math.log(256)) < 0.5 and losses[-1] < losses[0] - 1, losses
     assert held_out(output) < 6.5, output
     assert [e["action"] for e in events] == ["select"] * 3 + ["fix"], events
     assert events[-1]["step"] <= 0.6 * 60 and events[-1]["layers"] == [1, 2, 3], events

@@ -42,6 +42,7 @@ typedef struct run {
     int32_t *tokens;  /* (batch / micro_batches, seq) */
     int32_t *targets; /* likewise */
     int64_t steps;    /* done */
+    double seconds;   /* they took, with the evaluations between them */
     int heard;        /* signals that were acted on */
     int stopped;
 } run;
@@ -124,6 +125,7 @@ static int open_model(run *r)
     config.max_seq_len = (int32_t)o->seq;
     sgt_init_options_init(&init, sizeof init);
     init.seed = (uint64_t)o->seed;
+    init.std = o->init_std;
     sgt_status status = sgt_model_create(&r->model, r->context, &config);
     if (status == SGT_OK)
         status = sgt_model_init_weights(r->model, &init);
@@ -319,6 +321,7 @@ static int train(run *r)
         if (status == SGT_OK)
             report_evaluation(&r->report, r->steps, &e);
     }
+    r->seconds = now() - r->plan.start;
     if (status < 0)
         return failed("training", status);
     if (status > 0) {
@@ -371,7 +374,7 @@ static int finish(run *r)
                                FINAL_BYTES / r->o.seq);
     if (status != SGT_OK)
         return failed("the final evaluation", status);
-    report_end(&r->report, r->steps, &e, r->model);
+    report_end(&r->report, r->steps, r->seconds, &e, r->model);
     return EXIT_DONE;
 }
 

@@ -249,11 +249,11 @@ static double cost_of_depth(const sgt_model *model, int32_t seq, int32_t depth)
     return looped.training / plain.training - 1;
 }
 
-void report_end(reporter *r, int64_t steps, const evaluation *e, const sgt_model *model)
+void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
+                const sgt_model *model)
 {
     sgt_flops_total flops = {.size = sizeof flops};
     sgt_model_config config = {.size = sizeof config};
-    double seconds = now() - r->plan->start;
     sgt_model_flops(&flops, model);
     sgt_model_get_config(&config, model);
     double grown = cost_of_depth(model, config.max_seq_len, SGT_FLOPS_NOW);

@@ -51,7 +51,8 @@ void report_step(reporter *r, double loss, const sgt_step_report *step, const sg
 void report_growth(reporter *r, int64_t step, const sgt_growth_event *event);
 void report_evaluation(reporter *r, int64_t step, const evaluation *e);
 
-/* Totals, and what the depth costs against the same model without loops. */
-void report_end(reporter *r, int64_t steps, const evaluation *e, const sgt_model *model);
+/* Totals, and what the depth costs against the same model without loops; `seconds` of training. */
+void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
+                const sgt_model *model);
 
 #endif

@@ -5,10 +5,11 @@
 #include <time.h>
 
 /* What is set aside of a time limit for evaluations, loops and slower moments. */
-static const double RESERVE = 0.08;
+static const double RESERVE = 0.1;
 
-/* Growth is over at this part of the steps, so that the grown model trains on for as long. */
-static const double GROWN_AT = 0.5;
+/* Growth is over at this part of the planned steps, so that the grown model trains on for longer,
+ * also when fewer steps fit than were planned. */
+static const double GROWN_AT = 0.4;
 
 double now(void)
 {

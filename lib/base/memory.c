@@ -11,6 +11,7 @@
 #include "structs.h"
 
 #define DEFAULT_ALIGNMENT 16
+#define ALLOCATOR_MINIMUM SGTI_SIZE_THROUGH(sgt_allocator, user)
 
 static void *libc_allocate(void *user, size_t alignment, size_t bytes)
 {
@@ -32,8 +33,8 @@ sgt_status sgti_memory_init(sgti_memory *memory, const sgt_allocator *allocator,
 {
     sgt_allocator own = {sizeof own, libc_allocate, libc_release, NULL};
     if (allocator) {
-        sgt_status status = sgti_struct_read(&own, sizeof own, allocator,
-                                             SGTI_SIZE_THROUGH(sgt_allocator, user), "sgt_allocator");
+        sgt_status status = sgti_struct_read(&own, sizeof own, allocator, ALLOCATOR_MINIMUM,
+                                             "sgt_allocator");
         if (status)
             return status;
         if (!own.allocate || !own.release)
@@ -95,7 +96,7 @@ sgt_status sgti_allocate_zeroed(void **pointer, sgti_memory *memory, uint64_t co
     if (!sgti_mul_u64(&bytes, count, element))
         return sgti_fail(SGT_E_OVERFLOW, "%" PRIu64 " times %" PRIu64 " bytes for %s", count,
                          element, what);
-    void *taken;
+    void *taken = NULL;
     sgt_status status = sgti_allocate_aligned(&taken, memory, DEFAULT_ALIGNMENT, bytes, what);
     if (status)
         return status;

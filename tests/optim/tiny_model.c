@@ -2,18 +2,16 @@
 #include "tiny_model.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "plugins.h"
 #include "testing.h"
 
-tiny_model tiny_model_make(void)
+static tiny_model make_in(sgt_context *context)
 {
-    tiny_model tiny = {NULL, NULL};
-    sgt_context_options options;
+    tiny_model tiny = {context, NULL};
     sgt_model_config config;
     sgt_init_options init;
-    sgtt_ok(sgt_context_options_init(&options, sizeof options));
-    options.threads = 1;
-    sgtt_ok(sgt_context_create(&tiny.context, &options));
     sgtt_ok(sgt_model_config_init(&config, sizeof config));
     config.vocab_size = 11;
     config.d_model = 8;
@@ -28,6 +26,30 @@ tiny_model tiny_model_make(void)
     tiny_model_backward(&tiny);
     sgtt_ok(sgt_model_zero_gradients(tiny.model));
     return tiny;
+}
+
+/* A plug-in of the tests, or a backend that is built in; NULL: the default. */
+static sgt_context *context_on(const char *backend)
+{
+    sgt_context_options options;
+    sgt_context *context = NULL;
+    if (backend && strcmp(backend, "protected") == 0)
+        return sgtt_context_on(backend, 1);
+    sgtt_ok(sgt_context_options_init(&options, sizeof options));
+    options.threads = 1;
+    options.backend = backend;
+    sgtt_ok(sgt_context_create(&context, &options));
+    return context;
+}
+
+tiny_model tiny_model_make(void)
+{
+    return make_in(context_on(getenv("SGT_TEST_BACKEND")));
+}
+
+tiny_model tiny_model_make_on(const char *backend)
+{
+    return make_in(context_on(backend));
 }
 
 void tiny_model_free(tiny_model *tiny)

@@ -112,11 +112,15 @@ static inline sgti_piece sgti_piece_exp(sgti_piece x)
     p = p * (r * r) + r;
     p = p + 1.0f;
 
+#if defined(__AVX512F__)
+    return (sgti_piece)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
     sgti_piece_i exponent = (sgti_piece_i)shifted - 0x4b400000;
     sgti_piece_i half = exponent >> 1;
     sgti_piece_u low = (sgti_piece_u)(half + 127) << 23;
     sgti_piece_u high = (sgti_piece_u)(exponent - half + 127) << 23;
     return p * (sgti_piece)low * (sgti_piece)high;
+#endif
 }
 
 /* ---- sixteen lanes ---- */

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "model_cases.h"
+
+/* ---- shapes ---- */
+
+static void tied(sgt_model_config *config)
+{
+    config->tied = 1;
+}
+
+static void heads_alone(sgt_model_config *config)
+{
+    config->n_kv_heads = 0;
+}
+
+static void one_group(sgt_model_config *config)
+{
+    config->n_kv_heads = 1;
+}
+
+static void default_head_dim(sgt_model_config *config)
+{
+    config->d_model = 24;
+    config->head_dim = 0;
+}
+
+static void odd_sizes(sgt_model_config *config)
+{
+    config->vocab_size = 31;
+    config->d_model = 13;
+    config->n_layers = 2;
+    config->n_heads = 3;
+    config->n_kv_heads = 3;
+    config->head_dim = 10;
+    config->d_ff = 17;
+    config->rope_theta = 500.0;
+    config->norm_eps = 1e-3;
+}
+
+static void smallest(sgt_model_config *config)
+{
+    config->vocab_size = 2;
+    config->d_model = 1;
+    config->n_layers = 1;
+    config->n_heads = 1;
+    config->n_kv_heads = 1;
+    config->head_dim = 2;
+    config->d_ff = 1;
+}
+
+/* Beyond one tile of every kernel. */
+static void several_tiles(sgt_model_config *config)
+{
+    config->vocab_size = 70;
+    config->d_model = 36;
+    config->n_layers = 2;
+    config->head_dim = 18;
+    config->d_ff = 50;
+    config->max_seq_len = 70;
+}
+
+/* ---- plans for 4 heads in 2 groups ---- */
+
+static void some_heads(sgt_plan *plan)
+{
+    const float second[] = {0.2f, 0.9f, 0.4f, 0.6f};
+    sgtt_loop(plan, 0, 1, (const float[]){1.0f, 0.0f, 0.0f, 0.5f});
+    sgtt_loop(plan, 2, 2, (const float[]){0.0f, 0.3f, 0.7f, 0.0f});
+    sgtt_ok(sgt_plan_set_gains(plan, 2, 2, second));
+}
+
+/* Both heads of one group, then a pass of its neighbour alone. */
+static void one_group_runs(sgt_plan *plan)
+{
+    sgtt_loop(plan, 1, 3, (const float[]){0.0f, 0.0f, 1.0f, 1.0f});
+    sgtt_ok(sgt_plan_set_gains(plan, 1, 2, (const float[]){0.0f, 1.0f, 0.0f, 0.0f}));
+}
+
+static void no_head_runs(sgt_plan *plan)
+{
+    const float none[] = {0.0f, 0.0f, 0.0f, 0.0f};
+    sgtt_loop(plan, 0, 1, none);
+    sgtt_loop(plan, 1, 3, none);
+    sgtt_ok(sgt_plan_set_gain(plan, 1, 2, 3, 0.75f));
+}
+
+static void all_heads(sgt_plan *plan)
+{
+    sgtt_loop(plan, 0, 2, (const float[]){1.0f, 1.0f, 1.0f, 1.0f});
+    sgtt_loop(plan, 1, 1, (const float[]){0.1f, 0.35f, 0.6f, 0.95f});
+}
+
+static void block_loops(sgt_plan *plan)
+{
+    sgtt_ok(sgt_plan_set_extra_runs(plan, 0, 1));
+    sgtt_ok(sgt_plan_set_extra_runs(plan, 2, 2));
+}
+
+static void both_loops(sgt_plan *plan)
+{
+    some_heads(plan);
+    one_group_runs(plan);
+    block_loops(plan);
+}
+
+static void two_layers_loop(sgt_plan *plan)
+{
+    sgtt_loop(plan, 0, 1, (const float[]){0.0f, 1.0f, 0.0f, 0.0f});
+    sgtt_loop(plan, 1, 1, (const float[]){0.8f, 0.0f, 0.3f, 1.0f});
+    sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 1));
+}
+
+const model_case model_cases[] = {
+    {"vanilla", NULL, NULL, 2, 7, 0},
+    {"tied", tied, NULL, 2, 7, 0},
+    {"heads alone", heads_alone, NULL, 2, 7, 0},
+    {"one group", one_group, some_heads, 2, 7, 0},
+    {"default head_dim", default_head_dim, some_heads, 2, 7, 0},
+    {"odd sizes", odd_sizes, NULL, 3, 11, 0},
+    {"smallest", smallest, NULL, 1, 3, 0},
+    {"one token", NULL, some_heads, 1, 1, 0},
+    {"one token each", NULL, both_loops, 5, 1, 0},
+    {"some heads", NULL, some_heads, 2, 7, 0},
+    {"one group runs", heads_alone, one_group_runs, 2, 7, 0},
+    {"no head runs", NULL, no_head_runs, 2, 7, 0},
+    {"all heads", NULL, all_heads, 2, 7, 0},
+    {"block loops", NULL, block_loops, 2, 7, 0},
+    {"both loops", NULL, both_loops, 2, 7, 3},
+    {"tied, both loops", tied, both_loops, 1, 16, 4},
+    {"ignored rows", NULL, NULL, 3, 5, 2},
+    {"several tiles", several_tiles, two_layers_loop, 1, 70, 5},
+};
+
+const int n_model_cases = (int)(sizeof model_cases / sizeof model_cases[0]);
+
+sgt_model *model_case_create(sgt_batch *batch, sgt_context *context, const model_case *c)
+{
+    sgt_model_config config = sgtt_config();
+    if (c->shape)
+        c->shape(&config);
+    sgt_model *model = sgtt_model(context, &config, 11);
+    if (c->loops) {
+        sgt_plan *plan = sgtt_plan_of(model);
+        c->loops(plan);
+        sgtt_ok(sgt_model_set_plan(model, plan));
+        sgt_plan_free(plan);
+    }
+    *batch = sgtt_batch(c->batch, c->seq, config.vocab_size, 5, c->ignore);
+    return model;
+}

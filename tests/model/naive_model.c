@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "naive_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "testing.h"
+
+static double *new_doubles(int64_t count)
+{
+    double *values = calloc(count > 0 ? (size_t)count : 1, sizeof *values);
+    if (!values) /* an assertion that holds costs a write to a file */
+        ck_abort_msg("out of memory");
+    return values;
+}
+
+/* ---- weights ---- */
+
+static double *weight_named(const naive_model *naive, const sgt_model *model, const char *name)
+{
+    int32_t index;
+    sgtt_ok(sgt_model_find_parameter(&index, model, name));
+    return naive->weights[index];
+}
+
+static double *layer_weight(const naive_model *naive, const sgt_model *model, int32_t layer,
+                            const char *part)
+{
+    char name[96];
+    snprintf(name, sizeof name, "model.layers.%d.%s.weight", (int)layer, part);
+    return weight_named(naive, model, name);
+}
+
+static void copy_weights(naive_model *naive, const sgt_model *model)
+{
+    for (int32_t i = 0; i < naive->count; i++) {
+        sgt_tensor_view view = {.size = sizeof view};
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_WEIGHT));
+        naive->sizes[i] = view.count;
+        naive->weights[i] = new_doubles((int64_t)view.count);
+        float *values = calloc(view.count, sizeof *values);
+        sgtt_ok(sgt_model_read_parameter(values, view.count, model, i, SGT_WEIGHT));
+        for (uint64_t j = 0; j < view.count; j++)
+            naive->weights[i][j] = values[j];
+        free(values);
+    }
+}
+
+naive_model *naive_create(const sgt_model *model)
+{
+    naive_model *naive = calloc(1, sizeof *naive);
+    naive->config.size = sizeof naive->config;
+    sgtt_ok(sgt_model_get_config(&naive->config, model));
+    sgtt_ok(sgt_plan_clone(&naive->plan, sgt_model_plan(model)));
+    naive->count = sgt_model_parameter_count(model);
+    naive->weights = calloc((size_t)naive->count, sizeof *naive->weights);
+    naive->sizes = calloc((size_t)naive->count, sizeof *naive->sizes);
+    naive->layers = calloc((size_t)naive->config.n_layers, sizeof *naive->layers);
+    copy_weights(naive, model);
+    naive->embedding = weight_named(naive, model, "model.embed_tokens.weight");
+    naive->final_norm = weight_named(naive, model, "model.norm.weight");
+    naive->head = naive->config.tied ? naive->embedding
+                                     : weight_named(naive, model, "lm_head.weight");
+    for (int32_t i = 0; i < naive->config.n_layers; i++) {
+        naive_layer *layer = &naive->layers[i];
+        layer->norm1 = layer_weight(naive, model, i, "input_layernorm");
+        layer->q = layer_weight(naive, model, i, "self_attn.q_proj");
+        layer->k = layer_weight(naive, model, i, "self_attn.k_proj");
+        layer->v = layer_weight(naive, model, i, "self_attn.v_proj");
+        layer->o = layer_weight(naive, model, i, "self_attn.o_proj");
+        layer->norm2 = layer_weight(naive, model, i, "post_attention_layernorm");
+        layer->gate = layer_weight(naive, model, i, "mlp.gate_proj");
+        layer->up = layer_weight(naive, model, i, "mlp.up_proj");
+        layer->down = layer_weight(naive, model, i, "mlp.down_proj");
+    }
+    return naive;
+}
+
+void naive_free(naive_model *naive)
+{
+    for (int32_t i = 0; i < naive->count; i++)
+        free(naive->weights[i]);
+    free(naive->weights);
+    free(naive->sizes);
+    free(naive->layers);
+    sgt_plan_free(naive->plan);
+    free(naive);
+}
+
+/* ---- parts of the network, on one sequence of T rows ---- */
+
+static void rms_norm(double *y, const double *x, const double *w, int64_t rows, int64_t d,
+                     double eps)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        double squares = 0.0;
+        for (int64_t i = 0; i < d; i++)
+            squares += x[r * d + i] * x[r * d + i];
+        double scale = 1.0 / sqrt(squares / (double)d + eps);
+        for (int64_t i = 0; i < d; i++)
+            y[r * d + i] = w[i] * x[r * d + i] * scale;
+    }
+}
+
+/* y [rows,out] = x [rows,in] w^T, w [out,in]. */
+static double *project(const double *x, const double *w, int64_t rows, int64_t in, int64_t out)
+{
+    double *y = new_doubles(rows * out);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t o = 0; o < out; o++)
+            for (int64_t i = 0; i < in; i++)
+                y[r * out + o] += x[r * in + i] * w[o * in + i];
+    return y;
+}
+
+static void rotate(double *x, int64_t rows, int64_t heads, int64_t dh, double theta)
+{
+    for (int64_t t = 0; t < rows; t++)
+        for (int64_t h = 0; h < heads; h++)
+            for (int64_t i = 0; i < dh / 2; i++) {
+                double angle = (double)t * pow(theta, -2.0 * (double)i / (double)dh);
+                double *pair = &x[(t * heads + h) * dh + i];
+                double a = pair[0], b = pair[dh / 2];
+                pair[0] = a * cos(angle) - b * sin(angle);
+                pair[dh / 2] = b * cos(angle) + a * sin(angle);
+            }
+}
+
+/* Probabilities of one query over its first n keys into p; returns their entropy over ln n. */
+static double softmax_row(double *p, int64_t n)
+{
+    double most = p[0], sum = 0.0, entropy = 0.0;
+    for (int64_t j = 1; j < n; j++)
+        most = fmax(most, p[j]);
+    for (int64_t j = 0; j < n; j++) {
+        p[j] = exp(p[j] - most);
+        sum += p[j];
+    }
+    for (int64_t j = 0; j < n; j++) {
+        p[j] /= sum;
+        if (p[j] > 0.0)
+            entropy -= p[j] * log(p[j]);
+    }
+    return n > 1 ? entropy / log((double)n) : 0.0;
+}
+
+/* One head: q, k, v are its columns with row strides sq, sk. Writes out [T,dh] at stride sq. */
+static void attend(double *out, double entropy[2], const double *q, int64_t sq, const double *k,
+                   const double *v, int64_t sk, int64_t rows, int64_t dh)
+{
+    double *p = new_doubles(rows), sum = 0.0, last = 0.0;
+    for (int64_t t = 0; t < rows; t++) {
+        for (int64_t j = 0; j <= t; j++) {
+            p[j] = 0.0;
+            for (int64_t i = 0; i < dh; i++)
+                p[j] += q[t * sq + i] * k[j * sk + i];
+            p[j] /= sqrt((double)dh);
+        }
+        last = softmax_row(p, t + 1);
+        sum += last;
+        for (int64_t i = 0; i < dh; i++) {
+            out[t * sq + i] = 0.0;
+            for (int64_t j = 0; j <= t; j++)
+                out[t * sq + i] += p[j] * v[j * sk + i];
+        }
+    }
+    entropy[0] = last;
+    entropy[1] = rows > 1 ? sum / (double)(rows - 1) : 0.0;
+    free(p);
+}
+
+/* x += sum_h gain_h Attn_h(RMSNorm1(x)). gains NULL: ones. entropies [2][H]. */
+static void attention_pass(double *x, double *entropies[2], const naive_model *naive,
+                           int32_t layer, const float *gains, int64_t rows)
+{
+    const sgt_model_config *c = &naive->config;
+    const naive_layer *w = &naive->layers[layer];
+    int64_t d = c->d_model, dh = c->head_dim, heads = c->n_heads, groups = c->n_kv_heads;
+    double *normed = new_doubles(rows * d), *out = new_doubles(rows * heads * dh);
+    rms_norm(normed, x, w->norm1, rows, d, c->norm_eps);
+    double *q = project(normed, w->q, rows, d, heads * dh);
+    double *k = project(normed, w->k, rows, d, groups * dh);
+    double *v = project(normed, w->v, rows, d, groups * dh);
+    rotate(q, rows, heads, dh, c->rope_theta);
+    rotate(k, rows, groups, dh, c->rope_theta);
+    for (int64_t h = 0; h < heads; h++) {
+        int64_t group = h / (heads / groups);
+        double both[2], gain = gains ? gains[h] : 1.0;
+        attend(out + h * dh, both, q + h * dh, heads * dh, k + group * dh, v + group * dh,
+               groups * dh, rows, dh);
+        for (int i = 0; i < 2; i++)
+            entropies[i][h] = gain > 0.0 ? both[i] : NAN;
+        for (int64_t t = 0; t < rows; t++)
+            for (int64_t i = 0; i < dh; i++)
+                out[(t * heads + h) * dh + i] *= gain;
+    }
+    double *added = project(out, w->o, rows, heads * dh, d);
+    for (int64_t i = 0; i < rows * d; i++)
+        x[i] += added[i];
+    free(normed);
+    free(out);
+    free(q);
+    free(k);
+    free(v);
+    free(added);
+}
+
+/* x += Wdown (silu(Wgate h) * Wup h), h = RMSNorm2(x). */
+static void feed_forward(double *x, const naive_model *naive, int32_t layer, int64_t rows)
+{
+    const naive_layer *w = &naive->layers[layer];
+    int64_t d = naive->config.d_model, ff = naive->config.d_ff;
+    double *normed = new_doubles(rows * d);
+    rms_norm(normed, x, w->norm2, rows, d, naive->config.norm_eps);
+    double *gate = project(normed, w->gate, rows, d, ff);
+    double *up = project(normed, w->up, rows, d, ff);
+    for (int64_t i = 0; i < rows * ff; i++)
+        gate[i] = gate[i] / (1.0 + exp(-gate[i])) * up[i];
+    double *added = project(gate, w->down, rows, ff, d);
+    for (int64_t i = 0; i < rows * d; i++)
+        x[i] += added[i];
+    free(normed);
+    free(gate);
+    free(up);
+    free(added);
+}
+
+/* ---- the model ---- */
+
+static void run_layer(double *x, naive_result *result, const naive_model *naive, int32_t layer,
+                      int64_t rows)
+{
+    int32_t depth = sgt_plan_depth(naive->plan, layer), number = 0;
+    int64_t heads = naive->config.n_heads;
+    for (int32_t run = 0; run <= sgt_plan_extra_runs(naive->plan, layer); run++) {
+        for (int32_t pass = 0; pass <= depth; pass++, number++) {
+            double last[1024], mean[1024], *one[2] = {last, mean};
+            attention_pass(x, one, naive, layer, sgt_plan_gains(naive->plan, layer, pass), rows);
+            int64_t place = ((int64_t)layer * result->max_passes + number) * heads;
+            for (int i = 0; i < 2; i++)
+                for (int64_t h = 0; h < heads; h++)
+                    result->entropy[i][place + h] += one[i][h];
+        }
+        feed_forward(x, naive, layer, rows);
+    }
+}
+
+static void row_loss(naive_result *result, int64_t row, int32_t target, int64_t vocab)
+{
+    const double *logits = &result->logits[row * vocab];
+    double most = logits[0], sum = 0.0;
+    if (target < 0)
+        return;
+    for (int64_t i = 1; i < vocab; i++)
+        most = fmax(most, logits[i]);
+    for (int64_t i = 0; i < vocab; i++)
+        sum += exp(logits[i] - most);
+    result->losses[row] = most + log(sum) - logits[target];
+    result->loss_sum += result->losses[row];
+    result->count++;
+}
+
+static void sequence_forward(naive_result *result, const naive_model *naive,
+                             const sgt_batch *batch, int64_t b)
+{
+    int64_t rows = batch->seq, d = naive->config.d_model, vocab = naive->config.vocab_size;
+    double *x = new_doubles(rows * d), *normed = new_doubles(rows * d);
+    for (int64_t t = 0; t < rows; t++)
+        memcpy(x + t * d, naive->embedding + batch->tokens[b * rows + t] * d,
+               (size_t)d * sizeof *x);
+    for (int32_t layer = 0; layer < naive->config.n_layers; layer++)
+        run_layer(x, result, naive, layer, rows);
+    rms_norm(normed, x, naive->final_norm, rows, d, naive->config.norm_eps);
+    double *logits = project(normed, naive->head, rows, d, vocab);
+    memcpy(result->logits + b * rows * vocab, logits, (size_t)(rows * vocab) * sizeof *logits);
+    for (int64_t t = 0; t < rows && batch->targets; t++)
+        row_loss(result, b * rows + t, batch->targets[b * rows + t], vocab);
+    free(x);
+    free(normed);
+    free(logits);
+}
+
+void naive_forward(naive_result *result, const naive_model *naive, const sgt_batch *batch)
+{
+    int64_t tokens = (int64_t)batch->batch * batch->seq;
+    memset(result, 0, sizeof *result);
+    for (int32_t i = 0; i < naive->config.n_layers; i++) {
+        int32_t passes =
+            (1 + sgt_plan_depth(naive->plan, i)) * (1 + sgt_plan_extra_runs(naive->plan, i));
+        if (passes > result->max_passes)
+            result->max_passes = passes;
+    }
+    int64_t places =
+        (int64_t)naive->config.n_layers * result->max_passes * naive->config.n_heads;
+    result->losses = new_doubles(tokens);
+    result->logits = new_doubles(tokens * naive->config.vocab_size);
+    for (int i = 0; i < 2; i++)
+        result->entropy[i] = new_doubles(places);
+    for (int64_t b = 0; b < batch->batch; b++)
+        sequence_forward(result, naive, batch, b);
+    for (int i = 0; i < 2; i++)
+        for (int64_t j = 0; j < places; j++)
+            result->entropy[i][j] /= batch->batch;
+}
+
+void naive_result_free(naive_result *result)
+{
+    free(result->losses);
+    free(result->logits);
+    free(result->entropy[0]);
+    free(result->entropy[1]);
+}
+
+double naive_loss(const naive_model *naive, const sgt_batch *batch)
+{
+    naive_result result;
+    naive_forward(&result, naive, batch);
+    double loss = result.loss_sum;
+    naive_result_free(&result);
+    return loss;
+}

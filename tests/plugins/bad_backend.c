@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Plug-ins with one thing wrong each, chosen by CASE at compile time; and two that are unusual but
+ * right: the table of an older header and the table of a newer one.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sgt/sys/backend.h>
+
+#define NO_ENTRY        1
+#define REFUSES         2
+#define OLD_ABI         3
+#define SHORT_TABLE     4
+#define MISSING_SLOT    5
+#define MISSING_STANDIN 6
+#define NO_NAME         7
+#define BAD_NAME        8
+#define CLASH           9
+#define FAILING_OPEN    10
+#define SILENT_OPEN     11
+#define OLD_TABLE       12
+#define NEW_TABLE       13
+
+#ifndef CASE
+#error "CASE says what is wrong"
+#endif
+
+#if CASE != NO_ENTRY
+
+#define STRING(x) #x
+#define NAME(x)   "case-" STRING(x)
+
+/* A table of a later version: this one's and a slot that this library does not know. */
+static struct {
+    sgt_backend known;
+    int32_t (*unknown)(void *instance);
+} table;
+
+#if CASE == FAILING_OPEN
+static int32_t failing_open(void **instance, const sgt_backend_open_args *args)
+{
+    (void)instance;
+    return args->services->fail(args->host, SGT_E_UNSUPPORTED, "no such device");
+}
+#elif CASE == SILENT_OPEN
+static int32_t silent_open(void **instance, const sgt_backend_open_args *args)
+{
+    (void)instance;
+    (void)args;
+    return SGT_E_BACKEND;
+}
+#endif
+
+/* Changes the portable table `b` into the case's. */
+static void spoil(sgt_backend *b)
+{
+    b->size = sizeof *b;
+    b->name = NAME(CASE);
+#if CASE == OLD_ABI
+    b->abi = 0;
+#elif CASE == SHORT_TABLE
+    b->size = offsetof(sgt_backend, fill); /* ends before its required slots do */
+#elif CASE == MISSING_SLOT
+    b->gemm = NULL;
+#elif CASE == MISSING_STANDIN
+    b->host_pointer = NULL;
+    b->rope = NULL;
+#elif CASE == NO_NAME
+    b->name = NULL;
+#elif CASE == BAD_NAME
+    b->name = "Not a name";
+#elif CASE == CLASH
+    b->name = "portable";
+#elif CASE == FAILING_OPEN
+    b->open = failing_open;
+#elif CASE == SILENT_OPEN
+    b->open = silent_open;
+#elif CASE == OLD_TABLE
+    b->size = offsetof(sgt_backend, embedding); /* of a time without optional slots */
+#elif CASE == NEW_TABLE
+    b->size = sizeof table;
+#endif
+}
+
+__attribute__((visibility("default"))) const sgt_backend *
+sgt_backend_entry(uint32_t host_abi, const sgt_backend_host *services);
+
+const sgt_backend *sgt_backend_entry(uint32_t host_abi, const sgt_backend_host *services)
+{
+    (void)host_abi;
+    memset(&table, 0xff, sizeof table); /* what lies behind a short table is not zero */
+    memcpy(&table.known, services->portable, sizeof table.known);
+#if CASE == OLD_TABLE
+    memset((char *)&table.known + offsetof(sgt_backend, embedding), 0xff,
+           sizeof table.known - offsetof(sgt_backend, embedding));
+#endif
+    spoil(&table.known);
+    return CASE == REFUSES ? NULL : &table.known;
+}
+
+#endif
