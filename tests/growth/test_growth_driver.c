@@ -51,7 +51,7 @@ static sgt_growth_policy *make_policy(sgt_context *context, int64_t window)
 static void open_setting(setting *s, sgtt_faulty_memory *memory)
 {
     memset(s, 0, sizeof *s);
-    s->context = sgtt_context(memory);
+    s->context = sgtt_portable_context(memory);
     s->model = make_model(s->context);
     s->event.size = sizeof s->event;
 }

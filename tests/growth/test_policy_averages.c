@@ -12,7 +12,7 @@ enum { LAYERS = 2, HEADS = 3, PASSES = 6 };
 /* Layer 1 is selected at step 2 and keeps heads 2 and 1; it may get two passes. */
 static void open_averages(sgtt_replay *replay, double average, int32_t entropy)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_sgt_options options;
 
     sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));

@@ -20,7 +20,7 @@ static sgt_growth_sgt_options quick_options(void)
 
 static void open_choice(sgtt_replay *replay, const sgt_growth_sgt_options *options)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgtt_replay_open(replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, options), LAYERS,
                      HEADS, 3);
 }

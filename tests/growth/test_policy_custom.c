@@ -134,7 +134,7 @@ static void refuse(sgt_context *context, const sgt_growth_policy_vtable *vtable,
 START_TEST(vtables_are_checked)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     sgt_growth_policy_vtable vtable;
     int64_t live = memory.live;
 
@@ -159,7 +159,7 @@ END_TEST
 START_TEST(a_failing_create_passes_through)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     sgt_growth_policy_vtable vtable = counting();
     sgt_growth_policy *policy = NULL;
     int64_t live = memory.live;
@@ -178,7 +178,7 @@ END_TEST
 
 START_TEST(state_lives_as_long_as_the_policy)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy_vtable vtable = counting();
     host user = {0};
     sgt_growth_policy *policy = make(context, &vtable, &user);
@@ -198,7 +198,7 @@ START_TEST(sees_the_observation)
     host user = {0};
     sgtt_replay replay;
 
-    open_host(&replay, sgtt_context(NULL), &user);
+    open_host(&replay, sgtt_portable_context(NULL), &user);
     replay.observation.loss = 2.5;
     replay.observation.grad_norm = 0.125;
     replay.observation.executed_flops = 1e9;
@@ -242,7 +242,7 @@ START_TEST(observations_are_checked)
     sgt_growth_observation right;
     sgtt_replay replay;
 
-    open_host(&replay, sgtt_context(NULL), &user);
+    open_host(&replay, sgtt_portable_context(NULL), &user);
     sgtt_replay_step(&replay, 1);
     right = replay.observation;
     replay.observation.n_layers++;
@@ -285,7 +285,7 @@ START_TEST(a_failing_decide_undoes_itself)
     host user = {0};
     sgtt_replay replay;
 
-    open_host(&replay, sgtt_context(NULL), &user);
+    open_host(&replay, sgtt_portable_context(NULL), &user);
     sgtt_replay_step(&replay, 1);
     sgtt_replay_step(&replay, 2);
     ck_assert_uint_eq(count_of(replay.policy), 2);
@@ -312,7 +312,7 @@ START_TEST(a_failing_restore_is_told)
     host user = {.decide_status = STOP, .load_status = STOP + 1};
     sgtt_replay replay;
 
-    open_host(&replay, sgtt_context(NULL), &user);
+    open_host(&replay, sgtt_portable_context(NULL), &user);
     replay.observation.step = 1;
     sgtt_fails(sgt_growth_policy_decide(NULL, replay.policy, &replay.observation, replay.plan),
                STOP + 1, "load of the growth policy returned 43");
@@ -323,7 +323,7 @@ END_TEST
 
 START_TEST(without_save_the_plan_is_kept_all_the_same)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy_vtable vtable = counting();
     host user = {.decide_status = STOP};
     sgtt_replay replay;
@@ -356,7 +356,7 @@ START_TEST(events_pass_through)
     host user = {0};
     sgtt_replay replay;
 
-    open_host(&replay, sgtt_context(NULL), &user);
+    open_host(&replay, sgtt_portable_context(NULL), &user);
     user.event = (sgt_growth_event){.size = sizeof user.event, .action = SGT_GROWTH_SELECT,
                                     .layer = 1, .depth = 1, .n_heads = 2, .heads = heads};
     ck_assert_int_eq(sgtt_replay_step(&replay, 1), SGT_GROWTH_SELECT);
@@ -384,7 +384,7 @@ START_TEST(events_are_checked)
     host user = {0};
     sgtt_replay replay;
 
-    open_host(&replay, sgtt_context(NULL), &user);
+    open_host(&replay, sgtt_portable_context(NULL), &user);
     replay.observation.step = 1;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         user.event = bad[i];
@@ -402,7 +402,7 @@ START_TEST(saving_twice_must_agree)
     unsigned char data[64];
     size_t bytes = sizeof data;
 
-    open_host(&replay, sgtt_context(NULL), &user);
+    open_host(&replay, sgtt_portable_context(NULL), &user);
     sgtt_fails(sgt_growth_policy_save(data, &bytes, replay.policy), SGT_E_INTERNAL, "4 bytes");
     ck_assert_uint_eq(bytes, sizeof data);
     sgtt_replay_close(&replay);

@@ -38,7 +38,7 @@ END_TEST
 
 START_TEST(null_means_defaults)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = sgtt_policy_sgt(context, LAYERS, HEADS, NULL);
     sgt_growth_policy_free(policy);
     sgt_growth_policy_free(NULL);
@@ -78,7 +78,7 @@ static const struct {
 
 START_TEST(each_field_is_checked_and_named)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
     sgt_growth_sgt_options options;
     int32_t narrow = (int32_t)out_of_range[_i].value;
@@ -98,7 +98,7 @@ START_TEST(averages_and_lists_are_checked)
 {
     static const double averages[] = {1.0, -0.1, NAN, INFINITY};
     static const int32_t beyond[] = {1, LAYERS};
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
     sgt_growth_sgt_options options;
 
@@ -135,7 +135,7 @@ START_TEST(newer_callers)
         sgt_growth_sgt_options known;
         int64_t later;
     } options;
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
 
     sgtt_ok(sgt_growth_sgt_options_init(&options.known, sizeof options));
@@ -157,7 +157,7 @@ END_TEST
 
 START_TEST(sizes_that_do_not_fit)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
     sgt_status status =
         sgt_growth_policy_sgt(&policy, context, INT32_MAX, INT32_MAX, NULL);
@@ -171,7 +171,7 @@ END_TEST
 START_TEST(out_of_memory)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     sgt_growth_policy *policy = NULL;
     int64_t live = memory.live;
     int failures = 0;

@@ -11,7 +11,7 @@ enum { LAYERS = 2, HEADS = 4, PASSES = 3 };
 
 static void open_ramp(sgtt_replay *replay, int32_t ramp, int32_t fade, int32_t max_depth)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_sgt_options options;
 
     sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
@@ -145,7 +145,7 @@ END_TEST
 
 START_TEST(a_window_of_one_step)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_sgt_options options;
     sgtt_replay replay;
 

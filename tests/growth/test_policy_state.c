@@ -41,7 +41,7 @@ static sgt_growth_sgt_options small_options(void)
 /* A policy that has selected layer 2 and head 1 at step 2 and deepened it at step 5. */
 static void open_state(sgtt_replay *replay, sgtt_faulty_memory *memory)
 {
-    sgt_context *context = sgtt_context(memory);
+    sgt_context *context = sgtt_portable_context(memory);
     sgt_growth_sgt_options options = small_options();
 
     sgtt_replay_open(replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, &options), LAYERS,

@@ -15,13 +15,15 @@ static void open_static(sgtt_replay *replay, sgt_context *context, sgt_growth_po
 
 START_TEST(none_changes_nothing)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
     sgt_plan *before = NULL;
     sgtt_replay replay;
 
-    sgtt_fails(sgt_growth_policy_none(NULL, context, LAYERS, HEADS), SGT_E_INVALID_ARGUMENT, "policy");
-    sgtt_fails(sgt_growth_policy_none(&policy, NULL, LAYERS, HEADS), SGT_E_INVALID_ARGUMENT, "context");
+    sgtt_fails(sgt_growth_policy_none(NULL, context, LAYERS, HEADS), SGT_E_INVALID_ARGUMENT,
+               "policy");
+    sgtt_fails(sgt_growth_policy_none(&policy, NULL, LAYERS, HEADS), SGT_E_INVALID_ARGUMENT,
+               "context");
     sgtt_fails(sgt_growth_policy_none(&policy, context, 0, HEADS), SGT_E_OUT_OF_RANGE, "n_layers");
     sgtt_ok(sgt_growth_policy_none(&policy, context, LAYERS, HEADS));
     open_static(&replay, context, policy);
@@ -40,7 +42,7 @@ END_TEST
 
 START_TEST(blocks)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
     sgtt_replay replay;
 
@@ -62,7 +64,8 @@ static void refuse_blocks(sgt_context *context, const int32_t *layers, const int
                           int32_t count, sgt_status status, const char *message)
 {
     sgt_growth_policy *policy = NULL;
-    sgtt_fails(sgt_growth_policy_static_blocks(&policy, context, LAYERS, HEADS, layers, runs, count),
+    sgtt_fails(sgt_growth_policy_static_blocks(&policy, context, LAYERS, HEADS, layers, runs,
+                                               count),
                status, message);
     ck_assert_ptr_null(policy);
 }
@@ -70,14 +73,15 @@ static void refuse_blocks(sgt_context *context, const int32_t *layers, const int
 START_TEST(blocks_are_checked)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     const int32_t layers[] = {1, LAYERS, 1};
     const int32_t runs[] = {1, 1, 1};
     int64_t live = memory.live;
 
     refuse_blocks(context, layers, runs, 2, SGT_E_OUT_OF_RANGE, "layer is 4");
     refuse_blocks(context, (int32_t[]){1, 2, 1}, runs, 3, SGT_E_INVALID_ARGUMENT, "layer 1 twice");
-    refuse_blocks(context, layers, (int32_t[]){SGT_PLAN_MAX_RUNS + 1}, 1, SGT_E_OUT_OF_RANGE, "runs");
+    refuse_blocks(context, layers, (int32_t[]){SGT_PLAN_MAX_RUNS + 1}, 1, SGT_E_OUT_OF_RANGE,
+                  "runs");
     refuse_blocks(context, NULL, runs, 1, SGT_E_INVALID_ARGUMENT, "layers");
     refuse_blocks(context, layers, NULL, 1, SGT_E_INVALID_ARGUMENT, "extra_runs");
     refuse_blocks(context, layers, runs, -1, SGT_E_OUT_OF_RANGE, "count");
@@ -99,13 +103,14 @@ static sgt_plan *given_plan(sgt_context *context)
 
 START_TEST(heads)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = given_plan(context);
     sgt_plan *before = given_plan(context);
     sgt_growth_policy *policy = NULL;
     sgtt_replay replay;
 
-    sgtt_fails(sgt_growth_policy_static_heads(&policy, context, NULL), SGT_E_INVALID_ARGUMENT, "plan");
+    sgtt_fails(sgt_growth_policy_static_heads(&policy, context, NULL), SGT_E_INVALID_ARGUMENT,
+               "plan");
     sgtt_ok(sgt_growth_policy_static_heads(&policy, context, plan));
     sgtt_ok(sgt_plan_set_depth(plan, 1, 1)); /* it was copied */
     sgt_plan_free(plan);
@@ -121,7 +126,7 @@ END_TEST
 
 START_TEST(states_belong_to_their_plan)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = given_plan(context);
     sgt_growth_policy *policy = NULL;
     sgt_growth_policy *same = NULL;
@@ -149,7 +154,7 @@ END_TEST
 START_TEST(out_of_memory)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     sgt_plan *plan = given_plan(context);
     sgt_growth_policy *policy = NULL;
     int64_t live = memory.live;

@@ -60,7 +60,7 @@ static void open_run(sgtt_replay *replay, const json_t *run)
 {
     const json_t *first = json_array_get(json_object_get(run, "steps"), 0);
     const json_t *passes = json_array_get(json_object_get(first, "entropy"), 0);
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
 
     sgtt_replay_open(replay, context, make_policy(context, run), integer(run, "n_layers"),
                      integer(run, "n_heads"), (int32_t)json_array_size(passes));
