@@ -14,12 +14,12 @@
 
 #define MAX_DEVICES 24
 
-typedef struct device {
+typedef struct pair {
     const char *backend;
     const char *isa;
-} device;
+} pair;
 
-static device devices[MAX_DEVICES];
+static pair devices[MAX_DEVICES];
 static int device_count;
 
 static void add_devices(const char *backend)
@@ -31,7 +31,7 @@ static void add_devices(const char *backend)
         return;
     for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
         if (sgti_isa_choose(&chosen, isas[i]) == SGT_OK && device_count < MAX_DEVICES)
-            devices[device_count++] = (device){backend, chosen};
+            devices[device_count++] = (pair){backend, chosen};
     }
 }
 
@@ -52,7 +52,7 @@ static void add_plugins(const char *paths)
 int sgtt_devices(void)
 {
     if (device_count == 0) {
-        const char *plugins = getenv("SGTT_BACKEND_PLUGINS");
+        const char *plugins = getenv("SGT_TEST_BACKEND_PLUGINS");
         add_devices("portable");
         add_devices("blis");
         if (plugins != NULL)
@@ -85,7 +85,7 @@ static uint64_t buffer_bytes(const sgtt_tensor *tensor)
     return tensor->count * sgti_dtype_bytes(tensor->t.dtype);
 }
 
-void sgtt_close(sgtt_machine *machine)
+void sgtt_clear(sgtt_machine *machine)
 {
     for (int i = 0; i < machine->tensors; i++) {
         sgtt_tensor *tensor = &machine->tensor[i];
@@ -94,6 +94,13 @@ void sgtt_close(sgtt_machine *machine)
     }
     for (int i = 0; i < machine->temporaries; i++)
         free(machine->temporary[i]);
+    machine->tensors = 0;
+    machine->temporaries = 0;
+}
+
+void sgtt_close(sgtt_machine *machine)
+{
+    sgtt_clear(machine);
     sgt_context_free(machine->context);
     memset(machine, 0, sizeof *machine);
 }
@@ -326,32 +333,46 @@ static double rms_of_finite(const double *values, int64_t count)
     return finite > 0 ? sqrt(sum / (double)finite) : 0.0;
 }
 
-static int close_enough(double got, double expected, double tolerance, double rms)
+static int close_enough(double got, double expected, double tolerance)
 {
     if (isnan(expected) || isnan(got))
         return isnan(expected) && isnan(got);
-    if (isinf(expected) || isinf(got) || tolerance == 0.0)
+    if (isinf(expected) || isinf(got))
         return got == expected;
-    return fabs(got - expected) <= tolerance * (fabs(expected) + rms);
+    return fabs(got - expected) <= tolerance;
 }
 
-void sgtt_expect(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
-                 double tolerance, const char *what)
+/* Within relative * |expected| + absolute. Elements that hold go to the host's copy, so that the
+ * rest of the buffer can be compared as it is. */
+static void compare(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                    double relative, double absolute, const char *what)
 {
     const size_t size = sgti_dtype_bytes(tensor->t.dtype);
-    const double rms = rms_of_finite(expected, sgtt_count(tensor));
     unsigned char *got = download(machine, tensor);
     for (int64_t i = 0; i < sgtt_count(tensor); i++) {
         size_t at = place(&tensor->t, i);
         double value = get_element(got + at, tensor->t.dtype);
-        ck_assert_msg(close_enough(value, expected[i], tolerance, rms),
-                      "%s: %s: element %lld is %.9g, expected %.9g", machine->label, what,
-                      (long long)i, value, expected[i]);
+        if (!close_enough(value, expected[i], relative * fabs(expected[i]) + absolute))
+            ck_abort_msg("%s: %s: element %lld is %.9g, expected %.9g", machine->label, what,
+                         (long long)i, value, expected[i]);
         memcpy(tensor->host + at, got + at, size);
     }
     ck_assert_msg(memcmp(got, tensor->host, buffer_bytes(tensor)) == 0,
                   "%s: %s: memory outside of the tensor was written", machine->label, what);
     free(got);
+}
+
+void sgtt_expect(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                 double tolerance, const char *what)
+{
+    double rms = rms_of_finite(expected, sgtt_count(tensor));
+    compare(machine, tensor, expected, tolerance, tolerance * rms, what);
+}
+
+void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                        double absolute, const char *what)
+{
+    compare(machine, tensor, expected, 0.0, absolute, what);
 }
 
 void sgtt_expect_unchanged(sgtt_machine *machine, sgtt_tensor *tensor, const char *what)

@@ -6,9 +6,9 @@
  * their buffer holds, gaps between rows included: after an operation sgtt_expect compares every
  * element with the expected value and every byte outside of the tensor with what was there.
  * Values go in and come out as dense row-major arrays of double. Everything a machine hands out
- * lives until sgtt_close.
+ * lives until sgtt_clear or sgtt_close.
  *
- * Plug-ins named in the environment variable SGTT_BACKEND_PLUGINS (paths, separated by colons) are
+ * Plug-ins named in the environment variable SGT_TEST_BACKEND_PLUGINS (paths, separated by colons) are
  * tested too: a new backend inherits this suite.
  */
 #ifndef SGTT_OP_HARNESS_H
@@ -48,9 +48,11 @@ typedef struct sgtt_machine {
 int sgtt_devices(void);
 
 void sgtt_open(sgtt_machine *machine, int device, int32_t threads);
+/* Frees what the machine handed out; its context stays. */
+void sgtt_clear(sgtt_machine *machine);
 void sgtt_close(sgtt_machine *machine);
 
-/* Dense array that sgtt_close frees. */
+/* Dense array of zeros that sgtt_clear frees. */
 double *sgtt_doubles(sgtt_machine *machine, int64_t count);
 
 /* Uniform in [low, high); integers in [0, below). */
@@ -87,6 +89,10 @@ int32_t *sgtt_integers(sgtt_machine *machine, const sgtt_tensor *tensor);
  */
 void sgtt_expect(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
                  double tolerance, const char *what);
+
+/* The same with |got - expected| <= absolute. */
+void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                        double absolute, const char *what);
 
 /* Nothing of the buffer may have changed. */
 void sgtt_expect_unchanged(sgtt_machine *machine, sgtt_tensor *tensor, const char *what);

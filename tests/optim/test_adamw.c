@@ -13,8 +13,10 @@
 #include "tiny_model.h"
 
 #define STEPS 60
-/* Of weights and moments after all steps, as norm of the difference over norm. */
-#define BOUND 2e-6
+/* After all steps, as norm of the difference over norm. 1 - beta is taken in float32, which shifts
+ * the moments of a beta near 1 but not, thanks to the bias correction, the weights. */
+#define WEIGHT_BOUND 2e-6
+#define MOMENT_BOUND 2e-5
 
 /* One parameter of the reference. */
 typedef struct reference {
@@ -112,8 +114,8 @@ static void update_reference(trial *t, int step, double lr)
     }
 }
 
-static void compare(const float *values, const double *expected, size_t count, const char *what,
-                    int32_t parameter)
+static void compare(const float *values, const double *expected, size_t count, double bound,
+                    const char *what, int32_t parameter)
 {
     double difference = 0.0;
     double norm = 0.0;
@@ -121,7 +123,7 @@ static void compare(const float *values, const double *expected, size_t count, c
         difference += (values[k] - expected[k]) * (values[k] - expected[k]);
         norm += expected[k] * expected[k];
     }
-    ck_assert_msg(sqrt(difference) <= BOUND * sqrt(norm), "%s of parameter %d: %g of %g", what,
+    ck_assert_msg(sqrt(difference) <= bound * sqrt(norm), "%s of parameter %d: %g of %g", what,
                   (int)parameter, sqrt(difference), sqrt(norm));
 }
 
@@ -146,9 +148,9 @@ static void run(trial *t)
         float *p = tiny_model_read(&t->tiny, i, SGT_WEIGHT);
         float *m = tiny_model_read_moment(&t->tiny, t->optimizer, i, SGT_MOMENT_FIRST);
         float *v = tiny_model_read_moment(&t->tiny, t->optimizer, i, SGT_MOMENT_SECOND);
-        compare(p, r->p, r->count, "weights", i);
-        compare(m, r->m, r->count, "first moments", i);
-        compare(v, r->v, r->count, "second moments", i);
+        compare(p, r->p, r->count, WEIGHT_BOUND, "weights", i);
+        compare(m, r->m, r->count, MOMENT_BOUND, "first moments", i);
+        compare(v, r->v, r->count, MOMENT_BOUND, "second moments", i);
         free(p);
         free(m);
         free(v);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an optimizer step may follow and what it leaves behind: state errors, skipped steps, the
- * rate callback, zeroed gradients, generations, no allocation.
+ * What an optimizer step may follow and what it leaves behind: state errors, skipped steps, a
+ * backend that fails, the rate callback, zeroed gradients, generations, no allocation.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 
 #include <sgt/sgt.h>
 
+#include "backend/dispatch_data.h"
 #include "model/model.h"
 #include "testing.h"
 #include "tiny_model.h"
@@ -220,6 +221,88 @@ START_TEST(a_skipped_step_leaves_no_trace_in_later_updates)
 }
 END_TEST
 
+/* ---- a backend that fails ---- */
+
+static const sgt_backend *real_table;
+static int calls_left; /* of one slot, until it fails */
+
+static int32_t failing_adamw(void *instance, const sgt_adamw_args *args)
+{
+    return calls_left-- == 0 ? SGT_E_BACKEND : real_table->adamw(instance, args);
+}
+
+static int32_t failing_norm(void *instance, const sgt_norm_args *args)
+{
+    return calls_left-- == 0 ? SGT_E_BACKEND : real_table->norm(instance, args);
+}
+
+static int32_t failing_fill(void *instance, const sgt_tensor *tensor, double value)
+{
+    return calls_left-- == 0 ? SGT_E_BACKEND : real_table->fill(instance, tensor, value);
+}
+
+START_TEST(a_failing_norm_changes_nothing)
+{
+    tiny_model tiny = tiny_model_make_on("portable");
+    sgt_optimizer *optimizer = create(&tiny, NULL);
+    sgt_backend table = *tiny.context->dispatch->table;
+    size_t count;
+    tiny_model_write_gradients(&tiny, 1, 1.0);
+    float *before = snapshot(&tiny, optimizer, &count);
+    real_table = tiny.context->dispatch->table;
+    table.norm = failing_norm;
+    calls_left = 3;
+    tiny.context->dispatch->table = &table;
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_BACKEND, "norm");
+    tiny.context->dispatch->table = real_table;
+    float *after = snapshot(&tiny, optimizer, &count);
+    ck_assert_mem_eq(before, after, count * sizeof *before);
+    ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    free(before);
+    free(after);
+    sgt_optimizer_free(optimizer);
+    tiny_model_free(&tiny);
+}
+END_TEST
+
+/* After a failure half-way, in an update or in zeroing, the gradients are not to be used. */
+static void expect_invalid(const tiny_model *tiny, sgt_optimizer *optimizer,
+                           const sgt_backend *table, int calls, const char *slot)
+{
+    real_table = tiny->context->dispatch->table;
+    calls_left = calls;
+    uint64_t generation = sgt_model_generation(tiny->model);
+    tiny->context->dispatch->table = table;
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_BACKEND, slot);
+    tiny->context->dispatch->table = real_table;
+    ck_assert(calls == 0 || sgt_model_generation(tiny->model) > generation);
+    ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_GRADIENTS_INVALID, "zero");
+    sgtt_ok(sgt_model_zero_gradients(tiny->model));
+    expect_zero_gradients(tiny);
+}
+
+START_TEST(a_failing_update_marks_the_gradients_invalid)
+{
+    tiny_model tiny = tiny_model_make_on("portable");
+    sgt_optimizer *optimizer = create(&tiny, NULL);
+    sgt_backend table = *tiny.context->dispatch->table;
+    tiny_model_write_gradients(&tiny, 1, 1.0);
+    table.adamw = failing_adamw;
+    expect_invalid(&tiny, optimizer, &table, 5, "adamw");
+    tiny_model_write_gradients(&tiny, 1, 1.0);
+    poison(&tiny, "lm_head.weight", NAN);
+    table = *tiny.context->dispatch->table;
+    table.fill = failing_fill;
+    expect_invalid(&tiny, optimizer, &table, 0, "fill");
+    tiny_model_write_gradients(&tiny, 1, 1.0);
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgt_optimizer_free(optimizer);
+    tiny_model_free(&tiny);
+}
+END_TEST
+
 /* ---- rates ---- */
 
 typedef struct rate_log {
@@ -365,6 +448,8 @@ int main(void)
     tcase_add_test(tcase, an_infinite_gradient_skips_the_step);
     tcase_add_test(tcase, a_frozen_nan_does_not_matter);
     tcase_add_test(tcase, a_skipped_step_leaves_no_trace_in_later_updates);
+    tcase_add_test(tcase, a_failing_norm_changes_nothing);
+    tcase_add_test(tcase, a_failing_update_marks_the_gradients_invalid);
     tcase_add_test(tcase, the_rate_callback_decides);
     tcase_add_test(tcase, factors_are_checked);
     tcase_add_test(tcase, scheduled_rates_can_be_asked);

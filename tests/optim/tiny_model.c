@@ -3,17 +3,14 @@
 
 #include <stdlib.h>
 
+#include "plugins.h"
 #include "testing.h"
 
-tiny_model tiny_model_make(void)
+static tiny_model make_in(sgt_context *context)
 {
-    tiny_model tiny = {NULL, NULL};
-    sgt_context_options options;
+    tiny_model tiny = {context, NULL};
     sgt_model_config config;
     sgt_init_options init;
-    sgtt_ok(sgt_context_options_init(&options, sizeof options));
-    options.threads = 1;
-    sgtt_ok(sgt_context_create(&tiny.context, &options));
     sgtt_ok(sgt_model_config_init(&config, sizeof config));
     config.vocab_size = 11;
     config.d_model = 8;
@@ -28,6 +25,17 @@ tiny_model tiny_model_make(void)
     tiny_model_backward(&tiny);
     sgtt_ok(sgt_model_zero_gradients(tiny.model));
     return tiny;
+}
+
+tiny_model tiny_model_make(void)
+{
+    const char *backend = getenv("SGT_TEST_BACKEND");
+    return make_in(sgtt_context_on(backend ? backend : "portable", 1));
+}
+
+tiny_model tiny_model_make_on(const char *backend)
+{
+    return make_in(sgtt_context_on(backend, 1));
 }
 
 void tiny_model_free(tiny_model *tiny)

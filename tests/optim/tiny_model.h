@@ -10,8 +10,10 @@ typedef struct tiny_model {
     sgt_model *model;
 } tiny_model;
 
-/* With drawn weights, and gradients that exist (zero, nothing to step on). */
+/* With drawn weights, and gradients that exist (zero, nothing to step on); on the backend of the
+ * test run, or on a given one. */
 tiny_model tiny_model_make(void);
+tiny_model tiny_model_make_on(const char *backend);
 void tiny_model_free(tiny_model *tiny);
 
 /* One forward and backward. */

@@ -14,6 +14,12 @@
 
 #define LANES ((size_t)SGTI_LANES)
 
+#if defined(__GNUC__) && !defined(__clang__)
+#define UNROLL _Pragma("GCC unroll 8")
+#else
+#define UNROLL
+#endif
+
 /* ---- elementwise ---- */
 
 static void add(float *restrict y, const float *restrict x, const float *restrict z, size_t n)
@@ -75,30 +81,57 @@ static void f16_to_f32(float *restrict y, const uint16_t *restrict x, size_t n)
         y[i] = sgti_f16_to_f32(x[i]);
 }
 
-/* ---- sums ---- */
+/* ---- sums in double ---- */
 
-/* Products of float32 are exact in double. Lane i of the sixteen adds the elements i, 16 + i,
- * ...; the lanes are added at the end by halves. */
-static double sum_of_squares(const float *x, size_t n)
+typedef double wide __attribute__((vector_size(SGTI_PIECE_BYTES)));
+typedef float narrow __attribute__((vector_size(SGTI_PIECE_BYTES / 2)));
+
+enum { WIDE_PIECES = 2 * SGTI_PIECES };
+
+/* Sixteen running sums. */
+typedef struct wide_sum {
+    wide piece[WIDE_PIECES];
+} wide_sum;
+
+/* The lanes as doubles. */
+static inline wide_sum widen(sgti_v16 value)
 {
-    typedef double wide __attribute__((vector_size(SGTI_PIECE_BYTES)));
-    typedef float narrow __attribute__((vector_size(SGTI_PIECE_BYTES / 2)));
-    enum { PARTS = 2 * SGTI_PIECES, WIDTH = SGTI_LANES / PARTS };
-
-    wide sum[PARTS] = {{0}};
-    for (size_t i = 0; i < n; i += LANES) {
-        sgti_v16 value = n - i >= LANES ? sgti_v16_load(x + i)
-                                        : sgti_v16_load_tail(x + i, n - i, 0.0f);
-        narrow half[PARTS];
-        memcpy(half, &value, sizeof half);
-#if defined(__GNUC__)
-#pragma GCC unroll 8
+    wide_sum result;
+#if defined(__AVX512F__)
+    __m512 lanes = (__m512)value.piece[0];
+    __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(lanes), 1));
+    result.piece[0] = (wide)_mm512_cvtps_pd(_mm512_castps512_ps256(lanes));
+    result.piece[1] = (wide)_mm512_cvtps_pd(upper);
+#else
+    narrow half[WIDE_PIECES];
+    memcpy(half, &value, sizeof half);
+    UNROLL
+    for (int p = 0; p < WIDE_PIECES; p++)
+        result.piece[p] = __builtin_convertvector(half[p], wide);
 #endif
-        for (int p = 0; p < PARTS; p++) {
-            wide exact = __builtin_convertvector(half[p], wide);
-            sum[p] += exact * exact;
-        }
-    }
+    return result;
+}
+
+static inline void add_lanes(wide_sum *sum, sgti_v16 value)
+{
+    wide_sum exact = widen(value);
+    UNROLL
+    for (int p = 0; p < WIDE_PIECES; p++)
+        sum->piece[p] += exact.piece[p];
+}
+
+/* Squares of float32 are exact in double. */
+static inline void add_squares(wide_sum *sum, sgti_v16 value)
+{
+    wide_sum exact = widen(value);
+    UNROLL
+    for (int p = 0; p < WIDE_PIECES; p++)
+        sum->piece[p] += exact.piece[p] * exact.piece[p];
+}
+
+/* The lanes are added by halves. */
+static double total(const wide_sum *sum)
+{
     double lane[SGTI_LANES];
     memcpy(lane, sum, sizeof lane);
     for (size_t width = LANES / 2; width > 0; width /= 2) {
@@ -106,6 +139,17 @@ static double sum_of_squares(const float *x, size_t n)
             lane[i] += lane[i + width];
     }
     return lane[0];
+}
+
+static double sum_of_squares(const float *x, size_t n)
+{
+    wide_sum sum = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        add_squares(&sum, sgti_v16_load(x + i));
+    if (i < n)
+        add_squares(&sum, sgti_v16_load_tail(x + i, n - i, 0.0f));
+    return total(&sum);
 }
 
 /* ---- RMSNorm ---- */
@@ -282,33 +326,27 @@ static float highest(const float *x, size_t n)
     return sgti_v16_highest(top);
 }
 
-/* Sum of e^(x - shift), kept in `terms` unless that is NULL. Float sums of at most 16 terms per
- * lane go to a double. */
+/* Sum of e^(x - shift), the terms kept unless `terms` is NULL. In double: what little the others
+ * weigh beside a certain target is the whole loss. */
 static double sum_of_exponentials(float *terms, const float *x, float shift, size_t n)
 {
-    const size_t group = 16 * LANES;
     const sgti_v16 minus = sgti_v16_set(shift);
-    double total = 0.0;
-    for (size_t first = 0; first < n; first += group) {
-        size_t end = n - first < group ? n : first + group;
-        sgti_v16 sum = sgti_v16_zero();
-        size_t i = first;
-        for (; i + LANES <= end; i += LANES) {
-            sgti_v16 e = sgti_v16_exp(sgti_v16_sub(sgti_v16_load(x + i), minus));
-            sum = sgti_v16_add(sum, e);
-            if (terms != NULL)
-                sgti_v16_store(terms + i, e);
-        }
-        if (i < end) {
-            sgti_v16 tail = sgti_v16_load_tail(x + i, end - i, -INFINITY);
-            sgti_v16 e = sgti_v16_exp(sgti_v16_sub(tail, minus));
-            sum = sgti_v16_add(sum, e);
-            if (terms != NULL)
-                sgti_v16_store_tail(terms + i, end - i, e);
-        }
-        total += (double)sgti_v16_sum(sum);
+    wide_sum sum = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        sgti_v16 e = sgti_v16_exp(sgti_v16_sub(sgti_v16_load(x + i), minus));
+        add_lanes(&sum, e);
+        if (terms != NULL)
+            sgti_v16_store(terms + i, e);
     }
-    return total;
+    if (i < n) {
+        sgti_v16 tail = sgti_v16_load_tail(x + i, n - i, -INFINITY);
+        sgti_v16 e = sgti_v16_exp(sgti_v16_sub(tail, minus));
+        add_lanes(&sum, e);
+        if (terms != NULL)
+            sgti_v16_store_tail(terms + i, n - i, e);
+    }
+    return total(&sum);
 }
 
 /* Where every logit is -infinity, or one is +infinity or NaN, all results are NaN. */

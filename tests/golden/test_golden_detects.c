@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * golden_check must see a single wrong number: each test changes one in a copy of a case and looks
+ * for the FAIL of its kind. GOLDEN_CHECK is the program, GOLDEN_CASES the folder of cases.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "golden_tensors.h"
+#include "testing.h"
+
+#define TENSORS "tensors.safetensors"
+
+/* ---- a copy of a case in a folder of its own ---- */
+
+static char folder[128];
+
+static void path_in_copy(char path[256], const char *file)
+{
+    snprintf(path, 256, "%s/%s", folder, file);
+}
+
+static void write_bytes(const char *file, const void *bytes, size_t size)
+{
+    char path[256];
+    path_in_copy(path, file);
+    FILE *out = fopen(path, "wb");
+    ck_assert_ptr_nonnull(out);
+    ck_assert_uint_eq(fwrite(bytes, 1, size, out), size);
+    ck_assert_int_eq(fclose(out), 0);
+}
+
+/* The bytes of a file with a 0 behind them, or NULL. */
+static char *read_bytes(const char *path, size_t *size)
+{
+    FILE *in = fopen(path, "rb");
+    if (in == NULL)
+        return NULL;
+    ck_assert_int_eq(fseek(in, 0, SEEK_END), 0);
+    *size = (size_t)ftell(in);
+    rewind(in);
+    char *bytes = calloc(*size + 1, 1);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_uint_eq(fread(bytes, 1, *size, in), *size);
+    fclose(in);
+    return bytes;
+}
+
+static void copy_case(const char *name)
+{
+    static const char *const files[] = {"case.json", TENSORS};
+    const char *cases = getenv("GOLDEN_CASES");
+    ck_assert_ptr_nonnull(cases);
+    for (int i = 0; i < 2; i++) {
+        char path[1024];
+        size_t size;
+        snprintf(path, sizeof path, "%s/%s/%s", cases, name, files[i]);
+        char *bytes = read_bytes(path, &size);
+        ck_assert_msg(bytes != NULL || i == 1, "%s cannot be read", path);
+        if (bytes != NULL)
+            write_bytes(files[i], bytes, size);
+        free(bytes);
+    }
+}
+
+static void make_folder(void)
+{
+    snprintf(folder, sizeof folder, "/tmp/sgt-golden-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void remove_folder(void)
+{
+    char path[256];
+    path_in_copy(path, "case.json");
+    remove(path);
+    path_in_copy(path, TENSORS);
+    remove(path);
+    rmdir(folder);
+}
+
+/* ---- running the program ---- */
+
+/* Its exit status; `output` gets what it printed. */
+static int run_check(char *output, size_t room, const char *of)
+{
+    char command[1024];
+    const char *program = getenv("GOLDEN_CHECK");
+    ck_assert_ptr_nonnull(program);
+    snprintf(command, sizeof command, "'%s' --threads 1 '%s'", program, of);
+    FILE *pipe = popen(command, "r");
+    ck_assert_ptr_nonnull(pipe);
+    size_t length = fread(output, 1, room - 1, pipe);
+    output[length] = '\0';
+    int status = pclose(pipe);
+    ck_assert(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* The copy must fail, with a line that has both this text and FAIL. */
+static void expect_failure(const char *text)
+{
+    static char output[65536];
+    int status = run_check(output, sizeof output, folder);
+    ck_assert_msg(status == 1, "status %d for a wrong %s:\n%s", status, text, output);
+    for (char *line = strtok(output, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        if (strstr(line, text) != NULL && strstr(line, "FAIL") != NULL)
+            return;
+    ck_abort_msg("no line says that %s failed", text);
+}
+
+START_TEST(untouched_copies_pass)
+{
+    static const char *const names[] = {"forward_gqa_tied", "loop_gqa", "train_growth", "traces"};
+    static char output[65536];
+    for (int i = 0; i < 4; i++) {
+        make_folder();
+        copy_case(names[i]);
+        ck_assert_msg(run_check(output, sizeof output, folder) == 0, "%s", output);
+        ck_assert_ptr_nonnull(strstr(output, "\n1 cases, "));
+        ck_assert_ptr_null(strstr(output, "FAIL"));
+        remove_folder();
+    }
+}
+END_TEST
+
+/* ---- one number of a tensor ---- */
+
+typedef struct tensor_change {
+    const char *name; /* of the case */
+    const char *tensor;
+    uint64_t element;
+    double value; /* what it becomes, or what is added */
+    int add;
+    const char *kind; /* that must fail */
+} tensor_change;
+
+static const tensor_change tensor_changes[] = {
+    {"forward_gqa_tied", "out/logits", 7, 0.05, 1, " logits "},
+    {"forward_gqa_tied", "out/logits", 1951, NAN, 0, " evaluated_logits "},
+    {"forward_gqa_tied", "out/loss", 0, 1e-5, 1, " loss "},
+    {"forward_gqa_tied", "out/loss", 0, 1e-5, 1, " evaluated_loss "},
+    {"forward_gqa_tied", "grad/model.layers.0.self_attn.k_proj.weight", 2047, 1e-3, 1,
+     " gradients "},
+    {"forward_gqa_tied", "grad/model.norm.weight", 5, 1e-3, 1, " gradients_from_logits "},
+    {"forward_gqa_tied", "param/model.layers.1.mlp.up_proj.weight", 0, 0.1, 1, " logits "},
+    {"forward_gqa_tied", "entropy/1/0/last", 3, 2e-5, 1, " entropy_last "},
+    {"forward_gqa_tied", "entropy/0/0/mean", 0, -2e-5, 1, " entropy_mean "},
+    {"forward_gqa_tied", "entropy/0/0/mean", 2, NAN, 0, " entropy_mean "},
+    {"loop_gqa", "entropy/2/1/last", 0, 0.5, 0, " entropy_last "}, /* was NaN */
+    {"loop_gqa", "grad/model.layers.2.self_attn.o_proj.weight", 11, 1e-3, 1, " gradients "},
+    {"train_growth", "final/lm_head.weight", 100, 0.01, 1, " final_weights "},
+    {"train_growth", "param/model.layers.3.self_attn.v_proj.weight", 9, 0.05, 1, " losses "},
+};
+
+static void change_tensor(const tensor_change *change)
+{
+    char path[256];
+    golden_tensors tensors;
+    path_in_copy(path, TENSORS);
+    ck_assert_ptr_null(golden_tensors_read(&tensors, path));
+    const golden_tensor *tensor = golden_tensors_find(&tensors, change->tensor);
+    ck_assert_msg(tensor != NULL && change->element < tensor->count, "%s", change->tensor);
+    double value = change->value + (change->add ? golden_element(tensor, change->element) : 0.0);
+    size_t width = tensor->type == 'd' ? 8 : 4;
+    float f = (float)value;
+    FILE *file = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(file);
+    long at = (long)(tensor->data - tensors.file) + (long)(change->element * width);
+    ck_assert_int_eq(fseek(file, at, SEEK_SET), 0);
+    ck_assert_uint_eq(fwrite(width == 8 ? (void *)&value : (void *)&f, width, 1, file), 1);
+    ck_assert_int_eq(fclose(file), 0);
+    golden_tensors_destroy(&tensors);
+}
+
+START_TEST(a_wrong_element_is_seen)
+{
+    make_folder();
+    copy_case(tensor_changes[_i].name);
+    change_tensor(&tensor_changes[_i]);
+    expect_failure(tensor_changes[_i].kind);
+    remove_folder();
+}
+END_TEST
+
+/* ---- one number of case.json ---- */
+
+typedef struct json_change {
+    const char *name;
+    const char *path; /* keys and indices, by '/' */
+    double value;     /* added */
+    const char *kind;
+} json_change;
+
+static const json_change json_changes[] = {
+    {"loop_gqa", "plan/2/0/3", -0.01, " logits "},
+    {"loop_gqa", "plan/2/0/3", -1.0, " entropy_last "}, /* a head less runs */
+    {"train_growth", "loss/0", 1e-4, " losses "},
+    {"train_growth", "loss/59", -1e-4, " losses "},
+    {"train_growth", "lr/30", 1e-3, " losses "},
+    {"train_growth", "grad_norm/59", 1e-3, " grad_norms "},
+    {"train_growth", "depth/59/3", 1, " depths "},
+    {"train_growth", "scale/59/3/0", 2e-6, " gains "},
+    {"train_growth", "action/7/1", 1, " actions "},
+    {"train_growth", "action/7/2/1", 1, " actions "},
+    {"train_growth", "growth/first_step", 1, " actions "},
+    {"train_growth", "adamw/weight_decay", 0.4, " final_weights "},
+    {"traces", "runs/3/steps/59/depth/0", 1, " depths "},
+    {"traces", "runs/0/steps/59/scale/2/0", 2e-6, " gains "},
+    {"traces", "runs/1/growth/window", 1, " actions "},
+};
+
+/* The value at a path, and the container it is in. */
+static json_t *walk(json_t **parent, char **last, json_t *root, char *path)
+{
+    json_t *value = root;
+    for (char *key = strtok(path, "/"); key != NULL; key = strtok(NULL, "/")) {
+        *parent = value;
+        *last = key;
+        value = json_is_array(value) ? json_array_get(value, (size_t)atol(key))
+                                     : json_object_get(value, key);
+        ck_assert_msg(value != NULL, "no %s", key);
+    }
+    return value;
+}
+
+static void change_json(const json_change *change)
+{
+    char path[256];
+    char keys[64];
+    char *last = NULL;
+    json_t *parent = NULL;
+    path_in_copy(path, "case.json");
+    json_t *root = json_load_file(path, 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    snprintf(keys, sizeof keys, "%s", change->path);
+    json_t *old = walk(&parent, &last, root, keys);
+    ck_assert(json_is_number(old));
+    json_t *fresh = json_is_integer(old)
+                        ? json_integer(json_integer_value(old) + (json_int_t)change->value)
+                        : json_real(json_real_value(old) + change->value);
+    if (json_is_array(parent))
+        json_array_set_new(parent, (size_t)atol(last), fresh);
+    else
+        json_object_set_new(parent, last, fresh);
+    ck_assert_int_eq(json_dump_file(root, path, JSON_REAL_PRECISION(17)), 0);
+    json_decref(root);
+}
+
+START_TEST(a_wrong_number_is_seen)
+{
+    make_folder();
+    copy_case(json_changes[_i].name);
+    change_json(&json_changes[_i]);
+    expect_failure(json_changes[_i].kind);
+    remove_folder();
+}
+END_TEST
+
+/* ---- cases that are not whole ---- */
+
+/* Replaces the first `from` in a file of the copy by `to` of the same length. */
+static void replace(const char *file, const char *from, const char *to)
+{
+    char path[256];
+    size_t size;
+    path_in_copy(path, file);
+    char *bytes = read_bytes(path, &size);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_uint_eq(strlen(from), strlen(to));
+    size_t at = 0;
+    while (at < size && strncmp(bytes + at, from, strlen(from)) != 0)
+        at++;
+    ck_assert_msg(at < size, "no %s in %s", from, file);
+    memcpy(bytes + at, to, strlen(to));
+    write_bytes(file, bytes, size);
+    free(bytes);
+}
+
+static void cut(const char *file, size_t less)
+{
+    char path[256];
+    size_t size;
+    path_in_copy(path, file);
+    char *bytes = read_bytes(path, &size);
+    ck_assert_ptr_nonnull(bytes);
+    write_bytes(file, bytes, size - less);
+    free(bytes);
+}
+
+START_TEST(missing_tensors_are_seen)
+{
+    static const char *const names[][2] = {
+        {"\"grad/model.norm.weight\"", "\"grad/model.mron.weight\""},
+        {"\"entropy/1/0/last\"", "\"entropy/1/0/lost\""},
+        {"\"entropy/1/0/mean\"", "\"entrepy/1/0/mean\""},
+        {"\"param/model.norm.weight\"", "\"param/model.mron.weight\""},
+        {"\"out/logits\"", "\"out/legits\""},
+        {"\"in/targets\"", "\"in/torgets\""},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        make_folder();
+        copy_case("forward_gqa_tied");
+        replace(TENSORS, names[i][0], names[i][1]);
+        expect_failure("missing");
+        remove_folder();
+    }
+}
+END_TEST
+
+START_TEST(tensors_that_nothing_answers_to_are_seen)
+{
+    make_folder();
+    copy_case("loop_gqa");
+    /* A plan without loops has no pass 1 in layer 2. */
+    replace("case.json", "\"plan\"", "\"plon\"");
+    expect_failure("passes that the model does not have");
+    remove_folder();
+    make_folder();
+    copy_case("forward_gqa_tied");
+    replace(TENSORS, "\"in/tokens\"", "\"param/xyz\"");
+    expect_failure("that the model does not have");
+    remove_folder();
+}
+END_TEST
+
+START_TEST(damaged_files_are_seen)
+{
+    make_folder();
+    copy_case("forward_gqa_tied");
+    cut(TENSORS, 1);
+    expect_failure("outside the file");
+    copy_case("forward_gqa_tied");
+    cut("case.json", 3);
+    expect_failure("case.json");
+    copy_case("forward_gqa_tied");
+    replace("case.json", "\"forward\"", "\"farward\"");
+    expect_failure("farward");
+    copy_case("forward_gqa_tied");
+    replace("case.json", "\"d_ff\": 96", "\"d_ff\": 95");
+    expect_failure("param/");
+    copy_case("forward_gqa_tied");
+    write_bytes(TENSORS, "\377\377\377\377\377\377\377\177{}", 10);
+    expect_failure("shorter than its header");
+    remove_folder();
+}
+END_TEST
+
+START_TEST(no_case_at_all_is_a_failure)
+{
+    static char output[65536];
+    make_folder();
+    ck_assert_int_eq(run_check(output, sizeof output, folder), 1);
+    ck_assert_str_eq(output, "0 cases, 0 tensors, max relative error 0\n");
+    remove_folder();
+    ck_assert_int_eq(run_check(output, sizeof output, folder), 1);
+    ck_assert_ptr_nonnull(strstr(output, "cannot be opened"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("golden_check detects");
+    TCase *tcase = tcase_create("changes");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, untouched_copies_pass);
+    tcase_add_loop_test(tcase, a_wrong_element_is_seen, 0,
+                        sizeof tensor_changes / sizeof tensor_changes[0]);
+    tcase_add_loop_test(tcase, a_wrong_number_is_seen, 0,
+                        sizeof json_changes / sizeof json_changes[0]);
+    tcase_add_test(tcase, missing_tensors_are_seen);
+    tcase_add_test(tcase, tensors_that_nothing_answers_to_are_seen);
+    tcase_add_test(tcase, damaged_files_are_seen);
+    tcase_add_test(tcase, no_case_at_all_is_a_failure);
+    suite_add_tcase(suite, tcase);
+    return sgtt_run(suite);
+}
