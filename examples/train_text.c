@@ -85,7 +85,8 @@ static void on_log(void *user, int32_t level, const char *message)
 static int failed(const char *what, sgt_status status)
 {
     int refused = status == SGT_E_INVALID_ARGUMENT || status == SGT_E_OUT_OF_RANGE ||
-                  status == SGT_E_NOT_FOUND || status == SGT_E_UNSUPPORTED;
+                  status == SGT_E_NOT_FOUND || status == SGT_E_UNSUPPORTED ||
+                  status == SGT_E_PLUGIN_LOAD;
     if (status > 0)
         return complain(EXIT_FAILED, "%s: stopped by a signal", what);
     return complain(refused ? EXIT_BAD_INPUT : EXIT_FAILED, "%s: %s (%s)", what,

@@ -40,7 +40,7 @@ static const option_row rows[] = {
     {"steps", WHOLE, AT(steps), 1, 1e12, NULL, "optimizer steps (2000 without --minutes)"},
     {"minutes", REAL, AT(minutes), 1e-3, 1e6, NULL, "time limit, the schedule fits it"},
     {"lr", REAL, AT(lr), 0, 100, "3e-3", "peak learning rate"},
-    {"init-std", REAL, AT(init_std), 0, 10, NULL, "scale of first weights (default: d-model^-0.5)"},
+    {"init-std", REAL, AT(init_std), 0, 10, "0.07", "standard deviation of first weights"},
     {"warmup", WHOLE, AT(warmup), 0, 1e12, NULL, "warm-up steps (default: 5 % of the steps)"},
     {"weight-decay", REAL, AT(weight_decay), 0, 100, "0.1", "decoupled weight decay"},
     {"clip", REAL, AT(clip), 0, 1e9, "1", "largest gradient norm; 0: no clipping"},
@@ -185,8 +185,6 @@ static int settle(settings *o)
         o->steps = 2000;
     if (!o->d_ff)
         o->d_ff = (o->d_model * 8 / 3 + 31) / 32 * 32;
-    if (o->init_std == 0)
-        o->init_std = 1 / sqrt((double)o->d_model);
     if (o->growth_layers >= o->layers)
         o->growth_layers = o->layers - 1; /* layer 0 is never looped */
     if (o->growth_layers == 0 && !strcmp(o->policy, "sgt"))

@@ -5,11 +5,14 @@
 #include "config.h"
 #include "model.h"
 
+#define OPTIONS_MINIMUM  SGTI_SIZE_THROUGH(sgt_memory_options, logits)
+#define ESTIMATE_MINIMUM SGTI_SIZE_THROUGH(sgt_memory_estimate, total)
+
 sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size)
 {
     static const sgt_memory_options defaults = {
         .size = sizeof defaults, .batch = 1, .training = 1, .optimizer = 1};
-    return sgti_struct_init(options, size, &defaults, sizeof defaults, sizeof defaults,
+    return sgti_struct_init(options, size, &defaults, sizeof defaults, OPTIONS_MINIMUM,
                             "sgt_memory_options");
 }
 
@@ -55,13 +58,13 @@ sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate, const sgt_co
     sgt_memory_usage usage = {.size = sizeof usage};
     sgt_memory_options options;
     sgt_model_config config;
-    sgt_status status = sgti_struct_check(estimate, sizeof *estimate, "sgt_memory_estimate");
+    sgt_status status = sgti_struct_check(estimate, ESTIMATE_MINIMUM, "sgt_memory_estimate");
     if (status)
         return status;
     if (!caller_options)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "options is NULL: batch and seq are needed");
     sgt_memory_options_init(&options, sizeof options);
-    status = sgti_struct_read(&options, sizeof options, caller_options, sizeof options,
+    status = sgti_struct_read(&options, sizeof options, caller_options, OPTIONS_MINIMUM,
                               "sgt_memory_options");
     if (status)
         return status;

@@ -104,7 +104,8 @@ static uint64_t place_run(sgti_layout *layout, sgti_arena *arena, uint64_t x, in
             sgti_arena_reset(arena, mark);
         uint64_t packed = (2 * (uint64_t)pass.n_heads + 2 * (uint64_t)pass.n_groups) *
                           (uint64_t)config->head_dim * d;
-        if (pass.sparse && packed > *most_packed)
+        /* Also for a loop of all heads: losing some must not take more memory. */
+        if (k > 0 && packed > *most_packed)
             *most_packed = packed;
         if (layout->passes)
             layout->passes[layout->n_passes] = pass;

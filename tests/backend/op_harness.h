@@ -8,7 +8,7 @@
  * Values go in and come out as dense row-major arrays of double. Everything a machine hands out
  * lives until sgtt_clear or sgtt_close.
  *
- * Plug-ins named in the environment variable SGTT_BACKEND_PLUGINS (paths, separated by colons) are
+ * Plug-ins named in the environment variable SGT_TEST_BACKEND_PLUGINS (paths, separated by colons) are
  * tested too: a new backend inherits this suite.
  */
 #ifndef SGTT_OP_HARNESS_H
@@ -89,6 +89,10 @@ int32_t *sgtt_integers(sgtt_machine *machine, const sgtt_tensor *tensor);
  */
 void sgtt_expect(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
                  double tolerance, const char *what);
+
+/* The same with |got - expected| <= absolute. */
+void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                        double absolute, const char *what);
 
 /* Nothing of the buffer may have changed. */
 void sgtt_expect_unchanged(sgtt_machine *machine, sgtt_tensor *tensor, const char *what);

@@ -31,7 +31,7 @@ static int isa_is_missing(const char *isa)
 
 int sgtt_main(Suite *suite)
 {
-    const char *isa = getenv("SGTT_ISA");
+    const char *isa = getenv("SGT_TEST_ISA");
     if (isa && isa_is_missing(isa))
         return SKIPPED;
     return sgtt_run(suite);
@@ -40,10 +40,10 @@ int sgtt_main(Suite *suite)
 sgt_context_options sgtt_model_options(void)
 {
     sgt_context_options options;
-    const char *backend = getenv("SGTT_BACKEND"), *threads = getenv("SGTT_THREADS");
+    const char *backend = getenv("SGT_TEST_BACKEND"), *threads = getenv("SGT_TEST_THREADS");
     sgtt_ok(sgt_context_options_init(&options, sizeof options));
     options.backend = backend;
-    options.isa = getenv("SGTT_ISA");
+    options.isa = getenv("SGT_TEST_ISA");
     options.threads = threads ? atoi(threads) : 2;
     if (backend && strcmp(backend, "portable") && strcmp(backend, "blis")) {
         char file[128];

@@ -3,9 +3,9 @@
  * What the tests of models share. The same programs run on several backends: the environment says
  * which.
  *
- *     SGTT_BACKEND   name of the backend (a plug-in's: see plugins.h); unset: the default
- *     SGTT_ISA       instruction set; unset: the best
- *     SGTT_THREADS   threads of a context; unset: 2
+ *     SGT_TEST_BACKEND   name of the backend (a plug-in's: see plugins.h); unset: the default
+ *     SGT_TEST_ISA       instruction set; unset: the best
+ *     SGT_TEST_THREADS   threads of a context; unset: 2
  */
 #ifndef SGTT_FIXTURES_H
 #define SGTT_FIXTURES_H

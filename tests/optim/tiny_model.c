@@ -29,12 +29,8 @@ static tiny_model make_in(sgt_context *context)
 
 tiny_model tiny_model_make(void)
 {
-    sgt_context_options options;
-    sgt_context *context = NULL;
-    sgtt_ok(sgt_context_options_init(&options, sizeof options));
-    options.threads = 1;
-    sgtt_ok(sgt_context_create(&context, &options));
-    return make_in(context);
+    const char *backend = getenv("SGT_TEST_BACKEND");
+    return make_in(sgtt_context_on(backend ? backend : "portable", 1));
 }
 
 tiny_model tiny_model_make_on(const char *backend)

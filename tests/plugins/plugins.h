@@ -8,7 +8,8 @@
 /* sgt_backend_load of a file of that folder, such as "protected_backend.so". */
 sgt_status sgtt_load_plugin(const char **name, const char *file);
 
-/* A context on a backend that is loaded from NAME_backend.so. A failure ends the test. */
-sgt_context *sgtt_context_on(const char *name, int32_t threads);
+/* A context on a backend; what is no built-in is loaded from NAME_backend.so. A failure ends the
+ * test. */
+sgt_context *sgtt_context_on(const char *backend, int32_t threads);
 
 #endif

@@ -85,9 +85,10 @@ static int choose_arch(const char *isa)
 /* BLIS aborts when it gets no memory, so that what it is about to take is asked for first. */
 static int32_t probe(const sgti_blis *blis, size_t bytes)
 {
-    void *memory = malloc(bytes);
+    char *memory = malloc(bytes);
     if (memory == NULL)
         return blis->services->fail(blis->host, SGT_E_OUT_OF_MEMORY, "no memory for BLIS");
+    *(volatile char *)memory = 0; /* else a compiler may leave out malloc and free */
     free(memory);
     return 0;
 }

@@ -93,25 +93,40 @@ typedef struct wide_sum {
     wide piece[WIDE_PIECES];
 } wide_sum;
 
-static inline void add_lanes(wide_sum *sum, sgti_v16 value)
+/* The lanes as doubles. */
+static inline wide_sum widen(sgti_v16 value)
 {
+    wide_sum result;
+#if defined(__AVX512F__)
+    __m512 lanes = (__m512)value.piece[0];
+    __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(lanes), 1));
+    result.piece[0] = (wide)_mm512_cvtps_pd(_mm512_castps512_ps256(lanes));
+    result.piece[1] = (wide)_mm512_cvtps_pd(upper);
+#else
     narrow half[WIDE_PIECES];
     memcpy(half, &value, sizeof half);
     UNROLL
     for (int p = 0; p < WIDE_PIECES; p++)
-        sum->piece[p] += __builtin_convertvector(half[p], wide);
+        result.piece[p] = __builtin_convertvector(half[p], wide);
+#endif
+    return result;
+}
+
+static inline void add_lanes(wide_sum *sum, sgti_v16 value)
+{
+    wide_sum exact = widen(value);
+    UNROLL
+    for (int p = 0; p < WIDE_PIECES; p++)
+        sum->piece[p] += exact.piece[p];
 }
 
 /* Squares of float32 are exact in double. */
 static inline void add_squares(wide_sum *sum, sgti_v16 value)
 {
-    narrow half[WIDE_PIECES];
-    memcpy(half, &value, sizeof half);
+    wide_sum exact = widen(value);
     UNROLL
-    for (int p = 0; p < WIDE_PIECES; p++) {
-        wide exact = __builtin_convertvector(half[p], wide);
-        sum->piece[p] += exact * exact;
-    }
+    for (int p = 0; p < WIDE_PIECES; p++)
+        sum->piece[p] += exact.piece[p] * exact.piece[p];
 }
 
 /* The lanes are added by halves. */

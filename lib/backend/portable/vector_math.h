@@ -88,7 +88,7 @@ static inline sgti_piece sgti_piece_min(sgti_piece a, sgti_piece b)
 }
 
 /*
- * e^x within one unit in the last place; 0 and infinity where the result leaves float32,
+ * e^x within 1.1 units in the last place; 0 and infinity where the result leaves float32,
  * denormals on the way down; NaN for NaN. x = n ln 2 + r with |r| <= ln(2)/2, e^r by a polynomial
  * (Cody and Waite 1980; coefficients of Cephes expf), 2^n as two factors so that both ends of the
  * range come out right.
@@ -112,11 +112,15 @@ static inline sgti_piece sgti_piece_exp(sgti_piece x)
     p = p * (r * r) + r;
     p = p + 1.0f;
 
+#if defined(__AVX512F__)
+    return (sgti_piece)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
     sgti_piece_i exponent = (sgti_piece_i)shifted - 0x4b400000;
     sgti_piece_i half = exponent >> 1;
     sgti_piece_u low = (sgti_piece_u)(half + 127) << 23;
     sgti_piece_u high = (sgti_piece_u)(exponent - half + 127) << 23;
     return p * (sgti_piece)low * (sgti_piece)high;
+#endif
 }
 
 /* ---- sixteen lanes ---- */

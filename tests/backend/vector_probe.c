@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vector_probe.h"
+
+#include "backend/portable/isa_name.h"
+#include "backend/portable/vector_math.h"
+
+static void exponential(float *y, const float *x)
+{
+    sgti_v16_store(y, sgti_v16_exp(sgti_v16_load(x)));
+}
+
+static float sum(const float *x)
+{
+    return sgti_v16_sum(sgti_v16_load(x));
+}
+
+static float highest(const float *x)
+{
+    return sgti_v16_highest(sgti_v16_load(x));
+}
+
+static void tail(float *y, const float *x, size_t count)
+{
+    sgti_v16_store_tail(y, count, sgti_v16_scale(sgti_v16_load_tail(x, count, 0.0f), 2.0f));
+}
+
+static void load_tail(float *y, const float *x, size_t count, float rest)
+{
+    sgti_v16_store(y, sgti_v16_load_tail(x, count, rest));
+}
+
+const sgtt_vector_probe SGTI_ISA_NAME(sgtt_vector_probe) = {
+    exponential, sum, highest, tail, load_tail,
+};

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Functions of vector_math.h, compiled once per instruction set, on arrays of sixteen. */
+#ifndef SGTT_VECTOR_PROBE_H
+#define SGTT_VECTOR_PROBE_H
+
+#include <stddef.h>
+
+typedef struct sgtt_vector_probe {
+    void (*exponential)(float *y, const float *x);
+    float (*sum)(const float *x);
+    float (*highest)(const float *x);
+    /* Doubles the first `count`. */
+    void (*tail)(float *y, const float *x, size_t count);
+    /* The lanes that load_tail made. */
+    void (*load_tail)(float *y, const float *x, size_t count, float rest);
+} sgtt_vector_probe;
+
+extern const sgtt_vector_probe sgtt_vector_probe_baseline;
+extern const sgtt_vector_probe sgtt_vector_probe_avx2;
+extern const sgtt_vector_probe sgtt_vector_probe_avx512;
+
+#endif
