@@ -92,7 +92,9 @@ cd "$(dirname "$0")/.."
 
 install_packages
 build
-set -- --minutes 4 --seed 1 --log build-quickstart/run.jsonl
+# The same steps on every machine that can take them in four minutes, else as many as fit.
+set -- --layers 4 --d-model 192 --heads 6 --batch 4 --seq 256 --lr 3e-3 --seed 1 \
+    --steps 2500 --minutes 4 --log build-quickstart/run.jsonl
 if [ -z "$text" ]; then
     fetch_novels
     text=build-quickstart/austen/train.txt

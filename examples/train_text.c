@@ -85,7 +85,8 @@ static void on_log(void *user, int32_t level, const char *message)
 static int failed(const char *what, sgt_status status)
 {
     int refused = status == SGT_E_INVALID_ARGUMENT || status == SGT_E_OUT_OF_RANGE ||
-                  status == SGT_E_NOT_FOUND || status == SGT_E_UNSUPPORTED;
+                  status == SGT_E_NOT_FOUND || status == SGT_E_UNSUPPORTED ||
+                  status == SGT_E_PLUGIN_LOAD;
     if (status > 0)
         return complain(EXIT_FAILED, "%s: stopped by a signal", what);
     return complain(refused ? EXIT_BAD_INPUT : EXIT_FAILED, "%s: %s (%s)", what,
@@ -125,6 +126,7 @@ static int open_model(run *r)
     config.max_seq_len = (int32_t)o->seq;
     sgt_init_options_init(&init, sizeof init);
     init.seed = (uint64_t)o->seed;
+    init.std = o->init_std;
     sgt_status status = sgt_model_create(&r->model, r->context, &config);
     if (status == SGT_OK)
         status = sgt_model_init_weights(r->model, &init);

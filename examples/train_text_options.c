@@ -40,6 +40,7 @@ static const option_row rows[] = {
     {"steps", WHOLE, AT(steps), 1, 1e12, NULL, "optimizer steps (2000 without --minutes)"},
     {"minutes", REAL, AT(minutes), 1e-3, 1e6, NULL, "time limit, the schedule fits it"},
     {"lr", REAL, AT(lr), 0, 100, "3e-3", "peak learning rate"},
+    {"init-std", REAL, AT(init_std), 0, 10, "0.07", "standard deviation of first weights"},
     {"warmup", WHOLE, AT(warmup), 0, 1e12, NULL, "warm-up steps (default: 5 % of the steps)"},
     {"weight-decay", REAL, AT(weight_decay), 0, 100, "0.1", "decoupled weight decay"},
     {"clip", REAL, AT(clip), 0, 1e9, "1", "largest gradient norm; 0: no clipping"},

@@ -54,6 +54,7 @@ typedef struct settings {
     int64_t top_k;
     double minutes; /* 0: no limit */
     double lr;
+    double init_std;
     double weight_decay;
     double clip;
     double temperature;

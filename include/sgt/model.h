@@ -40,6 +40,7 @@ typedef struct sgt_model_config {
     double norm_eps;     /* epsilon of RMSNorm, inside the root; default 1e-6 */
     int32_t recompute;   /* 1: keep only each block's input and run its forward again in backward:
                             less memory, more work, equal bits */
+    int32_t reserved;    /* 0 */
 } sgt_model_config;
 
 /* Defaults: everything 0 but rope_theta and norm_eps. Errors: SGT_E_INVALID_ARGUMENT,

@@ -11,7 +11,8 @@
 #define SGTI_PRINTF(text, first)
 #endif
 
-/* Records the message (cut at 511 bytes) and returns status: `return sgti_fail(SGT_E_STATE, ...)`. */
+/* Records the message, cut at 511 bytes, and returns status:
+ * `return sgti_fail(SGT_E_STATE, ...)`. */
 sgt_status sgti_fail(sgt_status status, const char *format, ...) SGTI_PRINTF(2, 3);
 
 /* How many failures this thread has recorded: tells whether a callee left a message. */

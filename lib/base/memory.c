@@ -11,6 +11,7 @@
 #include "structs.h"
 
 #define DEFAULT_ALIGNMENT 16
+#define ALLOCATOR_MINIMUM SGTI_SIZE_THROUGH(sgt_allocator, user)
 
 static void *libc_allocate(void *user, size_t alignment, size_t bytes)
 {
@@ -32,8 +33,8 @@ sgt_status sgti_memory_init(sgti_memory *memory, const sgt_allocator *allocator,
 {
     sgt_allocator own = {sizeof own, libc_allocate, libc_release, NULL};
     if (allocator) {
-        sgt_status status = sgti_struct_read(&own, sizeof own, allocator,
-                                             SGTI_SIZE_THROUGH(sgt_allocator, user), "sgt_allocator");
+        sgt_status status = sgti_struct_read(&own, sizeof own, allocator, ALLOCATOR_MINIMUM,
+                                             "sgt_allocator");
         if (status)
             return status;
         if (!own.allocate || !own.release)

@@ -147,8 +147,9 @@ static int is_valid_layer(const sgti_sgt_state *state, const sgti_sgt_policy *po
     if (depth < 0 || depth > max_depth || (depth > 0 && policy->excluded[layer]))
         return 0;
     for (int32_t k = 0; k < max_depth; k++) {
-        if (k >= depth ? starts[k] != 0
-                       : starts[k] < (k == 0 ? 1 : starts[k - 1]) || starts[k] > state->window_start)
+        int64_t least = k >= depth ? 0 : k == 0 ? 1 : starts[k - 1];
+        int64_t most = k >= depth ? 0 : state->window_start;
+        if (starts[k] < least || starts[k] > most)
             return 0;
     }
     return depth == 0 ? are_zero(kept, keep) : are_distinct(kept, keep, policy->n_heads);
@@ -175,9 +176,11 @@ static const char *find_fault(const sgti_sgt_state *state, const sgti_sgt_policy
             return "a layer";
         n_looped += state->depths[layer] > 0;
     }
-    for (int32_t i = 0; i < state->n_selected; i++)
-        n_looped -= state->depths[state->selected[i]] > 0;
-    if (n_looped != 0)
+    for (int32_t i = 0; i < state->n_selected; i++) {
+        if (state->depths[state->selected[i]] == 0)
+            return "selected";
+    }
+    if (n_looped != state->n_selected)
         return "depths";
     for (int64_t i = 0; i < (int64_t)n_layers * policy->n_heads; i++) {
         if (!isfinite(state->averages[i]))

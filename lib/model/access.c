@@ -80,7 +80,7 @@ sgt_status sgt_model_parameter(sgt_tensor_view *view, const sgt_model *model, in
                                int32_t part)
 {
     sgt_tensor tensor;
-    sgt_status status = sgti_struct_check(view, sizeof *view, "sgt_tensor_view");
+    sgt_status status = sgti_struct_check(view, SGTI_VIEW_MINIMUM, "sgt_tensor_view");
     if (status)
         return status;
     status = find_tensor(&tensor, model, index, part);

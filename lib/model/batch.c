@@ -4,7 +4,8 @@
 #include <math.h>
 
 #include "../base/error.h"
-#include "../base/structs.h"
+
+#define BATCH_MINIMUM SGTI_SIZE_THROUGH(sgt_batch, targets)
 
 static sgt_status check_tokens(const sgt_batch *batch, int32_t vocab)
 {
@@ -40,7 +41,7 @@ sgt_status sgti_batch_read(sgt_batch *batch, int64_t *count, const sgt_batch *ca
     sgt_batch own = {0};
     if (!caller)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "batch is NULL");
-    sgt_status status = sgti_struct_read(&own, sizeof own, caller, sizeof own, "sgt_batch");
+    sgt_status status = sgti_struct_read(&own, sizeof own, caller, BATCH_MINIMUM, "sgt_batch");
     if (status)
         return status;
     if (!own.tokens)

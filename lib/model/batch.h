@@ -5,6 +5,10 @@
 
 #include <sgt/model.h>
 
+#include "../base/structs.h"
+
+#define SGTI_METRICS_MINIMUM SGTI_SIZE_THROUGH(sgt_metrics, loss)
+
 /* Reads the caller's struct and checks sizes, tokens and (where `targets` is not 0) targets; the
  * message says which position is wrong. *count: targets that are not -1. */
 sgt_status sgti_batch_read(sgt_batch *batch, int64_t *count, const sgt_batch *caller,

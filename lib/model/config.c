@@ -4,10 +4,6 @@
 #include <math.h>
 
 #include "../base/error.h"
-#include "../base/structs.h"
-
-/* The struct of version 0.1 ends here. */
-#define CONFIG_MINIMUM (offsetof(sgt_model_config, recompute) + sizeof(int32_t))
 
 static const sgt_model_config defaults = {
     .size = sizeof(sgt_model_config),
@@ -17,7 +13,7 @@ static const sgt_model_config defaults = {
 
 sgt_status sgt_model_config_init(sgt_model_config *config, size_t size)
 {
-    return sgti_struct_init(config, size, &defaults, sizeof defaults, CONFIG_MINIMUM,
+    return sgti_struct_init(config, size, &defaults, sizeof defaults, SGTI_CONFIG_MINIMUM,
                             "sgt_model_config");
 }
 
@@ -40,6 +36,7 @@ static sgt_status check_sizes(const sgt_model_config *config)
         {"max_seq_len", config->max_seq_len, 1, 1 << 28},
         {"tied", config->tied, 0, 1},
         {"recompute", config->recompute, 0, 1},
+        {"reserved", config->reserved, 0, 0},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (fields[i].value < fields[i].least || fields[i].value > fields[i].most)
@@ -78,7 +75,7 @@ sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_confi
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "config is NULL");
     sgt_model_config config = defaults;
     sgt_status status =
-        sgti_struct_read(&config, sizeof config, caller, CONFIG_MINIMUM, "sgt_model_config");
+        sgti_struct_read(&config, sizeof config, caller, SGTI_CONFIG_MINIMUM, "sgt_model_config");
     if (status)
         return status;
     status = check_sizes(&config);

@@ -5,7 +5,10 @@
 
 #include <sgt/model.h>
 
-#define SGTI_MAX_HEAD_DIM 512
+#include "../base/structs.h"
+
+#define SGTI_MAX_HEAD_DIM   512
+#define SGTI_CONFIG_MINIMUM SGTI_SIZE_THROUGH(sgt_model_config, reserved)
 
 /* Reads the caller's struct, checks every field and fills the defaults in (n_kv_heads, head_dim).
  * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the field is named), SGT_E_STRUCT_SIZE. */

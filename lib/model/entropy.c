@@ -22,19 +22,23 @@ static uint64_t count_of(const sgt_model *model, int32_t max_passes)
            (uint64_t)model->config.n_heads;
 }
 
-static sgt_status reserve(sgt_model *model, uint64_t count)
+sgt_status sgti_entropies_reserve(sgt_model *model, int32_t max_passes, int32_t kinds)
 {
     sgti_entropies *e = &model->entropies;
-    void *fresh;
-    if (2 * count <= e->capacity)
+    uint64_t wanted = 2 * count_of(model, max_passes);
+    void *fresh = NULL;
+    if (kinds == SGT_ENTROPY_NONE || wanted <= e->capacity)
         return SGT_OK;
-    sgt_status status = sgti_allocate_zeroed(&fresh, &model->context->memory, 2 * count,
+    sgt_status status = sgti_allocate_zeroed(&fresh, &model->context->memory, wanted,
                                              sizeof(double), "the entropies of a step");
     if (status)
         return status;
+    if (e->capacity > 0)
+        memcpy(fresh, e->last, e->capacity * sizeof(double));
     sgti_entropies_destroy(e, &model->context->memory);
     e->last = fresh;
-    e->capacity = 2 * count;
+    e->mean = e->last + count_of(model, e->max_passes);
+    e->capacity = wanted;
     return SGT_OK;
 }
 
@@ -42,7 +46,7 @@ sgt_status sgti_entropies_prepare(sgt_model *model, int32_t max_passes, int32_t 
 {
     sgti_entropies *e = &model->entropies;
     uint64_t count = count_of(model, max_passes);
-    sgt_status status = reserve(model, kinds == SGT_ENTROPY_NONE ? 0 : count);
+    sgt_status status = sgti_entropies_reserve(model, max_passes, kinds);
     if (status)
         return status;
     if (!model->step_closed && e->collected == kinds && e->max_passes == max_passes &&
@@ -121,7 +125,7 @@ static sgt_status sums_of(const double **sums, const sgt_model *model, int32_t k
 
 sgt_status sgti_entropies_copy(double *means, const sgt_model *model, int32_t kind)
 {
-    const double *sums;
+    const double *sums = NULL;
     sgt_status status = sums_of(&sums, model, kind);
     if (status)
         return status;
@@ -168,7 +172,7 @@ sgt_status sgt_model_entropies(double *entropies, const sgt_model *model, int32_
     if (pass < 0 || pass >= sgt_model_n_passes(model, layer))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "pass %d of layer %d, which has %d", (int)pass,
                          (int)layer, (int)sgt_model_n_passes(model, layer));
-    const double *sums;
+    const double *sums = NULL;
     sgt_status status = sums_of(&sums, model, kind);
     if (status)
         return status;

@@ -23,6 +23,9 @@ struct sgti_step;
 /* Forgets what was collected. */
 void sgti_entropies_clear(sgti_entropies *entropies);
 
+/* Takes the memory for plans of so many passes; what was collected stays. */
+sgt_status sgti_entropies_reserve(struct sgt_model *model, int32_t max_passes, int32_t kinds);
+
 /* Makes room for the batch that comes; starts anew when the step was closed or the kinds or the
  * plan changed. */
 sgt_status sgti_entropies_prepare(struct sgt_model *model, int32_t max_passes, int32_t kinds);

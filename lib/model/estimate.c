@@ -5,19 +5,21 @@
 #include "config.h"
 #include "model.h"
 
+#define OPTIONS_MINIMUM  SGTI_SIZE_THROUGH(sgt_memory_options, logits)
+#define ESTIMATE_MINIMUM SGTI_SIZE_THROUGH(sgt_memory_estimate, total)
+
 sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size)
 {
     static const sgt_memory_options defaults = {
         .size = sizeof defaults, .batch = 1, .training = 1, .optimizer = 1};
-    return sgti_struct_init(options, size, &defaults, sizeof defaults, sizeof defaults,
+    return sgti_struct_init(options, size, &defaults, sizeof defaults, OPTIONS_MINIMUM,
                             "sgt_memory_options");
 }
 
-static uint64_t plan_bytes(const sgt_plan *plan)
+static uint64_t plan_bytes(const sgt_plan *plan, const sgt_model_config *config)
 {
-    uint64_t bytes =
-        sizeof *plan + (uint64_t)plan->n_layers * sizeof plan->layers[0];
-    for (int32_t i = 0; i < plan->n_layers; i++)
+    uint64_t bytes = sizeof *plan + (uint64_t)config->n_layers * sizeof plan->layers[0];
+    for (int32_t i = 0; plan && i < plan->n_layers; i++)
         bytes += 2 * sizeof(float) * (uint64_t)plan->layers[i].depth * (uint64_t)plan->n_heads;
     return bytes;
 }
@@ -42,7 +44,7 @@ static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_conf
     e->moments = options->training && options->optimizer ? 2 * e->parameters : 0;
     uint64_t rope =
         (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
-    e->other = sizeof(sgt_model) + (uint64_t)count * sizeof(sgti_parameter) + plan_bytes(plan) +
+    e->other = sizeof(sgt_model) + (uint64_t)count * sizeof(sgti_parameter) + plan_bytes(plan, config) +
                rope + host + (options->training ? 0 : sizeof(sgti_workspace));
     e->total = e->context + e->parameters + e->gradients + e->moments + e->activations + e->other;
     return SGT_OK;
@@ -56,14 +58,13 @@ sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate, const sgt_co
     sgt_memory_usage usage = {.size = sizeof usage};
     sgt_memory_options options;
     sgt_model_config config;
-    sgt_plan *empty = NULL;
-    sgt_status status = sgti_struct_check(estimate, sizeof *estimate, "sgt_memory_estimate");
+    sgt_status status = sgti_struct_check(estimate, ESTIMATE_MINIMUM, "sgt_memory_estimate");
     if (status)
         return status;
     if (!caller_options)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "options is NULL: batch and seq are needed");
     sgt_memory_options_init(&options, sizeof options);
-    status = sgti_struct_read(&options, sizeof options, caller_options, sizeof options,
+    status = sgti_struct_read(&options, sizeof options, caller_options, OPTIONS_MINIMUM,
                               "sgt_memory_options");
     if (status)
         return status;
@@ -79,11 +80,8 @@ sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate, const sgt_co
     own.context = usage.current;
     if (plan)
         status = sgti_plan_check(plan, config.n_layers, config.n_heads);
-    else
-        status = sgt_plan_create(&empty, (sgt_context *)context, config.n_layers, config.n_heads);
     if (status == SGT_OK)
-        status = estimate_for_plan(&own, &config, plan ? plan : empty, &options);
-    sgt_plan_free(empty);
+        status = estimate_for_plan(&own, &config, plan, &options);
     if (status == SGT_OK)
         sgti_struct_write(estimate, &own, sizeof own);
     return status;

@@ -12,10 +12,12 @@
 #include "model.h"
 #include "step.h"
 
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_evaluate_options, last_logits)
+
 sgt_status sgt_evaluate_options_init(sgt_evaluate_options *options, size_t size)
 {
     static const sgt_evaluate_options defaults = {.size = sizeof defaults};
-    return sgti_struct_init(options, size, &defaults, sizeof defaults, sizeof defaults,
+    return sgti_struct_init(options, size, &defaults, sizeof defaults, OPTIONS_MINIMUM,
                             "sgt_evaluate_options");
 }
 
@@ -86,11 +88,11 @@ sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *model,
     int64_t count;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgt_status status = sgti_struct_check(metrics, sizeof *metrics, "sgt_metrics");
+    sgt_status status = sgti_struct_check(metrics, SGTI_METRICS_MINIMUM, "sgt_metrics");
     if (status)
         return status;
     if (caller_options) {
-        status = sgti_struct_read(&options, sizeof options, caller_options, sizeof options,
+        status = sgti_struct_read(&options, sizeof options, caller_options, OPTIONS_MINIMUM,
                                   "sgt_evaluate_options");
         if (status)
             return status;

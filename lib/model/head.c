@@ -103,7 +103,10 @@ sgt_status sgti_head_logits_backward(const sgti_step *step, const float *dlogits
     sgt_tensor dl = sgti_at(step, layout->logits, n, step->config->vocab_size);
     sgt_tensor w = head_weight(step);
     sgt_tensor dw = sgti_gradient(step->model, step->model->parameters.head);
-    sgt_status status = sgti_write(step->dispatch, &dl, dlogits);
+    /* A host may make them over the logits it was shown. */
+    sgt_status status = sgti_host_address(step->dispatch, &dl) == dlogits
+                            ? SGT_OK
+                            : sgti_write(step->dispatch, &dl, dlogits);
     if (status)
         return status;
     status = final_norm(step);

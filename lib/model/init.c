@@ -11,13 +11,14 @@
 #include "../core/tensors.h"
 #include "model.h"
 
-#define PART_ELEMENTS 65536
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_init_options, cut)
+#define PART_ELEMENTS   65536
 
 sgt_status sgt_init_options_init(sgt_init_options *options, size_t size)
 {
     static const sgt_init_options defaults = {
         .size = sizeof defaults, .seed = 0, .std = 0.02, .cut = 3.0};
-    return sgti_struct_init(options, size, &defaults, sizeof defaults, sizeof defaults,
+    return sgti_struct_init(options, size, &defaults, sizeof defaults, OPTIONS_MINIMUM,
                             "sgt_init_options");
 }
 
@@ -95,7 +96,7 @@ sgt_status sgt_model_init_weights(sgt_model *model, const sgt_init_options *call
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     sgt_status status = sgt_init_options_init(&options, sizeof options);
     if (status == SGT_OK && caller)
-        status = sgti_struct_read(&options, sizeof options, caller, sizeof options,
+        status = sgti_struct_read(&options, sizeof options, caller, OPTIONS_MINIMUM,
                                   "sgt_init_options");
     if (status)
         return status;

@@ -27,14 +27,21 @@ static widths widths_of(const sgt_model_config *config, int64_t tokens)
     return w;
 }
 
-void sgti_layout_count(int32_t *n_runs, int32_t *n_passes, const sgt_plan *plan)
+static const sgti_layer_plan *layer_plan(const sgt_plan *plan, int32_t layer)
+{
+    static const sgti_layer_plan no_loops = {0};
+    return plan ? &plan->layers[layer] : &no_loops;
+}
+
+void sgti_layout_count(int32_t *n_runs, int32_t *n_passes, const sgt_model_config *config,
+                       const sgt_plan *plan)
 {
     *n_runs = 0;
     *n_passes = 0;
-    for (int32_t i = 0; i < plan->n_layers; i++) {
-        int32_t runs = 1 + plan->layers[i].extra_runs;
+    for (int32_t i = 0; i < config->n_layers; i++) {
+        int32_t runs = 1 + layer_plan(plan, i)->extra_runs;
         *n_runs += runs;
-        *n_passes += runs * (1 + plan->layers[i].depth);
+        *n_passes += runs * (1 + layer_plan(plan, i)->depth);
     }
 }
 
@@ -97,7 +104,8 @@ static uint64_t place_run(sgti_layout *layout, sgti_arena *arena, uint64_t x, in
             sgti_arena_reset(arena, mark);
         uint64_t packed = (2 * (uint64_t)pass.n_heads + 2 * (uint64_t)pass.n_groups) *
                           (uint64_t)config->head_dim * d;
-        if (pass.sparse && packed > *most_packed)
+        /* Also for a loop of all heads: losing some must not take more memory. */
+        if (k > 0 && packed > *most_packed)
             *most_packed = packed;
         if (layout->passes)
             layout->passes[layout->n_passes] = pass;
@@ -123,7 +131,7 @@ static void place_blocks(sgti_layout *layout, sgti_arena *arena, const sgt_model
 {
     uint64_t x = sgti_arena_take(arena, (uint64_t)layout->tokens, (uint64_t)config->d_model);
     for (int32_t layer = 0; layer < config->n_layers; layer++) {
-        const sgti_layer_plan *plan_of_layer = &plan->layers[layer];
+        const sgti_layer_plan *plan_of_layer = layer_plan(plan, layer);
         int32_t first = layout->n_passes;
         for (int32_t run = 0; run <= plan_of_layer->extra_runs; run++) {
             int32_t first_of_run = layout->n_passes - first;

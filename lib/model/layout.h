@@ -78,8 +78,9 @@ typedef struct sgti_layout {
     uint64_t elements;    /* of the whole arena, float32 */
 } sgti_layout;
 
-/* How many runs and passes a plan makes. */
-void sgti_layout_count(int32_t *n_runs, int32_t *n_passes, const sgt_plan *plan);
+/* How many runs and passes a plan makes. Plans may be NULL in this header: no loops. */
+void sgti_layout_count(int32_t *n_runs, int32_t *n_passes, const sgt_model_config *config,
+                       const sgt_plan *plan);
 
 /* Fills a layout; runs and passes must be NULL (measuring) or hold as many as counted. Config is
  * resolved, B and T are checked. Errors: SGT_E_OVERFLOW. */

@@ -11,6 +11,8 @@
 #include "config.h"
 #include "flops.h"
 
+#define TOTAL_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_total, overhead)
+
 /* Cosine and sine of position p and pair i: angle p theta^(-2i/dh). Su et al., arXiv 2104.09864. */
 static void fill_rope(float *table, const sgt_model_config *config)
 {
@@ -153,7 +155,7 @@ sgt_status sgt_model_get_config(sgt_model_config *config, const sgt_model *model
 {
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgt_status status = sgti_struct_check(config, sizeof *config, "sgt_model_config");
+    sgt_status status = sgti_struct_check(config, SGTI_CONFIG_MINIMUM, "sgt_model_config");
     if (status)
         return status;
     sgti_struct_write(config, &model->config, sizeof model->config);
@@ -172,8 +174,13 @@ static sgt_status reserve_for_plan(sgt_model *model, const sgt_plan *plan)
     if (last.tokens == 0)
         return SGT_OK;
     model->state = SGTI_IDLE;
-    return sgti_workspace_prepare(&model->training, model->dispatch, &model->context->memory,
-                                  &model->config, plan, last.mode, last.batch, last.seq);
+    sgt_status status = sgti_workspace_prepare(&model->training, model->dispatch,
+                                               &model->context->memory, &model->config, plan,
+                                               last.mode, last.batch, last.seq);
+    if (status)
+        return status;
+    return sgti_entropies_reserve(model, model->training.layout.max_passes,
+                                  model->entropies.kinds | model->growth_entropy);
 }
 
 sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan)
@@ -206,7 +213,7 @@ sgt_status sgt_model_flops(sgt_flops_total *total, const sgt_model *model)
 {
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgt_status status = sgti_struct_check(total, sizeof *total, "sgt_flops_total");
+    sgt_status status = sgti_struct_check(total, TOTAL_MINIMUM, "sgt_flops_total");
     if (status)
         return status;
     sgt_flops_total own = {.size = sizeof own,

@@ -11,6 +11,7 @@
 #include <sgt/model.h>
 
 #include "../backend/dispatch.h"
+#include "../base/structs.h"
 #include "entropy.h"
 #include "parameters.h"
 #include "plan_data.h"
@@ -75,6 +76,8 @@ sgt_status sgti_model_prepare_weights(sgt_model *model);
 
 /* Forward FLOPs per token under the current plan, and without loops. */
 void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq);
+
+#define SGTI_VIEW_MINIMUM SGTI_SIZE_THROUGH(sgt_tensor_view, data)
 
 /* A view of something shaped like parameter `index`; the check of a host's array for it. */
 void sgti_parameter_view(sgt_tensor_view *view, const sgt_model *model, int32_t index,

@@ -95,8 +95,8 @@ sgt_status sgti_parameters_create(sgti_parameters *parameters, sgti_memory *memo
                                   const sgt_model_config *config)
 {
     placer p = {{0, 0, 0}, NULL, 0};
-    int32_t count;
-    uint64_t elements;
+    int32_t count = 0;
+    uint64_t elements = 0;
     sgt_status status = sgti_parameters_measure(&count, &elements, config);
     if (status)
         return status;

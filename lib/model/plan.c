@@ -401,7 +401,7 @@ sgt_status sgt_plan_save(void *data, size_t *bytes, const sgt_plan *plan)
     return SGT_OK;
 }
 
-/* Reads one layer into an empty one; nothing is allocated before its bytes are known to be there. */
+/* Reads one layer into an empty one; allocates only once its bytes are known to be there. */
 static sgt_status read_layer(sgt_plan *plan, sgti_reader *reader, int32_t layer)
 {
     int32_t depth = sgti_get_i32(reader);

@@ -85,7 +85,7 @@ sgt_status sgt_model_forward(sgt_metrics *metrics, sgt_model *model, const sgt_b
     int64_t count;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgt_status status = sgti_struct_check(metrics, sizeof *metrics, "sgt_metrics");
+    sgt_status status = sgti_struct_check(metrics, SGTI_METRICS_MINIMUM, "sgt_metrics");
     if (status)
         return status;
     status = sgti_batch_read(&batch, &count, caller, &model->config, 1);
@@ -158,7 +158,7 @@ sgt_status sgt_model_forward_logits(sgt_tensor_view *logits, sgt_model *model,
     int64_t count;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgt_status status = sgti_struct_check(logits, sizeof *logits, "sgt_tensor_view");
+    sgt_status status = sgti_struct_check(logits, SGTI_VIEW_MINIMUM, "sgt_tensor_view");
     if (status)
         return status;
     status = sgti_batch_read(&batch, &count, caller, &model->config, 0);
@@ -216,7 +216,7 @@ sgt_status sgt_model_zero_gradients(sgt_model *model)
 {
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    if (model->gradients.buffer && model->gradient_state != SGTI_GRADIENTS_ZERO) {
+    if (model->gradients.buffer) { /* a host may have written through a view */
         sgt_tensor all = sgti_tensor_1d(model->gradients.buffer, 0,
                                         (int64_t)(model->gradients.bytes / sizeof(float)));
         sgt_status status = sgti_fill(model->dispatch, &all, 0.0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "workspace.h"
 
-#include <string.h>
+#include <stdio.h>
 
 #include "../base/error.h"
 
@@ -68,7 +68,7 @@ static sgt_status measure(sgti_layout *layout, uint64_t *host_bytes,
     sgt_status status = sgti_layout_plan(&measured, config, plan, mode, batch, seq);
     if (status)
         return status;
-    sgti_layout_count(&n_runs, &n_passes, plan);
+    sgti_layout_count(&n_runs, &n_passes, config, plan);
     *host_bytes = cut_host(NULL, NULL, &measured, config, n_runs, n_passes);
     *layout = measured;
     return SGT_OK;
@@ -86,38 +86,47 @@ sgt_status sgti_workspace_measure(uint64_t *arena_bytes, uint64_t *host_bytes,
     return SGT_OK;
 }
 
-static sgt_status grow_host(sgti_workspace *workspace, sgti_memory *memory, uint64_t bytes)
+/* Gives up blocks of another size, then takes these. On failure some may be missing. */
+static sgt_status resize(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_memory *memory,
+                         uint64_t arena_bytes, uint64_t host_bytes)
 {
-    void *host;
-    if (bytes <= workspace->host_bytes)
-        return SGT_OK;
-    sgti_release(memory, workspace->host, workspace->host_bytes);
-    workspace->host = NULL;
-    workspace->host_bytes = 0;
-    sgt_status status = sgti_allocate_aligned(&host, memory, 64, bytes, "the lists of a step");
-    if (status)
-        return status;
-    workspace->host = host;
-    workspace->host_bytes = bytes;
-    return SGT_OK;
+    sgt_status status = SGT_OK;
+    if (workspace->arena.bytes != arena_bytes) {
+        sgti_block_free(&workspace->arena, dispatch);
+        if (arena_bytes > 0)
+            status = sgti_block_allocate(&workspace->arena, dispatch, arena_bytes);
+    }
+    if (status == SGT_OK && workspace->host_bytes != host_bytes) {
+        void *host = NULL;
+        sgti_release(memory, workspace->host, workspace->host_bytes);
+        workspace->host = NULL;
+        workspace->host_bytes = 0;
+        status = sgti_allocate_aligned(&host, memory, 64, host_bytes, "the lists of a step");
+        if (status == SGT_OK) {
+            workspace->host = host;
+            workspace->host_bytes = host_bytes;
+        }
+    }
+    return status;
 }
 
-/* The old block is given up first, so that the two never add up; when the larger one cannot be
- * had, the old size is taken back. */
-static sgt_status grow_arena(sgti_workspace *workspace, sgti_dispatch *dispatch, uint64_t bytes)
+static uint64_t larger(uint64_t a, uint64_t b)
 {
-    uint64_t before = workspace->arena.bytes;
-    if (bytes <= before)
-        return SGT_OK;
-    sgti_block_free(&workspace->arena, dispatch);
-    sgt_status status = sgti_block_allocate(&workspace->arena, dispatch, bytes);
-    if (status && before > 0) {
-        sgti_block_of_memory again = {NULL, 0};
+    return a > b ? a : b;
+}
+
+/* Old blocks are given up first, so that old and new never add up; when the new ones cannot be
+ * had, the old sizes are taken back. */
+static sgt_status grow(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_memory *memory,
+                       uint64_t arena_bytes, uint64_t host_bytes)
+{
+    uint64_t arena_before = workspace->arena.bytes, host_before = workspace->host_bytes;
+    sgt_status status = resize(workspace, dispatch, memory, larger(arena_bytes, arena_before),
+                               larger(host_bytes, host_before));
+    if (status) {
         char message[512];
-        strncpy(message, sgt_error_message(), sizeof message - 1);
-        message[sizeof message - 1] = '\0';
-        if (sgti_block_allocate(&again, dispatch, before) == SGT_OK)
-            workspace->arena = again;
+        snprintf(message, sizeof message, "%s", sgt_error_message());
+        resize(workspace, dispatch, memory, arena_before, host_before);
         sgti_fail(status, "%s", message);
     }
     return status;
@@ -134,13 +143,10 @@ sgt_status sgti_workspace_prepare(sgti_workspace *workspace, sgti_dispatch *disp
     sgt_status status = measure(&layout, &host_bytes, config, plan, mode, batch, seq);
     if (status)
         return status;
-    status = grow_arena(workspace, dispatch, layout.elements * sizeof(float));
+    status = grow(workspace, dispatch, memory, layout.elements * sizeof(float), host_bytes);
     if (status)
         return status;
-    status = grow_host(workspace, memory, host_bytes);
-    if (status)
-        return status;
-    sgti_layout_count(&n_runs, &n_passes, plan);
+    sgti_layout_count(&n_runs, &n_passes, config, plan);
     cut_host(workspace, workspace->host, &layout, config, n_runs, n_passes);
     return sgti_layout_plan(&workspace->layout, config, plan, mode, batch, seq);
 }

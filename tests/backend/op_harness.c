@@ -52,7 +52,7 @@ static void add_plugins(const char *paths)
 int sgtt_devices(void)
 {
     if (device_count == 0) {
-        const char *plugins = getenv("SGTT_BACKEND_PLUGINS");
+        const char *plugins = getenv("SGT_TEST_BACKEND_PLUGINS");
         add_devices("portable");
         add_devices("blis");
         if (plugins != NULL)

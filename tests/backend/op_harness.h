@@ -8,7 +8,7 @@
  * Values go in and come out as dense row-major arrays of double. Everything a machine hands out
  * lives until sgtt_clear or sgtt_close.
  *
- * Plug-ins named in the environment variable SGTT_BACKEND_PLUGINS (paths, separated by colons) are
+ * Plug-ins named in the environment variable SGT_TEST_BACKEND_PLUGINS (paths, separated by colons) are
  * tested too: a new backend inherits this suite.
  */
 #ifndef SGTT_OP_HARNESS_H

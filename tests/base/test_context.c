@@ -282,18 +282,18 @@ static int32_t keep_progress(void *user, const sgt_progress *progress)
 
 START_TEST(progress_may_stop)
 {
-    watch watch = {0};
+    watch kept = {0};
     sgt_context *context;
     sgt_context_options options = defaults();
     options.progress = keep_progress;
-    options.progress_user = &watch;
+    options.progress_user = &kept;
     sgtt_ok(sgt_context_create(&context, &options));
     sgtt_ok(sgti_progress(context, SGT_PHASE_BACKWARD, 2, 7));
-    ck_assert_uint_eq(watch.last.size, sizeof watch.last);
-    ck_assert_int_eq(watch.last.phase, SGT_PHASE_BACKWARD);
-    ck_assert_int_eq(watch.last.done, 2);
-    ck_assert_int_eq(watch.last.total, 7);
-    watch.answer = 42;
+    ck_assert_uint_eq(kept.last.size, sizeof kept.last);
+    ck_assert_int_eq(kept.last.phase, SGT_PHASE_BACKWARD);
+    ck_assert_int_eq(kept.last.done, 2);
+    ck_assert_int_eq(kept.last.total, 7);
+    kept.answer = 42;
     sgtt_fails(sgti_progress(context, SGT_PHASE_FORWARD, 3, 7), 42, "after 3 of 7 layers");
     sgt_context_free(context);
 }

@@ -26,7 +26,7 @@ static void faulty_release(void *user, void *pointer, size_t bytes)
     free(pointer);
 }
 
-sgt_context *sgtt_context(sgtt_faulty_memory *memory)
+sgt_context *sgtt_portable_context(sgtt_faulty_memory *memory)
 {
     sgt_context *context = NULL;
     sgt_context_options options;

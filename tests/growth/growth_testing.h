@@ -16,7 +16,7 @@ typedef struct sgtt_faulty_memory {
 } sgtt_faulty_memory;
 
 /* A context with the portable backend and one thread; memory may be NULL. */
-sgt_context *sgtt_context(sgtt_faulty_memory *memory);
+sgt_context *sgtt_portable_context(sgtt_faulty_memory *memory);
 
 /* A policy without a model: what it is shown next, and the plan it edits. */
 typedef struct sgtt_replay {

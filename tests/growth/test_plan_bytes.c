@@ -6,7 +6,8 @@
 #include "growth_testing.h"
 
 /* Where things are: magic, version, n_layers, n_heads, then depth and runs of layer 0. */
-enum { VERSION = 4, N_LAYERS = 8, N_HEADS = 12, DEPTH_0 = 16, RUNS_0 = 20, DEPTH_1 = 24, GAIN = 32 };
+enum { VERSION = 4, N_LAYERS = 8, N_HEADS = 12, DEPTH_0 = 16, RUNS_0 = 20 };
+enum { DEPTH_1 = 24, GAIN = 32 };
 
 /* 2 layers of 3 heads, layer 1 with two passes and an extra run. */
 static sgt_plan *make(sgt_context *context)
@@ -29,7 +30,7 @@ static void put_u32(unsigned char *at, uint32_t value)
 
 START_TEST(comes_back_whole)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = make(context);
     sgt_plan *loaded = NULL;
     size_t bytes, again;
@@ -60,7 +61,7 @@ START_TEST(bytes_are_these)
         0,   0,   0,   0x3f, 0, 0, 0, 0,                        /* gains 0.5, 0 */
         0,   0,   0x80, 0x3f, 0, 0, 0, 0,                       /* targets 1, 0 */
     };
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = NULL;
     size_t bytes;
     void *data;
@@ -81,7 +82,7 @@ END_TEST
 
 START_TEST(too_little_room_writes_nothing)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = make(context);
     unsigned char data[256], untouched[256];
     size_t bytes = 79;
@@ -105,7 +106,7 @@ END_TEST
 START_TEST(every_cut_is_refused)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     sgt_plan *plan = make(context);
     sgt_plan *loaded = NULL;
     size_t bytes;
@@ -151,7 +152,7 @@ START_TEST(every_damage_is_refused)
         {GAIN, 0xbf800000, SGT_E_FORMAT},     {GAIN, 0x3f800001, SGT_E_FORMAT},
     };
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     sgt_plan *plan = make(context);
     sgt_plan *loaded = NULL;
     size_t bytes;
@@ -177,7 +178,7 @@ END_TEST
 /* Whatever one byte is turned into, the load answers, and what it accepts it writes back alike. */
 START_TEST(any_changed_byte_is_survived)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = make(context);
     size_t bytes;
     unsigned char *data = sgtt_plan_bytes(&bytes, plan);

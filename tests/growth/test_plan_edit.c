@@ -17,7 +17,7 @@ static sgt_plan *make(sgt_context *context)
 
 START_TEST(starts_without_loops)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = make(context);
 
     sgt_context_free(context); /* the plan keeps it */
@@ -38,7 +38,7 @@ END_TEST
 
 START_TEST(refuses_bad_shapes)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = NULL;
 
     sgtt_fails(sgt_plan_create(&plan, context, 0, 2), SGT_E_OUT_OF_RANGE, "n_layers");
@@ -52,7 +52,7 @@ END_TEST
 
 START_TEST(new_passes_are_full)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = make(context);
 
     sgtt_ok(sgt_plan_set_depth(plan, 1, 1));
@@ -79,7 +79,7 @@ END_TEST
 
 START_TEST(gains_set_their_targets)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = make(context);
 
     sgtt_ok(sgt_plan_set_depth(plan, 2, 2));
@@ -98,7 +98,7 @@ END_TEST
 
 START_TEST(refused_edits_change_nothing)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = make(context);
     sgt_plan *before = NULL;
     const float bad[][HEADS] = {{0.5f, NAN}, {0.5f, -0.001f}, {0.5f, 1.001f}, {0.5f, INFINITY}};
@@ -136,7 +136,7 @@ END_TEST
 
 START_TEST(equality_sees_what_executes)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *a = make(context);
     sgt_plan *b = make(context);
     sgt_plan *other = NULL;
@@ -166,7 +166,7 @@ END_TEST
 
 START_TEST(copies_are_their_own)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = make(context);
     sgt_plan *copy = NULL;
     sgt_plan *assigned = make(context);
@@ -197,7 +197,7 @@ END_TEST
 
 START_TEST(check_names_the_shape)
 {
-    sgt_context *context = sgtt_context(NULL);
+    sgt_context *context = sgtt_portable_context(NULL);
     sgt_plan *plan = make(context);
 
     sgtt_ok(sgti_plan_check(plan, LAYERS, HEADS));

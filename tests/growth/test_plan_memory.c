@@ -57,7 +57,7 @@ static const struct {
 START_TEST(out_of_memory)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     sgt_plan *plan = NULL;
     sgt_plan *other = NULL;
     sgt_plan *before = NULL;
@@ -93,7 +93,7 @@ END_TEST
 START_TEST(equal_depths_need_no_memory)
 {
     sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_context(&memory);
+    sgt_context *context = sgtt_portable_context(&memory);
     sgt_plan *plan = NULL;
     sgt_plan *other = NULL;
 

@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "fixtures.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <sgt/backend.h>
-
 #include "base/random.h"
+#include "plugins.h"
 
 #define SKIPPED 77
 
 /* Asked in a child: a test program makes no context before Check forks. */
-static int isa_is_missing(void)
+static int isa_is_missing(const char *isa)
 {
     int result = 0;
     pid_t child = fork();
     if (child == 0) {
-        sgt_context_options options = sgtt_options();
+        sgt_context_options options;
         sgt_context *context;
+        sgt_context_options_init(&options, sizeof options);
+        options.backend = "portable";
+        options.isa = isa;
         _exit(sgt_context_create(&context, &options) == SGT_E_UNSUPPORTED ? SKIPPED : 0);
     }
     return child > 0 && waitpid(child, &result, 0) == child && WIFEXITED(result) &&
@@ -28,27 +31,31 @@ static int isa_is_missing(void)
 
 int sgtt_main(Suite *suite)
 {
-    if (getenv("SGT_TEST_ISA") && isa_is_missing())
+    const char *isa = getenv("SGT_TEST_ISA");
+    if (isa && isa_is_missing(isa))
         return SKIPPED;
     return sgtt_run(suite);
 }
 
-sgt_context_options sgtt_options(void)
+sgt_context_options sgtt_model_options(void)
 {
     sgt_context_options options;
-    const char *plugin = getenv("SGT_TEST_PLUGIN"), *threads = getenv("SGT_TEST_THREADS");
+    const char *backend = getenv("SGT_TEST_BACKEND"), *threads = getenv("SGT_TEST_THREADS");
     sgtt_ok(sgt_context_options_init(&options, sizeof options));
-    options.backend = getenv("SGT_TEST_BACKEND");
+    options.backend = backend;
     options.isa = getenv("SGT_TEST_ISA");
     options.threads = threads ? atoi(threads) : 2;
-    if (plugin)
-        sgtt_ok(sgt_backend_load(&options.backend, plugin));
+    if (backend && strcmp(backend, "portable") && strcmp(backend, "blis")) {
+        char file[128];
+        snprintf(file, sizeof file, "%s_backend.so", backend);
+        sgtt_ok(sgtt_load_plugin(NULL, file));
+    }
     return options;
 }
 
-sgt_context *sgtt_context(void)
+sgt_context *sgtt_model_context(void)
 {
-    sgt_context_options options = sgtt_options();
+    sgt_context_options options = sgtt_model_options();
     sgt_context *context;
     sgtt_ok(sgt_context_create(&context, &options));
     return context;

@@ -3,8 +3,7 @@
  * What the tests of models share. The same programs run on several backends: the environment says
  * which.
  *
- *     SGT_TEST_BACKEND   name of the backend; unset: the default
- *     SGT_TEST_PLUGIN    path of a plug-in to load first; its backend is used
+ *     SGT_TEST_BACKEND   name of the backend (a plug-in's: see plugins.h); unset: the default
  *     SGT_TEST_ISA       instruction set; unset: the best
  *     SGT_TEST_THREADS   threads of a context; unset: 2
  */
@@ -19,8 +18,8 @@
 int sgtt_main(Suite *suite);
 
 /* Options for a context as the environment asks for; backends of plug-ins are loaded. */
-sgt_context_options sgtt_options(void);
-sgt_context *sgtt_context(void);
+sgt_context_options sgtt_model_options(void);
+sgt_context *sgtt_model_context(void);
 
 /* A small shape with nothing even about it: 3 layers, 4 heads over 2 groups. */
 sgt_model_config sgtt_config(void);

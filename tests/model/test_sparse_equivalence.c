@@ -52,7 +52,7 @@ static void check_logits(sgt_model *model, const sgt_batch *batch, const naive_r
 START_TEST(agrees_with_the_naive_model)
 {
     const model_case *c = &model_cases[_i];
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_batch batch;
     sgt_model *model = model_case_create(&batch, context, c);
     naive_model *naive = naive_create(model);
@@ -94,17 +94,18 @@ static float *gradient_with(sgt_metrics *metrics, sgt_model *model, const sgt_ba
 /* A head that was left out and one that ran with next to no gain. */
 START_TEST(gain_zero_is_the_limit_of_small_gains)
 {
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_model_config config = sgtt_config();
     sgt_model *model = sgtt_model(context, &config, 4);
     sgt_batch batch = sgtt_batch(2, 9, config.vocab_size, 8, 0);
     sgt_metrics sparse, dense;
+    uint64_t elements = sgtt_elements(model);
     float *left_out =
         gradient_with(&sparse, model, &batch, (const float[]){0.0f, 0.7f, 1.0f, 0.0f});
     float *tiny =
         gradient_with(&dense, model, &batch, (const float[]){1e-30f, 0.7f, 1.0f, 1e-30f});
     double apart = 0.0, norm = 0.0;
-    for (uint64_t i = 0; i < sgtt_elements(model); i++) {
+    for (uint64_t i = 0; i < elements; i++) {
         apart += ((double)left_out[i] - tiny[i]) * ((double)left_out[i] - tiny[i]);
         norm += (double)tiny[i] * tiny[i];
     }
@@ -122,7 +123,7 @@ END_TEST
 /* Entropies are means over the micro-batches of a step and start anew with the next. */
 START_TEST(micro_batches_weigh_the_same)
 {
-    sgt_context *context = sgtt_context();
+    sgt_context *context = sgtt_model_context();
     sgt_model_config config = sgtt_config();
     sgt_model *model = sgtt_model(context, &config, 4);
     sgt_batch batches[2] = {sgtt_batch(1, 9, config.vocab_size, 8, 0),

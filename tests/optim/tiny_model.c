@@ -29,7 +29,8 @@ static tiny_model make_in(sgt_context *context)
 
 tiny_model tiny_model_make(void)
 {
-    return make_in(sgtt_context(1));
+    const char *backend = getenv("SGT_TEST_BACKEND");
+    return make_in(sgtt_context_on(backend ? backend : "portable", 1));
 }
 
 tiny_model tiny_model_make_on(const char *backend)

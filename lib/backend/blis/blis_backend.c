@@ -20,9 +20,6 @@ static int32_t blis_open(void **instance, const sgt_backend_open_args *args)
         services->release(args->host, blis, sizeof *blis);
         return status;
     }
-    if (blis->generic)
-        services->log(args->host, SGT_LOG_WARNING,
-                      "BLIS has no kernels for this processor: products will be slow");
     *instance = blis;
     return 0;
 }

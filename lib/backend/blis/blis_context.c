@@ -7,6 +7,7 @@
  */
 #include "blis_private.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,9 +85,10 @@ static int choose_arch(const char *isa)
 /* BLIS aborts when it gets no memory, so that what it is about to take is asked for first. */
 static int32_t probe(const sgti_blis *blis, size_t bytes)
 {
-    void *memory = malloc(bytes);
+    char *memory = malloc(bytes);
     if (memory == NULL)
         return blis->services->fail(blis->host, SGT_E_OUT_OF_MEMORY, "no memory for BLIS");
+    *(volatile char *)memory = 0; /* else a compiler may leave out malloc and free */
     free(memory);
     return 0;
 }
@@ -130,9 +132,11 @@ typedef struct reservation {
     int64_t m;
     int64_t n;
     int64_t k;
-    float *operands; /* m * k, k * n and one result of m * n per part */
+    int by_columns;  /* how C is stored: kernels transpose the product for one of the two */
+    float *operands; /* A, B, and one C per part */
     int32_t parts;
-    atomic_int started;
+    atomic_int inside;
+    atomic_int late;
 } reservation;
 
 /* Bytes of a packed block for a data type: `size` is BLIS_MC or BLIS_NC. */
@@ -162,39 +166,67 @@ static int64_t reserve_extent(const cntx_t *context, int size)
     return (int64_t)bli_cntx_get_blksz_max_dt(BLIS_FLOAT, size, (cntx_t *)context);
 }
 
-/* All threads must be inside a product at the same time for BLIS to make a block for each; a
- * thread of the pool that never comes is not waited for. */
+/*
+ * BLIS makes one set of blocks per product that runs at the same time: each part waits until all
+ * are inside their product. A pool thread that does not come is waited for once.
+ */
 static void wait_for_all(reservation *job)
 {
     struct timespec start, now;
-    atomic_fetch_add(&job->started, 1);
+    atomic_fetch_add(&job->inside, 1);
     clock_gettime(CLOCK_MONOTONIC, &start);
-    do {
+    while (atomic_load(&job->inside) < job->parts && !atomic_load(&job->late)) {
+        sched_yield();
         clock_gettime(CLOCK_MONOTONIC, &now);
-    } while (atomic_load(&job->started) < job->parts &&
-             (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 10);
+        if ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 > 300)
+            atomic_store(&job->late, 1);
+    }
 }
+
+#ifdef SGTI_BLIS_HOOK
+
+/* Stands in for the inner loops, which run when everything is packed. BLIS passes more arguments,
+ * which ones depends on its version. */
+static void meet(const obj_t *a, const obj_t *b, const obj_t *c)
+{
+    (void)a;
+    (void)b;
+    wait_for_all(bli_obj_ker_params((obj_t *)c));
+}
+
+#endif
 
 static void reserve_part(void *argument, int64_t part, int32_t thread)
 {
     (void)thread;
     reservation *job = argument;
-    float one = 1, zero = 0;
-    float *a = job->operands, *b = a + job->m * job->k;
-    float *c = b + job->k * job->n + part * job->m * job->n;
+    float *a_data = job->operands, *b_data = a_data + job->m * job->k;
+    float *c_data = b_data + job->k * job->n + part * job->m * job->n;
+    obj_t a, b, c;
+    bli_obj_create_with_attached_buffer(BLIS_FLOAT, job->m, job->k, a_data, job->k, 1, &a);
+    bli_obj_create_with_attached_buffer(BLIS_FLOAT, job->k, job->n, b_data, job->n, 1, &b);
+    bli_obj_create_with_attached_buffer(BLIS_FLOAT, job->m, job->n, c_data,
+                                        job->by_columns ? 1 : job->n,
+                                        job->by_columns ? job->m : 1, &c);
     rntm_t runtime = BLIS_RNTM_INITIALIZER;
     bli_rntm_set_num_threads(1, &runtime);
+    bli_rntm_disable_l3_sup(&runtime); /* small products do not pack */
+#ifdef SGTI_BLIS_HOOK
+    bli_obj_set_ker_fn((obj_ker_fn_t)(void (*)(void))meet, &c);
+    bli_obj_set_ker_params(job, &c);
+#else
     wait_for_all(job);
-    /* Kernels that prefer rows see the first as it is, the others the second. */
-    bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, job->m, job->n, job->k, &one, a, job->k, 1,
-                 b, job->n, 1, &zero, c, job->n, 1, job->context, &runtime);
-    bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, job->m, job->n, job->k, &one, a, job->k, 1,
-                 b, job->n, 1, &zero, c, 1, job->m, job->context, &runtime);
+#endif
+    bli_gemm_ex(&BLIS_ONE, &a, &b, &BLIS_ZERO, &c, job->context, &runtime);
 }
 
-static int32_t reserve(const sgti_blis *blis, int64_t m, int64_t n)
+static int32_t reserve(const sgti_blis *blis, int64_t m, int64_t n, int by_columns)
 {
-    reservation job = {.context = blis->context, .m = m, .n = n, .parts = blis->threads};
+    reservation job = {.context = blis->context,
+                       .m = m,
+                       .n = n,
+                       .by_columns = by_columns,
+                       .parts = blis->threads};
     job.k = (int64_t)bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_KC, blis->context);
     size_t count = (size_t)(m * job.k + job.k * n + blis->threads * m * n);
     job.operands = calloc(count, sizeof *job.operands);
@@ -218,8 +250,10 @@ int32_t sgti_blis_reserve(const sgti_blis *blis)
         return status;
     int64_t m = reserve_extent(blis->context, BLIS_MC);
     int64_t n = reserve_extent(blis->context, BLIS_NC);
-    status = reserve(blis, m, RESERVE_SMALL);
-    if (status == 0 && n > RESERVE_SMALL)
-        status = reserve(blis, RESERVE_SMALL, n);
+    for (int by_columns = 0; by_columns < 2 && status == 0; by_columns++) {
+        status = reserve(blis, m, RESERVE_SMALL, by_columns);
+        if (status == 0 && n > RESERVE_SMALL)
+            status = reserve(blis, RESERVE_SMALL, n, by_columns);
+    }
     return status;
 }

@@ -14,7 +14,7 @@
 
 #include "matrix_kernels.h"
 
-enum { ENTROPY_SLOTS = 1024, BLOCK_ROWS = 96, LONG_BLOCK_ROWS = 192, WANTED_PARTS = 16 };
+enum { ENTROPY_SLOTS = 1024, SHORT_BLOCK_ROWS = 128, ROW_STEP = 6, WANTED_PARTS = 16 };
 
 typedef struct entropy_slot {
     double sum;
@@ -51,13 +51,18 @@ static int64_t group_heads(int64_t *first, const attention *a, int64_t group)
     }
 }
 
-static int64_t count_groups(const attention *a)
+/* Counts the groups; *most is the largest number of heads in one. */
+static int64_t count_groups(int64_t *most, const attention *a)
 {
     int64_t groups = 0;
     int64_t first = 0;
     int64_t heads = 0;
-    while (first + heads < a->heads)
+    *most = 0;
+    while (first + heads < a->heads) {
         heads = group_heads(&first, a, groups++);
+        if (heads > *most)
+            *most = heads;
+    }
     return groups;
 }
 
@@ -71,16 +76,20 @@ static int64_t offset_of(const sgt_attention_args *args, int64_t sequence)
     return args->offsets ? args->offsets[sequence] : 0;
 }
 
-/* Long blocks pack keys less often; short ones when there would be few parts. */
+/* Long blocks pack keys less often; shorter ones when there would be few parts. */
 static void cut(attention *a)
 {
-    int64_t sequences = a->args->q->shape[0];
     int64_t rows = a->args->q->shape[1];
-    int64_t pieces = sequences * a->groups;
+    int64_t most;
+    a->groups = count_groups(&most, a);
 
-    a->block_rows = LONG_BLOCK_ROWS;
-    if (a->groups < a->heads || pieces * ((rows - 1) / LONG_BLOCK_ROWS + 1) < WANTED_PARTS)
-        a->block_rows = BLOCK_ROWS;
+    int64_t limit = SGTI_ATTENTION_ROWS / most;
+    int64_t pieces = a->args->q->shape[0] * a->groups;
+    while (limit > SHORT_BLOCK_ROWS && pieces * ((rows - 1) / limit + 1) < WANTED_PARTS)
+        limit /= 2;
+    limit -= limit % ROW_STEP;
+    int64_t block = (rows - 1) / ((rows - 1) / limit + 1) + 1; /* even blocks of at most limit */
+    a->block_rows = (block - 1) / ROW_STEP * ROW_STEP + ROW_STEP;
     a->blocks = (rows - 1) / a->block_rows + 1;
 }
 
@@ -189,7 +198,6 @@ int32_t sgti_portable_attention(void *instance, const sgt_attention_args *args)
     if (args->q->shape[3] > SGTI_ATTENTION_MAX_HEAD_DIM)
         return portable->services->fail(portable->host, SGT_E_UNSUPPORTED,
                                         "attention: a head dimension over 512");
-    a.groups = count_groups(&a);
     cut(&a);
     int64_t parts = args->q->shape[0] * a.groups * a.blocks;
     a.wave = parts;

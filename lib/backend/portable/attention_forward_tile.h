@@ -20,11 +20,14 @@
 /* Up to so many rows, as in decoding, keys are read where they are: packing would cost more. */
 #define ATTENTION_FEW_ROWS 8
 
+/* Rows whose scores with a block of keys are alive at one time: they stay near in the cache. */
+#define STRIP_ROWS 96
+
 /* A part's scratch; `width` is the head dimension filled up to whole vectors. */
 typedef struct forward_state {
     float *keys;         /* [head_dim, ATTENTION_KEYS], transposed */
     float *values;       /* [ATTENTION_KEYS, width] */
-    float *scores;       /* [rows, SCORE_ROW] of one head, then probabilities without 1/Z */
+    float *scores;       /* [STRIP_ROWS, SCORE_ROW], then probabilities without 1/Z */
     float *sums;         /* [heads * rows, width], sums of values */
     double *total;       /* [heads * rows], Z */
     double *moment;      /* [heads * rows], A */
@@ -35,8 +38,20 @@ typedef struct forward_state {
 } forward_state;
 
 _Static_assert(((2 * ATTENTION_KEYS + SGTI_ATTENTION_ROWS) * SGTI_ATTENTION_MAX_HEAD_DIM +
-                SGTI_ATTENTION_ROWS * (SCORE_ROW + 5)) * sizeof(float) <= SGTI_MATRIX_SCRATCH_BYTES,
+                STRIP_ROWS * SCORE_ROW + SGTI_ATTENTION_ROWS * 5) * sizeof(float) <=
+                   SGTI_MATRIX_SCRATCH_BYTES,
                "a part of attention fits the scratch");
+
+/* Rows of one head against the block of keys from key0. */
+typedef struct strip {
+    ptrdiff_t head;
+    ptrdiff_t row;       /* the first, in the part */
+    ptrdiff_t rows;
+    ptrdiff_t state_row; /* where its m, Z, A and sums are */
+    ptrdiff_t key0;
+    ptrdiff_t keys;
+    ptrdiff_t seen;      /* keys of the block that the first row sees, see attention_tile.h */
+} strip;
 
 static forward_state forward_layout(const sgti_attention_part *p, void *scratch)
 {
@@ -45,7 +60,7 @@ static forward_state forward_layout(const sgti_attention_part *p, void *scratch)
     s.keys = scratch;
     s.values = s.keys + s.width * ATTENTION_KEYS;
     s.scores = s.values + s.width * ATTENTION_KEYS;
-    s.sums = s.scores + p->rows * SCORE_ROW;
+    s.sums = s.scores + STRIP_ROWS * SCORE_ROW;
     s.total = (double *)(void *)(s.sums + rows * s.width);
     s.moment = s.total + rows;
     s.maximum = (float *)(s.moment + rows);
@@ -132,17 +147,17 @@ static void row_update(const forward_state *s, ptrdiff_t row, float *score, ptrd
     s->moment[row] += moment;
 }
 
-/* sums += P V. A panel of rows takes the keys that all its rows see at once; the stairs below are
- * taken row by row, so that no row multiplies a value that it does not see, not even by 0. */
-static void add_values(const forward_state *s, ptrdiff_t row0, ptrdiff_t rows, ptrdiff_t keys,
-                       ptrdiff_t seen, int first)
+/* sums += P V for a strip. A panel of rows takes the keys that all its rows see at once; the stairs
+ * below are taken row by row, so that no row multiplies a value that it does not see, not even by
+ * 0. */
+static void add_values(const forward_state *s, const strip *b)
 {
     for (ptrdiff_t j = 0; j < s->width; j += TILE_COLS) {
         ptrdiff_t cols = smaller(s->width - j, TILE_COLS);
-        for (ptrdiff_t i = first_row(0, seen); i < rows; i += TILE_ROWS) {
-            ptrdiff_t count = smaller(rows - i, TILE_ROWS);
-            ptrdiff_t depth = smaller(keys, seen + i);
-            float *sums = s->sums + (row0 + i) * s->width + j;
+        for (ptrdiff_t i = first_row(0, b->seen); i < b->rows; i += TILE_ROWS) {
+            ptrdiff_t count = smaller(b->rows - i, TILE_ROWS);
+            ptrdiff_t depth = smaller(b->keys, b->seen + i);
+            float *sums = s->sums + (b->state_row + i) * s->width + j;
             tile t = {
                 .a = s->scores + i * SCORE_ROW,
                 .lda = SCORE_ROW,
@@ -151,16 +166,16 @@ static void add_values(const forward_state *s, ptrdiff_t row0, ptrdiff_t rows, p
                 .depth = depth,
                 .c = sums,
                 .ldc = s->width,
-                .d = first ? NULL : sums,
+                .d = b->key0 == 0 ? NULL : sums,
                 .ldd = s->width,
                 .alpha = 1.0f,
                 .beta = 1.0f,
             };
             tile_run(t, count, cols, TILE_BY_ROWS);
-            for (ptrdiff_t r = 1; r < count && depth < keys; r++) {
+            for (ptrdiff_t r = 1; r < count && depth < b->keys; r++) {
                 t.a = s->scores + (i + r) * SCORE_ROW + depth;
                 t.b = s->value + depth * s->value_row + j;
-                t.depth = smaller(keys - depth, r);
+                t.depth = smaller(b->keys - depth, r);
                 t.c = sums + r * s->width;
                 t.d = t.c;
                 tile_run(t, 1, cols, TILE_BY_ROWS);
@@ -169,22 +184,21 @@ static void add_values(const forward_state *s, ptrdiff_t row0, ptrdiff_t rows, p
     }
 }
 
-/* scores = scale Q K^T of one head with the block of keys from key0. */
-static void block_scores(const sgti_attention_part *p, const forward_state *s, ptrdiff_t head,
-                         ptrdiff_t key0, ptrdiff_t keys, ptrdiff_t seen)
+/* scores = scale Q K^T of a strip. */
+static void strip_scores(const sgti_attention_part *p, const forward_state *s, const strip *b)
 {
-    const float *q = p->q + head * p->q_head;
+    const float *q = p->q + b->head * p->q_head + b->row * p->q_row;
 
     if (p->rows <= ATTENTION_FEW_ROWS) {
         sgti_gemm_part dots = {
-            .rows = p->rows,
-            .cols = keys,
+            .rows = b->rows,
+            .cols = b->keys,
             .depth = p->head_dim,
             .alpha = p->scale,
             .a = q,
             .a_row = p->q_row,
             .a_col = 1,
-            .b = p->k + key0 * p->k_row,
+            .b = p->k + b->key0 * p->k_row,
             .b_row = 1,
             .b_col = p->k_row,
             .c = s->scores,
@@ -202,7 +216,7 @@ static void block_scores(const sgti_attention_part *p, const forward_state *s, p
             .ldc = SCORE_ROW,
             .alpha = p->scale,
         };
-        causal_scores(&scores, p->rows, keys, seen);
+        causal_scores(&scores, b->rows, b->keys, b->seen);
     }
 }
 
@@ -257,6 +271,15 @@ static void finish_head(const sgti_attention_part *p, const forward_state *s, pt
     }
 }
 
+static void run_strip(const sgti_attention_part *p, const forward_state *s, const strip *b)
+{
+    strip_scores(p, s, b);
+    for (ptrdiff_t i = first_row(0, b->seen); i < b->rows; i++)
+        row_update(s, b->state_row + i, s->scores + i * SCORE_ROW, smaller(b->keys, b->seen + i),
+                   b->key0 == 0, p->entropy_sum != NULL);
+    add_values(s, b);
+}
+
 static void attention_part(const sgti_attention_part *p, void *scratch)
 {
     forward_state s = forward_layout(p, scratch);
@@ -264,15 +287,20 @@ static void attention_part(const sgti_attention_part *p, void *scratch)
 
     for (ptrdiff_t key0 = 0; key0 < last_key; key0 += ATTENTION_KEYS) {
         ptrdiff_t keys = smaller(last_key - key0, ATTENTION_KEYS);
-        ptrdiff_t seen = p->visible - key0;
         pack_block(p, &s, key0, keys);
-        for (ptrdiff_t head = 0; head < p->heads; head++) {
-            block_scores(p, &s, head, key0, keys, seen);
-            for (ptrdiff_t i = first_row(0, seen); i < p->rows; i++)
-                row_update(&s, head * p->rows + i, s.scores + i * SCORE_ROW,
-                           smaller(keys, seen + i), key0 == 0, p->entropy_sum != NULL);
-            add_values(&s, head * p->rows, p->rows, keys, seen, key0 == 0);
-        }
+        for (ptrdiff_t head = 0; head < p->heads; head++)
+            for (ptrdiff_t row = first_row(key0, p->visible); row < p->rows; row += STRIP_ROWS) {
+                strip b = {
+                    .head = head,
+                    .row = row,
+                    .rows = smaller(p->rows - row, STRIP_ROWS),
+                    .state_row = head * p->rows + row,
+                    .key0 = key0,
+                    .keys = keys,
+                    .seen = p->visible + row - key0,
+                };
+                run_strip(p, &s, &b);
+            }
     }
     for (ptrdiff_t head = 0; head < p->heads; head++)
         finish_head(p, &s, head);

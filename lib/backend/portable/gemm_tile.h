@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One part of a matrix product: blocks of A and B that fit the caches, packed, and tile_product on
- * them (the loops of Goto and van de Geijn, 2008). Products of a few rows, as in decoding, would
- * spend their time packing B: they are dot products straight from memory.
+ * One part of a matrix product: packed blocks of B and tile_product on them (the loops of Goto and
+ * van de Geijn, 2008). Rows of A are read where they are: packing them was never faster. Columns of
+ * A are packed. Products of a few rows, as in decoding, would spend their time packing B: they are
+ * dot products straight from memory.
  *
  * Only for files compiled once per instruction set.
  */
@@ -13,15 +14,15 @@
 #include "tile_pack.h"
 #include "tile_product.h"
 
-/* A block of B fills about half of the scratch, a block of A stays in the second-level cache. */
+/* A block of B fills half of the scratch; a block of A stays in the second-level cache. */
 #define GEMM_DEPTH 256
 #define GEMM_COLS 1024
 #define GEMM_ROWS (TILE_ROWS * 40)
-#define GEMM_A_ROW (GEMM_DEPTH + SGTI_LANES) /* rows a power of two apart would share cache sets */
 
+/* Up to so many rows are dot products. */
 #define GEMM_FEW_ROWS 8
 
-_Static_assert((GEMM_COLS * GEMM_DEPTH + GEMM_ROWS * GEMM_A_ROW) * sizeof(float) <=
+_Static_assert((GEMM_COLS * GEMM_DEPTH + GEMM_ROWS * (GEMM_DEPTH + SGTI_LANES)) * sizeof(float) <=
                    SGTI_MATRIX_SCRATCH_BYTES,
                "the blocks of a product fit the scratch");
 _Static_assert(GEMM_COLS % TILE_COLS == 0, "a block of B is whole panels");
@@ -128,17 +129,17 @@ static void gemm_rows(const sgti_gemm_part *p, tile block, ptrdiff_t k0, ptrdiff
     for (ptrdiff_t i0 = 0; i0 < p->rows; i0 += GEMM_ROWS) {
         ptrdiff_t rows = p->rows - i0 < GEMM_ROWS ? p->rows - i0 : GEMM_ROWS;
         const float *a = p->a + i0 * p->a_row + k0 * p->a_col;
-        block.a = packed_a;
         block.c = c + i0 * block.ldc;
         block.d = d ? d + i0 * block.ldd : NULL;
         if (p->a_col == 1) {
-            block.lda = GEMM_A_ROW;
-            pack_rows(packed_a, GEMM_A_ROW, a, p->a_row, rows, block.depth);
-            tile_product(&block, rows, cols, TILE_ROWS * GEMM_A_ROW, b_panel, TILE_BY_ROWS);
+            block.a = a;
+            block.lda = p->a_row;
+            tile_product(&block, rows, cols, TILE_ROWS * p->a_row, b_panel, TILE_BY_ROWS);
         } else {
+            block.a = packed_a;
             block.lda = TILE_ROWS;
             pack_a_columns(packed_a, a, p->a_col, rows, block.depth);
-            tile_product(&block, rows, cols, block.depth * TILE_ROWS, b_panel, TILE_BY_COLUMNS);
+            tile_product(&block, rows, cols, pack_a_pitch(block.depth), b_panel, TILE_BY_COLUMNS);
         }
     }
 }

@@ -41,7 +41,7 @@ typedef struct sgti_gemm_part {
 } sgti_gemm_part;
 
 /* Most heads and most rows in all (heads * rows) of a part of attention. */
-enum { SGTI_ATTENTION_HEADS = 4, SGTI_ATTENTION_ROWS = 384 };
+enum { SGTI_ATTENTION_HEADS = 4, SGTI_ATTENTION_ROWS = 512 };
 
 /*
  * Part of attention: consecutive query rows of one sequence, for heads that read one key/value

@@ -64,15 +64,23 @@ static inline void transpose(float *target, ptrdiff_t target_row, const float *s
             target[j * target_row + i] = source[i * source_row + j];
 }
 
+/* Floats between panels of A packed by columns; the line between them keeps the panels, which are
+ * filled side by side, out of the same cache sets. */
+static inline ptrdiff_t pack_a_pitch(ptrdiff_t depth)
+{
+    return depth * TILE_ROWS + SGTI_LANES;
+}
+
 /* a[k * a_depth + i], i < rows, in panels of TILE_ROWS: panel[k * TILE_ROWS + i]. */
 static inline void pack_a_columns(float *target, const float *a, ptrdiff_t a_depth, ptrdiff_t rows,
                                   ptrdiff_t depth)
 {
     ptrdiff_t whole = rows - rows % TILE_ROWS;
+    ptrdiff_t pitch = pack_a_pitch(depth);
     for (ptrdiff_t k = 0; k < depth; k++) {
         const float *source = a + k * a_depth;
         float *line = target + k * TILE_ROWS;
-        for (ptrdiff_t i = 0; i < whole; i += TILE_ROWS, line += depth * TILE_ROWS)
+        for (ptrdiff_t i = 0; i < whole; i += TILE_ROWS, line += pitch)
             memcpy(line, source + i, TILE_ROWS * sizeof(float));
         for (ptrdiff_t i = whole; i < rows; i++)
             line[i - whole] = source[i];

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Memory that runs out: every allocation of a whole training fails in turn. The call that needed
+ * it says so, nothing leaks, and when it is made again the training ends with the bits of one in
+ * which nothing failed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <sgt/growth.h>
+
+#include "test_allocator.h"
+#include "training_life.h"
+
+/* One life with `count` allocations failing from number `at` on. Returns the allocations made. */
+static int64_t live(training_life *life, int64_t at, int64_t count, int64_t *failed)
+{
+    test_allocator allocator;
+    test_allocator_init(&allocator);
+    allocator.fail_at = at;
+    allocator.fail_count = count;
+    sgt_context_options options = sgtt_model_options();
+    options.allocator = &allocator.interface;
+    training_life_run(life, &options, 0);
+    if (allocator.live)
+        ck_abort_msg("allocation %d failed: %d blocks leaked", (int)at, (int)allocator.live);
+    *failed = allocator.failed;
+    return allocator.calls;
+}
+
+START_TEST(memory_of_the_host_is_used_properly)
+{
+    training_life host, libc;
+    sgt_context_options options = sgtt_model_options();
+    int64_t failed;
+    ck_assert_int_gt(live(&host, -1, 0, &failed), 20);
+    training_life_run(&libc, &options, 0);
+    training_life_check_equal(&host, &libc, "fresh memory full of NaN");
+    training_life_free(&host);
+    training_life_free(&libc);
+}
+END_TEST
+
+/* In lives of hidden memory, which take long, most allocations of the steps are left out. */
+static int64_t next(int64_t at)
+{
+    const char *backend = getenv("SGT_TEST_BACKEND");
+    return at + (at > 30 && backend && strcmp(backend, "protected") == 0 ? 5 : 1);
+}
+
+START_TEST(an_allocation_fails)
+{
+    training_life quiet, life;
+    int64_t failed, calls = live(&quiet, -1, 0, &failed);
+    for (int64_t at = 0; at < calls; at = next(at)) {
+        live(&life, at, 1, &failed);
+        ck_assert_int_eq(failed, 1);
+        ck_assert_int_eq(life.refused, 1); /* by exactly one call: none is done without */
+        training_life_check_equal(&quiet, &life, "one allocation failed");
+        training_life_free(&life);
+    }
+    training_life_free(&quiet);
+}
+END_TEST
+
+/* Taking old memory back fails too, and so does the next call. */
+START_TEST(several_allocations_fail_in_a_row)
+{
+    training_life quiet, life;
+    int64_t failed, calls = live(&quiet, -1, 0, &failed);
+    for (int64_t at = 0; at < calls; at = next(next(at))) {
+        live(&life, at, 5, &failed);
+        ck_assert_int_ge(life.refused, 1);
+        training_life_check_equal(&quiet, &life, "several allocations failed");
+        training_life_free(&life);
+    }
+    training_life_free(&quiet);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("memory runs out");
+    TCase *cases = tcase_create("all");
+    tcase_set_timeout(cases, 120);
+    tcase_add_test(cases, memory_of_the_host_is_used_properly);
+    tcase_add_test(cases, an_allocation_fails);
+    tcase_add_test(cases, several_allocations_fail_in_a_row);
+    suite_add_tcase(suite, cases);
+    return sgtt_main(suite);
+}

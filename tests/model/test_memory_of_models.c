@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Memory that a host can plan with: the estimate is what is taken, a limit is kept and survived, a
+ * steady step takes none, and nothing stays behind.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <sgt/growth.h>
+#include <sgt/optimizer.h>
+
+#include "test_allocator.h"
+#include "training_life.h"
+
+/* ---- the estimate ---- */
+
+typedef struct need {
+    const char *name;
+    int32_t batch, seq, training, optimizer, logits, recompute, depth, heads, runs;
+} need;
+
+static const need needs[] = {
+    {"a step", 4, 64, 1, 1, 0, 0, 0, 0, 0},
+    {"a step without optimizer", 1, 90, 1, 0, 0, 0, 0, 0, 0},
+    {"a step with logits", 4, 64, 1, 1, 1, 0, 0, 0, 0},
+    {"a step with recomputation", 4, 64, 1, 1, 0, 1, 0, 0, 0},
+    {"an evaluation", 4, 64, 0, 0, 0, 0, 0, 0, 0},
+    {"a step with sparse loops", 2, 90, 1, 1, 0, 0, 3, 2, 0},
+    {"a step with dense loops", 4, 64, 1, 1, 0, 0, 2, 4, 0},
+    {"a step with block loops", 4, 64, 1, 1, 0, 0, 0, 0, 3},
+    {"a step with all", 3, 50, 1, 1, 1, 1, 2, 3, 2},
+    {"an evaluation with loops", 3, 50, 0, 0, 0, 0, 2, 2, 2},
+    {"a short step", 1, 1, 1, 1, 0, 0, 1, 1, 0},
+};
+
+#define N_NEEDS (int)(sizeof needs / sizeof needs[0])
+
+static void loop_as_needed(sgt_plan *plan, const need *n)
+{
+    float gains[4];
+    for (int h = 0; h < 4; h++)
+        gains[h] = h < n->heads ? 1.0f : 0.0f;
+    for (int32_t layer = 1; layer < 3; layer++) {
+        sgtt_loop(plan, layer, n->depth, gains);
+        sgtt_ok(sgt_plan_set_extra_runs(plan, layer, n->runs));
+    }
+}
+
+/* Does what the estimate was asked for. The first that does not fit ends it. */
+static sgt_status satisfy(sgt_context *context, const sgt_model_config *config,
+                          const sgt_plan *plan, const need *n)
+{
+    sgt_model *model = NULL;
+    sgt_optimizer *optimizer = NULL;
+    sgt_metrics metrics = {.size = sizeof metrics};
+    sgt_tensor_view view = {.size = sizeof view};
+    sgt_batch batch = sgtt_batch(n->batch, n->seq, config->vocab_size, 3, 0);
+    sgt_status status = sgt_model_create(&model, context, config);
+    if (status == SGT_OK)
+        status = sgt_model_set_plan(model, plan);
+    if (status == SGT_OK && n->optimizer)
+        status = sgt_optimizer_create(&optimizer, model, NULL);
+    if (status == SGT_OK)
+        status = !n->training ? sgt_model_evaluate(&metrics, model, &batch, NULL)
+                 : n->logits  ? sgt_model_forward_logits(&view, model, &batch)
+                              : sgt_model_forward(&metrics, model, &batch);
+    if (status == SGT_OK && n->training && !n->logits)
+        status = sgt_model_backward(model, 1.0);
+    if (status == SGT_OK && n->optimizer && !n->logits)
+        status = sgt_optimizer_step(NULL, optimizer);
+    sgt_optimizer_free(optimizer);
+    sgt_model_free(model);
+    sgtt_batch_free(&batch);
+    return status;
+}
+
+static sgt_memory_estimate estimate_of(const sgt_context *context, const sgt_model_config *config,
+                                       const sgt_plan *plan, const need *n)
+{
+    sgt_memory_estimate estimate = {.size = sizeof estimate};
+    sgt_memory_options options = {.size = sizeof options,
+                                  .batch = n->batch,
+                                  .seq = n->seq,
+                                  .training = n->training,
+                                  .optimizer = n->optimizer,
+                                  .logits = n->logits};
+    sgtt_ok(sgt_model_estimate_memory(&estimate, context, config, plan, &options));
+    return estimate;
+}
+
+START_TEST(the_estimate_is_the_peak)
+{
+    const need *n = &needs[_i];
+    sgt_context *context = sgtt_model_context();
+    sgt_model_config config = training_life_shape(1);
+    config.recompute = n->recompute;
+    sgt_plan *plan;
+    sgtt_ok(sgt_plan_create(&plan, context, 3, 4));
+    loop_as_needed(plan, n);
+    sgt_memory_usage before = sgtt_memory(context);
+    sgt_memory_estimate e = estimate_of(context, &config, plan, n);
+    ck_assert_uint_eq(sgtt_memory(context).allocations, before.allocations);
+    ck_assert_uint_eq(e.context, before.current);
+    ck_assert_uint_eq(e.total, e.context + e.parameters + e.gradients + e.moments +
+                                   e.activations + e.other);
+    sgtt_ok(satisfy(context, &config, plan, n));
+    sgt_memory_usage after = sgtt_memory(context);
+    ck_assert_uint_eq(after.current, before.current);
+    double taken = (double)(after.peak - before.current);
+    double estimated = (double)(e.total - e.context);
+    ck_assert_msg(estimated >= 0.98 * taken && estimated <= 1.02 * taken,
+                  "%s: estimated %.0f bytes, taken %.0f (%+.2f %%)", n->name, estimated, taken,
+                  100.0 * (estimated / taken - 1.0));
+    sgt_plan_free(plan);
+    sgt_context_free(context);
+}
+END_TEST
+
+/* No loops: a plan is not needed, nor is memory. */
+START_TEST(an_estimate_takes_nothing)
+{
+    sgt_context *context = sgtt_model_context();
+    sgt_model_config config = training_life_shape(1);
+    sgt_memory_usage before = sgtt_memory(context);
+    sgt_plan *empty;
+    sgt_memory_estimate without = estimate_of(context, &config, NULL, &needs[0]);
+    sgt_memory_usage after = sgtt_memory(context);
+    ck_assert_uint_eq(after.allocations, before.allocations);
+    ck_assert_uint_eq(after.peak, before.peak);
+    sgtt_ok(sgt_plan_create(&empty, context, 3, 4));
+    sgt_memory_estimate with = estimate_of(context, &config, empty, &needs[0]);
+    ck_assert_uint_eq(with.total - with.context, without.total - without.context);
+    sgt_plan_free(empty);
+    sgt_context_free(context);
+}
+END_TEST
+
+/* ---- limits ---- */
+
+static sgt_context *limited_context(uint64_t limit)
+{
+    sgt_context *context;
+    sgt_context_options options = sgtt_model_options();
+    options.memory_limit = limit;
+    sgtt_ok(sgt_context_create(&context, &options));
+    return context;
+}
+
+/* The peak is enough and one byte less is not. */
+START_TEST(a_limit_is_kept_to_the_byte)
+{
+    const need *n = &needs[_i];
+    sgt_model_config config = training_life_shape(1);
+    config.recompute = n->recompute;
+    uint64_t peak = 0;
+    for (int round = 0; round < 3; round++) {
+        sgt_context *context = limited_context(round == 0 ? 0 : peak - (uint64_t)(round - 1));
+        sgt_plan *plan;
+        sgtt_ok(sgt_plan_create(&plan, context, 3, 4));
+        loop_as_needed(plan, n);
+        uint64_t before = sgtt_memory(context).current;
+        if (round < 2)
+            sgtt_ok(satisfy(context, &config, plan, n));
+        else
+            sgtt_fails(satisfy(context, &config, plan, n), SGT_E_MEMORY_LIMIT, "bytes");
+        ck_assert_uint_eq(sgtt_memory(context).current, before);
+        peak = round == 0 ? sgtt_memory(context).peak : peak;
+        sgt_plan_free(plan);
+        sgt_context_free(context);
+    }
+}
+END_TEST
+
+START_TEST(a_batch_that_does_not_fit_leaves_the_model_usable)
+{
+    sgt_model_config config = training_life_shape(1);
+    sgt_context *context = sgtt_model_context();
+    sgt_memory_estimate e = estimate_of(context, &config, NULL, &needs[1]); /* 1 x 90 */
+    sgt_context_free(context);
+    context = limited_context(e.total + e.total / 50);
+    sgt_model *model = sgtt_model(context, &config, 3);
+    sgt_batch fits = sgtt_batch(1, 90, config.vocab_size, 3, 0);
+    sgt_batch large = sgtt_batch(8, 90, config.vocab_size, 3, 0);
+    sgt_metrics first = sgtt_step(model, &fits), metrics = {.size = sizeof metrics};
+    sgtt_fails(sgt_model_forward(&metrics, model, &large), SGT_E_MEMORY_LIMIT, "bytes");
+    sgtt_fails(sgt_model_backward(model, 1.0), SGT_E_STATE, "");
+    sgtt_fails(sgt_model_evaluate(&metrics, model, &large, NULL), SGT_E_MEMORY_LIMIT, "bytes");
+    sgt_metrics again = sgtt_step(model, &fits);
+    ck_assert_double_eq(first.loss_sum, again.loss_sum);
+    sgtt_batch_free(&fits);
+    sgtt_batch_free(&large);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
+/* Whatever part of it does not fit: limits from just above the present use upwards. */
+START_TEST(a_plan_that_does_not_fit_changes_nothing)
+{
+    sgt_model_config config = training_life_shape(0);
+    sgt_batch batch = sgtt_batch(2, 7, config.vocab_size, 3, 0);
+    uint64_t needed[2] = {0};
+    int fitted = 0, refused = 0;
+    for (uint64_t extra = 0; fitted == 0; extra += 96) {
+        sgt_context *context = limited_context(needed[0] ? needed[0] + extra : 0);
+        sgt_model *model = sgtt_model(context, &config, 3);
+        sgt_plan *plan, *before;
+        double entropies[2][4];
+        sgtt_ok(sgt_plan_create(&plan, context, 3, 4));
+        sgtt_ok(sgt_plan_create(&before, context, 3, 4));
+        sgtt_loop(plan, 2, 2, (const float[]){1.0f, 0.0f, 1.0f, 0.0f});
+        sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 1));
+        sgtt_ok(sgt_model_collect_entropy(model, SGT_ENTROPY_LAST));
+        sgt_metrics first = sgtt_step(model, &batch);
+        sgtt_ok(sgt_model_entropies(entropies[0], model, 1, 0, SGT_ENTROPY_LAST));
+        if (needed[0] == 0) {
+            needed[0] = sgtt_memory(context).peak;
+            extra = (uint64_t)-96; /* the loop adds 96 to it */
+        } else if (sgt_model_set_plan(model, plan) == SGT_OK) {
+            fitted++;
+            sgtt_step(model, &batch); /* and so does its step */
+        } else {
+            refused++;
+            ck_assert_int_eq(sgt_plan_equal(sgt_model_plan(model), before), 1);
+            sgtt_ok(sgt_model_entropies(entropies[1], model, 1, 0, SGT_ENTROPY_LAST));
+            ck_assert_mem_eq(entropies[0], entropies[1], sizeof entropies[0]);
+            ck_assert_double_eq(sgtt_step(model, &batch).loss_sum, first.loss_sum);
+        }
+        sgt_plan_free(plan);
+        sgt_plan_free(before);
+        sgt_model_free(model);
+        sgt_context_free(context);
+    }
+    ck_assert_int_gt(refused, 10);
+    sgtt_batch_free(&batch);
+}
+END_TEST
+
+/* ---- steps ---- */
+
+/* A ramp from its start to behind its end, evaluations in between: the counter stands still. */
+START_TEST(a_steady_step_takes_no_memory)
+{
+    sgt_context *context = sgtt_model_context();
+    sgt_model_config config = training_life_shape(1);
+    sgt_model *model = sgtt_model(context, &config, 3);
+    sgt_batch batch = sgtt_batch(2, 60, config.vocab_size, 3, 0);
+    sgt_batch smaller = sgtt_batch(1, 50, config.vocab_size, 3, 0);
+    sgt_metrics metrics = {.size = sizeof metrics};
+    sgt_plan *plan = sgtt_plan_of(model);
+    sgt_optimizer *optimizer;
+    uint64_t allocations = 0;
+    sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
+    sgtt_ok(sgt_model_collect_entropy(model, SGT_ENTROPY_BOTH));
+    sgtt_loop(plan, 2, 2, (const float[]){1.0f, 1.0f, 1.0f, 1.0f});
+    sgtt_ok(sgt_model_set_plan(model, plan));
+    for (int step = 0; step < 10; step++) {
+        for (int32_t pass = 1; pass <= 2; pass++)
+            sgtt_ok(sgt_plan_set_gain(plan, 2, pass, 3, (float)(9 - step) / 9.0f));
+        sgtt_ok(sgt_model_set_plan(model, plan));
+        sgtt_step(model, &batch);
+        sgtt_step(model, &smaller);
+        sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+        sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, NULL));
+        if (step == 0)
+            allocations = sgtt_memory(context).allocations;
+        ck_assert_uint_eq(sgtt_memory(context).allocations, allocations);
+    }
+    sgt_plan_free(plan);
+    sgt_optimizer_free(optimizer);
+    sgtt_batch_free(&batch);
+    sgtt_batch_free(&smaller);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
+/* All loops, logits or loss: the bits of a step that keeps everything, in less memory. */
+START_TEST(recomputation_gives_the_same_bits_in_less_memory)
+{
+    float *gradients[2];
+    double losses[2];
+    uint64_t peaks[2], elements = 0;
+    for (int recompute = 0; recompute < 2; recompute++) {
+        sgt_context *context = sgtt_model_context();
+        sgt_model_config config = training_life_shape(1);
+        uint64_t own = sgtt_memory(context).current;
+        config.recompute = recompute;
+        sgt_model *model = sgtt_model(context, &config, 3);
+        sgt_batch batch = sgtt_batch(3, 70, config.vocab_size, 3, 5);
+        sgt_plan *plan = sgtt_plan_of(model);
+        sgt_tensor_view view = {.size = sizeof view};
+        loop_as_needed(plan, &needs[8]);
+        sgtt_ok(sgt_model_set_plan(model, plan));
+        losses[recompute] = sgtt_step(model, &batch).loss_sum;
+        peaks[recompute] = sgtt_memory(context).peak - own;
+        sgtt_ok(sgt_model_forward_logits(&view, model, &batch));
+        float *dlogits = calloc(view.count, sizeof *dlogits);
+        sgtt_ok(sgt_model_read_logits(dlogits, view.count, model));
+        sgtt_ok(sgt_model_backward_logits(model, dlogits));
+        gradients[recompute] = sgtt_read_all(model, SGT_GRADIENT);
+        elements = sgtt_elements(model);
+        free(dlogits);
+        sgt_plan_free(plan);
+        sgtt_batch_free(&batch);
+        sgt_model_free(model);
+        sgt_context_free(context);
+    }
+    ck_assert_double_eq(losses[0], losses[1]);
+    ck_assert_mem_eq(gradients[0], gradients[1], elements * sizeof(float));
+    ck_assert_msg(peaks[1] < peaks[0] * 6 / 10, "%llu bytes, with recomputation %llu",
+                  (unsigned long long)peaks[0], (unsigned long long)peaks[1]);
+    free(gradients[0]);
+    free(gradients[1]);
+}
+END_TEST
+
+/* ---- the end ---- */
+
+#define HANDLES 6
+
+typedef struct handles {
+    sgt_context *context;
+    sgt_model *model;
+    sgt_optimizer *optimizer;
+    sgt_growth_policy *policy;
+    sgt_growth *growth;
+    sgt_plan *plan;
+} handles;
+
+static void free_handle(handles *h, int which)
+{
+    switch (which) {
+    case 0:
+        sgt_context_free(h->context);
+        break;
+    case 1:
+        sgt_model_free(h->model);
+        break;
+    case 2:
+        sgt_optimizer_free(h->optimizer);
+        break;
+    case 3:
+        sgt_growth_policy_free(h->policy);
+        break;
+    case 4:
+        sgt_growth_free(h->growth);
+        break;
+    default:
+        sgt_plan_free(h->plan);
+    }
+}
+
+/* Frees all handles in the order that `number` stands for. */
+static void free_in_order(handles *h, int number)
+{
+    int left[HANDLES] = {0, 1, 2, 3, 4, 5};
+    for (int count = HANDLES; count > 0; count--) {
+        int chosen = number % count;
+        number /= count;
+        free_handle(h, left[chosen]);
+        memmove(&left[chosen], &left[chosen + 1], (size_t)(count - 1 - chosen) * sizeof *left);
+    }
+}
+
+START_TEST(nothing_stays_behind_in_any_order_of_frees)
+{
+    sgt_model_config config = training_life_shape(0);
+    sgt_batch batch = sgtt_batch(1, 3, config.vocab_size, 3, 0);
+    sgt_metrics metrics = {.size = sizeof metrics};
+    for (int order = _i; order < 720; order += 8) {
+        handles h;
+        test_allocator allocator;
+        test_allocator_init(&allocator);
+        sgt_context_options options = sgtt_model_options();
+        options.allocator = &allocator.interface;
+        options.threads = 1;
+        sgtt_ok(sgt_context_create(&h.context, &options));
+        sgtt_ok(sgt_model_create(&h.model, h.context, &config));
+        sgtt_ok(sgt_optimizer_create(&h.optimizer, h.model, NULL));
+        sgtt_ok(sgt_growth_policy_sgt(&h.policy, h.context, 3, 4, NULL));
+        sgtt_ok(sgt_growth_create(&h.growth, h.model, h.policy, NULL));
+        h.plan = sgtt_plan_of(h.model);
+        sgtt_step(h.model, &batch);
+        sgtt_ok(sgt_model_evaluate(&metrics, h.model, &batch, NULL));
+        free_in_order(&h, order);
+        if (allocator.live)
+            ck_abort_msg("order %d: %d blocks stay", order, (int)allocator.live);
+    }
+    sgtt_batch_free(&batch);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("memory of models");
+    TCase *cases = tcase_create("all");
+    tcase_set_timeout(cases, 60);
+    tcase_add_loop_test(cases, the_estimate_is_the_peak, 0, N_NEEDS);
+    tcase_add_test(cases, an_estimate_takes_nothing);
+    tcase_add_loop_test(cases, a_limit_is_kept_to_the_byte, 0, N_NEEDS);
+    tcase_add_test(cases, a_batch_that_does_not_fit_leaves_the_model_usable);
+    tcase_add_test(cases, a_plan_that_does_not_fit_changes_nothing);
+    tcase_add_test(cases, a_steady_step_takes_no_memory);
+    tcase_add_test(cases, recomputation_gives_the_same_bits_in_less_memory);
+    tcase_add_loop_test(cases, nothing_stays_behind_in_any_order_of_frees, 0, 8);
+    suite_add_tcase(suite, cases);
+    return sgtt_main(suite);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A training ends with the same bits for any number of threads. */
+#include <string.h>
+
+#include <sgt/growth.h>
+
+#include "training_life.h"
+
+/* That the comparison means something: growth did everything it can do. */
+static void check_life_is_rich(const training_life *life)
+{
+    int seen[4] = {0};
+    for (int i = 0; i < LIFE_STEPS; i++)
+        seen[life->actions[i]]++;
+    ck_assert_int_ge(seen[SGT_GROWTH_SELECT], 2);
+    ck_assert_int_ge(seen[SGT_GROWTH_DEEPEN], 1);
+    ck_assert_int_ge(seen[SGT_GROWTH_FIX], 1);
+    ck_assert(life->losses[LIFE_STEPS - 1] < life->losses[0]);
+}
+
+static void compare(int32_t large)
+{
+    const int32_t threads[] = {1, 2, 3, 5};
+    training_life lives[4];
+    for (int i = 0; i < 4; i++) {
+        sgt_context_options options = sgtt_model_options();
+        options.threads = threads[i];
+        training_life_run(&lives[i], &options, large);
+    }
+    check_life_is_rich(&lives[0]);
+    for (int i = 1; i < 4; i++)
+        training_life_check_equal(&lives[0], &lives[i], "threads");
+    for (int i = 0; i < 4; i++)
+        training_life_free(&lives[i]);
+}
+
+START_TEST(small_models)
+{
+    compare(0);
+}
+END_TEST
+
+START_TEST(larger_models)
+{
+    compare(1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("any number of threads");
+    TCase *cases = tcase_create("all");
+    tcase_set_timeout(cases, 120);
+    tcase_add_test(cases, small_models);
+    tcase_add_test(cases, larger_models);
+    suite_add_tcase(suite, cases);
+    return sgtt_main(suite);
+}
