@@ -375,6 +375,21 @@ void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double
     compare(machine, tensor, expected, 0.0, absolute, what);
 }
 
+void sgtt_expect_norm(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                      double tolerance, const char *what)
+{
+    const double rms = rms_of_finite(expected, sgtt_count(tensor));
+    compare(machine, tensor, expected, 20.0 * tolerance, 20.0 * tolerance * rms, what);
+    double sum = 0.0;
+    for (int64_t i = 0; i < sgtt_count(tensor); i++) {
+        double got = get_element(tensor->host + place(&tensor->t, i), tensor->t.dtype);
+        sum += (got - expected[i]) * (got - expected[i]);
+    }
+    double error = sqrt(sum / (double)sgtt_count(tensor));
+    ck_assert_msg(error <= tolerance * rms, "%s: %s: relative error %.3g, more than %.3g",
+                  machine->label, what, error / rms, tolerance);
+}
+
 void sgtt_expect_unchanged(sgtt_machine *machine, sgtt_tensor *tensor, const char *what)
 {
     unsigned char *got = download(machine, tensor);

@@ -94,6 +94,11 @@ void sgtt_expect(sgtt_machine *machine, sgtt_tensor *tensor, const double *expec
 void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
                         double absolute, const char *what);
 
+/* The same for finite sums of many terms of both signs: the norm of the error may be tolerance times
+ * that of the expected values; single elements 20 times more. */
+void sgtt_expect_norm(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                      double tolerance, const char *what);
+
 /* Nothing of the buffer may have changed. */
 void sgtt_expect_unchanged(sgtt_machine *machine, sgtt_tensor *tensor, const char *what);
 

@@ -38,30 +38,30 @@ static inline __attribute__((always_inline)) void dots_any(const sgti_gemm_part 
     const float *b = p->b + j0 * p->b_col;
     sgti_piece sum[3][4];
 
-#pragma GCC unroll 4
+    TILE_UNROLL
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+        TILE_UNROLL
         for (int j = 0; j < cols; j++)
             sum[i][j] = (sgti_piece){0};
 
     ptrdiff_t k = 0;
     for (; k + SGTI_PIECE_LANES <= p->depth; k += SGTI_PIECE_LANES) {
         sgti_piece line[3];
-#pragma GCC unroll 4
+        TILE_UNROLL
         for (int i = 0; i < rows; i++)
             line[i] = tile_load(a + i * p->a_row + k);
-#pragma GCC unroll 4
+        TILE_UNROLL
         for (int j = 0; j < cols; j++) {
             sgti_piece column = tile_load(b + j * p->b_col + k);
-#pragma GCC unroll 4
+            TILE_UNROLL
             for (int i = 0; i < rows; i++)
                 sum[i][j] += line[i] * column;
         }
     }
 
-#pragma GCC unroll 4
+    TILE_UNROLL
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+        TILE_UNROLL
         for (int j = 0; j < cols; j++) {
             float lanes[SGTI_PIECE_LANES];
             float total = 0.0f;
