@@ -282,6 +282,16 @@ sgtt_tensor *sgtt_random_vector(sgtt_machine *machine, int64_t n)
     return made;
 }
 
+sgtt_tensor *sgtt_random_integers(sgtt_machine *machine, int64_t n, int64_t low, int64_t below)
+{
+    sgtt_tensor *made = sgtt_make(machine, SGT_I32, SGTT_DENSE, 1, &n);
+    for (int64_t i = 0; i < n; i++)
+        put_element(made->host + place(&made->t, i), SGT_I32,
+                    (double)(low + sgtt_below(machine, below - low)));
+    upload(machine, made);
+    return made;
+}
+
 int64_t sgtt_count(const sgtt_tensor *tensor)
 {
     return sgti_tensor_count(&tensor->t);

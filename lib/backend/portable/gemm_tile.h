@@ -29,8 +29,8 @@ _Static_assert(GEMM_COLS % TILE_COLS == 0, "a block of B is whole panels");
 
 /* ---- few rows ---- */
 
-/* c[i,j] = alpha a[i,:] . b[:,j] + beta d[i,j] for `rows` rows and four columns, where a's rows and
- * b's columns are contiguous. rows is a constant where this is inlined. */
+/* c[i,j] = alpha a[i,:] . b[:,j] + beta d[i,j] for rows x cols elements from (i0, j0), where a's
+ * rows and b's columns are contiguous. rows and cols are constants where this is inlined. */
 static inline __attribute__((always_inline)) void dots_any(const sgti_gemm_part *p, ptrdiff_t i0,
                                                            ptrdiff_t j0, int rows, int cols)
 {
@@ -65,6 +65,7 @@ static inline __attribute__((always_inline)) void dots_any(const sgti_gemm_part 
         for (int j = 0; j < cols; j++) {
             float lanes[SGTI_PIECE_LANES];
             float total = 0.0f;
+
             tile_store(lanes, sum[i][j]);
             for (int lane = 0; lane < SGTI_PIECE_LANES; lane++)
                 total += lanes[lane];
