@@ -308,19 +308,32 @@ static sgt_status train_step(run *r, int64_t step)
     return SGT_OK;
 }
 
+/* Evaluates on a part of the held-out text; *seconds is what it took. */
+static sgt_status evaluate(run *r, double *seconds)
+{
+    double start = now();
+    evaluation e;
+    sgt_status status = evaluate_text(&e, r->model, &r->o, r->text.held_out,
+                                      r->text.held_out_bytes, EVALUATION_WINDOWS);
+    if (status == SGT_OK)
+        report_evaluation(&r->report, r->steps, &e);
+    *seconds = now() - start;
+    return status;
+}
+
 static int train(run *r)
 {
     int64_t every = r->o.every ? r->o.every : (r->plan.steps + EVALUATIONS - 1) / EVALUATIONS;
+    double step_seconds = 0, evaluation_seconds = 0;
     sgt_status status = SGT_OK;
-    while (r->steps < r->plan.steps && !schedule_time_is_up(&r->plan) && status == SGT_OK) {
-        evaluation e;
+    while (r->steps < r->plan.steps && status == SGT_OK &&
+           !schedule_time_is_up(&r->plan, step_seconds)) {
+        double start = now();
         status = train_step(r, r->steps + 1);
-        if (status != SGT_OK || r->steps % every || r->steps == r->plan.steps)
-            continue;
-        status = evaluate_text(&e, r->model, &r->o, r->text.held_out, r->text.held_out_bytes,
-                               EVALUATION_WINDOWS);
-        if (status == SGT_OK)
-            report_evaluation(&r->report, r->steps, &e);
+        step_seconds = now() - start;
+        if (status == SGT_OK && r->steps % every == 0 && r->steps < r->plan.steps &&
+            !schedule_time_is_up(&r->plan, 2 * evaluation_seconds))
+            status = evaluate(r, &evaluation_seconds);
     }
     r->seconds = now() - r->plan.start;
     if (status < 0)
