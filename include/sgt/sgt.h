@@ -4,6 +4,7 @@
 #define SGT_SGT_H
 
 #include <sgt/backend.h>
+#include <sgt/checkpoint.h>
 #include <sgt/common.h>
 #include <sgt/context.h>
 #include <sgt/flops.h>
