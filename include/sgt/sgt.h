@@ -9,6 +9,7 @@
 #include <sgt/context.h>
 #include <sgt/flops.h>
 #include <sgt/growth.h>
+#include <sgt/huggingface.h>
 #include <sgt/model.h>
 #include <sgt/optimizer.h>
 #include <sgt/plan.h>
