@@ -325,33 +325,36 @@ static sgt_status save(run *r)
     return status;
 }
 
-/* What comes between two steps. */
-static sgt_status pause_training(run *r, int64_t last)
+/* Evaluates on a part of the held-out text; *seconds is what it took. */
+static sgt_status evaluate(run *r, double *seconds)
 {
-    const settings *o = &r->o;
-    int64_t every = o->evaluate_every ? o->evaluate_every
-                                      : (r->plan.steps + EVALUATIONS - 1) / EVALUATIONS;
+    double start = now();
     evaluation e;
-    sgt_status status = SGT_OK;
-    if (o->checkpoint && o->every && r->steps % o->every == 0)
-        status = save(r);
-    if (status != SGT_OK || r->steps % every || r->steps == last)
-        return status;
-    status = evaluate_text(&e, r->model, o, r->text.held_out, r->text.held_out_bytes,
-                           EVALUATION_WINDOWS);
+    sgt_status status = evaluate_text(&e, r->model, &r->o, r->text.held_out,
+                                      r->text.held_out_bytes, EVALUATION_WINDOWS);
     if (status == SGT_OK)
         report_evaluation(&r->report, r->steps, &e);
+    *seconds = now() - start;
     return status;
 }
 
 static int train(run *r)
 {
-    int64_t last = r->o.stop_at && r->o.stop_at < r->plan.steps ? r->o.stop_at : r->plan.steps;
+    const settings *o = &r->o;
+    int64_t every = o->evaluate_every ? o->evaluate_every
+                                      : (r->plan.steps + EVALUATIONS - 1) / EVALUATIONS;
+    int64_t last = o->stop_at && o->stop_at < r->plan.steps ? o->stop_at : r->plan.steps;
+    double step_seconds = 0, evaluation_seconds = 0;
     sgt_status status = SGT_OK;
-    while (r->steps < last && !schedule_time_is_up(&r->plan) && status == SGT_OK) {
+    while (r->steps < last && status == SGT_OK && !schedule_time_is_up(&r->plan, step_seconds)) {
+        double start = now();
         status = train_step(r, r->steps + 1);
-        if (status == SGT_OK)
-            status = pause_training(r, last);
+        step_seconds = now() - start;
+        if (status == SGT_OK && o->checkpoint && o->every && r->steps % o->every == 0)
+            status = save(r);
+        if (status == SGT_OK && r->steps % every == 0 && r->steps < last &&
+            !schedule_time_is_up(&r->plan, 2 * evaluation_seconds))
+            status = evaluate(r, &evaluation_seconds);
     }
     r->seconds = now() - r->plan.start;
     if (status < 0)

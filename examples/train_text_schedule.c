@@ -70,9 +70,9 @@ double schedule_rate(void *user, int64_t step, double scheduled)
     return s->lr * (FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + cos(pi * part)));
 }
 
-int schedule_time_is_up(const schedule *s)
+int schedule_time_is_up(const schedule *s, double seconds)
 {
-    return s->seconds > 0 && now() - s->start >= s->seconds;
+    return s->seconds > 0 && now() - s->start + seconds > s->seconds;
 }
 
 double schedule_left(const schedule *s, int64_t step)

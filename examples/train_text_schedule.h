@@ -33,8 +33,8 @@ void schedule_plan(schedule *s, const settings *o, double start, double seconds_
 /* An sgt_rate_fn; user is the schedule. */
 double schedule_rate(void *user, int64_t step, double scheduled);
 
-/* 1 when another step would start after the time limit. */
-int schedule_time_is_up(const schedule *s);
+/* 1 when `seconds` more would end after the time limit. */
+int schedule_time_is_up(const schedule *s, double seconds);
 
 /* Seconds that the steps after `step` will take. */
 double schedule_left(const schedule *s, int64_t step);

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Builds the library and runs every test. The last line is "N passed, N failed", with
 # ", N skipped" behind it where there were any; the status is 0 only when some ran and none failed.
@@ -85,7 +85,9 @@ ninja -C "$build" || give_up "the build failed"
 rm -f "$build/meson-logs/testlog.json"
 meson test -C "$build" --no-rebuild --num-processes 2 --print-errorlogs
 status=$?
-read -r passed failed skipped < <(count_tests)
+counts=$(count_tests)
+passed=${counts%% *} skipped=${counts##* }
+failed=${counts#* } failed=${failed% *}
 if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
     echo "run.sh: meson test gave status $status"
     failed=1

@@ -62,7 +62,8 @@ typedef int32_t (*sgt_progress_fn)(void *user, const sgt_progress *progress);
 typedef struct sgt_context_options {
     uint32_t size;
     int32_t threads;                /* worker threads with the caller's; 0: the processors allowed */
-    const char *backend;            /* registered name; NULL: "blis" where built in, else "portable" */
+    const char *backend;            /* registered name; NULL: the faster of those built in: "portable"
+                                       with AVX-512 or without BLIS, else "blis" */
     const char *isa;                /* instruction set for kernels: NULL (the best that works here),
                                        "baseline", "avx2" or "avx512" */
     const sgt_allocator *allocator; /* NULL: the C library's */

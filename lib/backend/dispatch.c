@@ -5,6 +5,8 @@
  */
 #include "dispatch_data.h"
 
+#include <string.h>
+
 #include "../base/error.h"
 #include "../base/text.h"
 #include "../core/tensors.h"
@@ -96,15 +98,27 @@ static void close_dispatch(sgt_context *context)
     sgti_release(&context->memory, dispatch, sizeof *dispatch);
 }
 
+/* The faster product: the portable kernels where they have AVX-512, BLIS elsewhere (measured in
+ * doc/performance.md). */
+static const char *default_backend(const char *isa)
+{
+#ifdef SGTI_HAVE_BLIS
+    if (strcmp(isa, "avx512") != 0)
+        return "blis";
+#endif
+    (void)isa;
+    return "portable";
+}
+
 sgt_status sgti_dispatch_open(sgt_context *context, const char *backend, const char *isa)
 {
     const sgt_backend *table;
     const char *chosen;
     void *made;
-    sgt_status status = sgti_backend_find(&table, backend);
+    sgt_status status = sgti_isa_choose(&chosen, isa);
     if (status)
         return status;
-    status = sgti_isa_choose(&chosen, isa);
+    status = sgti_backend_find(&table, backend ? backend : default_backend(chosen));
     if (status)
         return status;
     status = sgti_allocate_zeroed(&made, &context->memory, 1, sizeof(sgti_dispatch),

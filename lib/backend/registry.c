@@ -17,12 +17,6 @@
 #define MOST_PLUGINS 16
 #define LONGEST_NAME 64
 
-#ifdef SGTI_HAVE_BLIS
-#define DEFAULT_BACKEND "blis"
-#else
-#define DEFAULT_BACKEND "portable"
-#endif
-
 typedef struct plugin {
     void *handle;
     sgt_backend table; /* of this version: what an older plug-in does not have is NULL */
@@ -110,8 +104,6 @@ static const sgt_backend *find(const char *name)
 
 sgt_status sgti_backend_find(const sgt_backend **backend, const char *name)
 {
-    if (!name)
-        name = DEFAULT_BACKEND;
     pthread_mutex_lock(&lock);
     const sgt_backend *found = find(name);
     pthread_mutex_unlock(&lock);

@@ -12,7 +12,7 @@ extern const sgt_backend_host sgti_backend_services;
 /* Checks a table: ABI, size, name, required slots. The message names what is missing. */
 sgt_status sgti_backend_check(const sgt_backend *backend, const char *origin);
 
-/* NULL: the default. Plug-ins of another struct size are seen through a table of this version. */
+/* Plug-ins of another struct size are seen through a table of this version. */
 sgt_status sgti_backend_find(const sgt_backend **backend, const char *name);
 
 extern const sgt_backend sgti_portable_backend; /* lib/backend/portable */

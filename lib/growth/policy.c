@@ -6,8 +6,6 @@
  */
 #include "policy.h"
 
-#include <string.h>
-
 #include "../base/bytes.h"
 #include "../base/error.h"
 #include "../base/memory.h"

@@ -2,8 +2,6 @@
 /* Making the policy of the paper: options, one block of memory, the functions of its vtable. */
 #include "policy_sgt.h"
 
-#include <math.h>
-
 #include "policy.h"
 
 #include "../base/checked.h"

@@ -166,8 +166,8 @@ static const char *find_fault(const sgti_sgt_state *state, const sgti_sgt_policy
     if (state->n_selected < 0 || state->n_selected > n_layers ||
         state->n_selected > policy->options.max_layers)
         return "n_selected";
-    if (state->window_start < 0 || (state->window_start == 0) != (state->n_selected == 0))
-        return "window_start";
+    if (state->n_selected == 0 && state->window_start != 0)
+        return "window_start"; /* of selected layers the passes say more, see below */
     if (!are_distinct(state->selected, state->n_selected, n_layers) ||
         !are_zero(state->selected + state->n_selected, n_layers - state->n_selected))
         return "selected";

@@ -44,8 +44,9 @@ static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_conf
     e->moments = options->training && options->optimizer ? 2 * e->parameters : 0;
     uint64_t rope =
         (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
-    e->other = sizeof(sgt_model) + (uint64_t)count * sizeof(sgti_parameter) + plan_bytes(plan, config) +
-               rope + host + (options->training ? 0 : sizeof(sgti_workspace));
+    e->other = sizeof(sgt_model) + (uint64_t)count * sizeof(sgti_parameter) +
+               plan_bytes(plan, config) + rope + host +
+               (options->training ? 0 : sizeof(sgti_workspace));
     e->total = e->context + e->parameters + e->gradients + e->moments + e->activations + e->other;
     return SGT_OK;
 }

@@ -46,7 +46,7 @@ typedef struct sgti_parameters {
 /* The index of a layer's parameter. */
 static inline int32_t sgti_layer_parameter(int32_t layer, enum sgti_layer_parameter which)
 {
-    return 1 + layer * SGTI_PER_LAYER + which;
+    return 1 + layer * SGTI_PER_LAYER + (int32_t)which;
 }
 
 /* How many tensors a config has, and the elements of the buffer; config is checked. Errors:

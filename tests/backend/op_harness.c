@@ -282,6 +282,16 @@ sgtt_tensor *sgtt_random_vector(sgtt_machine *machine, int64_t n)
     return made;
 }
 
+sgtt_tensor *sgtt_random_integers(sgtt_machine *machine, int64_t n, int64_t low, int64_t below)
+{
+    sgtt_tensor *made = sgtt_make(machine, SGT_I32, SGTT_DENSE, 1, &n);
+    for (int64_t i = 0; i < n; i++)
+        put_element(made->host + place(&made->t, i), SGT_I32,
+                    (double)(low + sgtt_below(machine, below - low)));
+    upload(machine, made);
+    return made;
+}
+
 int64_t sgtt_count(const sgtt_tensor *tensor)
 {
     return sgti_tensor_count(&tensor->t);
@@ -373,6 +383,21 @@ void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double
                         double absolute, const char *what)
 {
     compare(machine, tensor, expected, 0.0, absolute, what);
+}
+
+void sgtt_expect_norm(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                      double tolerance, const char *what)
+{
+    const double rms = rms_of_finite(expected, sgtt_count(tensor));
+    compare(machine, tensor, expected, 20.0 * tolerance, 20.0 * tolerance * rms, what);
+    double sum = 0.0;
+    for (int64_t i = 0; i < sgtt_count(tensor); i++) {
+        double got = get_element(tensor->host + place(&tensor->t, i), tensor->t.dtype);
+        sum += (got - expected[i]) * (got - expected[i]);
+    }
+    double error = sqrt(sum / (double)sgtt_count(tensor));
+    ck_assert_msg(error <= tolerance * rms, "%s: %s: relative error %.3g, more than %.3g",
+                  machine->label, what, error / rms, tolerance);
 }
 
 void sgtt_expect_unchanged(sgtt_machine *machine, sgtt_tensor *tensor, const char *what)

@@ -8,8 +8,8 @@
  * Values go in and come out as dense row-major arrays of double. Everything a machine hands out
  * lives until sgtt_clear or sgtt_close.
  *
- * Plug-ins named in the environment variable SGT_TEST_BACKEND_PLUGINS (paths, separated by colons) are
- * tested too: a new backend inherits this suite.
+ * Plug-ins named in the environment variable SGT_TEST_BACKEND_PLUGINS (paths, separated by colons)
+ * are tested too: a new backend inherits this suite.
  */
 #ifndef SGTT_OP_HARNESS_H
 #define SGTT_OP_HARNESS_H
@@ -70,6 +70,8 @@ sgtt_tensor *sgtt_make_strided(sgtt_machine *machine, int32_t dtype, int32_t ran
 sgtt_tensor *sgtt_random_matrix(sgtt_machine *machine, enum sgtt_layout layout, int64_t rows,
                                 int64_t columns);
 sgtt_tensor *sgtt_random_vector(sgtt_machine *machine, int64_t n);
+/* I32 [n] in [low, below). */
+sgtt_tensor *sgtt_random_integers(sgtt_machine *machine, int64_t n, int64_t low, int64_t below);
 
 int64_t sgtt_count(const sgtt_tensor *tensor);
 
@@ -93,6 +95,11 @@ void sgtt_expect(sgtt_machine *machine, sgtt_tensor *tensor, const double *expec
 /* The same with |got - expected| <= absolute. */
 void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
                         double absolute, const char *what);
+
+/* The same for finite sums of many terms of both signs: the norm of the error may be tolerance
+ * times that of the expected values; single elements 20 times more. */
+void sgtt_expect_norm(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                      double tolerance, const char *what);
 
 /* Nothing of the buffer may have changed. */
 void sgtt_expect_unchanged(sgtt_machine *machine, sgtt_tensor *tensor, const char *what);

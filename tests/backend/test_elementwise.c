@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* copy, fill, add, axpy, scale and the sum of squares, on every layout that their contract allows. */
+/* copy, fill, add, axpy, scale and the sum of squares, on every layout that they must take. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,8 +203,9 @@ START_TEST(sum_of_squares)
             expected += values[i] * values[i];
         double got = -1.0;
         sgtt_run_op(&m, sgti_norm(m.dispatch, &got, &x->t));
-        ck_assert_msg(fabs(got - expected) <= 1e-12 * expected, "%s: norm of %lld: %.17g, not %.17g",
-                      m.label, (long long)sizes[s], got, expected);
+        ck_assert_msg(fabs(got - expected) <= 1e-12 * expected,
+                      "%s: norm of %lld: %.17g, not %.17g", m.label, (long long)sizes[s], got,
+                      expected);
 
         /* Squares that float32 cannot hold. */
         for (int64_t i = 0; i < sizes[s]; i++)

@@ -21,16 +21,6 @@ static const shape shapes[] = {{1, 1},  {1, 2},  {3, 15},  {5, 16},   {2, 17},  
     for (int s = 0; s < SHAPES; s++)                                                               \
         for (enum sgtt_layout layout = SGTT_DENSE; layout <= SGTT_ROWS; layout++)
 
-static sgtt_tensor *make_integers(sgtt_machine *m, int64_t n, int64_t low, int64_t below)
-{
-    sgtt_tensor *made = sgtt_make(m, SGT_I32, SGTT_DENSE, 1, &n);
-    double *values = sgtt_doubles(m, n);
-    for (int64_t i = 0; i < n; i++)
-        values[i] = (double)(low + sgtt_below(m, below - low));
-    sgtt_set(m, made, values);
-    return made;
-}
-
 /* ---- embedding ---- */
 
 START_TEST(embedding_gathers)
@@ -42,7 +32,7 @@ START_TEST(embedding_gathers)
         int64_t n = shapes[s].rows, d = shapes[s].columns;
         sgtt_tensor *table = sgtt_random_matrix(&m, layout, vocabulary, d);
         sgtt_tensor *out = sgtt_random_matrix(&m, layout, n, d);
-        sgtt_tensor *ids = make_integers(&m, n, 0, vocabulary);
+        sgtt_tensor *ids = sgtt_random_integers(&m, n, 0, vocabulary);
         sgt_embedding_args args = {.table = &table->t, .ids = &ids->t, .out = &out->t};
         sgtt_run_op(&m, sgti_embedding(m.dispatch, &args));
         double *rows = sgtt_values(&m, table);
@@ -68,7 +58,7 @@ START_TEST(embedding_scatters_in_order)
         int64_t n = shapes[s].rows, d = shapes[s].columns;
         sgtt_tensor *dtable = sgtt_random_matrix(&m, layout, vocabulary, d);
         sgtt_tensor *dout = sgtt_random_matrix(&m, layout, n, d);
-        sgtt_tensor *ids = make_integers(&m, n, 0, vocabulary);
+        sgtt_tensor *ids = sgtt_random_integers(&m, n, 0, vocabulary);
         double *expected = sgtt_values(&m, dtable);
         double *from = sgtt_values(&m, dout);
         int32_t *id = sgtt_integers(&m, ids);
@@ -341,104 +331,6 @@ START_TEST(swiglu_at_the_ends)
 }
 END_TEST
 
-/* ---- cross-entropy ---- */
-
-enum { SEPARATE, IN_PLACE, NO_GRADIENT };
-
-START_TEST(cross_entropy_matches)
-{
-    sgtt_machine m;
-    sgtt_open(&m, _i, 2);
-    FOR_EACH_SHAPE(s, layout) {
-        for (int mode = SEPARATE; mode <= NO_GRADIENT; mode++) {
-            int64_t n = shapes[s].rows, v = shapes[s].columns;
-            sgtt_tensor *logits = sgtt_random_matrix(&m, layout, n, v);
-            sgtt_tensor *dlogits = mode == IN_PLACE ? logits
-                                                    : sgtt_random_matrix(&m, layout, n, v);
-            sgtt_tensor *targets = make_integers(&m, n, -1, v);
-            sgtt_tensor *losses = sgtt_random_vector(&m, n);
-            sgtt_set_random(&m, logits, -8.0, 8.0);
-            double *expected_losses = sgtt_doubles(&m, n);
-            double *expected_dlogits = sgtt_doubles(&m, n * v);
-            sgtt_ref_cross_entropy(expected_losses, expected_dlogits, sgtt_values(&m, logits),
-                                   sgtt_integers(&m, targets), n, v);
-            sgt_cross_entropy_args args = {.logits = &logits->t,
-                                           .targets = &targets->t,
-                                           .losses = &losses->t,
-                                           .dlogits = mode == NO_GRADIENT ? NULL : &dlogits->t};
-            sgtt_run_op(&m, sgti_cross_entropy(m.dispatch, &args));
-            sgtt_expect(&m, losses, expected_losses, 1e-6, "cross-entropy");
-            if (mode == NO_GRADIENT)
-                sgtt_expect_unchanged(&m, dlogits, "no dlogits were asked for");
-            else
-                sgtt_expect(&m, dlogits, expected_dlogits, 1e-6, "cross-entropy dlogits");
-            if (mode != IN_PLACE)
-                sgtt_expect_unchanged(&m, logits, "cross-entropy logits");
-            sgtt_clear(&m);
-        }
-    }
-    sgtt_close(&m);
-}
-END_TEST
-
-/* A vocabulary of equal logits: ln V to the last bits, and no drift in the sum. */
-START_TEST(cross_entropy_is_precise)
-{
-    const int64_t v = 50304;
-    sgtt_machine m;
-    sgtt_open(&m, _i, 1);
-    sgtt_tensor *logits = sgtt_random_matrix(&m, SGTT_DENSE, 1, v);
-    sgtt_tensor *losses = sgtt_random_vector(&m, 1);
-    sgtt_tensor *targets = make_integers(&m, 1, 0, v);
-    sgtt_set(&m, logits, sgtt_doubles(&m, v));
-    sgt_cross_entropy_args args = {
-        .logits = &logits->t, .targets = &targets->t, .losses = &losses->t};
-    double expected = log((double)v);
-    sgtt_run_op(&m, sgti_cross_entropy(m.dispatch, &args));
-    sgtt_expect(&m, losses, &expected, 5e-8, "ln 50304");
-    sgtt_close(&m);
-}
-END_TEST
-
-START_TEST(cross_entropy_of_hostile_logits)
-{
-    enum { R = 6, V = 35 };
-    sgtt_machine m;
-    sgtt_open(&m, _i, 1);
-    sgtt_tensor *logits = sgtt_random_matrix(&m, SGTT_ROWS, R, V);
-    sgtt_tensor *dlogits = sgtt_random_matrix(&m, SGTT_ROWS, R, V);
-    sgtt_tensor *losses = sgtt_random_vector(&m, R);
-    sgtt_tensor *targets = make_integers(&m, R, 0, V);
-    const double target_of_row[R] = {3, 3, 3, 3, -1, 3};
-    double *x = sgtt_values(&m, logits);
-    double *losses_expected = sgtt_doubles(&m, R);
-    double *dlogits_expected = sgtt_doubles(&m, R * V);
-    x[0 * V + 34] = NAN;        /* all NaN */
-    x[1 * V + 20] = INFINITY;   /* all NaN */
-    x[2 * V + 3] = -INFINITY;   /* the target is impossible: infinite loss, finite gradient */
-    x[3 * V + 9] = -INFINITY;   /* another one is impossible: nothing special */
-    x[4 * V + 7] = NAN;         /* ignored */
-    for (int i = 0; i < V; i++) /* certain but one: no overflow */
-        x[5 * V + i] = i == 3 ? 3e38 : -3e38;
-    sgtt_set(&m, logits, x);
-    sgtt_set(&m, targets, target_of_row);
-    sgtt_ref_cross_entropy(losses_expected, dlogits_expected, sgtt_values(&m, logits),
-                           sgtt_integers(&m, targets), R, V);
-    for (int i = 0; i < 2 * V; i++)
-        dlogits_expected[i] = NAN;
-    losses_expected[0] = losses_expected[1] = NAN;
-    sgt_cross_entropy_args args = {.logits = &logits->t,
-                                   .targets = &targets->t,
-                                   .losses = &losses->t,
-                                   .dlogits = &dlogits->t};
-    sgtt_run_op(&m, sgti_cross_entropy(m.dispatch, &args));
-    sgtt_expect(&m, losses, losses_expected, 3e-7, "losses of hostile logits");
-    sgtt_expect(&m, dlogits, dlogits_expected, 1e-6, "gradients of hostile logits");
-    ck_assert(isinf(losses_expected[2]) && losses_expected[5] == 0.0);
-    sgtt_close(&m);
-}
-END_TEST
-
 /* ---- AdamW ---- */
 
 typedef struct adamw_case {
@@ -541,9 +433,6 @@ int main(void)
     tcase_add_loop_test(tests, swiglu_matches, 0, devices);
     tcase_add_loop_test(tests, swiglu_backward_matches, 0, devices);
     tcase_add_loop_test(tests, swiglu_at_the_ends, 0, devices);
-    tcase_add_loop_test(tests, cross_entropy_matches, 0, devices);
-    tcase_add_loop_test(tests, cross_entropy_is_precise, 0, devices);
-    tcase_add_loop_test(tests, cross_entropy_of_hostile_logits, 0, devices);
     tcase_add_loop_test(tests, adamw_matches, 0, devices);
     tcase_add_loop_test(tests, adamw_of_zeros_stays, 0, devices);
     suite_add_tcase(suite, tests);

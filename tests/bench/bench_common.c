@@ -117,16 +117,16 @@ double bench_now(void)
 
 int64_t bench_page_faults(void)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_minflt + usage.ru_majflt;
+    struct rusage resources;
+    getrusage(RUSAGE_SELF, &resources);
+    return resources.ru_minflt + resources.ru_majflt;
 }
 
 int64_t bench_peak_rss(void)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (int64_t)usage.ru_maxrss * 1024;
+    struct rusage resources;
+    getrusage(RUSAGE_SELF, &resources);
+    return (int64_t)resources.ru_maxrss * 1024;
 }
 
 static int compare(const void *a, const void *b)

@@ -119,9 +119,8 @@ typedef float lanes4 __attribute__((vector_size(16)));
     }
 
 #if defined(__x86_64__)
-PEAK_LOOP(peak_avx512, lanes16,
-          __attribute__((target("avx512f,prefer-vector-width=512"), optimize("fp-contract=fast"))))
-PEAK_LOOP(peak_avx2, lanes8, __attribute__((target("avx2,fma"), optimize("fp-contract=fast"))))
+PEAK_LOOP(peak_avx512, lanes16, __attribute__((target("avx512f"))))
+PEAK_LOOP(peak_avx2, lanes8, __attribute__((target("avx2,fma"))))
 PEAK_LOOP(peak_any, lanes4, )
 
 static void *peak_thread(void *flops)

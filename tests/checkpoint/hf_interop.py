@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Models between libsgt and transformers, both ways: the logits of the same tokens agree.
 
-usage: hf_interop.py PROGRAM      PROGRAM is test_huggingface
+usage: hf_interop.py PROGRAM      PROGRAM is hf_tool
 
 The interpreter is $SGT_TEST_PYTHON where that is set. Skipped (77) where it lacks torch, safetensors
 or transformers.

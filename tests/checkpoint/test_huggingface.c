@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Hugging Face folders: what we write we read; forms of config.json; what is refused by name. As a
- * tool for hf_interop.py:
- *
- *     test_huggingface write FOLDER tied|untied       a model with grouped heads, head_dim its own
- *     test_huggingface logits FOLDER                  of tokens 1, 8, 15, ..., one line per value
- */
+/* Hugging Face folders: what we write we read; forms of config.json; what is refused by name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,38 +259,8 @@ START_TEST(shards_are_found_in_their_folder_only)
 }
 END_TEST
 
-static int as_tool(int argc, char **argv)
+int main(void)
 {
-    sgt_model *model = NULL;
-    int32_t tokens[16];
-    float logits[16 * 19];
-    sgt_metrics metrics = {.size = sizeof metrics};
-    sgt_evaluate_options options;
-    context = sgtt_model_context();
-    if (argc == 4 && strcmp(argv[1], "write") == 0)
-        return sgt_model_save_hf(make_model(strcmp(argv[3], "tied") == 0), argv[2], NULL) != SGT_OK;
-    if (sgt_model_load_hf(&model, context, argv[2], NULL) != SGT_OK) {
-        fprintf(stderr, "%s\n", sgt_error_message());
-        return 1;
-    }
-    for (int32_t i = 0; i < 16; i++)
-        tokens[i] = (1 + 7 * i) % 19;
-    sgt_batch batch = {.size = sizeof batch, .batch = 1, .seq = 16, .tokens = tokens};
-    sgt_evaluate_options_init(&options, sizeof options);
-    options.logits = logits;
-    if (sgt_model_evaluate(&metrics, model, &batch, &options) != SGT_OK)
-        return 1;
-    for (int i = 0; i < 16 * 19; i++)
-        printf("%.9g\n", (double)logits[i]);
-    sgt_model_free(model);
-    sgt_context_free(context);
-    return 0;
-}
-
-int main(int argc, char **argv)
-{
-    if (argc > 2)
-        return as_tool(argc, argv);
     Suite *suite = suite_create("Hugging Face folders");
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, setup, teardown);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A host that knows nothing but the installed headers: one training step of a tiny model. Exits
+/* A host that knows nothing but the installed headers: a few training steps of a tiny model. Exits
  * with 0 when the loss goes down. */
 #include <stdio.h>
 #include <string.h>

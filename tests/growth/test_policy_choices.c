@@ -254,8 +254,11 @@ START_TEST(head_choices)
     check_heads(&options, (double[]){0.2, 0.2, 0.2, 0.1}, (int32_t[]){0, 3});
     options.keep_heads = HEADS;
     check_heads(&options, (double[]){0.2, 0.4, 0.1, 0.3}, (int32_t[]){1, 3, 0, 2});
-    options.head_choice = SGT_HEADS_RANDOM;
-    check_heads(&options, (double[]){0.2, 0.4, 0.1, 0.3}, (int32_t[]){1, 3, 0, 2});
+    options.head_choice = SGT_HEADS_RANDOM; /* listed from the highest on all the same */
+    for (options.seed = 0; options.seed < 4; options.seed++) {
+        check_heads(&options, (double[]){0.2, 0.4, 0.1, 0.3}, (int32_t[]){1, 3, 0, 2});
+        check_heads(&options, (double[]){0.2, 0.2, 0.2, 0.2}, (int32_t[]){0, 1, 2, 3});
+    }
 }
 END_TEST
 

@@ -199,11 +199,38 @@ START_TEST(every_damage_is_refused)
 
     open_state(&replay, NULL);
     data = sgtt_policy_bytes(&bytes, replay.policy);
+    sgtt_ok(sgt_growth_policy_load(replay.policy, data, bytes));
     memcpy(damaged, data, BYTES);
     put(damaged + damages[_i].at, damages[_i].value, damages[_i].width);
     sgtt_fails(sgt_growth_policy_load(replay.policy, damaged, BYTES), damages[_i].status, "");
     expect_bytes(replay.policy, data, bytes);
     free(data);
+    sgtt_replay_close(&replay);
+}
+END_TEST
+
+/* Each field is possible by itself, but not beside the others. */
+START_TEST(contradictions_are_refused)
+{
+    sgt_growth_sgt_options options = small_options();
+    sgt_growth_policy *fresh;
+    sgtt_replay replay;
+    size_t bytes;
+    unsigned char *data;
+
+    open_state(&replay, NULL);
+    data = sgtt_policy_bytes(&bytes, replay.policy);
+    put(data + DEPTHS + 4, 1, 4); /* a loop of layer 1, which was never selected */
+    put(data + STARTS + 16, 2, 8);
+    sgtt_fails(sgt_growth_policy_load(replay.policy, data, bytes), SGT_E_FORMAT, "depths");
+    free(data);
+    fresh = sgtt_policy_sgt(replay.context, LAYERS, HEADS, &options);
+    data = sgtt_policy_bytes(&bytes, fresh);
+    sgtt_ok(sgt_growth_policy_load(fresh, data, bytes));
+    put(data + WINDOW_START, 5, 8); /* a window without a selection */
+    sgtt_fails(sgt_growth_policy_load(fresh, data, bytes), SGT_E_FORMAT, "window_start");
+    free(data);
+    sgt_growth_policy_free(fresh);
     sgtt_replay_close(&replay);
 }
 END_TEST
@@ -370,6 +397,7 @@ int main(void)
     tcase_add_test(tests, every_cut_is_refused);
     tcase_add_loop_test(tests, every_damage_is_refused, 0,
                         (int)(sizeof damages / sizeof damages[0]));
+    tcase_add_test(tests, contradictions_are_refused);
     tcase_add_test(tests, any_changed_byte_is_survived);
     tcase_add_loop_test(tests, other_options_are_named, 0,
                         (int)(sizeof fields / sizeof fields[0]));

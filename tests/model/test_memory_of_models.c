@@ -17,23 +17,34 @@
 typedef struct need {
     const char *name;
     int32_t batch, seq, training, optimizer, logits, recompute, depth, heads, runs;
+    int32_t max_seq; /* 0: as short as can be */
 } need;
 
 static const need needs[] = {
-    {"a step", 4, 64, 1, 1, 0, 0, 0, 0, 0},
-    {"a step without optimizer", 1, 90, 1, 0, 0, 0, 0, 0, 0},
-    {"a step with logits", 4, 64, 1, 1, 1, 0, 0, 0, 0},
-    {"a step with recomputation", 4, 64, 1, 1, 0, 1, 0, 0, 0},
-    {"an evaluation", 4, 64, 0, 0, 0, 0, 0, 0, 0},
-    {"a step with sparse loops", 2, 90, 1, 1, 0, 0, 3, 2, 0},
-    {"a step with dense loops", 4, 64, 1, 1, 0, 0, 2, 4, 0},
-    {"a step with block loops", 4, 64, 1, 1, 0, 0, 0, 0, 3},
-    {"a step with all", 3, 50, 1, 1, 1, 1, 2, 3, 2},
-    {"an evaluation with loops", 3, 50, 0, 0, 0, 0, 2, 2, 2},
-    {"a short step", 1, 1, 1, 1, 0, 0, 1, 1, 0},
+    {"a step", 4, 64, 1, 1, 0, 0, 0, 0, 0, 0},
+    {"a step without optimizer", 1, 90, 1, 0, 0, 0, 0, 0, 0, 0},
+    {"a step with logits", 4, 64, 1, 1, 1, 0, 0, 0, 0, 0},
+    {"a step with recomputation", 4, 64, 1, 1, 0, 1, 0, 0, 0, 0},
+    {"an evaluation", 4, 64, 0, 0, 0, 0, 0, 0, 0, 0},
+    {"a step with sparse loops", 2, 90, 1, 1, 0, 0, 3, 2, 0, 0},
+    {"a step with dense loops", 4, 64, 1, 1, 0, 0, 2, 4, 0, 0},
+    {"a step with block loops", 4, 64, 1, 1, 0, 0, 0, 0, 3, 0},
+    {"a step with all", 3, 50, 1, 1, 1, 1, 2, 3, 2, 0},
+    {"an evaluation with loops", 3, 50, 0, 0, 0, 0, 2, 2, 2, 0},
+    {"a short step", 1, 1, 1, 1, 0, 0, 1, 1, 0, 0},
+    {"a short evaluation of a model for long texts", 1, 1, 0, 0, 0, 0, 0, 0, 0, 9000},
 };
 
 #define N_NEEDS (int)(sizeof needs / sizeof needs[0])
+
+static sgt_model_config shape_needed(const need *n)
+{
+    sgt_model_config config = training_life_shape(1);
+    config.recompute = n->recompute;
+    if (n->max_seq > 0)
+        config.max_seq_len = n->max_seq;
+    return config;
+}
 
 static void loop_as_needed(sgt_plan *plan, const need *n)
 {
@@ -92,8 +103,7 @@ START_TEST(the_estimate_is_the_peak)
 {
     const need *n = &needs[_i];
     sgt_context *context = sgtt_model_context();
-    sgt_model_config config = training_life_shape(1);
-    config.recompute = n->recompute;
+    sgt_model_config config = shape_needed(n);
     sgt_plan *plan;
     sgtt_ok(sgt_plan_create(&plan, context, 3, 4));
     loop_as_needed(plan, n);
@@ -108,7 +118,7 @@ START_TEST(the_estimate_is_the_peak)
     ck_assert_uint_eq(after.current, before.current);
     double taken = (double)(after.peak - before.current);
     double estimated = (double)(e.total - e.context);
-    ck_assert_msg(estimated >= 0.98 * taken && estimated <= 1.02 * taken,
+    ck_assert_msg(estimated >= 0.99 * taken && estimated <= 1.01 * taken,
                   "%s: estimated %.0f bytes, taken %.0f (%+.2f %%)", n->name, estimated, taken,
                   100.0 * (estimated / taken - 1.0));
     sgt_plan_free(plan);
@@ -150,8 +160,7 @@ static sgt_context *limited_context(uint64_t limit)
 START_TEST(a_limit_is_kept_to_the_byte)
 {
     const need *n = &needs[_i];
-    sgt_model_config config = training_life_shape(1);
-    config.recompute = n->recompute;
+    sgt_model_config config = shape_needed(n);
     uint64_t peak = 0;
     for (int round = 0; round < 3; round++) {
         sgt_context *context = limited_context(round == 0 ? 0 : peak - (uint64_t)(round - 1));
@@ -199,10 +208,10 @@ START_TEST(a_plan_that_does_not_fit_changes_nothing)
 {
     sgt_model_config config = training_life_shape(0);
     sgt_batch batch = sgtt_batch(2, 7, config.vocab_size, 3, 0);
-    uint64_t needed[2] = {0};
+    uint64_t needed = 0;
     int fitted = 0, refused = 0;
     for (uint64_t extra = 0; fitted == 0; extra += 96) {
-        sgt_context *context = limited_context(needed[0] ? needed[0] + extra : 0);
+        sgt_context *context = limited_context(needed ? needed + extra : 0);
         sgt_model *model = sgtt_model(context, &config, 3);
         sgt_plan *plan, *before;
         double entropies[2][4];
@@ -213,14 +222,17 @@ START_TEST(a_plan_that_does_not_fit_changes_nothing)
         sgtt_ok(sgt_model_collect_entropy(model, SGT_ENTROPY_LAST));
         sgt_metrics first = sgtt_step(model, &batch);
         sgtt_ok(sgt_model_entropies(entropies[0], model, 1, 0, SGT_ENTROPY_LAST));
-        if (needed[0] == 0) {
-            needed[0] = sgtt_memory(context).peak;
+        uint64_t current = sgtt_memory(context).current;
+        if (needed == 0) {
+            needed = sgtt_memory(context).peak;
             extra = (uint64_t)-96; /* the loop adds 96 to it */
         } else if (sgt_model_set_plan(model, plan) == SGT_OK) {
             fitted++;
             sgtt_step(model, &batch); /* and so does its step */
         } else {
             refused++;
+            /* What was given up was taken back; entropies may have got more room. */
+            ck_assert_uint_ge(sgtt_memory(context).current, current);
             ck_assert_int_eq(sgt_plan_equal(sgt_model_plan(model), before), 1);
             sgtt_ok(sgt_model_entropies(entropies[1], model, 1, 0, SGT_ENTROPY_LAST));
             ck_assert_mem_eq(entropies[0], entropies[1], sizeof entropies[0]);

@@ -47,6 +47,7 @@ static void setup(void)
 {
     sgt_context_options options = sgtt_model_options();
     sgt_model_config config = sgtt_config();
+    watch = (struct watch){0};
     options.progress = progress;
     options.progress_user = &watch;
     sgtt_ok(sgt_context_create(&context, &options));

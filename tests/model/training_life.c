@@ -133,6 +133,8 @@ void training_life_run(training_life *life, const sgt_context_options *options, 
         take_step(&p, life, step);
     take_last_step(&p, life);
     life->weights = sgtt_read_all(p.model, SGT_WEIGHT);
+    life->policy_bytes = sizeof life->policy;
+    sgtt_ok(sgt_growth_policy_save(life->policy, &life->policy_bytes, p.policy));
     die(&p);
 }
 
@@ -159,6 +161,9 @@ void training_life_check_equal(const training_life *a, const training_life *b, c
                   "%s: gradients differ", what);
     ck_assert_msg(memcmp(a->weights, b->weights, a->elements * sizeof(float)) == 0,
                   "%s: weights differ", what);
+    ck_assert_msg(a->policy_bytes == b->policy_bytes &&
+                      memcmp(a->policy, b->policy, a->policy_bytes) == 0,
+                  "%s: policies differ", what);
     ck_assert_msg(memcmp(a->entropies, b->entropies, sizeof a->entropies) == 0,
                   "%s: entropies differ", what);
 }

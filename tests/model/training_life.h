@@ -17,6 +17,8 @@ typedef struct training_life {
     double grad_norms[LIFE_STEPS];
     int32_t actions[LIFE_STEPS]; /* enum sgt_growth_action */
     double entropies[4];         /* of the last step, one pass */
+    unsigned char policy[2048];  /* what it remembers at the end */
+    size_t policy_bytes;
     float *weights;              /* at the end */
     float *gradients;            /* of the last batch */
     uint64_t elements;

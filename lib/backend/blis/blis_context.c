@@ -178,7 +178,7 @@ static void wait_for_all(reservation *job)
     while (atomic_load(&job->inside) < job->parts && !atomic_load(&job->late)) {
         sched_yield();
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 > 100)
+        if ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 > 300)
             atomic_store(&job->late, 1);
     }
 }

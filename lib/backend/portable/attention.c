@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "matrix_kernels.h"
+#include "parts.h"
 
 enum { ENTROPY_SLOTS = 1024, SHORT_BLOCK_ROWS = 128, ROW_STEP = 6, WANTED_PARTS = 16 };
 
@@ -85,12 +86,12 @@ static void cut(attention *a)
 
     int64_t limit = SGTI_ATTENTION_ROWS / most;
     int64_t pieces = a->args->q->shape[0] * a->groups;
-    while (limit > SHORT_BLOCK_ROWS && pieces * ((rows - 1) / limit + 1) < WANTED_PARTS)
+    while (limit > SHORT_BLOCK_ROWS && pieces * sgti_ceil_div(rows, limit) < WANTED_PARTS)
         limit /= 2;
     limit -= limit % ROW_STEP;
-    int64_t block = (rows - 1) / ((rows - 1) / limit + 1) + 1; /* even blocks of at most limit */
-    a->block_rows = (block - 1) / ROW_STEP * ROW_STEP + ROW_STEP;
-    a->blocks = (rows - 1) / a->block_rows + 1;
+    int64_t even = sgti_ceil_div(rows, sgti_ceil_div(rows, limit));
+    a->block_rows = sgti_ceil_div(even, ROW_STEP) * ROW_STEP;
+    a->blocks = sgti_ceil_div(rows, a->block_rows);
 }
 
 static void run_part(void *argument, int64_t index, int32_t thread)

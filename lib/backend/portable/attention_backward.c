@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "matrix_kernels.h"
+#include "parts.h"
 
 /* Below so many parts the finer cut; its blocks of keys and of queries. */
 enum { FEW_PARTS = 4, KEY_BLOCK = 128, QUERY_BLOCK = 384 };
@@ -39,14 +40,9 @@ static int64_t readers(int64_t *first, const attention_backward *a, int64_t kv_h
     return end - begin;
 }
 
-static const float *place(const sgt_tensor *t, int64_t sequence, int64_t head)
+static float *place(const sgt_tensor *tensor, int64_t sequence, int64_t head)
 {
-    return sgti_data(t) + sequence * t->strides[0] + head * t->strides[2];
-}
-
-static float *place_out(const sgt_tensor *t, int64_t sequence, int64_t head)
-{
-    return sgti_data(t) + sequence * t->strides[0] + head * t->strides[2];
+    return sgti_data(tensor) + sequence * tensor->strides[0] + head * tensor->strides[2];
 }
 
 static void zero_rows(float *rows, int64_t stride, int64_t first, int64_t last, int64_t width)
@@ -63,7 +59,7 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
     int64_t head;
     int64_t heads = readers(&head, a, kv_head);
     if (heads == 0)
-        head = 0;
+        head = 0; /* only dk and dv are used then */
     return (sgti_attention_backward_part){
         .heads = heads,
         .head_dim = args->q->shape[3],
@@ -86,12 +82,12 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
         .dout_head = args->dout->strides[2],
         .lse = sgti_data(args->lse) + (sequence * a->heads + head) * a->length,
         .lse_head = a->length,
-        .dq = place_out(args->dq, sequence, head),
+        .dq = place(args->dq, sequence, head),
         .dq_row = args->dq->strides[1],
         .dq_head = args->dq->strides[2],
-        .dk = place_out(args->dk, sequence, kv_head),
+        .dk = place(args->dk, sequence, kv_head),
         .dk_row = args->dk->strides[1],
-        .dv = place_out(args->dv, sequence, kv_head),
+        .dv = place(args->dv, sequence, kv_head),
         .dv_row = args->dv->strides[1],
     };
 }
@@ -147,8 +143,8 @@ int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_bac
         return portable->services->fail(portable->host, SGT_E_UNSUPPORTED,
                                         "attention: a head dimension over 512");
     if (wholes < FEW_PARTS && a.length > KEY_BLOCK) {
-        a.key_parts = (a.length - 1) / KEY_BLOCK + 1;
-        a.query_parts = (a.length - 1) / QUERY_BLOCK + 1;
+        a.key_parts = sgti_ceil_div(a.length, KEY_BLOCK);
+        a.query_parts = sgti_ceil_div(a.length, QUERY_BLOCK);
     }
     portable->services->parallel_for(portable->host, wholes * (a.key_parts + a.query_parts),
                                      run_part, &a);

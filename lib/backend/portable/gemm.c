@@ -7,6 +7,7 @@
 #include "portable.h"
 
 #include "matrix_kernels.h"
+#include "parts.h"
 
 /* Enough parts for a few cores; none so small that packing B weighs in. */
 enum { WANTED_PARTS = 8, MIN_ROWS = 192, MIN_COLS = 256, MAX_ROWS = 1536, MAX_COLS = 1024 };
@@ -29,11 +30,6 @@ typedef struct product {
     int64_t row_parts;
     int64_t col_parts;
 } product;
-
-static int64_t divide_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 static int64_t at_most(int64_t a, int64_t limit)
 {
@@ -65,8 +61,8 @@ static void transpose_product(product *p)
 /* Even pieces of about `size`, on multiples of `step`. */
 static int64_t even_pieces(int64_t *pieces, int64_t total, int64_t size, int64_t step)
 {
-    int64_t piece = divide_up(divide_up(total, divide_up(total, size)), step) * step;
-    *pieces = divide_up(total, piece);
+    int64_t piece = sgti_ceil_div(sgti_ceil_div(total, sgti_ceil_div(total, size)), step) * step;
+    *pieces = sgti_ceil_div(total, piece);
     return piece;
 }
 
@@ -78,13 +74,13 @@ static void cut(product *p, int64_t batches)
     int64_t cols = at_most(n, MAX_COLS);
 
     for (;;) {
-        int64_t parts = batches * divide_up(m, rows) * divide_up(n, cols);
+        int64_t parts = batches * sgti_ceil_div(m, rows) * sgti_ceil_div(n, cols);
         if (parts >= WANTED_PARTS || rows * cols * p->whole.depth < MIN_PART_WORK)
             break;
         if (rows >= 2 * MIN_ROWS && (rows >= cols || cols < 2 * MIN_COLS))
-            rows = divide_up(rows, 2);
+            rows = sgti_ceil_div(rows, 2);
         else if (cols >= 2 * MIN_COLS)
-            cols = divide_up(cols, 2);
+            cols = sgti_ceil_div(cols, 2);
         else
             break;
     }

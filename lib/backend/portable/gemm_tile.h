@@ -29,8 +29,8 @@ _Static_assert(GEMM_COLS % TILE_COLS == 0, "a block of B is whole panels");
 
 /* ---- few rows ---- */
 
-/* c[i,j] = alpha a[i,:] . b[:,j] + beta d[i,j] for `rows` rows and four columns, where a's rows and
- * b's columns are contiguous. rows is a constant where this is inlined. */
+/* c[i,j] = alpha a[i,:] . b[:,j] + beta d[i,j] for rows x cols elements from (i0, j0), where a's
+ * rows and b's columns are contiguous. rows and cols are constants where this is inlined. */
 static inline __attribute__((always_inline)) void dots_any(const sgti_gemm_part *p, ptrdiff_t i0,
                                                            ptrdiff_t j0, int rows, int cols)
 {
@@ -38,33 +38,34 @@ static inline __attribute__((always_inline)) void dots_any(const sgti_gemm_part 
     const float *b = p->b + j0 * p->b_col;
     sgti_piece sum[3][4];
 
-#pragma GCC unroll 4
+    TILE_UNROLL
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+        TILE_UNROLL
         for (int j = 0; j < cols; j++)
             sum[i][j] = (sgti_piece){0};
 
     ptrdiff_t k = 0;
     for (; k + SGTI_PIECE_LANES <= p->depth; k += SGTI_PIECE_LANES) {
         sgti_piece line[3];
-#pragma GCC unroll 4
+        TILE_UNROLL
         for (int i = 0; i < rows; i++)
             line[i] = tile_load(a + i * p->a_row + k);
-#pragma GCC unroll 4
+        TILE_UNROLL
         for (int j = 0; j < cols; j++) {
             sgti_piece column = tile_load(b + j * p->b_col + k);
-#pragma GCC unroll 4
+            TILE_UNROLL
             for (int i = 0; i < rows; i++)
                 sum[i][j] += line[i] * column;
         }
     }
 
-#pragma GCC unroll 4
+    TILE_UNROLL
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+        TILE_UNROLL
         for (int j = 0; j < cols; j++) {
             float lanes[SGTI_PIECE_LANES];
             float total = 0.0f;
+
             tile_store(lanes, sum[i][j]);
             for (int lane = 0; lane < SGTI_PIECE_LANES; lane++)
                 total += lanes[lane];

@@ -28,6 +28,14 @@
 #define TILE_ROWS 6
 #define TILE_COLS (TILE_VECTORS * SGTI_PIECE_LANES)
 
+/* Before a loop of a constant few turns: an array of accumulators lies in registers only if every
+ * index is a constant. */
+#if defined(__clang__)
+#define TILE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TILE_UNROLL _Pragma("GCC unroll 8")
+#endif
+
 enum tile_form { TILE_BY_ROWS, TILE_BY_COLUMNS };
 
 /* c = alpha a b + beta d; d NULL: c = alpha a b. d may be c. Rows of b are readable up to a whole
@@ -79,21 +87,21 @@ static inline __attribute__((always_inline)) void tile_any(const tile *t, ptrdif
     ptrdiff_t lda = t->lda;
     ptrdiff_t ldb = t->ldb;
 
-#pragma GCC unroll 8
+    TILE_UNROLL
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 8
+        TILE_UNROLL
         for (int j = 0; j < vectors; j++)
             sum[i][j] = (sgti_piece){0};
 
     for (ptrdiff_t k = t->depth; k > 0; k--) {
         sgti_piece line[TILE_VECTORS];
-#pragma GCC unroll 8
+        TILE_UNROLL
         for (int j = 0; j < vectors; j++)
             line[j] = tile_load(b + j * SGTI_PIECE_LANES);
-#pragma GCC unroll 8
+        TILE_UNROLL
         for (int i = 0; i < rows; i++) {
             sgti_piece factor = sgti_piece_set(form == TILE_BY_ROWS ? a[i * lda] : a[i]);
-#pragma GCC unroll 8
+            TILE_UNROLL
             for (int j = 0; j < vectors; j++)
                 sum[i][j] += factor * line[j];
         }
@@ -102,11 +110,11 @@ static inline __attribute__((always_inline)) void tile_any(const tile *t, ptrdif
     }
 
     ptrdiff_t tail = cols - (vectors - 1) * SGTI_PIECE_LANES;
-#pragma GCC unroll 8
+    TILE_UNROLL
     for (int i = 0; i < rows; i++) {
         float *c = t->c + i * t->ldc;
         const float *d = t->d ? t->d + i * t->ldd : NULL;
-#pragma GCC unroll 8
+        TILE_UNROLL
         for (int j = 0; j < vectors; j++) {
             ptrdiff_t at = j * SGTI_PIECE_LANES;
             sgti_piece value = sum[i][j] * t->alpha;
