@@ -110,6 +110,38 @@ def check_signal(folder):
     assert len(read_log(log)["end"]) == 1
 
 
+def check_resume(folder):
+    """Stopped in the middle of a growth window and resumed with other threads: the same bytes."""
+    def checkpoint(name, *arguments):
+        path = os.path.join(folder, name)
+        result = run(TEXT, *SMALL, "--steps", "40", "--growth-heads", "1", "--checkpoint", path,
+                     *arguments)
+        assert result.returncode == 0, (arguments, result.stderr)
+        return path, result.stdout
+
+    def last(path):
+        names = sorted(os.listdir(path))
+        with open(os.path.join(path, names[-1]), "rb") as file:
+            return names, file.read()
+
+    whole, _ = checkpoint("whole", "--every", "8", "--threads", "1")
+    parts, output = checkpoint("parts", "--threads", "2", "--stop-at", "7", "--resume")
+    assert "starting anew" in output and "stopped as told after 7 of 40 steps" in output, output
+    _, output = checkpoint("parts", "--threads", "3", "--resume", "--keep", "2", "--every", "10")
+    assert "resuming after step 7 from " in output, output
+    names, data = last(whole)
+    assert names == [f"step-{n:012}.safetensors" for n in (8, 16, 24, 32, 40)], names
+    names, resumed = last(parts)
+    assert names == [f"step-{n:012}.safetensors" for n in (30, 40)], names
+    assert data == resumed
+    for arguments, culprit in [(["--seed", "9"], "data.seed is 1 in the checkpoint, 9 now"),
+                               (["--d-model", "64"], "d_model 32 in the file, 64 here"),
+                               (["--growth-depth", "2"], "option max_depth")]:
+        result = run(TEXT, *SMALL, "--steps", "40", "--growth-heads", "1", "--checkpoint", parts,
+                     "--resume", *arguments)
+        assert result.returncode == 2 and culprit in result.stderr, (arguments, result.stderr)
+
+
 def check_bad_input(folder):
     empty = os.path.join(folder, "empty")
     short = os.path.join(folder, "short")
@@ -127,6 +159,10 @@ def check_bad_input(folder):
         ([TEXT, "--steps", "many"], "--steps: 'many'"),
         ([TEXT, "--steps", "0"], "--steps: '0'"),
         ([TEXT, "--steps", "5x"], "--steps: '5x'"),
+        ([TEXT, "--resume"], "--resume: needs --checkpoint"),
+        ([TEXT, "--stop-at", "3"], "--stop-at: needs --checkpoint"),
+        ([TEXT, "--checkpoint", os.path.join(folder, "no", "folder")], "no/folder: No such file"),
+        ([TEXT, "--checkpoint", empty], "empty: Not a directory"),
         ([TEXT, "--lr", "nan"], "--lr: 'nan'"),
         ([TEXT, "--lr"], "'--lr' needs a value"),
         ([TEXT, "--colour", "red"], "'--colour' is not an option"),
@@ -162,6 +198,7 @@ def check_train_text():
         check_policies(folder)
         check_time_limit(folder)
         check_signal(folder)
+        check_resume(folder)
 
 
 {"minimal": check_minimal, "train_text": check_train_text}[EXAMPLE]()

@@ -11,7 +11,8 @@
 # unpacked, not installed.
 set -eu
 
-PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 librandom123-dev libblis-serial-dev"
+PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 librandom123-dev libblis-serial-dev
+    libjansson-dev libxxhash-dev"
 NOVELS="emma mansfield_park northanger_abbey pride_and_prejudice sense_and_sensibility"
 HELD_OUT=persuasion
 
@@ -94,7 +95,7 @@ install_packages
 build
 # The same steps on every machine that can take them in four minutes, else as many as fit.
 set -- --layers 4 --d-model 192 --heads 6 --batch 4 --seq 256 --lr 3e-3 --seed 1 \
-    --steps 2500 --minutes 4 --log build-quickstart/run.jsonl
+    --steps 2500 --minutes 4 --log build-quickstart/run.jsonl --checkpoint build-quickstart/checkpoints
 if [ -z "$text" ]; then
     fetch_novels
     text=build-quickstart/austen/train.txt

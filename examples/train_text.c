@@ -4,6 +4,7 @@
  *
  *     train_text novel.txt --steps 3000
  *     train_text novel.txt --minutes 4 --held-out other.txt --log run.jsonl
+ *     train_text novel.txt --checkpoint run --every 500 --resume
  *
  * The loop of a host program is in train_step: forward and backward for each micro-batch,
  * optimizer step, growth step. Everything goes through the public headers.
@@ -15,6 +16,7 @@
 
 #include <sgt/sgt.h>
 
+#include "train_text_checkpoint.h"
 #include "train_text_data.h"
 #include "train_text_options.h"
 #include "train_text_report.h"
@@ -25,7 +27,7 @@ enum {
     VOCABULARY = 256,
     EVALUATION_WINDOWS = 64,   /* of evaluations during the training */
     FINAL_BYTES = 1 << 21,     /* of the last one */
-    EVALUATIONS = 10,          /* a run, unless --every says otherwise */
+    EVALUATIONS = 10,          /* a run, unless --evaluate-every says otherwise */
     MAX_TRIALS = 20            /* steps that measure the speed */
 };
 
@@ -41,7 +43,9 @@ typedef struct run {
     sgt_growth *growth;
     int32_t *tokens;  /* (batch / micro_batches, seq) */
     int32_t *targets; /* likewise */
+    sgt_checkpoint *checkpoint; /* to resume from; NULL: none */
     int64_t steps;    /* done */
+    int64_t saved;    /* the step of the last checkpoint */
     double seconds;   /* they took, with the evaluations between them */
     int heard;        /* signals that were acted on */
     int stopped;
@@ -308,6 +312,19 @@ static sgt_status train_step(run *r, int64_t step)
     return SGT_OK;
 }
 
+/* After the last finished step; a step that was stopped half-way is dropped. */
+static sgt_status save(run *r)
+{
+    if (r->saved == r->steps)
+        return SGT_OK;
+    sgt_status status = sgt_model_zero_gradients(r->model);
+    if (status == SGT_OK)
+        status = checkpoint_save(&r->o, &r->text, &r->plan, r->model, r->optimizer, r->growth);
+    if (status == SGT_OK)
+        r->saved = r->steps;
+    return status;
+}
+
 /* Evaluates on a part of the held-out text; *seconds is what it took. */
 static sgt_status evaluate(run *r, double *seconds)
 {
@@ -323,29 +340,71 @@ static sgt_status evaluate(run *r, double *seconds)
 
 static int train(run *r)
 {
-    int64_t every = r->o.every ? r->o.every : (r->plan.steps + EVALUATIONS - 1) / EVALUATIONS;
+    const settings *o = &r->o;
+    int64_t every = o->evaluate_every ? o->evaluate_every
+                                      : (r->plan.steps + EVALUATIONS - 1) / EVALUATIONS;
+    int64_t last = o->stop_at && o->stop_at < r->plan.steps ? o->stop_at : r->plan.steps;
     double step_seconds = 0, evaluation_seconds = 0;
     sgt_status status = SGT_OK;
-    while (r->steps < r->plan.steps && status == SGT_OK &&
-           !schedule_time_is_up(&r->plan, step_seconds)) {
+    while (r->steps < last && status == SGT_OK && !schedule_time_is_up(&r->plan, step_seconds)) {
         double start = now();
         status = train_step(r, r->steps + 1);
         step_seconds = now() - start;
-        if (status == SGT_OK && r->steps % every == 0 && r->steps < r->plan.steps &&
+        if (status == SGT_OK && o->checkpoint && o->every && r->steps % o->every == 0)
+            status = save(r);
+        if (status == SGT_OK && r->steps % every == 0 && r->steps < last &&
             !schedule_time_is_up(&r->plan, 2 * evaluation_seconds))
             status = evaluate(r, &evaluation_seconds);
     }
     r->seconds = now() - r->plan.start;
     if (status < 0)
         return failed("training", status);
+    if (r->o.checkpoint) {
+        r->heard = signals;
+        sgt_status saved = save(r);
+        if (saved != SGT_OK)
+            return failed("saving", saved);
+    }
     if (status > 0) {
         r->heard = signals;
         r->stopped = 1;
         printf("stopped by a signal after %lld steps\n", (long long)r->steps);
+    } else if (r->steps == r->o.stop_at && r->steps < r->plan.steps) {
+        printf("stopped as told after %lld of %lld steps\n", (long long)r->steps,
+               (long long)r->plan.steps);
     } else if (r->steps < r->plan.steps) {
         printf("time is up after %lld of %lld steps\n", (long long)r->steps,
                (long long)r->plan.steps);
     }
+    return EXIT_DONE;
+}
+
+/* ---- resuming ---- */
+
+/* The plan of a run that goes on is the one it began with. */
+static int plan_run(run *r)
+{
+    double seconds_per_step = 0, start = now();
+    if (r->checkpoint) {
+        schedule_plan(&r->plan, &r->o, start, 1);
+        return checkpoint_read_plan(&r->plan, r->checkpoint, &r->o);
+    }
+    sgt_status measured = r->o.minutes > 0 ? measure_speed(r, &seconds_per_step) : SGT_OK;
+    if (measured != SGT_OK)
+        return failed("measuring the speed", measured);
+    schedule_plan(&r->plan, &r->o, start, seconds_per_step);
+    return EXIT_DONE;
+}
+
+static int load(run *r)
+{
+    if (!r->checkpoint)
+        return EXIT_DONE;
+    sgt_status status =
+        sgt_checkpoint_load(r->model, r->optimizer, r->growth, r->checkpoint, NULL);
+    if (status != SGT_OK)
+        return failed("--resume", status);
+    r->steps = r->saved = sgt_optimizer_steps(r->optimizer);
     return EXIT_DONE;
 }
 
@@ -354,7 +413,6 @@ static int train(run *r)
 static int set_up(run *r)
 {
     size_t window_bytes = (size_t)(r->o.batch / r->o.micro_batches * r->o.seq) * sizeof(int32_t);
-    double seconds_per_step = 0;
     int status = corpus_read(&r->text, &r->o);
     if (!status)
         status = report_open(&r->report, &r->o);
@@ -362,18 +420,18 @@ static int set_up(run *r)
         status = complain(EXIT_FAILED, "out of memory");
     if (!status)
         status = open_context(r);
+    if (!status && r->o.checkpoint)
+        status = checkpoint_find(&r->checkpoint, r->context, &r->o, &r->text);
     if (!status)
         status = open_model(r);
-    if (status)
-        return status;
-    double start = now();
-    sgt_status measured = r->o.minutes > 0 ? measure_speed(r, &seconds_per_step) : SGT_OK;
-    if (measured != SGT_OK)
-        return failed("measuring the speed", measured);
-    schedule_plan(&r->plan, &r->o, start, seconds_per_step);
-    status = open_optimizer(r);
+    if (!status)
+        status = plan_run(r);
+    if (!status)
+        status = open_optimizer(r);
     if (!status)
         status = open_growth(r);
+    if (!status)
+        status = load(r);
     if (!status)
         report_start(&r->report, &r->o, &r->plan, r->context, r->model);
     return status;
@@ -382,6 +440,8 @@ static int set_up(run *r)
 static int finish(run *r)
 {
     evaluation e = {0};
+    if (r->steps == r->o.stop_at && r->steps < r->plan.steps)
+        return EXIT_DONE; /* more is to come */
     sgt_status status = print_samples(r->model, &r->o);
     if (status == SGT_OK)
         status = evaluate_text(&e, r->model, &r->o, r->text.held_out, r->text.held_out_bytes,
@@ -394,6 +454,7 @@ static int finish(run *r)
 
 static void clean_up(run *r)
 {
+    sgt_checkpoint_free(r->checkpoint);
     sgt_growth_free(r->growth);
     sgt_growth_policy_free(r->policy);
     sgt_optimizer_free(r->optimizer);

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum value_kind { WHOLE, REAL, WORD, PATH };
+enum value_kind { WHOLE, REAL, WORD, PATH, FLAG };
 
 typedef struct option_row {
     const char *name;
@@ -58,7 +58,13 @@ static const option_row rows[] = {
     {"direction", WORD, AT(direction), 0, 0, "deep", "which candidate goes first: deep, shallow"},
     {"head-choice", WORD, AT(head_choice), 0, 0, "highest", "highest, lowest or random"},
     {"log", PATH, AT(log), 0, 0, NULL, "write JSON lines to FILE"},
-    {"every", WHOLE, AT(every), 1, 1e12, NULL, "steps between evaluations (default: a tenth)"},
+    {"checkpoint", PATH, AT(checkpoint), 0, 0, NULL, "save checkpoints in the folder FILE"},
+    {"every", WHOLE, AT(every), 1, 1e12, NULL, "steps between checkpoints (default: the last)"},
+    {"keep", WHOLE, AT(keep), 0, 1e6, "0", "how many checkpoints to keep; 0: all"},
+    {"resume", FLAG, AT(resume), 0, 1, NULL, "go on from the latest checkpoint, if there is one"},
+    {"stop-at", WHOLE, AT(stop_at), 1, 1e12, NULL, "save after this step and stop there"},
+    {"evaluate-every", WHOLE, AT(evaluate_every), 1, 1e12, NULL,
+     "steps between evaluations (default: a tenth)"},
     {"samples", WHOLE, AT(samples), 0, 64, "2", "texts to generate at the end"},
     {"sample-bytes", WHOLE, AT(sample_bytes), 1, 65536, "300", "bytes of each"},
     {"temperature", REAL, AT(temperature), 0, 100, "0.8", "of samples; 0: the likeliest byte"},
@@ -87,7 +93,8 @@ static int print_help(void)
     for (int i = 0; i < N_ROWS; i++) {
         static const char *const values[] = {"N", "X", "WORD", "FILE"};
         char left[64];
-        snprintf(left, sizeof left, "--%s %s", rows[i].name, values[rows[i].kind]);
+        snprintf(left, sizeof left, "--%s %s", rows[i].name,
+                 rows[i].kind == FLAG ? "" : values[rows[i].kind]);
         printf("  %-22s %s", left, rows[i].help);
         if (rows[i].initial && rows[i].initial[0] != '\n')
             printf(" (%s)", rows[i].initial);
@@ -105,7 +112,9 @@ static int store(settings *o, const option_row *row, const char *value)
     char *field = (char *)o + row->offset;
     char *end = NULL;
     errno = 0;
-    if (row->kind == WORD || row->kind == PATH) {
+    if (row->kind == FLAG) {
+        memcpy(field, &(int64_t){1}, sizeof(int64_t));
+    } else if (row->kind == WORD || row->kind == PATH) {
         memcpy(field, &value, sizeof value);
     } else if (row->kind == WHOLE) {
         long long number = strtoll(value, &end, 10);
@@ -195,6 +204,12 @@ static int settle(settings *o)
     if (o->batch % o->micro_batches)
         return complain(EXIT_BAD_INPUT, "--micro-batches: %lld does not divide --batch %lld",
                         (long long)o->micro_batches, (long long)o->batch);
+    if (!o->checkpoint && (o->every || o->keep || o->stop_at || o->resume))
+        return complain(EXIT_BAD_INPUT, "--%s: needs --checkpoint",
+                        o->every     ? "every"
+                        : o->keep    ? "keep"
+                        : o->stop_at ? "stop-at"
+                                     : "resume");
     if (!o->prompt[0])
         return complain(EXIT_BAD_INPUT, "--prompt: is empty");
     return read_policy(o);
@@ -204,7 +219,9 @@ int settings_read(settings *o, int argc, char **argv)
 {
     struct option table[N_ROWS + 2] = {{0}};
     for (int i = 0; i < N_ROWS; i++)
-        table[i] = (struct option){rows[i].name, required_argument, NULL, 256 + i};
+        table[i] = (struct option){rows[i].name,
+                                   rows[i].kind == FLAG ? no_argument : required_argument, NULL,
+                                   256 + i};
     table[N_ROWS] = (struct option){"help", no_argument, NULL, HELP};
     if (store_defaults(o))
         return EXIT_BAD_INPUT;

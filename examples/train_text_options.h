@@ -48,7 +48,12 @@ typedef struct settings {
     int64_t growth_depth;
     int64_t threads;
     int64_t seed;
-    int64_t every; /* 0: ten times a run */
+    const char *checkpoint; /* folder; NULL: none are saved */
+    int64_t every;          /* steps between checkpoints; 0: only the last */
+    int64_t keep;           /* checkpoints; 0: all */
+    int64_t stop_at;        /* save after this step and end there; 0: at the last one */
+    int64_t resume;         /* 1: go on from the latest checkpoint */
+    int64_t evaluate_every; /* 0: ten times a run */
     int64_t samples;
     int64_t sample_bytes;
     int64_t top_k;

@@ -11,8 +11,8 @@ set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/${1:-build}
 [ $# -gt 0 ] && shift
-packages="gcc g++ meson ninja-build pkg-config python3 valgrind check
-    libblis-serial-dev libjansson-dev librandom123-dev"
+packages="gcc g++ clang meson ninja-build pkg-config python3 valgrind check
+    libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev"
 
 passed=0 failed=0 skipped=0
 

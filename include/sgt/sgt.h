@@ -4,10 +4,12 @@
 #define SGT_SGT_H
 
 #include <sgt/backend.h>
+#include <sgt/checkpoint.h>
 #include <sgt/common.h>
 #include <sgt/context.h>
 #include <sgt/flops.h>
 #include <sgt/growth.h>
+#include <sgt/huggingface.h>
 #include <sgt/model.h>
 #include <sgt/optimizer.h>
 #include <sgt/plan.h>

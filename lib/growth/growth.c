@@ -4,9 +4,7 @@
  * policy's plan to the model. It knows no policy in particular. A step that fails changes neither
  * model nor policy and may be repeated.
  */
-#include <sgt/growth.h>
-
-#include "policy.h"
+#include "growth.h"
 
 #include "../base/error.h"
 #include "../base/memory.h"
@@ -16,15 +14,6 @@
 
 #define OPTIONS_MINIMUM (offsetof(sgt_growth_options, observe_after_fix) + sizeof(int32_t))
 #define INPUT_MINIMUM   (offsetof(sgt_growth_input, grad_norm) + sizeof(double))
-
-struct sgt_growth {
-    sgt_model *model;          /* counted */
-    sgt_growth_policy *policy; /* counted */
-    sgt_growth_options options;
-    int64_t last_step;
-    double *entropies; /* [2, n_layers, max_passes, n_heads] last, then mean, of the step */
-    uint64_t capacity; /* doubles there is room for */
-};
 
 static const sgt_growth_options default_options = {.size = sizeof default_options};
 

@@ -4,8 +4,8 @@
  * through kernels where memory is contiguous; everything else goes element by element through
  * double, which holds every value of the other types.
  */
+#include "../../base/number_formats.h"
 #include "../../core/tensors.h"
-#include "number_formats.h"
 #include "row_kernels.h"
 #include "walk.h"
 

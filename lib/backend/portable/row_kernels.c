@@ -8,8 +8,8 @@
 
 #include <math.h>
 
+#include "../../base/number_formats.h"
 #include "isa_name.h"
-#include "number_formats.h"
 #include "vector_math.h"
 
 #define LANES ((size_t)SGTI_LANES)

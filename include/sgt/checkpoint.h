@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Checkpoints: all that a training needs to go on, bit for bit, in one safetensors file.
+ *
+ *     sgt_checkpoint_save(path, model, &options);                 between two steps
+ *
+ *     sgt_checkpoint_open(&checkpoint, context, path);
+ *     sgt_checkpoint_load(model, optimizer, growth, checkpoint, NULL);     into handles that exist
+ *     sgt_checkpoint_create(&model, &optimizer, &growth, checkpoint, policy, NULL);   into new ones
+ *     sgt_checkpoint_free(checkpoint);
+ *
+ * A file holds the weights, the depth plan with its targets, the optimizer's moments, counters,
+ * options and factors, the state of the growth policy, entropies that growth has not seen yet, the
+ * FLOPs so far, and strings of the host's own (its place in the data). No generator has a state to
+ * keep. It holds no time, name, path or thread count: equal states give equal bytes. Numbers that
+ * are not whole are tensors or bit patterns. Files appear by rename: a process that is killed
+ * while it saves leaves the previous file whole. doc/checkpoints.md describes the file.
+ *
+ * Threads: a save only reads its handles, but nothing else may change them meanwhile; a load changes
+ * its handles. An open checkpoint may be read by several threads. Two savers of one path: the second
+ * one fails.
+ */
+#ifndef SGT_CHECKPOINT_H
+#define SGT_CHECKPOINT_H
+
+#include <sgt/growth.h>
+#include <sgt/model.h>
+#include <sgt/optimizer.h>
+
+SGT_BEGIN_DECLS
+
+typedef struct sgt_checkpoint sgt_checkpoint;
+
+typedef struct sgt_checkpoint_save_options {
+    uint32_t size;
+    int32_t checksums;              /* 1: XXH3 of every tensor and of the header; default 1 where
+                                       the library was built with them, else 0 */
+    const sgt_optimizer *optimizer; /* of the model; NULL: none is saved */
+    const sgt_growth *growth;       /* of the model; NULL: none is saved */
+    const char *const *keys;        /* [n_values] the host's own; not empty, no two alike */
+    const char *const *values;      /* [n_values] UTF-8 */
+    uint64_t n_values;              /* default 0 */
+} sgt_checkpoint_save_options;
+
+/* Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+SGT_API sgt_status sgt_checkpoint_save_options_init(sgt_checkpoint_save_options *options,
+                                                    size_t size);
+
+/*
+ * Saves to `path` (and, while writing, `path`.partial); what was there before stays until the new
+ * file is whole and on the disk. options may be NULL: the model alone. Errors:
+ * SGT_E_INVALID_ARGUMENT (NULL; an optimizer or growth of another model; keys and values that are
+ * no UTF-8, empty or double), SGT_E_STATE (a step is under way: forward or backward since the last
+ * optimizer step; finish it or call sgt_model_zero_gradients), SGT_E_STRUCT_SIZE, SGT_E_UNSUPPORTED
+ * (checksums in a build without them), SGT_E_IO (the file is named), SGT_E_OVERFLOW,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND, or what a custom policy returned. Since
+ * 0.1.
+ */
+SGT_API sgt_status sgt_checkpoint_save(const char *path, const sgt_model *model,
+                                       const sgt_checkpoint_save_options *options);
+
+/*
+ * Opens a checkpoint and checks all of it but the data of its tensors. It stays readable when the
+ * file is replaced or removed. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND, SGT_E_IO,
+ * SGT_E_FORMAT (no checkpoint, or damaged), SGT_E_VERSION (made by a newer libsgt),
+ * SGT_E_UNSUPPORTED, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1.
+ */
+SGT_API sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context,
+                                       const char *path);
+
+/* NULL is fine. Since 0.1. */
+SGT_API void sgt_checkpoint_free(sgt_checkpoint *checkpoint);
+
+typedef struct sgt_checkpoint_info {
+    uint32_t size;
+    int32_t version;       /* of the format */
+    int32_t has_optimizer; /* 1: moments, counters and options of an optimizer */
+    int32_t has_growth;    /* 1: the state of a growth policy */
+    int64_t steps;         /* of the optimizer, skipped ones too */
+    double executed_flops; /* as sgt_model_flops */
+    double vanilla_flops;
+    uint64_t n_values;     /* strings of the host */
+} sgt_checkpoint_info;
+
+/* What is in it. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+SGT_API sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info,
+                                           const sgt_checkpoint *checkpoint);
+
+/* The configuration of its model, recompute 0: how a step is computed is not saved. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+SGT_API sgt_status sgt_checkpoint_get_config(sgt_model_config *config,
+                                             const sgt_checkpoint *checkpoint);
+
+/* The options of its optimizer, without a rate callback. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_STRUCT_SIZE, SGT_E_NOT_FOUND (there is none). Since 0.1. */
+SGT_API sgt_status sgt_checkpoint_get_optimizer_options(sgt_optimizer_options *options,
+                                                        const sgt_checkpoint *checkpoint);
+
+/* A string of the host's by its key, or key number `index` (by name); NULL when it is not there.
+ * They live as long as the checkpoint. Since 0.1. */
+SGT_API const char *sgt_checkpoint_value(const sgt_checkpoint *checkpoint, const char *key);
+SGT_API const char *sgt_checkpoint_key(const sgt_checkpoint *checkpoint, uint64_t index);
+
+typedef struct sgt_checkpoint_load_options {
+    uint32_t size;
+    int32_t own_schedule; /* 1: the optimizer keeps its own options and factors, and only gets
+                             moments and counters; default 0: the stored ones win, but for the
+                             rate callback, which is always the host's */
+    int32_t verify;       /* 1 (default): compare checksums where there are any */
+    int32_t reserved;     /* 0 */
+} sgt_checkpoint_load_options;
+
+/* Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+SGT_API sgt_status sgt_checkpoint_load_options_init(sgt_checkpoint_load_options *options,
+                                                    size_t size);
+
+/*
+ * Loads into handles. optimizer and growth belong to the model and may be NULL (that part of the
+ * file is then left out); growth has a policy with the options of the saved one. Gradients are
+ * zero afterwards. On failure the handles are as before; therefore all tensors are read into
+ * memory of the same size first. (Only a backend whose copies fail in the last moment,
+ * SGT_E_BACKEND, can leave weights of both.) Errors: SGT_E_INVALID_ARGUMENT (every key of the
+ * configuration that differs is named, or the option of the policy that does), SGT_E_NOT_FOUND
+ * (the file has no optimizer or growth), SGT_E_IO, SGT_E_FORMAT (tensor and file are named),
+ * SGT_E_UNSUPPORTED, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND, or
+ * what a custom policy returned. Since 0.1.
+ */
+SGT_API sgt_status sgt_checkpoint_load(sgt_model *model, sgt_optimizer *optimizer,
+                                       sgt_growth *growth, const sgt_checkpoint *checkpoint,
+                                       const sgt_checkpoint_load_options *options);
+
+/*
+ * Makes the handles and loads into them, in the context of the checkpoint. optimizer NULL: none is
+ * made. growth and policy both or neither: the growth attaches the policy, which was made with the
+ * options of the saved one. Errors as sgt_checkpoint_load and the functions that make the handles.
+ * Since 0.1.
+ */
+SGT_API sgt_status sgt_checkpoint_create(sgt_model **model, sgt_optimizer **optimizer,
+                                         sgt_growth **growth, const sgt_checkpoint *checkpoint,
+                                         sgt_growth_policy *policy,
+                                         const sgt_checkpoint_load_options *options);
+
+/* ---- folders of checkpoints: step-000000001000.safetensors ---- */
+
+/* The path of a step's file in a folder, with its final zero. *bytes: room on entry, length on
+ * return; path NULL: the length only. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (step
+ * below 0, too little room). Since 0.1. */
+SGT_API sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder,
+                                       int64_t step);
+
+/* The highest step that has a file in the folder. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND
+ * (none, or no folder), SGT_E_IO. Since 0.1. */
+SGT_API sgt_status sgt_checkpoint_latest(int64_t *step, const char *folder);
+
+/* Removes all but the `keep` (at least 1) highest steps, and what killed saves left. Other files
+ * stay. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_NOT_FOUND, SGT_E_IO. Since
+ * 0.1. */
+SGT_API sgt_status sgt_checkpoint_keep_last(const char *folder, int32_t keep);
+
+SGT_END_DECLS
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "text.h"
+
+/* What one call of the system moves at most: Linux stops at 2 GiB, others refuse from there. */
+#define MOST_AT_ONCE (UINT64_C(1) << 30)
+
+static size_t at_once(uint64_t bytes)
+{
+    return (size_t)(bytes < MOST_AT_ONCE ? bytes : MOST_AT_ONCE);
+}
+
+static sgt_status failed(const char *path, const char *what)
+{
+    return sgti_fail(SGT_E_IO, "%s: %s: %s", path, what, strerror(errno));
+}
+
+/* ---- reading ---- */
+
+sgt_status sgti_file_open(sgti_file *file, const char *path)
+{
+    struct stat about;
+    int descriptor;
+    do
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block */
+    while (descriptor < 0 && errno == EINTR);
+    if (descriptor < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return sgti_fail(SGT_E_NOT_FOUND, "%s: %s", path, strerror(errno));
+    if (descriptor < 0)
+        return failed(path, "cannot be opened");
+    sgt_status status = SGT_OK;
+    if (fstat(descriptor, &about) != 0)
+        status = failed(path, "cannot be examined");
+    else if (!S_ISREG(about.st_mode))
+        status = sgti_fail(SGT_E_IO, "%s: is not a regular file", path);
+    if (status != SGT_OK) {
+        close(descriptor);
+        return status;
+    }
+    *file = (sgti_file){descriptor, (uint64_t)about.st_size, path};
+    return SGT_OK;
+}
+
+sgt_status sgti_file_read(const sgti_file *file, void *data, uint64_t bytes, uint64_t offset)
+{
+    char *to = data;
+    while (bytes > 0) {
+        ssize_t got = pread(file->descriptor, to, at_once(bytes), (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return failed(file->path, "cannot be read");
+        if (got == 0)
+            return sgti_fail(SGT_E_IO, "%s: ends at byte %" PRIu64 ", it was longer when opened",
+                             file->path, offset);
+        to += got;
+        offset += (uint64_t)got;
+        bytes -= (uint64_t)got;
+    }
+    return SGT_OK;
+}
+
+void sgti_file_close(sgti_file *file)
+{
+    if (file->path != NULL)
+        close(file->descriptor);
+    *file = (sgti_file){0};
+}
+
+sgt_status sgti_file_read_whole(char **data, uint64_t *bytes, sgti_memory *memory,
+                                const char *path, uint64_t limit)
+{
+    sgti_file file = {0};
+    void *text = NULL;
+    sgt_status status = sgti_file_open(&file, path);
+    if (status != SGT_OK)
+        return status;
+    if (file.bytes > limit)
+        status = sgti_fail(SGT_E_FORMAT, "%s: has %" PRIu64 " bytes, more than %" PRIu64, path,
+                           file.bytes, limit);
+    if (status == SGT_OK)
+        status = sgti_allocate_zeroed(&text, memory, file.bytes + 1, 1, path);
+    if (status == SGT_OK)
+        status = sgti_file_read(&file, text, file.bytes, 0);
+    if (status == SGT_OK) {
+        *data = text;
+        *bytes = file.bytes;
+    } else {
+        sgti_release(memory, text, file.bytes + 1);
+    }
+    sgti_file_close(&file);
+    return status;
+}
+
+/* ---- writing ---- */
+
+/* Locks an open partial file. Its writer may have renamed it since it was opened: then what was
+ * locked is a finished file, and the name is free again. 1: locked, 0: another's, -1: renamed. */
+static int lock_partial(int descriptor, const char *partial)
+{
+    struct stat opened, named;
+    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return 0;
+    if (fstat(descriptor, &opened) != 0 || stat(partial, &named) != 0)
+        return -1;
+    return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev ? 1 : -1;
+}
+
+static sgt_status open_partial(sgti_new_file *file)
+{
+    for (;;) {
+        int descriptor = open(file->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+        if (descriptor < 0 && errno == EINTR)
+            continue;
+        if (descriptor < 0)
+            return failed(file->partial, "cannot be created");
+        int locked = lock_partial(descriptor, file->partial);
+        if (locked > 0) {
+            file->descriptor = descriptor;
+            return SGT_OK;
+        }
+        close(descriptor);
+        if (locked == 0)
+            return sgti_fail(SGT_E_IO, "%s: is being written by somebody else", file->path);
+    }
+}
+
+sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const char *path)
+{
+    sgti_new_file own = {.memory = memory, .descriptor = -1};
+    void *names = NULL;
+    own.room = strlen(path) + sizeof SGTI_PARTIAL;
+    sgt_status status = sgti_allocate_zeroed(&names, memory, 2, own.room, "the name of a file");
+    if (status != SGT_OK)
+        return status;
+    own.path = names;
+    own.partial = own.path + own.room;
+    memcpy(own.path, path, strlen(path));
+    sgti_format(own.partial, own.room, "%s" SGTI_PARTIAL, path);
+    status = open_partial(&own);
+    if (status == SGT_OK && ftruncate(own.descriptor, 0) != 0)
+        status = failed(own.partial, "cannot be emptied");
+    if (status != SGT_OK) {
+        sgti_new_file_close(&own);
+        return status;
+    }
+    *file = own;
+    return SGT_OK;
+}
+
+sgt_status sgti_new_file_overwrite(sgti_new_file *file, const void *data, uint64_t bytes,
+                                   uint64_t offset)
+{
+    const char *from = data;
+    while (bytes > 0) {
+        ssize_t put = pwrite(file->descriptor, from, at_once(bytes), (off_t)offset);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put == 0)
+            errno = ENOSPC;
+        if (put <= 0)
+            return failed(file->partial, "cannot be written");
+        from += put;
+        offset += (uint64_t)put;
+        bytes -= (uint64_t)put;
+    }
+    return SGT_OK;
+}
+
+sgt_status sgti_new_file_write(sgti_new_file *file, const void *data, uint64_t bytes)
+{
+    sgt_status status = sgti_new_file_overwrite(file, data, bytes, file->written);
+    if (status == SGT_OK)
+        file->written += bytes;
+    return status;
+}
+
+/* The new name is on the disk once its folder is. Some file systems know no fsync of folders. */
+static sgt_status sync_folder(const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    if (length >= sizeof folder)
+        return sgti_fail(SGT_E_IO, "%s: the name is too long", path);
+    memcpy(folder, slash == NULL ? "." : path, length == 0 ? 1 : length);
+    folder[length == 0 ? 1 : length] = '\0';
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return errno == EACCES ? SGT_OK : failed(folder, "cannot be opened");
+    int refused = fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP;
+    sgt_status status = refused ? failed(folder, "cannot be synchronised") : SGT_OK;
+    close(descriptor);
+    return status;
+}
+
+sgt_status sgti_new_file_commit(sgti_new_file *file)
+{
+    int refused;
+    do
+        refused = fsync(file->descriptor);
+    while (refused != 0 && errno == EINTR);
+    if (refused != 0)
+        return failed(file->partial, "cannot be synchronised");
+    if (rename(file->partial, file->path) != 0)
+        return failed(file->path, "cannot be given to the new file");
+    file->partial[0] = '\0'; /* it has the other name now */
+    return sync_folder(file->path);
+}
+
+void sgti_new_file_close(sgti_new_file *file)
+{
+    if (file->path == NULL)
+        return;
+    if (file->descriptor >= 0) {
+        if (file->partial[0] != '\0')
+            unlink(file->partial); /* before the lock is gone */
+        close(file->descriptor);
+    }
+    sgti_release(file->memory, file->path, 2 * (uint64_t)file->room);
+    *file = (sgti_new_file){.descriptor = -1};
+}
+
+sgt_status sgti_file_write_whole(sgti_memory *memory, const char *path, const void *data,
+                                 uint64_t bytes)
+{
+    sgti_new_file file = {0};
+    sgt_status status = sgti_new_file_open(&file, memory, path);
+    if (status != SGT_OK)
+        return status;
+    status = sgti_new_file_write(&file, data, bytes);
+    if (status == SGT_OK)
+        status = sgti_new_file_commit(&file);
+    sgti_new_file_close(&file);
+    return status;
+}
+
+void sgti_remove_partial(const char *partial)
+{
+    int descriptor = open(partial, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (descriptor < 0)
+        return;
+    if (lock_partial(descriptor, partial) > 0)
+        unlink(partial);
+    close(descriptor);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Files. Reading is by position and copies, never by mapping: a mapped file that another program
+ * cuts short kills the process that looks at it, a read that comes up short is a status. Writing
+ * is all or nothing:
+ *
+ *     NAME.partial --write, fsync--> NAME.partial --rename--> NAME --fsync--> its folder
+ *
+ * A process that dies at any moment leaves the old NAME whole; what it leaves of NAME.partial the
+ * next save of NAME writes over. The lock on NAME.partial makes a second writer fail instead.
+ * Every failure is SGT_E_IO with a message that names the file, unless said otherwise.
+ */
+#ifndef SGTI_FILES_H
+#define SGTI_FILES_H
+
+#include <stdint.h>
+
+#include "memory.h"
+
+#define SGTI_PARTIAL ".partial"
+
+typedef struct sgti_file {
+    int descriptor;
+    uint64_t bytes;   /* when it was opened */
+    const char *path; /* borrowed */
+} sgti_file;
+
+/* Opens a regular file; path must live as long as *file. SGT_E_NOT_FOUND when it is not there. */
+sgt_status sgti_file_open(sgti_file *file, const char *path);
+
+/* Reads exactly so many bytes at an offset. Any thread. */
+sgt_status sgti_file_read(const sgti_file *file, void *data, uint64_t bytes, uint64_t offset);
+
+void sgti_file_close(sgti_file *file);
+
+/* A whole file of at most `limit` bytes (else SGT_E_FORMAT) with a zero behind it; release *bytes
+ * + 1. */
+sgt_status sgti_file_read_whole(char **data, uint64_t *bytes, sgti_memory *memory,
+                                const char *path, uint64_t limit);
+
+/* One that is being written. */
+typedef struct sgti_new_file {
+    sgti_memory *memory;
+    int descriptor; /* -1: none */
+    uint64_t written;
+    size_t room;    /* of each of the two names */
+    char *path;
+    char *partial;
+} sgti_new_file;
+
+/* SGT_E_IO also when another process or thread is writing the same file. */
+sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const char *path);
+
+/* Appends. */
+sgt_status sgti_new_file_write(sgti_new_file *file, const void *data, uint64_t bytes);
+
+/* Overwrites what was written at an offset. */
+sgt_status sgti_new_file_overwrite(sgti_new_file *file, const void *data, uint64_t bytes,
+                                   uint64_t offset);
+
+/* Gives the file its name, for good. On failure what was there before still is; only when the
+ * folder cannot be synchronised the new file is there already, but may be lost with the power. */
+sgt_status sgti_new_file_commit(sgti_new_file *file);
+
+/* Frees; without a commit before, removes what was written. Zeroed or freed is fine. */
+void sgti_new_file_close(sgti_new_file *file);
+
+/* A whole small file in one call. */
+sgt_status sgti_file_write_whole(sgti_memory *memory, const char *path, const void *data,
+                                 uint64_t bytes);
+
+/* Removes the .partial file at `partial` unless somebody is writing it. Says nothing. */
+void sgti_remove_partial(const char *partial);
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* An open checkpoint: what is in it. */
+#include "checkpoint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/structs.h"
+#include "../base/text.h"
+#include "../model/config.h"
+
+#define INFO_MINIMUM    SGTI_SIZE_THROUGH(sgt_checkpoint_info, n_values)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_optimizer_options, rate_user)
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Lists the host's keys. */
+static sgt_status list_keys(sgt_checkpoint *checkpoint)
+{
+    size_t prefix = strlen(SGTI_HOST_PREFIX);
+    const char *key;
+    json_t *value;
+    void *keys = NULL;
+    json_object_foreach(checkpoint->file.metadata, key, value)
+        checkpoint->n_values += strncmp(key, SGTI_HOST_PREFIX, prefix) == 0;
+    sgt_status status = sgti_allocate_zeroed(&keys, &checkpoint->context->memory,
+                                             checkpoint->n_values, sizeof *checkpoint->keys,
+                                             "the keys of a checkpoint");
+    if (status != SGT_OK)
+        return status;
+    checkpoint->keys = keys;
+    uint64_t i = 0;
+    json_object_foreach(checkpoint->file.metadata, key, value) {
+        if (strncmp(key, SGTI_HOST_PREFIX, prefix) == 0)
+            checkpoint->keys[i++] = key + prefix;
+    }
+    if (i > 1)
+        qsort(checkpoint->keys, (size_t)i, sizeof *checkpoint->keys, by_name);
+    return SGT_OK;
+}
+
+/* One tensor of every parameter, under a prefix. */
+static sgt_status check_tensors(const sgti_safetensors *file, const sgti_parameters *parameters,
+                                const char *prefix)
+{
+    for (int32_t i = 0; i < parameters->count; i++) {
+        char name[SGTI_PARAMETER_NAME + sizeof SGTI_MOMENT1];
+        const sgti_parameter *parameter = &parameters->list[i];
+        const sgti_st_tensor *tensor;
+        sgti_format(name, sizeof name, "%s%s", prefix, parameter->name);
+        sgt_status status = sgti_require_tensor(&tensor, file, name);
+        if (status == SGT_OK)
+            status = sgti_check_shape(file, tensor, parameter->rank, parameter->shape);
+        if (status != SGT_OK)
+            return status;
+    }
+    return SGT_OK;
+}
+
+/* That the file has the tensors its configuration asks for, before anybody makes a model of it. */
+static sgt_status check_table(const sgt_checkpoint *checkpoint)
+{
+    sgti_memory *memory = &checkpoint->context->memory;
+    sgti_parameters parameters = {0};
+    sgt_status status = sgti_parameters_create(&parameters, memory, &checkpoint->numbers.config);
+    if (status != SGT_OK)
+        return status;
+    status = check_tensors(&checkpoint->file, &parameters, "");
+    if (status == SGT_OK && checkpoint->numbers.has_optimizer)
+        status = check_tensors(&checkpoint->file, &parameters, SGTI_MOMENT1);
+    if (status == SGT_OK && checkpoint->numbers.has_optimizer)
+        status = check_tensors(&checkpoint->file, &parameters, SGTI_MOMENT2);
+    sgti_parameters_destroy(&parameters, memory);
+    return status;
+}
+
+sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context, const char *path)
+{
+    void *memory = NULL;
+    if (checkpoint == NULL || context == NULL || path == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         checkpoint == NULL ? "checkpoint"
+                         : context == NULL  ? "context"
+                                            : "path");
+    sgt_status status = sgti_allocate_zeroed(&memory, &context->memory, 1, sizeof **checkpoint,
+                                             "a checkpoint");
+    if (status != SGT_OK)
+        return status;
+    sgt_checkpoint *made = memory;
+    made->context = sgti_context_ref(context);
+    status = sgti_safetensors_open(&made->file, &context->memory, path);
+    if (status == SGT_OK)
+        status = sgti_numbers_read(&made->numbers, &made->file);
+    if (status == SGT_OK)
+        status = check_table(made);
+    if (status == SGT_OK)
+        status = list_keys(made);
+    if (status != SGT_OK) {
+        made->n_values = made->keys == NULL ? 0 : made->n_values;
+        sgt_checkpoint_free(made);
+        return status;
+    }
+    *checkpoint = made;
+    return SGT_OK;
+}
+
+void sgt_checkpoint_free(sgt_checkpoint *checkpoint)
+{
+    if (checkpoint == NULL)
+        return;
+    sgt_context *context = checkpoint->context;
+    sgti_release(&context->memory, checkpoint->keys,
+                 checkpoint->n_values * sizeof *checkpoint->keys);
+    sgti_safetensors_close(&checkpoint->file);
+    sgti_release(&context->memory, checkpoint, sizeof *checkpoint);
+    sgti_context_unref(context);
+}
+
+sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info, const sgt_checkpoint *checkpoint)
+{
+    if (checkpoint == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
+    sgt_status status = sgti_struct_check(info, INFO_MINIMUM, "sgt_checkpoint_info");
+    if (status != SGT_OK)
+        return status;
+    const sgti_numbers *numbers = &checkpoint->numbers;
+    sgt_checkpoint_info own = {.size = sizeof own,
+                               .version = SGTI_CHECKPOINT_VERSION,
+                               .has_optimizer = numbers->has_optimizer,
+                               .has_growth = numbers->has_growth,
+                               .steps = numbers->steps,
+                               .executed_flops = numbers->executed_flops,
+                               .vanilla_flops = numbers->vanilla_flops,
+                               .n_values = checkpoint->n_values};
+    sgti_struct_write(info, &own, sizeof own);
+    return SGT_OK;
+}
+
+sgt_status sgt_checkpoint_get_config(sgt_model_config *config, const sgt_checkpoint *checkpoint)
+{
+    if (checkpoint == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
+    sgt_status status = sgti_struct_check(config, SGTI_CONFIG_MINIMUM, "sgt_model_config");
+    if (status == SGT_OK)
+        sgti_struct_write(config, &checkpoint->numbers.config, sizeof checkpoint->numbers.config);
+    return status;
+}
+
+sgt_status sgt_checkpoint_get_optimizer_options(sgt_optimizer_options *options,
+                                                const sgt_checkpoint *checkpoint)
+{
+    if (checkpoint == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
+    sgt_status status = sgti_struct_check(options, OPTIONS_MINIMUM, "sgt_optimizer_options");
+    if (status != SGT_OK)
+        return status;
+    if (!checkpoint->numbers.has_optimizer)
+        return sgti_fail(SGT_E_NOT_FOUND, "%s: no optimizer was saved", checkpoint->file.path);
+    sgti_struct_write(options, &checkpoint->numbers.options, sizeof checkpoint->numbers.options);
+    return SGT_OK;
+}
+
+const char *sgt_checkpoint_key(const sgt_checkpoint *checkpoint, uint64_t index)
+{
+    return checkpoint == NULL || index >= checkpoint->n_values ? NULL : checkpoint->keys[index];
+}
+
+const char *sgt_checkpoint_value(const sgt_checkpoint *checkpoint, const char *key)
+{
+    if (checkpoint == NULL || key == NULL || checkpoint->n_values == 0)
+        return NULL;
+    const char **found = bsearch(&key, checkpoint->keys, (size_t)checkpoint->n_values,
+                                 sizeof *checkpoint->keys, by_name);
+    /* What the list holds is the end of the key in the metadata. */
+    return found == NULL ? NULL
+                         : sgti_safetensors_metadata(&checkpoint->file,
+                                                     *found - strlen(SGTI_HOST_PREFIX));
+}

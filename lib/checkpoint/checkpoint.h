@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of checkpoints: names in the file, and what saving and loading share.
+ *
+ * Metadata, all strings:
+ *     sgt.checkpoint          version of the format
+ *     model.*, optimizer.*    fields of the configuration and the options; whole numbers in decimal,
+ *                             others as the bits of a double, 0x and 16 hexadecimal digits
+ *     growth.*, entropy.*, flops.*
+ *     host.KEY                the host's own
+ * Tensors: the weights by their names, optimizer.moment1.NAME and optimizer.moment2.NAME, and
+ *     optimizer.factors  F64 [parameters, 2]      entropy.last, entropy.mean  F64 [L, P, H] sums
+ *     plan               U8 (sgt_plan_save)       growth.policy  U8 (sgt_growth_policy_save)
+ */
+#ifndef SGTI_CHECKPOINT_H
+#define SGTI_CHECKPOINT_H
+
+#include <sgt/checkpoint.h>
+
+#include "../format/safetensors.h"
+#include "../growth/growth.h"
+#include "../model/model.h"
+#include "../optim/optimizer.h"
+
+#define SGTI_CHECKPOINT_VERSION 1
+#define SGTI_HOST_PREFIX        "host."
+#define SGTI_MOMENT1            "optimizer.moment1."
+#define SGTI_MOMENT2            "optimizer.moment2."
+
+/* ---- scalars by name (fields.c) ---- */
+
+typedef enum sgti_field_kind { SGTI_FIELD_I32, SGTI_FIELD_I64, SGTI_FIELD_F64 } sgti_field_kind;
+
+typedef struct sgti_field {
+    const char *key;
+    sgti_field_kind kind;
+    size_t offset; /* in the struct */
+} sgti_field;
+
+/* Whatever of a training is a number: what the other files copy from and to handles. */
+typedef struct sgti_numbers {
+    sgt_model_config config;
+    double executed_flops;
+    double vanilla_flops;
+    int32_t has_optimizer;
+    int32_t has_growth;
+    sgt_optimizer_options options; /* rate and rate_user NULL */
+    int64_t steps;
+    int64_t updates;
+    int64_t last_step; /* of growth */
+    int32_t entropy_unseen; /* 1: growth has not seen the last step; else the rest is 0 */
+    int32_t entropy_kinds;  /* enum sgt_entropy that were collected */
+    int32_t entropy_batches;
+    int32_t entropy_passes;
+} sgti_numbers;
+
+/* Non-zero when memory is short. */
+int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers);
+
+/* Checks everything; the message names the key. */
+sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file);
+
+/* SGT_E_INVALID_ARGUMENT naming every key in which a model differs from the file. */
+sgt_status sgti_config_compare(const sgt_model_config *model, const sgt_model_config *file,
+                               const char *path);
+
+/* ---- an open one (checkpoint.c) ---- */
+
+struct sgt_checkpoint {
+    sgt_context *context; /* counted */
+    sgti_safetensors file;
+    sgti_numbers numbers;
+    uint64_t n_values;
+    const char **keys; /* [n_values] by name, without prefix, in the header's tree */
+};
+
+/* ---- tensors between backend and file (tensors.c) ---- */
+
+/* Writes a float32 tensor in blocks, as a type of sgti_st_from_float. */
+sgt_status sgti_put_tensor(sgti_st_writer *writer, sgti_dispatch *dispatch,
+                           const sgt_tensor *tensor, sgti_st_dtype dtype, void *block);
+
+/* Bytes of the block that put_tensor and get_tensor work in. */
+#define SGTI_BLOCK_BYTES (2 * SGTI_ST_BLOCK)
+
+/* How a tensor is read. */
+typedef struct sgti_tensor_reader {
+    const sgti_safetensors *file;
+    sgti_dispatch *dispatch;
+    void *block;             /* SGTI_BLOCK_BYTES */
+    sgti_checksum *checksum; /* NULL: they are not compared */
+} sgti_tensor_reader;
+
+/* Opens (memory, checksum) and closes a reader. */
+sgt_status sgti_tensor_reader_open(sgti_tensor_reader *reader, const sgti_safetensors *file,
+                                   sgti_dispatch *dispatch, int verify);
+void sgti_tensor_reader_close(sgti_tensor_reader *reader);
+
+/* Reads a stored tensor of the same shape, in any float type, into one on the backend. */
+sgt_status sgti_get_tensor(sgti_tensor_reader *reader, const char *name, const sgt_tensor *tensor);
+
+/* Reads a stored tensor whole: `bytes` of them, of this type. */
+sgt_status sgti_get_bytes(sgti_tensor_reader *reader, void *data, const char *name,
+                          sgti_st_dtype dtype, uint64_t bytes);
+
+/* The stored tensor, or SGT_E_FORMAT with its name. */
+sgt_status sgti_require_tensor(const sgti_st_tensor **tensor, const sgti_safetensors *file,
+                               const char *name);
+
+/* SGT_E_FORMAT when a stored tensor has another shape. */
+sgt_status sgti_check_shape(const sgti_safetensors *file, const sgti_st_tensor *stored,
+                            int32_t rank, const int64_t *shape);
+
+#endif

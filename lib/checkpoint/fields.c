@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Scalars as strings of the metadata, by one table for both ways. */
+#include "checkpoint.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/bytes.h"
+#include "../base/error.h"
+#include "../base/text.h"
+#include "../model/config.h"
+
+#define VERSION_KEY "sgt.checkpoint"
+
+#define AT(field)      offsetof(sgti_numbers, field)
+#define CONFIG(field)  offsetof(sgti_numbers, config.field)
+#define OPTIONS(field) offsetof(sgti_numbers, options.field)
+
+/* The configuration comes first: sgti_config_compare walks over it. */
+static const sgti_field model_fields[] = {
+    {"model.vocab_size", SGTI_FIELD_I32, CONFIG(vocab_size)},
+    {"model.d_model", SGTI_FIELD_I32, CONFIG(d_model)},
+    {"model.n_layers", SGTI_FIELD_I32, CONFIG(n_layers)},
+    {"model.n_heads", SGTI_FIELD_I32, CONFIG(n_heads)},
+    {"model.n_kv_heads", SGTI_FIELD_I32, CONFIG(n_kv_heads)},
+    {"model.head_dim", SGTI_FIELD_I32, CONFIG(head_dim)},
+    {"model.d_ff", SGTI_FIELD_I32, CONFIG(d_ff)},
+    {"model.max_seq_len", SGTI_FIELD_I32, CONFIG(max_seq_len)},
+    {"model.tied", SGTI_FIELD_I32, CONFIG(tied)},
+    {"model.rope_theta", SGTI_FIELD_F64, CONFIG(rope_theta)},
+    {"model.norm_eps", SGTI_FIELD_F64, CONFIG(norm_eps)},
+};
+
+static const sgti_field common_fields[] = {
+    {"flops.executed", SGTI_FIELD_F64, AT(executed_flops)},
+    {"flops.vanilla", SGTI_FIELD_F64, AT(vanilla_flops)},
+    {"optimizer.saved", SGTI_FIELD_I32, AT(has_optimizer)},
+    {"growth.saved", SGTI_FIELD_I32, AT(has_growth)},
+    {"entropy.unseen", SGTI_FIELD_I32, AT(entropy_unseen)},
+};
+
+static const sgti_field optimizer_fields[] = {
+    {"optimizer.schedule", SGTI_FIELD_I32, OPTIONS(schedule)},
+    {"optimizer.lr", SGTI_FIELD_F64, OPTIONS(lr)},
+    {"optimizer.beta1", SGTI_FIELD_F64, OPTIONS(beta1)},
+    {"optimizer.beta2", SGTI_FIELD_F64, OPTIONS(beta2)},
+    {"optimizer.eps", SGTI_FIELD_F64, OPTIONS(eps)},
+    {"optimizer.weight_decay", SGTI_FIELD_F64, OPTIONS(weight_decay)},
+    {"optimizer.clip", SGTI_FIELD_F64, OPTIONS(clip)},
+    {"optimizer.decay_scope", SGTI_FIELD_I32, OPTIONS(decay_scope)},
+    {"optimizer.warmup_steps", SGTI_FIELD_I64, OPTIONS(warmup_steps)},
+    {"optimizer.total_steps", SGTI_FIELD_I64, OPTIONS(total_steps)},
+    {"optimizer.decay_steps", SGTI_FIELD_I64, OPTIONS(decay_steps)},
+    {"optimizer.final_factor", SGTI_FIELD_F64, OPTIONS(final_factor)},
+    {"optimizer.steps", SGTI_FIELD_I64, AT(steps)},
+    {"optimizer.updates", SGTI_FIELD_I64, AT(updates)},
+};
+
+static const sgti_field growth_fields[] = {
+    {"growth.last_step", SGTI_FIELD_I64, AT(last_step)},
+};
+
+static const sgti_field entropy_fields[] = {
+    {"entropy.batches", SGTI_FIELD_I32, AT(entropy_batches)},
+    {"entropy.passes", SGTI_FIELD_I32, AT(entropy_passes)},
+    {"entropy.kinds", SGTI_FIELD_I32, AT(entropy_kinds)},
+};
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+/* ---- one number ---- */
+
+static void print_number(char text[32], const sgti_field *field, const sgti_numbers *numbers)
+{
+    const char *at = (const char *)numbers + field->offset;
+    int32_t small;
+    int64_t large;
+    double real;
+    switch (field->kind) {
+    case SGTI_FIELD_I32:
+        memcpy(&small, at, sizeof small);
+        sgti_format(text, 32, "%" PRId32, small);
+        break;
+    case SGTI_FIELD_I64:
+        memcpy(&large, at, sizeof large);
+        sgti_format(text, 32, "%" PRId64, large);
+        break;
+    case SGTI_FIELD_F64:
+        memcpy(&real, at, sizeof real);
+        sgti_format(text, 32, "0x%016" PRIx64, sgti_bits_of_f64(real));
+        break;
+    }
+}
+
+/* 1 when the text is a whole number in [least, most]. */
+static int scan_whole(int64_t *number, const char *text, int64_t least, int64_t most)
+{
+    size_t digits = strspn(text + (text[0] == '-'), "0123456789");
+    if (digits == 0 || digits > 19 || text[digits + (text[0] == '-')] != '\0')
+        return 0;
+    long long found = strtoll(text, NULL, 10); /* out of range: a limit, which no field takes */
+    if (found < least || found > most)
+        return 0;
+    *number = found;
+    return 1;
+}
+
+static int scan_number(sgti_numbers *numbers, const sgti_field *field, const char *text)
+{
+    char *at = (char *)numbers + field->offset;
+    int64_t whole;
+    if (field->kind == SGTI_FIELD_F64) {
+        if (strlen(text) != 18 || strncmp(text, "0x", 2) != 0 ||
+            strspn(text + 2, "0123456789abcdef") != 16)
+            return 0;
+        uint64_t bits = strtoull(text, NULL, 16);
+        memcpy(at, &bits, sizeof bits);
+        return 1;
+    }
+    if (field->kind == SGTI_FIELD_I64) {
+        if (!scan_whole(&whole, text, INT64_MIN + 1, INT64_MAX - 1))
+            return 0;
+        memcpy(at, &whole, sizeof whole);
+        return 1;
+    }
+    if (!scan_whole(&whole, text, INT32_MIN, INT32_MAX))
+        return 0;
+    int32_t small = (int32_t)whole;
+    memcpy(at, &small, sizeof small);
+    return 1;
+}
+
+/* ---- tables ---- */
+
+static int write_table(json_t *metadata, const sgti_numbers *numbers, const sgti_field *table,
+                       size_t count)
+{
+    int failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        char text[32];
+        print_number(text, &table[i], numbers);
+        failed |= json_object_set_new(metadata, table[i].key, json_string(text));
+    }
+    return failed;
+}
+
+int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers)
+{
+    char version[16];
+    sgti_format(version, sizeof version, "%d", SGTI_CHECKPOINT_VERSION);
+    int failed = json_object_set_new(metadata, VERSION_KEY, json_string(version));
+    failed |= write_table(metadata, numbers, model_fields, COUNT(model_fields));
+    failed |= write_table(metadata, numbers, common_fields, COUNT(common_fields));
+    if (numbers->has_optimizer)
+        failed |= write_table(metadata, numbers, optimizer_fields, COUNT(optimizer_fields));
+    if (numbers->has_growth)
+        failed |= write_table(metadata, numbers, growth_fields, COUNT(growth_fields));
+    if (numbers->entropy_unseen)
+        failed |= write_table(metadata, numbers, entropy_fields, COUNT(entropy_fields));
+    return failed;
+}
+
+static sgt_status read_table(sgti_numbers *numbers, const sgti_safetensors *file,
+                             const sgti_field *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *text = sgti_safetensors_metadata(file, table[i].key);
+        if (text == NULL)
+            return sgti_fail(SGT_E_FORMAT, "%s: metadata: '%s' is missing", file->path,
+                             table[i].key);
+        if (!scan_number(numbers, &table[i], text))
+            return sgti_fail(SGT_E_FORMAT, "%s: metadata: %s is '%.40s'", file->path, table[i].key,
+                             text);
+    }
+    return SGT_OK;
+}
+
+static sgt_status read_version(const sgti_safetensors *file)
+{
+    int64_t version;
+    const char *text = sgti_safetensors_metadata(file, VERSION_KEY);
+    if (text == NULL)
+        return sgti_fail(SGT_E_FORMAT, "%s: is a safetensors file, but no checkpoint of libsgt",
+                         file->path);
+    if (!scan_whole(&version, text, 1, INT64_MAX - 1))
+        return sgti_fail(SGT_E_FORMAT, "%s: metadata: " VERSION_KEY " is '%.40s'", file->path,
+                         text);
+    if (version > SGTI_CHECKPOINT_VERSION)
+        return sgti_fail(SGT_E_VERSION,
+                         "%s: is a checkpoint of version %" PRId64
+                         ", this libsgt %s knows versions up to %d",
+                         file->path, version, sgt_version(), SGTI_CHECKPOINT_VERSION);
+    return SGT_OK;
+}
+
+static sgt_status refuse(const sgti_safetensors *file, const char *key)
+{
+    return sgti_fail(SGT_E_FORMAT, "%s: metadata: %s is not possible", file->path, key);
+}
+
+/* What no training can have left. */
+static sgt_status check_numbers(sgti_numbers *numbers, const sgti_safetensors *file)
+{
+    sgt_model_config resolved;
+    sgt_optimizer_options options;
+    if (sgti_config_resolve(&resolved, &numbers->config) != SGT_OK)
+        return sgti_fail(SGT_E_FORMAT, "%s: metadata: model.%s", file->path, sgt_error_message());
+    if (!(numbers->executed_flops >= 0.0) || isinf(numbers->executed_flops))
+        return refuse(file, "flops.executed");
+    if (!(numbers->vanilla_flops >= 0.0) || isinf(numbers->vanilla_flops))
+        return refuse(file, "flops.vanilla");
+    if (numbers->has_optimizer &&
+        sgti_optimizer_options_read(&options, &numbers->options) != SGT_OK)
+        return sgti_fail(SGT_E_FORMAT, "%s: metadata: optimizer: %s", file->path,
+                         sgt_error_message());
+    if (numbers->steps < 0)
+        return refuse(file, "optimizer.steps");
+    if (numbers->updates < 0 || numbers->updates > numbers->steps)
+        return refuse(file, "optimizer.updates");
+    if (numbers->last_step < 0)
+        return refuse(file, "growth.last_step");
+    if (!numbers->entropy_unseen)
+        return SGT_OK;
+    if (numbers->entropy_kinds < SGT_ENTROPY_NONE || numbers->entropy_kinds > SGT_ENTROPY_BOTH)
+        return refuse(file, "entropy.kinds");
+    if (numbers->entropy_batches < 1)
+        return refuse(file, "entropy.batches");
+    if (numbers->entropy_passes < 1 ||
+        numbers->entropy_passes > (SGT_PLAN_MAX_DEPTH + 1) * (SGT_PLAN_MAX_RUNS + 1))
+        return refuse(file, "entropy.passes");
+    return SGT_OK;
+}
+
+sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file)
+{
+    sgti_numbers own = {.config.size = sizeof own.config, .options.size = sizeof own.options};
+    sgt_status status = read_version(file);
+    if (status == SGT_OK)
+        status = read_table(&own, file, model_fields, COUNT(model_fields));
+    if (status == SGT_OK)
+        status = read_table(&own, file, common_fields, COUNT(common_fields));
+    if (status == SGT_OK && own.has_optimizer != 0 && own.has_optimizer != 1)
+        status = refuse(file, "optimizer.saved");
+    if (status == SGT_OK && own.has_growth != 0 && own.has_growth != 1)
+        status = refuse(file, "growth.saved");
+    if (status == SGT_OK && own.entropy_unseen != 0 && own.entropy_unseen != 1)
+        status = refuse(file, "entropy.unseen");
+    if (status == SGT_OK && own.has_optimizer)
+        status = read_table(&own, file, optimizer_fields, COUNT(optimizer_fields));
+    if (status == SGT_OK && own.has_growth)
+        status = read_table(&own, file, growth_fields, COUNT(growth_fields));
+    if (status == SGT_OK && own.entropy_unseen)
+        status = read_table(&own, file, entropy_fields, COUNT(entropy_fields));
+    if (status == SGT_OK)
+        status = check_numbers(&own, file);
+    if (status == SGT_OK)
+        *numbers = own;
+    return status;
+}
+
+/* For people: here a double may be decimal. */
+static void print_plainly(char text[32], const sgti_field *field, const sgti_numbers *numbers)
+{
+    double real;
+    if (field->kind != SGTI_FIELD_F64) {
+        print_number(text, field, numbers);
+        return;
+    }
+    memcpy(&real, (const char *)numbers + field->offset, sizeof real);
+    sgti_format(text, 32, "%.9g", real);
+}
+
+sgt_status sgti_config_compare(const sgt_model_config *model, const sgt_model_config *file,
+                               const char *path)
+{
+    sgti_numbers ours = {.config = *model}, theirs = {.config = *file};
+    char list[400] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < COUNT(model_fields); i++) {
+        char here[32], there[32];
+        print_number(here, &model_fields[i], &ours);
+        print_number(there, &model_fields[i], &theirs);
+        if (strcmp(here, there) == 0)
+            continue;
+        print_plainly(here, &model_fields[i], &ours);
+        print_plainly(there, &model_fields[i], &theirs);
+        int length = sgti_format(list + used, sizeof list - used, "%s%s %s in the file, %s here",
+                                 used > 0 ? "; " : "", strchr(model_fields[i].key, '.') + 1, there,
+                                 here);
+        used += length > 0 ? (size_t)length : 0;
+        if (used >= sizeof list)
+            break;
+    }
+    if (used == 0)
+        return SGT_OK;
+    return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.80s does not fit the model: %s", path, list);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Folders of checkpoints: names by step, the latest, keeping the last ones. */
+#include <sgt/checkpoint.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/files.h"
+#include "../base/text.h"
+
+#define STEM   "step-"
+#define SUFFIX ".safetensors"
+
+enum { DIGITS = 12, MOST_NAME = 64 };
+
+/* 1 when `name` is that of a step, with `tail` behind it. */
+static int read_name(int64_t *step, const char *name, const char *tail)
+{
+    char expected[MOST_NAME];
+    if (strncmp(name, STEM, strlen(STEM)) != 0)
+        return 0;
+    const char *digits = name + strlen(STEM);
+    size_t count = strspn(digits, "0123456789");
+    if (count < DIGITS || count > 18)
+        return 0;
+    int64_t found = strtoll(digits, NULL, 10);
+    sgti_format(expected, sizeof expected, STEM "%0*" PRId64 SUFFIX "%s", DIGITS, found, tail);
+    if (strcmp(name, expected) != 0)
+        return 0;
+    *step = found;
+    return 1;
+}
+
+static sgt_status open_folder(DIR **opened, const char *folder)
+{
+    *opened = opendir(folder);
+    if (*opened != NULL)
+        return SGT_OK;
+    return sgti_fail(errno == ENOENT ? SGT_E_NOT_FOUND : SGT_E_IO, "%s: cannot be opened: %s",
+                     folder, strerror(errno));
+}
+
+static sgt_status join(char **path, const char *folder, const char *name)
+{
+    size_t room = strlen(folder) + strlen(name) + 2;
+    *path = malloc(room);
+    if (*path == NULL)
+        return sgti_fail(SGT_E_OUT_OF_MEMORY, "%zu bytes for the name of a file", room);
+    sgti_format(*path, room, "%s/%s", folder, name);
+    return SGT_OK;
+}
+
+sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder, int64_t step)
+{
+    char name[MOST_NAME];
+    if (bytes == NULL || folder == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", bytes == NULL ? "bytes" : "folder");
+    if (step < 0)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "step is %" PRId64 ", below 0", step);
+    sgti_format(name, sizeof name, STEM "%0*" PRId64 SUFFIX, DIGITS, step);
+    size_t needed = strlen(folder) + strlen(name) + 2;
+    if (path != NULL) {
+        if (*bytes < needed)
+            return sgti_fail(SGT_E_OUT_OF_RANGE, "bytes is %zu, the path needs %zu", *bytes,
+                             needed);
+        sgti_format(path, needed, "%s/%s", folder, name);
+    }
+    *bytes = needed;
+    return SGT_OK;
+}
+
+sgt_status sgt_checkpoint_latest(int64_t *step, const char *folder)
+{
+    DIR *opened = NULL;
+    int64_t latest = -1, found;
+    if (step == NULL || folder == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", step == NULL ? "step" : "folder");
+    sgt_status status = open_folder(&opened, folder);
+    if (status != SGT_OK)
+        return status;
+    for (const struct dirent *entry; (entry = readdir(opened)) != NULL;) {
+        if (read_name(&found, entry->d_name, "") && found > latest)
+            latest = found;
+    }
+    closedir(opened);
+    if (latest < 0)
+        return sgti_fail(SGT_E_NOT_FOUND, "%s: has no checkpoint", folder);
+    *step = latest;
+    return SGT_OK;
+}
+
+/* ---- keeping the last ---- */
+
+typedef struct steps {
+    int64_t *list;
+    size_t count;
+    size_t room;
+} steps;
+
+static sgt_status append(steps *s, int64_t step)
+{
+    if (s->count == s->room) {
+        size_t room = s->room > 0 ? 2 * s->room : 64;
+        int64_t *grown = realloc(s->list, room * sizeof *grown);
+        if (grown == NULL)
+            return sgti_fail(SGT_E_OUT_OF_MEMORY, "%zu bytes for a list of steps",
+                             room * sizeof *grown);
+        s->list = grown;
+        s->room = room;
+    }
+    s->list[s->count++] = step;
+    return SGT_OK;
+}
+
+static int descending(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* Lists the steps; removes what killed saves left. */
+static sgt_status list_steps(steps *s, DIR *opened, const char *folder)
+{
+    sgt_status status = SGT_OK;
+    int64_t step;
+    for (const struct dirent *entry; status == SGT_OK && (entry = readdir(opened)) != NULL;) {
+        if (read_name(&step, entry->d_name, "")) {
+            status = append(s, step);
+        } else if (read_name(&step, entry->d_name, SGTI_PARTIAL)) {
+            char *path = NULL;
+            status = join(&path, folder, entry->d_name);
+            if (status == SGT_OK)
+                sgti_remove_partial(path);
+            free(path);
+        }
+    }
+    return status;
+}
+
+static sgt_status remove_step(const char *folder, int64_t step)
+{
+    char name[MOST_NAME];
+    char *path = NULL;
+    sgti_format(name, sizeof name, STEM "%0*" PRId64 SUFFIX, DIGITS, step);
+    sgt_status status = join(&path, folder, name);
+    if (status == SGT_OK && remove(path) != 0 && errno != ENOENT)
+        status = sgti_fail(SGT_E_IO, "%s: cannot be removed: %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
+sgt_status sgt_checkpoint_keep_last(const char *folder, int32_t keep)
+{
+    DIR *opened = NULL;
+    steps s = {0};
+    if (folder == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "folder is NULL");
+    if (keep < 1)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "keep is %d, not at least 1", (int)keep);
+    sgt_status status = open_folder(&opened, folder);
+    if (status != SGT_OK)
+        return status;
+    status = list_steps(&s, opened, folder);
+    closedir(opened);
+    if (s.count > 1)
+        qsort(s.list, s.count, sizeof *s.list, descending);
+    for (size_t i = (size_t)keep; i < s.count && status == SGT_OK; i++)
+        status = remove_step(folder, s.list[i]);
+    free(s.list);
+    return status;
+}

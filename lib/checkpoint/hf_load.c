@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A model from a Hugging Face folder. All shapes are checked before the model is made. */
+#include <sgt/huggingface.h>
+
+#include "checkpoint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/text.h"
+#include "../format/hf_config.h"
+#include "../model/config.h"
+
+#define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_load_options, reserved)
+
+enum { MOST_SHARDS = 1024, PATH_BYTES = 4096, INDEX_DEPTH = 3 };
+
+#define MOST_INDEX_BYTES (UINT64_C(1) << 26)
+
+typedef struct folder {
+    const char *path;
+    sgt_context *context;
+    sgti_memory *memory;
+    sgti_hf_config config;
+    sgti_safetensors *files; /* [n_files] */
+    int32_t n_files;
+} folder;
+
+sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t size)
+{
+    sgt_hf_load_options defaults = {.size = sizeof defaults};
+    return sgti_struct_init(options, size, &defaults, sizeof defaults, LOAD_MINIMUM,
+                            "sgt_hf_load_options");
+}
+
+static sgt_status name_file(char path[PATH_BYTES], const folder *f, const char *name)
+{
+    if (strlen(f->path) + strlen(name) + 2 > PATH_BYTES)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", f->path);
+    sgti_format(path, PATH_BYTES, "%s/%s", f->path, name);
+    return SGT_OK;
+}
+
+static sgt_status read_config(folder *f)
+{
+    char path[PATH_BYTES];
+    char *text = NULL;
+    uint64_t bytes = 0;
+    sgt_status status = name_file(path, f, "config.json");
+    if (status == SGT_OK)
+        status = sgti_file_read_whole(&text, &bytes, f->memory, path, SGTI_HF_MOST_CONFIG);
+    if (status != SGT_OK)
+        return status;
+    status = sgti_hf_config_parse(&f->config, text, bytes, path);
+    sgti_release(f->memory, text, bytes + 1);
+    return status;
+}
+
+/* ---- the files of tensors ---- */
+
+static sgt_status open_shard(folder *f, const char *name)
+{
+    char path[PATH_BYTES];
+    sgt_status status = name_file(path, f, name);
+    if (status == SGT_OK)
+        status = sgti_safetensors_open(&f->files[f->n_files], f->memory, path);
+    if (status == SGT_OK)
+        f->n_files++;
+    return status;
+}
+
+static int is_open(const folder *f, const char *name)
+{
+    for (int32_t i = 0; i < f->n_files; i++) {
+        if (strcmp(f->files[i].path + strlen(f->path) + 1, name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static sgt_status open_listed(folder *f, const json_t *index, const char *path)
+{
+    const char *name;
+    json_t *value, *map = json_object_get(index, "weight_map");
+    sgt_status status = SGT_OK;
+    if (!json_is_object(map))
+        return sgti_fail(SGT_E_FORMAT, "%s: weight_map is not an object", path);
+    json_object_foreach(map, name, value) {
+        const char *shard = json_string_value(value);
+        status = sgti_hf_check_shard(shard, path);
+        if (status == SGT_OK && is_open(f, shard))
+            continue;
+        if (status == SGT_OK && f->n_files == MOST_SHARDS)
+            status = sgti_fail(SGT_E_FORMAT, "%s: more than %d files", path, MOST_SHARDS);
+        if (status == SGT_OK)
+            status = open_shard(f, shard);
+        if (status != SGT_OK)
+            return status;
+    }
+    return SGT_OK;
+}
+
+static sgt_status open_shards(folder *f)
+{
+    char path[PATH_BYTES];
+    char *text = NULL;
+    uint64_t bytes = 0;
+    json_t *index = NULL;
+    sgt_status status = name_file(path, f, "model.safetensors.index.json");
+    if (status == SGT_OK)
+        status = sgti_file_read_whole(&text, &bytes, f->memory, path, MOST_INDEX_BYTES);
+    if (status == SGT_E_NOT_FOUND)
+        return sgti_fail(status, "%s: has neither model.safetensors nor an index of shards",
+                         f->path);
+    if (status != SGT_OK)
+        return status;
+    status = sgti_json_parse(&index, text, bytes, INDEX_DEPTH, path);
+    if (status == SGT_OK)
+        status = open_listed(f, index, path);
+    json_decref(index);
+    sgti_release(f->memory, text, bytes + 1);
+    return status;
+}
+
+static sgt_status open_files(folder *f)
+{
+    void *memory = NULL;
+    sgt_status status = sgti_allocate_zeroed(&memory, f->memory, MOST_SHARDS, sizeof *f->files,
+                                             "the files of a model");
+    if (status != SGT_OK)
+        return status;
+    f->files = memory;
+    status = open_shard(f, "model.safetensors");
+    return status == SGT_E_NOT_FOUND ? open_shards(f) : status;
+}
+
+static const sgti_st_tensor *find(const sgti_safetensors **file, const folder *f, const char *name)
+{
+    for (int32_t i = 0; i < f->n_files; i++) {
+        const sgti_st_tensor *tensor = sgti_safetensors_find(&f->files[i], name);
+        *file = &f->files[i];
+        if (tensor != NULL)
+            return tensor;
+    }
+    return NULL;
+}
+
+/* ---- checks ---- */
+
+static void settle_head(folder *f)
+{
+    const sgti_safetensors *file;
+    int32_t tied = find(&file, f, "lm_head.weight") == NULL;
+    if (tied != f->config.model.tied)
+        sgti_log(f->context, SGT_LOG_WARNING,
+                 "%s: config.json says tie_word_embeddings %s, but lm_head.weight is %s: the head "
+                 "is %s",
+                 f->path, tied ? "false" : "true", tied ? "missing" : "there",
+                 tied ? "tied" : "not tied");
+    f->config.model.tied = tied;
+}
+
+static int is_parameter(const sgti_parameters *parameters, const char *name)
+{
+    for (int32_t i = 0; i < parameters->count; i++) {
+        if (strcmp(parameters->list[i].name, name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Every tensor that is there has a place; older files carry the rotary frequencies too. */
+static sgt_status refuse_strangers(const folder *f, const sgti_parameters *parameters)
+{
+    static const char ignored[] = ".rotary_emb.inv_freq";
+    for (int32_t i = 0; i < f->n_files; i++) {
+        for (uint64_t j = 0; j < f->files[i].count; j++) {
+            const char *name = f->files[i].tensors[j].name;
+            size_t length = strlen(name), tail = sizeof ignored - 1;
+            if (length >= tail && strcmp(name + length - tail, ignored) == 0)
+                continue;
+            if (!is_parameter(parameters, name))
+                return sgti_fail(SGT_E_UNSUPPORTED,
+                                 "%s: tensor '%.120s' is of no part that this model has",
+                                 f->files[i].path, name);
+        }
+    }
+    return SGT_OK;
+}
+
+static sgt_status check_tensors(const folder *f, const sgt_model_config *config)
+{
+    sgti_parameters parameters = {0};
+    sgt_status status = sgti_parameters_create(&parameters, f->memory, config);
+    if (status != SGT_OK)
+        return status;
+    for (int32_t i = 0; i < parameters.count && status == SGT_OK; i++) {
+        const sgti_safetensors *file = NULL;
+        const sgti_parameter *parameter = &parameters.list[i];
+        const sgti_st_tensor *tensor = find(&file, f, parameter->name);
+        if (tensor == NULL)
+            status = sgti_fail(SGT_E_FORMAT, "%s: tensor '%s' is missing", f->path,
+                               parameter->name);
+        if (status == SGT_OK)
+            status = sgti_st_check_float(file, tensor);
+        if (status == SGT_OK)
+            status = sgti_check_shape(file, tensor, parameter->rank, parameter->shape);
+    }
+    if (status == SGT_OK)
+        status = refuse_strangers(f, &parameters);
+    sgti_parameters_destroy(&parameters, f->memory);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static sgt_status read_weights(const folder *f, sgt_model *model)
+{
+    sgti_tensor_reader reader = {0};
+    sgt_status status = sgti_tensor_reader_open(&reader, &f->files[0], model->dispatch, 1);
+    for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++) {
+        const char *name = model->parameters.list[i].name;
+        sgt_tensor weight = sgti_weight(model, i);
+        find(&reader.file, f, name);
+        status = sgti_get_tensor(&reader, name, &weight);
+    }
+    sgti_tensor_reader_close(&reader);
+    sgti_model_touch_weights(model);
+    return status;
+}
+
+static int digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *found = c == '\0' ? NULL : strchr(digits, c);
+    return found == NULL ? -1 : (int)(found - digits);
+}
+
+static sgt_status set_plan(const folder *f, sgt_model *model)
+{
+    void *memory = NULL;
+    sgt_plan *plan = NULL;
+    const char *text = f->config.plan;
+    if (text == NULL)
+        return SGT_OK;
+    size_t bytes = strlen(text) / 2;
+    sgt_status status = sgti_allocate_zeroed(&memory, f->memory, bytes + 1, 1, "a depth plan");
+    if (status != SGT_OK)
+        return status;
+    uint8_t *data = memory;
+    for (size_t i = 0; i < bytes && status == SGT_OK; i++) {
+        int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            status = sgti_fail(SGT_E_FORMAT, "%s: config.json: sgt_plan is not hexadecimal",
+                               f->path);
+        data[i] = (uint8_t)(16 * (high & 15) + (low & 15));
+    }
+    if (status == SGT_OK)
+        status = sgt_plan_load(&plan, f->context, data, bytes);
+    if (status == SGT_OK)
+        status = sgt_model_set_plan(model, plan);
+    if (status == SGT_E_INVALID_ARGUMENT)
+        status = sgti_fail(SGT_E_FORMAT, "%.200s: config.json: sgt_plan: %s", f->path,
+                           sgt_error_message());
+    sgt_plan_free(plan);
+    sgti_release(f->memory, memory, bytes + 1);
+    return status;
+}
+
+static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *options)
+{
+    sgt_model *made = NULL;
+    sgt_model_config resolved;
+    sgt_status status = read_config(f);
+    if (status == SGT_OK)
+        status = open_files(f);
+    if (status != SGT_OK)
+        return status;
+    settle_head(f);
+    f->config.model.recompute = options->recompute;
+    if (options->max_seq_len > 0)
+        f->config.model.max_seq_len = options->max_seq_len;
+    status = sgti_config_resolve(&resolved, &f->config.model);
+    if (status != SGT_OK)
+        return sgti_fail(status, "%.200s: config.json: %s", f->path, sgt_error_message());
+    status = check_tensors(f, &resolved);
+    if (status == SGT_OK)
+        status = sgt_model_create(&made, f->context, &resolved);
+    if (status == SGT_OK)
+        status = read_weights(f, made);
+    if (status == SGT_OK)
+        status = set_plan(f, made);
+    if (status != SGT_OK) {
+        sgt_model_free(made);
+        return status;
+    }
+    *model = made;
+    return SGT_OK;
+}
+
+sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char *path,
+                             const sgt_hf_load_options *options)
+{
+    sgt_hf_load_options own = {.size = sizeof own};
+    if (model == NULL || context == NULL || path == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         model == NULL     ? "model"
+                         : context == NULL ? "context"
+                                           : "folder");
+    sgt_status status = SGT_OK;
+    if (options != NULL)
+        status = sgti_struct_read(&own, sizeof own, options, LOAD_MINIMUM, "sgt_hf_load_options");
+    if (status != SGT_OK)
+        return status;
+    if (own.max_seq_len < 0 || own.reserved != 0)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "max_seq_len is %d, reserved is %d",
+                         (int)own.max_seq_len, (int)own.reserved);
+    folder f = {.path = path, .context = context, .memory = &context->memory};
+    status = load(model, &f, &own);
+    for (int32_t i = 0; i < f.n_files; i++)
+        sgti_safetensors_close(&f.files[i]);
+    sgti_release(f.memory, f.files, MOST_SHARDS * sizeof *f.files);
+    sgti_hf_config_close(&f.config);
+    return status;
+}

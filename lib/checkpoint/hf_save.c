@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A model as a Hugging Face folder. */
+#include <sgt/huggingface.h>
+
+#include "checkpoint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/error.h"
+#include "../base/text.h"
+#include "../format/hf_config.h"
+
+#define SAVE_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_save_options, reserved)
+
+enum { PATH_BYTES = 4096 };
+
+typedef struct export {
+    const sgt_model *model;
+    sgti_memory *memory;
+    sgti_st_dtype dtype;
+    const char *dtype_name;
+    void *block;
+    char *plan; /* hexadecimal digits; NULL: none is told */
+    uint64_t plan_room;
+} export;
+
+sgt_status sgt_hf_save_options_init(sgt_hf_save_options *options, size_t size)
+{
+    sgt_hf_save_options defaults = {.size = sizeof defaults, .dtype = SGT_F32};
+    return sgti_struct_init(options, size, &defaults, sizeof defaults, SAVE_MINIMUM,
+                            "sgt_hf_save_options");
+}
+
+static sgt_status choose_dtype(export *e, int32_t dtype)
+{
+    static const struct {
+        int32_t dtype;
+        sgti_st_dtype stored;
+        const char *name;
+    } rows[] = {{SGT_F32, SGTI_ST_F32, "float32"},
+                {SGT_BF16, SGTI_ST_BF16, "bfloat16"},
+                {SGT_F16, SGTI_ST_F16, "float16"}};
+    for (int i = 0; i < 3; i++) {
+        if (rows[i].dtype == dtype) {
+            e->dtype = rows[i].stored;
+            e->dtype_name = rows[i].name;
+            return SGT_OK;
+        }
+    }
+    return sgti_fail(SGT_E_INVALID_ARGUMENT, "dtype is %d, not SGT_F32, SGT_BF16 or SGT_F16",
+                     (int)dtype);
+}
+
+static int has_loops(const sgt_plan *plan)
+{
+    for (int32_t i = 0; i < plan->n_layers; i++) {
+        if (plan->layers[i].depth > 0 || plan->layers[i].extra_runs > 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* The bytes of the plan as digits. */
+static sgt_status print_plan(export *e)
+{
+    static const char digits[] = "0123456789abcdef";
+    void *text = NULL, *data = NULL;
+    size_t bytes = 0;
+    sgt_status status = sgt_plan_save(NULL, &bytes, e->model->plan);
+    if (status == SGT_OK)
+        status = sgti_allocate_zeroed(&text, e->memory, 2 * (uint64_t)bytes + 1, 1, "a plan");
+    if (status != SGT_OK)
+        return status;
+    e->plan = text;
+    e->plan_room = 2 * (uint64_t)bytes + 1;
+    status = sgti_allocate_zeroed(&data, e->memory, bytes, 1, "the bytes of a plan");
+    if (status != SGT_OK)
+        return status;
+    size_t room = bytes;
+    status = sgt_plan_save(data, &room, e->model->plan);
+    for (size_t i = 0; i < bytes; i++) {
+        uint8_t byte = ((uint8_t *)data)[i];
+        e->plan[2 * i] = digits[byte >> 4];
+        e->plan[2 * i + 1] = digits[byte & 15];
+    }
+    sgti_release(e->memory, data, bytes);
+    return status;
+}
+
+static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *output)
+{
+    const export *e = user;
+    sgt_tensor weight = sgti_weight(e->model, output->index);
+    return sgti_put_tensor(writer, e->model->dispatch, &weight, e->dtype, e->block);
+}
+
+static sgt_status write_weights(export *e, const char *path)
+{
+    const sgti_parameters *parameters = &e->model->parameters;
+    void *memory = NULL;
+    sgt_status status = sgti_allocate_zeroed(&memory, e->memory, (uint64_t)parameters->count,
+                                             sizeof(sgti_st_output), "a table of tensors");
+    if (status != SGT_OK)
+        return status;
+    sgti_st_output *outputs = memory;
+    for (int32_t i = 0; i < parameters->count; i++) {
+        const sgti_parameter *p = &parameters->list[i];
+        outputs[i] = (sgti_st_output){.dtype = e->dtype, .rank = p->rank, .index = i};
+        sgti_format(outputs[i].name, sizeof outputs[i].name, "%s", p->name);
+        for (int32_t j = 0; j < p->rank; j++)
+            outputs[i].shape[j] = (uint64_t)p->shape[j];
+    }
+    json_t *metadata = json_pack("{s:s}", "format", "pt"); /* transformers asks for it */
+    if (metadata == NULL)
+        status = sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for the header", path);
+    if (status == SGT_OK)
+        status = sgti_safetensors_write(path, e->memory, outputs, (uint64_t)parameters->count,
+                                        metadata, 0, put, e);
+    json_decref(metadata);
+    sgti_release(e->memory, outputs, (uint64_t)parameters->count * sizeof *outputs);
+    return status;
+}
+
+static sgt_status write_config(const export *e, const char *path)
+{
+    char *text = sgti_hf_config_text(&e->model->config, e->dtype_name, e->plan);
+    if (text == NULL)
+        return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for its text", path);
+    sgt_status status = sgti_file_write_whole(e->memory, path, text, strlen(text));
+    free(text);
+    return status;
+}
+
+static sgt_status write_folder(export *e, const char *folder)
+{
+    char weights[PATH_BYTES], config[PATH_BYTES];
+    if (strlen(folder) + sizeof "/model.safetensors.partial" > PATH_BYTES)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", folder);
+    sgti_format(weights, sizeof weights, "%s/model.safetensors", folder);
+    sgti_format(config, sizeof config, "%s/config.json", folder);
+    sgt_status status = sgti_allocate_aligned(&e->block, e->memory, 64, SGTI_BLOCK_BYTES,
+                                              "a block of a file");
+    if (status == SGT_OK)
+        status = write_weights(e, weights);
+    return status == SGT_OK ? write_config(e, config) : status;
+}
+
+sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
+                             const sgt_hf_save_options *options)
+{
+    sgt_hf_save_options own = {.size = sizeof own, .dtype = SGT_F32};
+    export e = {.model = model};
+    if (model == NULL || folder == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model == NULL ? "model" : "folder");
+    e.memory = &model->context->memory;
+    sgt_status status = SGT_OK;
+    if (options != NULL)
+        status = sgti_struct_read(&own, sizeof own, options, SAVE_MINIMUM, "sgt_hf_save_options");
+    if (status == SGT_OK && (own.without_loops >> 1 || own.reserved != 0))
+        status = sgti_fail(SGT_E_INVALID_ARGUMENT, "without_loops is %d, reserved is %d",
+                           (int)own.without_loops, (int)own.reserved);
+    if (status == SGT_OK)
+        status = choose_dtype(&e, own.dtype);
+    if (status == SGT_OK && !own.without_loops && has_loops(model->plan))
+        status = print_plan(&e);
+    if (status == SGT_OK)
+        status = write_folder(&e, folder);
+    sgti_release(e.memory, e.block, SGTI_BLOCK_BYTES);
+    sgti_release(e.memory, e.plan, e.plan_room);
+    return status;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The elements of tensors: conversion between what is stored and float32, and checksums. */
+#include "safetensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/bytes.h"
+#include "../base/error.h"
+#include "../base/number_formats.h"
+#include "../base/text.h"
+
+#ifdef SGTI_HAVE_XXHASH
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#endif
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LITTLE_ENDIAN_HOST 1
+#else
+#define LITTLE_ENDIAN_HOST 0
+#endif
+
+sgt_status sgti_st_check_float(const sgti_safetensors *file, const sgti_st_tensor *tensor)
+{
+    if (tensor->dtype == SGTI_ST_F32 || tensor->dtype == SGTI_ST_F16 ||
+        tensor->dtype == SGTI_ST_BF16 || tensor->dtype == SGTI_ST_F64)
+        return SGT_OK;
+    return sgti_fail(SGT_E_UNSUPPORTED, "%s: tensor '%.120s': dtype %.40s is not F32, BF16, F16 or "
+                                        "F64",
+                     file->path, tensor->name, tensor->dtype_name);
+}
+
+static uint16_t half_at(const unsigned char *bytes)
+{
+    return (uint16_t)(bytes[0] | bytes[1] << 8);
+}
+
+void sgti_st_to_float(float *floats, const void *stored, sgti_st_dtype dtype, uint64_t count)
+{
+    const unsigned char *from = stored;
+    sgti_reader reader = {.data = from, .left = (size_t)(count * sgti_st_element_bytes(dtype))};
+    if (dtype == SGTI_ST_F32 && LITTLE_ENDIAN_HOST) {
+        memcpy(floats, stored, (size_t)count * sizeof *floats);
+        return;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        switch (dtype) {
+        case SGTI_ST_F16:
+            floats[i] = sgti_f16_to_f32(half_at(from + 2 * i));
+            break;
+        case SGTI_ST_BF16:
+            floats[i] = sgti_bf16_to_f32(half_at(from + 2 * i));
+            break;
+        case SGTI_ST_F64:
+            floats[i] = (float)sgti_get_f64(&reader);
+            break;
+        default:
+            floats[i] = sgti_get_f32(&reader);
+            break;
+        }
+    }
+}
+
+void sgti_st_from_float(void *stored, const float *floats, sgti_st_dtype dtype, uint64_t count)
+{
+    unsigned char *to = stored;
+    sgti_writer writer = {.data = to};
+    if (dtype == SGTI_ST_F32 && LITTLE_ENDIAN_HOST) {
+        memcpy(stored, floats, (size_t)count * sizeof *floats);
+        return;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (dtype == SGTI_ST_F32) {
+            sgti_put_f32(&writer, floats[i]);
+            continue;
+        }
+        uint16_t half =
+            dtype == SGTI_ST_F16 ? sgti_f32_to_f16(floats[i]) : sgti_f32_to_bf16(floats[i]);
+        to[2 * i] = (unsigned char)half;
+        to[2 * i + 1] = (unsigned char)(half >> 8);
+    }
+}
+
+/* ---- checksums: XXH3, 64 bits, seed 0 ---- */
+
+int sgti_checksum_of_key(uint64_t *value, const sgti_safetensors *file, const char *key)
+{
+    const char *text = sgti_safetensors_metadata(file, key);
+    if (text == NULL)
+        return 0;
+    if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+        return -1;
+    *value = strtoull(text, NULL, 16);
+    return 1;
+}
+
+int sgti_safetensors_checksum(uint64_t *value, const sgti_safetensors *file,
+                              const sgti_st_tensor *tensor)
+{
+    char key[256];
+    if (strlen(tensor->name) > sizeof key - sizeof SGTI_ST_CHECKSUM - 1)
+        return 0;
+    sgti_format(key, sizeof key, SGTI_ST_CHECKSUM ".%s", tensor->name);
+    return sgti_checksum_of_key(value, file, key);
+}
+
+#ifdef SGTI_HAVE_XXHASH
+
+struct sgti_checksum {
+    XXH3_state_t state;
+};
+
+int sgti_checksums_exist(void)
+{
+    return 1;
+}
+
+sgt_status sgti_checksum_create(sgti_checksum **checksum)
+{
+    sgti_checksum *made = (sgti_checksum *)XXH3_createState();
+    if (made == NULL)
+        return sgti_fail(SGT_E_OUT_OF_MEMORY, "no memory for a checksum");
+    *checksum = made;
+    return SGT_OK;
+}
+
+void sgti_checksum_free(sgti_checksum *checksum)
+{
+    XXH3_freeState((XXH3_state_t *)checksum);
+}
+
+void sgti_checksum_start(sgti_checksum *checksum)
+{
+    XXH3_64bits_reset(&checksum->state);
+}
+
+void sgti_checksum_add(sgti_checksum *checksum, const void *data, uint64_t bytes)
+{
+    XXH3_64bits_update(&checksum->state, data, (size_t)bytes);
+}
+
+uint64_t sgti_checksum_value(const sgti_checksum *checksum)
+{
+    return XXH3_64bits_digest(&checksum->state);
+}
+
+#else
+
+int sgti_checksums_exist(void)
+{
+    return 0;
+}
+
+sgt_status sgti_checksum_create(sgti_checksum **checksum)
+{
+    (void)checksum;
+    return sgti_fail(SGT_E_UNSUPPORTED, "this libsgt was built without checksums (xxhash)");
+}
+
+void sgti_checksum_free(sgti_checksum *checksum)
+{
+    (void)checksum;
+}
+
+void sgti_checksum_start(sgti_checksum *checksum)
+{
+    (void)checksum;
+}
+
+void sgti_checksum_add(sgti_checksum *checksum, const void *data, uint64_t bytes)
+{
+    (void)checksum, (void)data, (void)bytes;
+}
+
+uint64_t sgti_checksum_value(const sgti_checksum *checksum)
+{
+    (void)checksum;
+    return 0;
+}
+
+#endif

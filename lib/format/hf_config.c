@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "hf_config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/error.h"
+
+/* config.json has objects of options, lists of token ids, quantisation settings. */
+#define CONFIG_DEPTH 16
+
+typedef struct scan {
+    const json_t *tree;
+    const char *path;
+    sgt_status status; /* the first failure stays */
+} scan;
+
+/* A key that is there and is not null, or NULL. */
+static const json_t *get(const json_t *tree, const char *key)
+{
+    const json_t *value = json_object_get(tree, key);
+    return json_is_null(value) ? NULL : value;
+}
+
+static void malformed(scan *s, const char *key, const char *what)
+{
+    if (s->status == SGT_OK)
+        s->status = sgti_fail(SGT_E_FORMAT, "%s: %s %s", s->path, key, what);
+}
+
+/* `fallback` below 0: the key must be there. */
+static int32_t whole(scan *s, const char *key, int32_t fallback)
+{
+    int64_t number = 0;
+    const json_t *value = get(s->tree, key);
+    if (value == NULL && fallback >= 0)
+        return fallback;
+    if (value == NULL)
+        malformed(s, key, "is missing");
+    else if (!sgti_json_integer(&number, value, 1, INT32_MAX))
+        malformed(s, key, "is not a whole number above 0");
+    return (int32_t)number;
+}
+
+static double real(scan *s, const json_t *tree, const char *key, double fallback)
+{
+    const json_t *value = get(tree, key);
+    if (value == NULL)
+        return fallback;
+    if (!json_is_number(value) || !(json_number_value(value) > 0.0))
+        malformed(s, key, "is not a number above 0");
+    return json_number_value(value);
+}
+
+static int truth(scan *s, const char *key, int fallback)
+{
+    const json_t *value = get(s->tree, key);
+    if (value == NULL)
+        return fallback;
+    if (!json_is_boolean(value))
+        malformed(s, key, "is neither true nor false");
+    return json_is_true(value);
+}
+
+static void unsupported(scan *s, const char *key, const char *what)
+{
+    if (s->status == SGT_OK)
+        s->status = sgti_fail(SGT_E_UNSUPPORTED, "%s: %s %.80s is not supported", s->path, key,
+                              what);
+}
+
+/* A string that must be one of two, where it is there. */
+static const char *word(scan *s, const json_t *tree, const char *key, const char *one,
+                        const char *other)
+{
+    const json_t *value = get(tree, key);
+    const char *text = json_string_value(value);
+    if (value == NULL)
+        return NULL;
+    if (text == NULL)
+        malformed(s, key, "is not a string");
+    else if (strcmp(text, one) != 0 && strcmp(text, other) != 0)
+        unsupported(s, key, text);
+    return text;
+}
+
+/* The rotary positions: rope_theta and rope_scaling, or rope_parameters with both. */
+static double rope_theta(scan *s)
+{
+    static const char *const blocks[] = {"rope_scaling", "rope_parameters"};
+    double theta = real(s, s->tree, "rope_theta", 10000.0);
+    for (int i = 0; i < 2; i++) {
+        const json_t *block = get(s->tree, blocks[i]);
+        if (block == NULL)
+            continue;
+        if (!json_is_object(block)) {
+            malformed(s, blocks[i], "is not an object");
+            continue;
+        }
+        word(s, block, "rope_type", "default", "default");
+        word(s, block, "type", "default", "default");
+        if (real(s, block, "partial_rotary_factor", 1.0) != 1.0)
+            unsupported(s, "partial_rotary_factor", "other than 1");
+        theta = real(s, block, "rope_theta", theta);
+    }
+    if (real(s, s->tree, "partial_rotary_factor", 1.0) != 1.0)
+        unsupported(s, "partial_rotary_factor", "other than 1");
+    return theta;
+}
+
+static void refuse_what_is_not_done(scan *s)
+{
+    static const char *const biases[] = {"attention_bias", "mlp_bias"};
+    static const char *const others[] = {"sliding_window", "quantization_config"};
+    for (int i = 0; i < 2; i++) {
+        if (truth(s, biases[i], 0))
+            unsupported(s, biases[i], "true");
+        if (get(s->tree, others[i]) != NULL)
+            unsupported(s, others[i], "(anything but null)");
+    }
+    word(s, s->tree, "hidden_act", "silu", "swish");
+}
+
+sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64_t bytes,
+                                const char *path)
+{
+    sgti_hf_config own = {.model.size = sizeof own.model};
+    sgt_status status = sgti_json_parse(&own.tree, text, bytes, CONFIG_DEPTH, path);
+    if (status != SGT_OK)
+        return status;
+    scan s = {.tree = own.tree, .path = path};
+    sgt_model_config *model = &own.model;
+    if (word(&s, s.tree, "model_type", "llama", "sgt") == NULL)
+        malformed(&s, "model_type", "is missing");
+    refuse_what_is_not_done(&s);
+    model->vocab_size = whole(&s, "vocab_size", -1);
+    model->d_model = whole(&s, "hidden_size", -1);
+    model->d_ff = whole(&s, "intermediate_size", -1);
+    model->n_layers = whole(&s, "num_hidden_layers", -1);
+    model->n_heads = whole(&s, "num_attention_heads", -1);
+    model->n_kv_heads = whole(&s, "num_key_value_heads", 0);
+    model->head_dim = whole(&s, "head_dim", 0);
+    model->max_seq_len = whole(&s, "max_position_embeddings", 2048);
+    model->norm_eps = real(&s, s.tree, "rms_norm_eps", 1e-6);
+    model->rope_theta = rope_theta(&s);
+    model->tied = truth(&s, "tie_word_embeddings", 0);
+    const json_t *plan = get(s.tree, "sgt_plan");
+    own.plan = json_string_value(plan);
+    if (plan != NULL && own.plan == NULL)
+        malformed(&s, "sgt_plan", "is not a string");
+    if (s.status != SGT_OK) {
+        sgti_hf_config_close(&own);
+        return s.status;
+    }
+    *config = own;
+    return SGT_OK;
+}
+
+void sgti_hf_config_close(sgti_hf_config *config)
+{
+    json_decref(config->tree);
+    *config = (sgti_hf_config){0};
+}
+
+char *sgti_hf_config_text(const sgt_model_config *model, const char *dtype, const char *plan)
+{
+    json_t *tree = json_pack(
+        "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:i, s:f, s:b, s:b, s:b, s:f, "
+        "s:{s:s, s:f}, s:s, s:f, s:f}",
+        "architectures", plan != NULL ? "SgtForCausalLM" : "LlamaForCausalLM", "model_type",
+        plan != NULL ? "sgt" : "llama", "vocab_size", (int)model->vocab_size, "hidden_size",
+        (int)model->d_model, "intermediate_size", (int)model->d_ff, "num_hidden_layers",
+        (int)model->n_layers, "num_attention_heads", (int)model->n_heads, "num_key_value_heads",
+        (int)model->n_kv_heads, "head_dim", (int)model->head_dim, "hidden_act", "silu",
+        "max_position_embeddings", (int)model->max_seq_len, "rms_norm_eps", model->norm_eps,
+        "tie_word_embeddings", (int)model->tied, "attention_bias", 0, "mlp_bias", 0, "rope_theta",
+        model->rope_theta, "rope_parameters", "rope_type", "default", "rope_theta",
+        model->rope_theta, "torch_dtype", dtype, "initializer_range", 0.02, "attention_dropout",
+        0.0);
+    char *text = NULL;
+    int failed = tree == NULL;
+    if (plan != NULL)
+        failed |= json_object_set_new(tree, "sgt_plan", json_string(plan));
+    if (!failed)
+        text = sgti_json_text(tree, 2);
+    json_decref(tree);
+    return text;
+}
+
+sgt_status sgti_hf_check_shard(const char *shard, const char *path)
+{
+    if (shard == NULL)
+        return sgti_fail(SGT_E_FORMAT, "%s: weight_map holds something else than names", path);
+    if (shard[0] == '\0' || shard[0] == '.' || strchr(shard, '/') != NULL ||
+        strchr(shard, '\\') != NULL)
+        return sgti_fail(SGT_E_FORMAT, "%s: weight_map: '%.80s' is no file of this folder", path,
+                         shard);
+    return SGT_OK;
+}

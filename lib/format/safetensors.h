@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The safetensors format, both ways.
+ *
+ *     u64 N | N bytes of JSON, perhaps with spaces behind | the bytes of the tensors
+ *     {"__metadata__":{"key":"value"},"name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}
+ *
+ * A reader that opens trusts the table: N is at most 100,000,000 and within the file, the JSON is
+ * strict, offsets start at 0, leave neither hole nor overlap and end with the file, and every
+ * tensor has the bytes that dtype and shape ask for. A file that is written has the tensors by
+ * falling size of element, then by name, and its data from a multiple of 64 bytes on. Messages
+ * name the file and the tensor.
+ */
+#ifndef SGTI_SAFETENSORS_H
+#define SGTI_SAFETENSORS_H
+
+#include <sgt/tensor.h>
+
+#include "../base/files.h"
+#include "json.h"
+
+/* Element types by the names of the format; the value indexes the table in safetensors.c. */
+typedef enum sgti_st_dtype {
+    SGTI_ST_F64,
+    SGTI_ST_I64,
+    SGTI_ST_U64,
+    SGTI_ST_F32,
+    SGTI_ST_F16,
+    SGTI_ST_BF16,
+    SGTI_ST_U8,
+    SGTI_ST_OTHER /* known with its size, but read as bytes only */
+} sgti_st_dtype;
+
+#define SGTI_ST_MAX_HEADER UINT64_C(100000000)
+#define SGTI_ST_ALIGN      64
+#define SGTI_ST_CHECKSUM   "sgt.xxh3" /* key of the header's checksum; with ".NAME" of a tensor's */
+#define SGTI_ST_BLOCK      (UINT64_C(1) << 20) /* bytes read or written at once */
+
+/* One tensor of an open file. */
+typedef struct sgti_st_tensor {
+    const char *name;  /* in the header's tree */
+    const char *dtype_name;
+    sgti_st_dtype dtype;
+    int32_t rank;
+    uint64_t shape[SGT_MAX_RANK]; /* of higher ranks the first ones */
+    uint64_t count;               /* elements */
+    uint64_t begin, end;          /* bytes within the data */
+} sgti_st_tensor;
+
+typedef struct sgti_safetensors {
+    sgti_memory *memory;
+    sgti_file file;
+    char *path;
+    json_t *header;
+    json_t *metadata; /* borrowed from header; NULL: none */
+    sgti_st_tensor *tensors; /* as they lie in the file */
+    uint64_t count;
+    uint64_t data; /* where it starts */
+} sgti_safetensors;
+
+/* Opens and checks everything but the data. Errors: SGT_E_NOT_FOUND, SGT_E_IO, SGT_E_FORMAT,
+ * SGT_E_UNSUPPORTED (a dtype of unknown size), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. */
+sgt_status sgti_safetensors_open(sgti_safetensors *file, sgti_memory *memory, const char *path);
+void sgti_safetensors_close(sgti_safetensors *file);
+
+/* Checks a header apart from any file: `data_bytes` are behind it. Used by open, and by fuzzing. */
+sgt_status sgti_safetensors_parse(sgti_safetensors *file, const char *header, uint64_t bytes,
+                                  uint64_t data_bytes);
+
+/* NULL when it is not there. */
+const sgti_st_tensor *sgti_safetensors_find(const sgti_safetensors *file, const char *name);
+const char *sgti_safetensors_metadata(const sgti_safetensors *file, const char *key);
+
+/* Reads a part of a tensor as it is stored. */
+sgt_status sgti_safetensors_read(const sgti_safetensors *file, const sgti_st_tensor *tensor,
+                                 void *data, uint64_t bytes, uint64_t offset);
+
+/* Bytes of an element; 0 where they are not whole. */
+uint64_t sgti_st_element_bytes(sgti_st_dtype dtype);
+
+/* SGT_OK when elements of this type become float32; else SGT_E_UNSUPPORTED. */
+sgt_status sgti_st_check_float(const sgti_safetensors *file, const sgti_st_tensor *tensor);
+
+/* Floats from stored elements, and back (F32, F16, BF16). Little-endian bytes, any alignment. */
+void sgti_st_to_float(float *floats, const void *stored, sgti_st_dtype dtype, uint64_t count);
+void sgti_st_from_float(void *stored, const float *floats, sgti_st_dtype dtype, uint64_t count);
+
+/* Running over the bytes of one tensor. */
+typedef struct sgti_checksum sgti_checksum;
+
+/* 1 when this build knows checksums. */
+int sgti_checksums_exist(void);
+sgt_status sgti_checksum_create(sgti_checksum **checksum); /* SGT_E_OUT_OF_MEMORY, _UNSUPPORTED */
+void sgti_checksum_free(sgti_checksum *checksum);
+void sgti_checksum_start(sgti_checksum *checksum);
+void sgti_checksum_add(sgti_checksum *checksum, const void *data, uint64_t bytes);
+uint64_t sgti_checksum_value(const sgti_checksum *checksum);
+
+/* The checksum the file tells under a key, or of a tensor: 1 when there is one; -1 when it is no
+ * number. */
+int sgti_checksum_of_key(uint64_t *value, const sgti_safetensors *file, const char *key);
+int sgti_safetensors_checksum(uint64_t *value, const sgti_safetensors *file,
+                              const sgti_st_tensor *tensor);
+
+/* ---- writing (safetensors_write.c) ---- */
+
+/* One tensor to write. `source` and `index` say to the writer's callback what it is. */
+typedef struct sgti_st_output {
+    char name[160];
+    sgti_st_dtype dtype;
+    int32_t rank;
+    uint64_t shape[SGT_MAX_RANK];
+    int32_t source;
+    int32_t index;
+    uint64_t checksum; /* once written */
+} sgti_st_output;
+
+typedef struct sgti_st_writer {
+    sgti_memory *memory;
+    sgti_new_file file;
+    sgti_checksum *checksum; /* NULL: none wanted */
+} sgti_st_writer;
+
+/* Appends the bytes of the tensor at work. */
+sgt_status sgti_safetensors_put(sgti_st_writer *writer, const void *data, uint64_t bytes);
+
+/* Puts exactly the bytes of one output. */
+typedef sgt_status (*sgti_st_put_fn)(void *user, sgti_st_writer *writer,
+                                     const sgti_st_output *output);
+
+/*
+ * Writes a file: sorts `outputs`, then asks for the bytes of each. `metadata` is an object of
+ * strings; NULL: none. With checksums (which need metadata) it gets theirs: of every tensor, and of
+ * the header while the place of its own checksum holds zeros. Errors:
+ * SGT_E_IO, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_UNSUPPORTED, or what
+ * `put` returned; the path then has what it had before.
+ */
+sgt_status sgti_safetensors_write(const char *path, sgti_memory *memory, sgti_st_output *outputs,
+                                  uint64_t count, json_t *metadata, int checksums,
+                                  sgti_st_put_fn put, void *user);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The inside of a growth, for the driver and for checkpoints. */
+#ifndef SGTI_GROWTH_H
+#define SGTI_GROWTH_H
+
+#include "../model/model.h"
+#include "policy.h"
+
+struct sgt_growth {
+    sgt_model *model;          /* counted */
+    sgt_growth_policy *policy; /* counted */
+    sgt_growth_options options;
+    int64_t last_step;
+    double *entropies; /* [2, n_layers, max_passes, n_heads] last, then mean, of the step */
+    uint64_t capacity; /* doubles there is room for */
+};
+
+#endif

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models between libsgt and transformers, both ways: the logits of the same tokens agree.
+
+usage: hf_interop.py PROGRAM      PROGRAM is hf_tool
+
+The interpreter is $SGT_TEST_PYTHON where that is set. Skipped (77) where it lacks torch, safetensors
+or transformers.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+python = os.environ.get("SGT_TEST_PYTHON")
+if python and os.path.realpath(python) != os.path.realpath(sys.executable) \
+        and "SGT_TEST_PYTHON_RUNS" not in os.environ:
+    os.environ["SGT_TEST_PYTHON_RUNS"] = "1"
+    os.execv(python, [python, *sys.argv])
+try:
+    import safetensors.torch
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+except ImportError as error:
+    print(f"skipped: {error}; set SGT_TEST_PYTHON to a Python with torch, safetensors, transformers")
+    sys.exit(77)
+
+PROGRAM = sys.argv[1]
+TOKENS = torch.tensor([[(1 + 7 * i) % 19 for i in range(16)]])
+
+
+def ours(folder):
+    lines = subprocess.run([PROGRAM, "logits", folder], check=True, capture_output=True, text=True)
+    return torch.tensor([float(line) for line in lines.stdout.split()]).reshape(16, 19)
+
+
+def theirs(folder):
+    model = LlamaForCausalLM.from_pretrained(folder, torch_dtype=torch.float32,
+                                             attn_implementation="eager")
+    with torch.no_grad():
+        return model, model(TOKENS).logits[0]
+
+
+def compare(folder, bound=2e-5):
+    model, logits = theirs(folder)
+    assert model.config.num_key_value_heads == 2
+    a, b = ours(folder).double(), logits.double()
+    error = (torch.linalg.norm(a - b) / torch.linalg.norm(b)).item()
+    assert error <= bound, (folder, error)
+    return error
+
+
+def check_ours(folder, kind):
+    os.mkdir(folder)
+    subprocess.run([PROGRAM, "write", folder, kind], check=True)
+    names = safetensors.torch.load_file(os.path.join(folder, "model.safetensors"))
+    assert ("lm_head.weight" in names) == (kind == "untied")
+    return compare(folder)
+
+
+def check_theirs(folder, tied, shard, dtype):
+    torch.manual_seed(5)
+    config = LlamaConfig(vocab_size=19, hidden_size=24, intermediate_size=40, num_hidden_layers=3,
+                         num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+                         max_position_embeddings=32, tie_word_embeddings=tied,
+                         initializer_range=0.3, attn_implementation="eager")
+    model = LlamaForCausalLM(config).to(dtype).eval()
+    model.save_pretrained(folder, safe_serialization=True, max_shard_size=shard)
+    assert os.path.exists(os.path.join(folder, "model.safetensors.index.json")) == (shard != "1GB")
+    return compare(folder)
+
+
+with tempfile.TemporaryDirectory() as work:
+    for kind in ("tied", "untied"):
+        print("ours, read by transformers,", kind, check_ours(os.path.join(work, kind), kind))
+    for i, (tied, shard, dtype) in enumerate([(False, "1GB", torch.float32),
+                                              (True, "1GB", torch.float32),
+                                              (False, "10KB", torch.float32),
+                                              (False, "1GB", torch.bfloat16),
+                                              (False, "1GB", torch.float16)]):
+        error = check_theirs(os.path.join(work, str(i)), tied, shard, dtype)
+        print("theirs, read by libsgt,", "tied" if tied else "untied", shard, dtype, error)

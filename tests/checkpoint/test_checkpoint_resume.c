@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A training that is saved, forgotten and loaded goes on as if nothing had been: bit for bit. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <sgt/sys/growth.h>
+
+#include "fixtures.h"
+#include "scratch.h"
+#include "training.h"
+
+static char path[SCRATCH_PATH];
+
+static void setup(void)
+{
+    scratch_path(path, "checkpoint");
+}
+
+static sgt_checkpoint *open_saved(sgt_context *context)
+{
+    sgt_checkpoint *checkpoint = NULL;
+    sgtt_ok(sgt_checkpoint_open(&checkpoint, context, path));
+    return checkpoint;
+}
+
+/* All handles new, made by the library. */
+static training make_from_file(int32_t threads)
+{
+    training t = {.context = training_context(threads)};
+    sgt_checkpoint *checkpoint = open_saved(t.context);
+    t.policy = training_policy(t.context);
+    sgtt_ok(sgt_checkpoint_create(&t.model, &t.optimizer, &t.growth, checkpoint, t.policy, NULL));
+    sgt_checkpoint_free(checkpoint);
+    return t;
+}
+
+static void load_into(training *t)
+{
+    sgt_checkpoint *checkpoint = open_saved(t->context);
+    sgtt_ok(sgt_checkpoint_load(t->model, t->optimizer, t->growth, checkpoint, NULL));
+    sgt_checkpoint_free(checkpoint);
+}
+
+/* Step 0: before any; 5: in the middle of a window; 14: at the end. */
+START_TEST(a_resumed_run_is_the_same_run)
+{
+    training whole = training_start(1, 5), first = training_start(1, 5);
+    training_run(&whole, 1, TRAINING_STEPS);
+    training_run(&first, 1, _i);
+    sgtt_ok(training_save(&first, path));
+    training_free(&first);
+
+    training made = make_from_file(3);
+    training_run(&made, _i + 1, TRAINING_STEPS);
+    training_compare(&whole, &made);
+    training_free(&made);
+
+    /* Into handles of another past: other weights, other growth. */
+    training other = training_start(2, 99);
+    training_run(&other, 1, 9);
+    load_into(&other);
+    ck_assert_int_eq(sgt_optimizer_steps(other.optimizer), _i);
+    training_run(&other, _i + 1, TRAINING_STEPS);
+    training_compare(&whole, &other);
+    training_free(&other);
+    training_free(&whole);
+}
+END_TEST
+
+START_TEST(between_update_and_growth_nothing_is_lost)
+{
+    training whole = training_start(1, 5), first = training_start(1, 5);
+    training_run(&whole, 1, TRAINING_STEPS);
+    training_run(&first, 1, _i - 1);
+    training_accumulate(&first, _i);
+    training_update(&first);
+    sgtt_ok(training_save(&first, path));
+    training_free(&first);
+
+    training made = make_from_file(2), other = training_start(1, 99);
+    load_into(&other);
+    training *both[] = {&made, &other};
+    for (int i = 0; i < 2; i++) {
+        training_grow(both[i], _i);
+        training_run(both[i], _i + 1, TRAINING_STEPS);
+        training_compare(&whole, both[i]);
+        training_free(both[i]);
+    }
+    training_free(&whole);
+}
+END_TEST
+
+START_TEST(equal_states_give_equal_bytes)
+{
+    char again[SCRATCH_PATH];
+    training t = training_start(2, 5);
+    training_run(&t, 1, 6);
+    sgtt_ok(training_save(&t, path));
+    training made = make_from_file(1);
+    scratch_path(again, "another-name");
+    sgtt_ok(training_save(&made, again));
+    ck_assert(scratch_equal(path, again));
+    training_run(&made, 7, 7);
+    sgtt_ok(training_save(&made, again));
+    ck_assert(!scratch_equal(path, again));
+    training_free(&made);
+    training_free(&t);
+}
+END_TEST
+
+START_TEST(the_file_tells_what_is_in_it)
+{
+    training t = training_start(1, 5);
+    training_run(&t, 1, 4);
+    sgtt_ok(training_save(&t, path));
+    sgt_checkpoint *checkpoint = open_saved(t.context);
+    sgt_checkpoint_info info = {.size = sizeof info};
+    sgt_flops_total flops = {.size = sizeof flops};
+    sgt_model_config config = {.size = sizeof config}, own = {.size = sizeof own};
+    sgt_optimizer_options options = {.size = sizeof options};
+    sgtt_ok(sgt_checkpoint_get_info(&info, checkpoint));
+    sgtt_ok(sgt_model_flops(&flops, t.model));
+    ck_assert_int_eq(info.version, 1);
+    ck_assert(info.has_optimizer && info.has_growth && info.steps == 4 && info.n_values == 1);
+    ck_assert(info.executed_flops == flops.executed && info.vanilla_flops == flops.vanilla);
+    ck_assert(info.executed_flops > 0);
+    sgtt_ok(sgt_checkpoint_get_config(&config, checkpoint));
+    sgtt_ok(sgt_model_get_config(&own, t.model));
+    ck_assert_mem_eq(&config, &own, sizeof own);
+    sgtt_ok(sgt_checkpoint_get_optimizer_options(&options, checkpoint));
+    ck_assert(options.lr == 1.1e-2 && options.total_steps == TRAINING_STEPS);
+    ck_assert_str_eq(sgt_checkpoint_key(checkpoint, 0), "place");
+    ck_assert_ptr_null(sgt_checkpoint_key(checkpoint, 1));
+    ck_assert_str_eq(sgt_checkpoint_value(checkpoint, "place"), "file 3, byte 17 \xc3\xa9");
+    ck_assert_ptr_null(sgt_checkpoint_value(checkpoint, "plac"));
+    sgt_checkpoint_free(checkpoint);
+    training_free(&t);
+}
+END_TEST
+
+START_TEST(the_stored_schedule_wins_unless_told)
+{
+    training t = training_start(1, 5), other = training_start(1, 6);
+    sgt_optimizer_options options = training_optimizer();
+    sgt_checkpoint_load_options load;
+    double rate;
+    training_run(&t, 1, 5);
+    sgtt_ok(training_save(&t, path));
+    options.lr = 0.5;
+    options.schedule = SGT_SCHEDULE_CONSTANT;
+    for (int32_t own = 0; own <= 1; own++) {
+        sgt_optimizer *optimizer = NULL;
+        sgt_checkpoint *checkpoint = open_saved(other.context);
+        sgtt_ok(sgt_optimizer_create(&optimizer, other.model, &options));
+        sgtt_ok(sgt_checkpoint_load_options_init(&load, sizeof load));
+        load.own_schedule = own;
+        sgtt_ok(sgt_checkpoint_load(other.model, optimizer, other.growth, checkpoint, &load));
+        sgtt_ok(sgt_optimizer_scheduled_rate(&rate, optimizer, 3));
+        ck_assert_double_eq(rate, own ? 0.5 : 1.1e-2);
+        ck_assert_int_eq(sgt_optimizer_steps(optimizer), 5);
+        sgt_checkpoint_free(checkpoint);
+        sgt_optimizer_free(optimizer);
+    }
+    training_free(&other);
+    training_free(&t);
+}
+END_TEST
+
+START_TEST(a_model_alone_is_saved_and_loaded)
+{
+    training t = training_start(1, 5), made = {0};
+    training_run(&t, 1, 4);
+    sgtt_ok(sgt_checkpoint_save(path, t.model, NULL));
+    made.context = training_context(1);
+    sgt_checkpoint *checkpoint = open_saved(made.context);
+    sgtt_fails(sgt_checkpoint_create(&made.model, &made.optimizer, NULL, checkpoint, NULL, NULL),
+               SGT_E_NOT_FOUND, "no optimizer was saved");
+    ck_assert_ptr_null(made.model);
+    sgtt_ok(sgt_checkpoint_create(&made.model, NULL, NULL, checkpoint, NULL, NULL));
+    sgt_checkpoint_free(checkpoint);
+    sgt_batch batch = sgtt_batch(2, 7, 19, 3, 0);
+    sgt_metrics a = {.size = sizeof a}, b = {.size = sizeof b};
+    sgtt_ok(sgt_model_evaluate(&a, t.model, &batch, NULL));
+    sgtt_ok(sgt_model_evaluate(&b, made.model, &batch, NULL));
+    ck_assert_double_eq(a.loss, b.loss);
+    sgtt_batch_free(&batch);
+    training_free(&made);
+    training_free(&t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("resuming");
+    TCase *tests = tcase_create("all");
+    tcase_add_checked_fixture(tests, setup, scratch_remove);
+    tcase_add_loop_test(tests, a_resumed_run_is_the_same_run, 0, TRAINING_STEPS + 1);
+    tcase_add_loop_test(tests, between_update_and_growth_nothing_is_lost, 1, 9);
+    tcase_add_test(tests, equal_states_give_equal_bytes);
+    tcase_add_test(tests, the_file_tells_what_is_in_it);
+    tcase_add_test(tests, the_stored_schedule_wins_unless_told);
+    tcase_add_test(tests, a_model_alone_is_saved_and_loaded);
+    tcase_set_timeout(tests, 60);
+    suite_add_tcase(suite, tests);
+    return sgtt_main(suite);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Hugging Face folders: what we write we read; forms of config.json; what is refused by name. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sgt/sgt.h>
+
+#include "fixtures.h"
+#include "scratch.h"
+
+static char folder[SCRATCH_PATH];
+static sgt_context *context;
+static char warning[512];
+
+static void on_log(void *user, int32_t level, const char *message)
+{
+    (void)user;
+    ck_assert_int_eq(level, SGT_LOG_WARNING);
+    snprintf(warning, sizeof warning, "%s", message);
+}
+
+static void setup(void)
+{
+    sgt_context_options options = sgtt_model_options();
+    options.log = on_log;
+    scratch_path(folder, "");
+    sgtt_ok(sgt_context_create(&context, &options));
+    warning[0] = '\0';
+}
+
+static void teardown(void)
+{
+    sgt_context_free(context);
+    scratch_remove();
+}
+
+static sgt_model *make_model(int32_t tied)
+{
+    sgt_model_config config = sgtt_config();
+    config.tied = tied;
+    config.rope_theta = 54321.0;
+    config.norm_eps = 1e-5;
+    return sgtt_model(context, &config, 3);
+}
+
+static double loss_of(const sgt_model *model)
+{
+    sgt_batch batch = sgtt_batch(2, 7, 19, 3, 0);
+    sgt_metrics metrics = {.size = sizeof metrics};
+    sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, NULL));
+    sgtt_batch_free(&batch);
+    return metrics.loss;
+}
+
+static char *read_config(void)
+{
+    char path[SCRATCH_PATH];
+    unsigned long bytes;
+    scratch_path(path, "config.json");
+    char *text = (char *)scratch_read(path, &bytes);
+    text[bytes] = '\0';
+    return text;
+}
+
+/* Replaces one piece of config.json. */
+static void edit_config(const char *from, const char *to)
+{
+    char path[SCRATCH_PATH], edited[16384];
+    char *text = read_config(), *place = strstr(text, from);
+    ck_assert_msg(place != NULL, "no %s in %s", from, text);
+    snprintf(edited, sizeof edited, "%.*s%s%s", (int)(place - text), text, to,
+             place + strlen(from));
+    scratch_path(path, "config.json");
+    scratch_write(path, edited, strlen(edited));
+    free(text);
+}
+
+START_TEST(what_is_written_is_read)
+{
+    sgt_model *model = make_model(_i), *again = NULL;
+    sgt_model_config a = {.size = sizeof a}, b = {.size = sizeof b};
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_model_get_config(&a, model));
+    sgtt_ok(sgt_model_get_config(&b, again));
+    ck_assert_mem_eq(&a, &b, sizeof a);
+    ck_assert_double_eq(loss_of(model), loss_of(again));
+    ck_assert_str_eq(warning, "");
+    char *text = read_config();
+    ck_assert_ptr_nonnull(strstr(text, "\"LlamaForCausalLM\""));
+    ck_assert_ptr_null(strstr(text, "sgt"));
+    free(text);
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
+
+START_TEST(halves_are_near)
+{
+    sgt_model *model = make_model(0), *again = NULL;
+    sgt_hf_save_options options;
+    sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
+    options.dtype = _i == 0 ? SGT_BF16 : SGT_F16;
+    sgtt_ok(sgt_model_save_hf(model, folder, &options));
+    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    ck_assert_double_eq_tol(loss_of(model), loss_of(again), _i == 0 ? 0.05 : 0.01);
+    ck_assert_double_ne(loss_of(model), loss_of(again));
+    options.dtype = SGT_F64;
+    sgtt_fails(sgt_model_save_hf(model, folder, &options), SGT_E_INVALID_ARGUMENT, "dtype is 2");
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
+
+START_TEST(loops_stay_or_are_left_out)
+{
+    sgt_model *model = make_model(0), *again = NULL, *plain = NULL;
+    sgt_hf_save_options options;
+    double vanilla = loss_of(model);
+    sgt_plan *plan = sgtt_plan_of(model);
+    sgtt_loop(plan, 1, 2, (const float[]){0.0f, 1.0f, 0.123f, 0.0f});
+    sgtt_ok(sgt_plan_set_extra_runs(plan, 2, 1));
+    sgtt_ok(sgt_model_set_plan(model, plan));
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    char *text = read_config();
+    ck_assert_ptr_nonnull(strstr(text, "\"model_type\": \"sgt\""));
+    free(text);
+    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    ck_assert_int_eq(sgt_plan_equal(sgt_model_plan(again), plan), 1);
+    ck_assert_double_eq(loss_of(model), loss_of(again));
+    edit_config("\"sgt_plan\": \"53", "\"sgt_plan\": \"5x");
+    sgt_model *none = NULL;
+    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), SGT_E_FORMAT, "not hexadecimal");
+    sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
+    options.without_loops = 1;
+    sgtt_ok(sgt_model_save_hf(model, folder, &options));
+    sgtt_ok(sgt_model_load_hf(&plain, context, folder, NULL));
+    ck_assert_double_eq(loss_of(plain), vanilla);
+    ck_assert_double_ne(loss_of(model), vanilla);
+    sgt_plan_free(plan);
+    sgt_model_free(model);
+    sgt_model_free(again);
+    sgt_model_free(plain);
+}
+END_TEST
+
+static const struct {
+    const char *from, *to;
+    sgt_status status;
+    const char *message;
+} edits[] = {
+    {"\"model_type\": \"llama\"", "\"model_type\": \"gpt2\"", SGT_E_UNSUPPORTED, "model_type gpt2"},
+    {"\"model_type\": \"llama\"", "\"model_kind\": \"llama\"", SGT_E_FORMAT, "model_type is missing"},
+    {"\"silu\"", "\"gelu\"", SGT_E_UNSUPPORTED, "hidden_act gelu"},
+    {"\"attention_bias\": false", "\"attention_bias\": true", SGT_E_UNSUPPORTED, "attention_bias"},
+    {"\"mlp_bias\": false", "\"mlp_bias\": true", SGT_E_UNSUPPORTED, "mlp_bias"},
+    {"\"mlp_bias\": false", "\"mlp_bias\": 3", SGT_E_FORMAT, "mlp_bias is neither true nor"},
+    {"\"mlp_bias\"", "\"sliding_window\": 128, \"mlp_bias\"", SGT_E_UNSUPPORTED, "sliding_window"},
+    {"\"mlp_bias\"", "\"quantization_config\": {}, \"mlp_bias\"", SGT_E_UNSUPPORTED,
+     "quantization_config"},
+    {"\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"", SGT_E_UNSUPPORTED, "rope_type yarn"},
+    {"\"mlp_bias\"", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}, \"mlp_bias\"",
+     SGT_E_UNSUPPORTED, "type linear"},
+    {"\"rope_type\"", "\"partial_rotary_factor\": 0.5, \"rope_type\"", SGT_E_UNSUPPORTED,
+     "partial_rotary_factor"},
+    {"\"hidden_size\": 20", "\"hidden_size\": 21", SGT_E_FORMAT,
+     "has the shape [19, 20], not [19, 21]"},
+    {"\"hidden_size\": 20", "\"hidden_size\": 0", SGT_E_FORMAT, "hidden_size is not a whole"},
+    {"\"hidden_size\": 20", "\"hidden_size\": \"20\"", SGT_E_FORMAT, "hidden_size is not a whole"},
+    {"\"hidden_size\": 20", "\"hidden_sise\": 20", SGT_E_FORMAT, "hidden_size is missing"},
+    {"\"vocab_size\": 19", "\"vocab_size\": 18", SGT_E_FORMAT, "has the shape [19, 20], not [18"},
+    {"\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4", SGT_E_FORMAT,
+     "'model.layers.3.input_layernorm.weight' is missing"},
+    {"\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2", SGT_E_UNSUPPORTED,
+     "'model.layers.2."},
+    {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", SGT_E_INVALID_ARGUMENT,
+     "config.json: n_kv_heads 3"},
+    {"\"mlp_bias\"", "\"hidden_size\": 20, \"mlp_bias\"", SGT_E_FORMAT, "duplicate"},
+    {"{", "[", SGT_E_FORMAT, "does not start with '{'"},
+};
+
+START_TEST(what_is_not_done_is_refused_by_name)
+{
+    sgt_model *model = make_model(0), *again = NULL;
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    edit_config(edits[_i].from, edits[_i].to);
+    sgtt_fails(sgt_model_load_hf(&again, context, folder, NULL), edits[_i].status,
+               edits[_i].message);
+    ck_assert_ptr_null(again);
+    sgt_model_free(model);
+}
+END_TEST
+
+static const struct {
+    const char *from, *to;
+} forms[] = {
+    {"\"rope_theta\": 54321.0,\n  \"tie", "\"tie"}, /* rope_parameters alone */
+    {"\"rope_parameters\"", "\"rope_other\""},      /* rope_theta alone */
+    {"\"mlp_bias\"", "\"sliding_window\": null, \"rope_scaling\": null, \"mlp_bias\""},
+    {"\"mlp_bias\"", "\"eos_token_id\": [1, 2], \"mlp_bias\""},
+};
+
+START_TEST(forms_of_the_same_are_read)
+{
+    sgt_model *model = make_model(0), *again = NULL;
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    edit_config(forms[_i].from, forms[_i].to);
+    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    ck_assert_double_eq(loss_of(model), loss_of(again));
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
+
+START_TEST(presence_decides_about_the_head)
+{
+    sgt_model *model = make_model(_i), *again = NULL;
+    sgt_model_config config = {.size = sizeof config};
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    edit_config(_i ? "\"tie_word_embeddings\": true" : "\"tie_word_embeddings\": false",
+                _i ? "\"tie_word_embeddings\": false" : "\"tie_word_embeddings\": true");
+    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_model_get_config(&config, again));
+    ck_assert_int_eq(config.tied, _i);
+    ck_assert_ptr_nonnull(strstr(warning, _i ? "is missing: the head is tied" : "not tied"));
+    ck_assert_double_eq(loss_of(model), loss_of(again));
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
+
+START_TEST(shards_are_found_in_their_folder_only)
+{
+    char index[SCRATCH_PATH], whole[SCRATCH_PATH], part[SCRATCH_PATH];
+    static const char *const bad[] = {"../x", "/etc/passwd", "", ".", "a\\\\b"};
+    sgt_model *model = make_model(0), *again = NULL;
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    scratch_path(index, "model.safetensors.index.json");
+    scratch_path(whole, "model.safetensors");
+    scratch_path(part, "model-00001-of-00001.safetensors");
+    ck_assert_int_eq(rename(whole, part), 0);
+    sgtt_fails(sgt_model_load_hf(&again, context, folder, NULL), SGT_E_NOT_FOUND, "nor an index");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "{\"weight_map\":{\"lm_head.weight\":\"%s\"}}", bad[i]);
+        scratch_write(index, text, strlen(text));
+        sgtt_fails(sgt_model_load_hf(&again, context, folder, NULL), SGT_E_FORMAT,
+                   "no file of this folder");
+    }
+    static const char good[] = "{\"metadata\":{\"total_size\":1},\"weight_map\":{"
+                               "\"lm_head.weight\":\"model-00001-of-00001.safetensors\","
+                               "\"model.norm.weight\":\"model-00001-of-00001.safetensors\"}}";
+    scratch_write(index, good, strlen(good));
+    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    ck_assert_double_eq(loss_of(model), loss_of(again));
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("Hugging Face folders");
+    TCase *tests = tcase_create("all");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_loop_test(tests, what_is_written_is_read, 0, 2);
+    tcase_add_loop_test(tests, halves_are_near, 0, 2);
+    tcase_add_test(tests, loops_stay_or_are_left_out);
+    tcase_add_loop_test(tests, what_is_not_done_is_refused_by_name, 0,
+                        sizeof edits / sizeof edits[0]);
+    tcase_add_loop_test(tests, forms_of_the_same_are_read, 0, sizeof forms / sizeof forms[0]);
+    tcase_add_loop_test(tests, presence_decides_about_the_head, 0, 2);
+    tcase_add_test(tests, shards_are_found_in_their_folder_only);
+    suite_add_tcase(suite, tests);
+    return sgtt_main(suite);
+}
