@@ -5,6 +5,7 @@
 #
 #   sh tests/bench/compare.sh [--quick] [--install-torch] [--rounds N]
 #
+# All of it takes about half an hour on two cores; --quick is one round of the smaller shape.
 # Python: $PYTHON, or build-bench/venv (made, with the CPU build of PyTorch 2.13, only when asked by
 # --install-torch). Without PyTorch the library's own figures are printed alone.
 set -eu
@@ -12,10 +13,10 @@ cd "$(dirname "$0")/../.."
 quick=0 install=0 rounds=3
 while [ $# -gt 0 ]; do
     case $1 in
-    --quick) quick=1 ;;
+    --quick) quick=1 rounds=1 ;;
     --install-torch) install=1 ;;
     --rounds) rounds=$2; shift ;;
-    *) sed -n '3,10p' "$0"; exit 2 ;;
+    *) sed -n '3,12p' "$0"; exit 2 ;;
     esac
     shift
 done
@@ -55,7 +56,7 @@ shape() {
         if [ $torch = 1 ]; then
             LD_PRELOAD=$preload $python tests/bench/peer_torch.py "$@" --threads "$threads" \
                 --steps "$steps" --json $out/$name-eager-$i.json >/dev/null
-            if [ $quick = 0 ] && LD_PRELOAD=$preload $python tests/bench/peer_torch.py "$@" \
+            if LD_PRELOAD=$preload $python tests/bench/peer_torch.py "$@" \
                 --threads "$threads" --steps "$steps" --compile --json $out/$name-compiled-$i.json \
                 >/dev/null 2>$out/$name-compiled-$i.log; then :; fi
         fi
@@ -76,6 +77,10 @@ S="--d-model 512 --layers 8 --heads 8 --ff 2048 --vocab 256"
 P="--d-model 1024 --layers 16 --heads 16 --ff 4096 --vocab 50304"
 echo "shape S: d 512, 8 layers, 8 heads, ff 2048, V 256, B 4, T 512"
 shape S 9 $S --batch 4 --seq 512
+if [ $quick = 1 ]; then
+    overhead S-sgt sgt:3,2 9 $S --batch 4 --seq 512
+    exit 0
+fi
 echo "shape P: d 1024, 16 layers, 16 heads, ff 4096, V 50304, B 1, T 1024"
 shape P 3 $P --batch 1 --seq 1024
 echo "overhead of depth plans (measured, and by FLOPs)"
@@ -88,8 +93,6 @@ echo "one thread against two, shape S"
 $bench $S --threads 1 --steps 5 --json $out/scale-1.json >/dev/null
 $bench $S --threads 2 --steps 5 --json $out/scale-2.json >/dev/null
 python3 tests/bench/compare_table.py --scaling $out
-if [ $quick = 0 ]; then
-    echo "T 4096 with recompute, d 1024, 16 layers, V 50304, B 1"
-    $bench $P --batch 1 --seq 4096 --recompute --threads "$threads" --steps 1 --json $out/long.json >/dev/null
-    python3 tests/bench/compare_table.py --overhead long $out
-fi
+echo "T 4096 with recompute, d 1024, 16 layers, V 50304, B 1"
+$bench $P --batch 1 --seq 4096 --recompute --threads "$threads" --steps 1 --json $out/long.json >/dev/null
+python3 tests/bench/compare_table.py --overhead long $out
