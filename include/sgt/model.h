@@ -68,7 +68,8 @@ SGT_API sgt_status sgt_model_get_config(sgt_model_config *config, const sgt_mode
 typedef struct sgt_init_options {
     uint32_t size;
     uint64_t seed; /* default 0 */
-    double std;    /* standard deviation of every matrix; default 0.02 */
+    double std;    /* standard deviation of every matrix; default 0.02; narrow models (d_model under
+                      about 512) learn faster with up to 1 / sqrt(d_model) */
     double cut;    /* redrawn beyond this many standard deviations; default 3 */
 } sgt_init_options;
 
@@ -163,7 +164,8 @@ SGT_API const sgt_plan *sgt_model_plan(const sgt_model *model);
 /*
  * Copies a plan into the model. A change clears the entropies collected for the step and forbids
  * a backward of an earlier forward. Once a training forward has run, the memory for a step of the
- * same shape under the new plan is taken here; when it does not fit, the old plan stays. Errors:
+ * same shape under the new plan is taken here; when it does not fit, the old plan stays (but a
+ * forward that waits for its backward is lost). Errors:
  * SGT_E_INVALID_ARGUMENT (shape of the plan), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT,
  * SGT_E_BACKEND. Since 0.1.
  */
