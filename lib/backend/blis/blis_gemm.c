@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "../../base/integers.h"
+
 typedef struct operand {
     float *data;
     int64_t rows;
@@ -28,16 +30,6 @@ typedef struct product {
     int64_t tile_rows;
     int64_t tile_columns;
 } product;
-
-static int64_t divide_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t minimum(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* ---- operands ---- */
 
@@ -99,7 +91,7 @@ static float *element(const operand *x, int64_t batch, int64_t row, int64_t colu
 
 static int64_t even_tile(int64_t extent, int64_t tiles, int64_t unit)
 {
-    return minimum(extent, divide_up(divide_up(extent, tiles), unit) * unit);
+    return sgti_min_i64(extent, sgti_ceil_div(sgti_ceil_div(extent, tiles), unit) * unit);
 }
 
 static void cut(product *job)
@@ -112,8 +104,8 @@ static void cut(product *job)
                                                              : MOST_TILES;
     int64_t down = 1, across = 1;
     if (wanted > 1) {
-        down = divide_up(m, TILE_ROWS);
-        across = divide_up(n, TILE_COLUMNS);
+        down = sgti_ceil_div(m, TILE_ROWS);
+        across = sgti_ceil_div(n, TILE_COLUMNS);
         while (down * across < wanted && n / (across + 1) >= TILE_LEAST)
             across++;
         while (down * across < wanted && m / (down + 1) >= TILE_LEAST)
@@ -150,13 +142,13 @@ static void gemm_part(void *argument, int64_t part, int32_t thread)
 {
     (void)thread;
     const product *job = argument;
-    int64_t down = divide_up(job->c.rows, job->tile_rows);
-    int64_t across = divide_up(job->c.columns, job->tile_columns);
+    int64_t down = sgti_ceil_div(job->c.rows, job->tile_rows);
+    int64_t across = sgti_ceil_div(job->c.columns, job->tile_columns);
     int64_t batch = part / (down * across);
     int64_t row = part / across % down * job->tile_rows;
     int64_t column = part % across * job->tile_columns;
-    int64_t rows = minimum(job->tile_rows, job->c.rows - row);
-    int64_t columns = minimum(job->tile_columns, job->c.columns - column);
+    int64_t rows = sgti_min_i64(job->tile_rows, job->c.rows - row);
+    int64_t columns = sgti_min_i64(job->tile_columns, job->c.columns - column);
     if (job->d.data != NULL)
         copy_tile(&job->c, &job->d, batch, row, column, rows, columns);
     float alpha = job->alpha, beta = job->beta;
@@ -196,8 +188,8 @@ int32_t sgti_blis_gemm(void *instance, const sgt_gemm_args *args)
     }
     cut(&job);
     int64_t batches = args->c->rank == 3 ? args->c->shape[0] : 1;
-    int64_t parts = batches * divide_up(job.c.rows, job.tile_rows) *
-                    divide_up(job.c.columns, job.tile_columns);
+    int64_t parts = batches * sgti_ceil_div(job.c.rows, job.tile_rows) *
+                    sgti_ceil_div(job.c.columns, job.tile_columns);
     blis->services->parallel_for(blis->host, parts, gemm_part, &job);
     return 0;
 }

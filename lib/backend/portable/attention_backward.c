@@ -92,11 +92,6 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
     };
 }
 
-static int64_t at_most(int64_t a, int64_t limit)
-{
-    return a < limit ? a : limit;
-}
-
 static void run_part(void *argument, int64_t index, int32_t thread)
 {
     const attention_backward *a = argument;
@@ -108,12 +103,12 @@ static void run_part(void *argument, int64_t index, int32_t thread)
 
     if (a->query_parts > 0 && piece < a->key_parts) {
         part.key_begin = piece * KEY_BLOCK;
-        part.key_end = at_most(part.key_begin + KEY_BLOCK, a->length);
+        part.key_end = sgti_min_i64(part.key_begin + KEY_BLOCK, a->length);
         part.query_begin = part.key_begin;
         part.dq = NULL;
     } else if (a->query_parts > 0) {
         part.query_begin = (pieces - 1 - piece) * QUERY_BLOCK; /* the longest first */
-        part.query_end = at_most(part.query_begin + QUERY_BLOCK, a->length);
+        part.query_end = sgti_min_i64(part.query_begin + QUERY_BLOCK, a->length);
         part.key_end = part.query_end;
         part.dk = NULL;
         part.dv = NULL;

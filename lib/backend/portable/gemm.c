@@ -31,11 +31,6 @@ typedef struct product {
     int64_t col_parts;
 } product;
 
-static int64_t at_most(int64_t a, int64_t limit)
-{
-    return a < limit ? a : limit;
-}
-
 static void swap(int64_t *a, int64_t *b)
 {
     int64_t kept = *a;
@@ -70,8 +65,8 @@ static void cut(product *p, int64_t batches)
 {
     int64_t m = p->whole.rows;
     int64_t n = p->whole.cols;
-    int64_t rows = at_most(m, MAX_ROWS);
-    int64_t cols = at_most(n, MAX_COLS);
+    int64_t rows = sgti_min_i64(m, MAX_ROWS);
+    int64_t cols = sgti_min_i64(n, MAX_COLS);
 
     for (;;) {
         int64_t parts = batches * sgti_ceil_div(m, rows) * sgti_ceil_div(n, cols);
@@ -96,8 +91,8 @@ static void run_part(void *argument, int64_t index, int32_t thread)
     int64_t col = index % p->col_parts * p->part_cols;
 
     sgti_gemm_part part = p->whole;
-    part.rows = at_most(part.rows - row, p->part_rows);
-    part.cols = at_most(part.cols - col, p->part_cols);
+    part.rows = sgti_min_i64(part.rows - row, p->part_rows);
+    part.cols = sgti_min_i64(part.cols - col, p->part_cols);
     part.a += batch * p->a_batch + row * part.a_row;
     part.b += batch * p->b_batch + col * part.b_col;
     part.c += batch * p->c_batch + row * part.c_row + col;

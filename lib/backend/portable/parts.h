@@ -7,15 +7,11 @@
 #ifndef SGTI_PARTS_H
 #define SGTI_PARTS_H
 
+#include "../../base/integers.h"
 #include "portable.h"
 
 /* Elements that one part touches, about: large against the cost of handing it out. */
 #define SGTI_PART_ELEMENTS 16384
-
-static inline int64_t sgti_ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
 
 /* Rows of a part when a row has `columns` elements. */
 static inline int64_t sgti_rows_per_part(int64_t columns)
