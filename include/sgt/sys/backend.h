@@ -102,6 +102,17 @@ typedef struct sgt_gemm_args {
     const sgt_tensor *d;
 } sgt_gemm_args;
 
+/* y = x W^T (+ d): the product of a layer at inference. x [N,in], y [N,out], d [N,out] rows, W
+ * [out,in] rows, of F32 or BF16. d NULL: nothing is added; d may be y. N is often 1: then all that
+ * counts is reading W at the speed of memory. */
+typedef struct sgt_linear_args {
+    uint32_t size;
+    const sgt_tensor *x;
+    const sgt_tensor *weight;
+    const sgt_tensor *y;
+    const sgt_tensor *d;
+} sgt_linear_args;
+
 /* out[n,:] = table[ids[n],:]. table [V,d] rows, ids [N] int32 (valid), out [N,d] rows. */
 typedef struct sgt_embedding_args {
     uint32_t size;
@@ -339,6 +350,10 @@ struct sgt_backend {
 
     /* May be NULL always. */
     int32_t (*prepare_weight)(void *instance, const sgt_prepare_weight_args *args);
+
+    /* May be NULL always: the library then uses gemm, after convert where W is BF16. Returns
+     * SGT_E_UNSUPPORTED, without a message, for a shape that it leaves to gemm. */
+    int32_t (*linear)(void *instance, const sgt_linear_args *args);
 };
 
 /*

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Using a trained model token by token. A session keeps the keys and values of what it was fed, for
+ * every attention pass of the model's current plan, so that each new token costs one token's work.
+ *
+ *     sgt_session_create(&session, model, NULL);
+ *     sgt_session_feed(logits, session, 0, prompt, n_prompt);
+ *     sgt_sampler_pick(&token, sampler, logits);
+ *     sgt_session_feed(logits, session, 0, &token, 1);             ... and so on
+ *
+ * or sgt_session_generate, which does that loop. The logits are those of one forward over all
+ * tokens, however they were cut into feeds.
+ *
+ * A session belongs to the weights and the plan that the model had when it was made: after a change
+ * of either every call that computes is SGT_E_STATE until sgt_session_refresh.
+ *
+ * Threads. Sessions only read the model: several sessions of one model may be fed at the same time
+ * in several threads, as long as nothing changes the model. One session is used by one thread at a
+ * time. doc/decoding.md explains the cache.
+ */
+#ifndef SGT_SESSION_H
+#define SGT_SESSION_H
+
+#include <sgt/model.h>
+#include <sgt/sampling.h>
+
+SGT_BEGIN_DECLS
+
+typedef struct sgt_session sgt_session;
+
+typedef struct sgt_session_options {
+    uint32_t size;
+    int32_t sequences;  /* S sequences kept side by side; default 1 */
+    int32_t max_length; /* tokens that each may have; 0 (default): the model's max_seq_len, which
+                           it may not exceed */
+    int32_t chunk;      /* rows of activations worked on at a time; longer feeds are cut; default
+                           512 */
+} sgt_session_options;
+
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
+SGT_API sgt_status sgt_session_options_init(sgt_session_options *options, size_t size);
+
+typedef struct sgt_session_memory {
+    uint32_t size;
+    int32_t reserved;
+    uint64_t cache;   /* bytes of keys and values */
+    uint64_t weights; /* bytes of the gathered weights of looped heads */
+    uint64_t scratch; /* bytes of activations, lists and tables */
+    uint64_t total;   /* sum of the above: what sgt_session_create takes from the context */
+    uint64_t packed;  /* bytes more that sgt_session_pack(session, SGT_BF16) takes */
+} sgt_session_memory;
+
+/*
+ * What a session of the model's current plan would take, before anything is allocated; options
+ * may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE,
+ * SGT_E_OVERFLOW. Since 0.1.
+ */
+SGT_API sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_model *model,
+                                               const sgt_session_options *options);
+
+/*
+ * Makes a session with every sequence empty; options may be NULL. All memory of its later calls is
+ * taken here. The session keeps the model alive. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_OUT_OF_RANGE (the message names the option), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ */
+SGT_API sgt_status sgt_session_create(sgt_session **session, const sgt_model *model,
+                                      const sgt_session_options *options);
+
+/* NULL is fine. Since 0.1. */
+SGT_API void sgt_session_free(sgt_session *session);
+
+/*
+ * Starts over with the model's weights and plan of now: every sequence is empty afterwards, packed
+ * weights are packed again. On failure the session stays as it was, out of date. Errors as
+ * sgt_session_create. Since 0.1.
+ */
+SGT_API sgt_status sgt_session_refresh(sgt_session *session);
+
+/*
+ * Lays the weights out for decoding: SGT_BF16 makes rounded copies of every matrix, which halves
+ * the bytes read for each token at some loss of accuracy (doc/decoding.md has figures); SGT_F32
+ * gives them up and returns to the model's own. Sequences keep their contents. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_UNSUPPORTED (another type), SGT_E_STATE, SGT_E_OUT_OF_MEMORY,
+ * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ */
+SGT_API sgt_status sgt_session_pack(sgt_session *session, int32_t dtype);
+
+/* ---- feeding ---- */
+
+/*
+ * Appends `count` tokens to a sequence. logits, unless NULL, gets the V logits of the last one.
+ * On failure the sequence is as it was before. Errors: SGT_E_INVALID_ARGUMENT (NULL, count below
+ * 1), SGT_E_OUT_OF_RANGE (sequence, a token with its position, max_length), SGT_E_STATE (weights
+ * or plan changed), SGT_E_BACKEND, or what the progress callback returned. Since 0.1.
+ */
+SGT_API sgt_status sgt_session_feed(float *logits, sgt_session *session, int32_t sequence,
+                                    const int32_t *tokens, int32_t count);
+
+/* Pieces for several sequences at once: they share one pass over the weights. */
+typedef struct sgt_feed {
+    uint32_t size;
+    int32_t count;             /* pieces, each of another sequence */
+    const int32_t *sequences;  /* [count] which sequence each is for; NULL: 0 .. count-1 */
+    const int32_t *lengths;    /* [count] tokens in each, at least 1; NULL: 1 each */
+    const int32_t *tokens;     /* the tokens of the first piece, then those of the second, ... */
+    float *logits;             /* [count,V] out: of the last token of each; NULL: not wanted */
+    float *all_logits;         /* [sum of lengths,V] out: of every token; NULL: not wanted */
+} sgt_feed;
+
+/* The same for several sequences. Errors as sgt_session_feed, SGT_E_STRUCT_SIZE,
+ * SGT_E_INVALID_ARGUMENT for a sequence named twice. Since 0.1. */
+SGT_API sgt_status sgt_session_feed_batch(sgt_session *session, const sgt_feed *feed);
+
+/* The tokens a sequence has; 0 for one that is not there. Since 0.1. */
+SGT_API int32_t sgt_session_length(const sgt_session *session, int32_t sequence);
+
+/* The tokens a sequence may have; 0 for NULL. Since 0.1. */
+SGT_API int32_t sgt_session_max_length(const sgt_session *session);
+
+/* Forgets all but the first `length` tokens of a sequence. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_OUT_OF_RANGE. Since 0.1. */
+SGT_API sgt_status sgt_session_rewind(sgt_session *session, int32_t sequence, int32_t length);
+
+/*
+ * Makes sequence `to` the first `length` tokens of sequence `from` (a shared prefix), whatever it
+ * was. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STATE, SGT_E_BACKEND. Since 0.1.
+ */
+SGT_API sgt_status sgt_session_copy(sgt_session *session, int32_t to, int32_t from,
+                                    int32_t length);
+
+typedef struct sgt_score {
+    uint32_t size;
+    int32_t count;     /* tokens scored */
+    double log_prob;   /* sum of ln p of them */
+    double perplexity; /* exp(-log_prob / count); 1 when count is 0 */
+} sgt_score;
+
+/*
+ * Appends `count` tokens to a sequence and tells how likely each was after those before it. The
+ * first one is only fed: to score what follows a prompt, feed the prompt without its last token and
+ * begin with that one. log_probs, unless NULL, gets count - 1 values, ln p of tokens 1 .. count-1.
+ * Errors as sgt_session_feed, SGT_E_STRUCT_SIZE. Since 0.1.
+ */
+SGT_API sgt_status sgt_session_score(sgt_score *score, sgt_session *session, int32_t sequence,
+                                     const int32_t *tokens, int32_t count, float *log_probs);
+
+/* ---- generating ---- */
+
+/*
+ * Gets each token as it is chosen, `index` counting from 0. 0 goes on; a positive value ends the
+ * generation, which then still succeeds; a negative one ends it and is returned.
+ */
+typedef int32_t (*sgt_token_fn)(void *user, int32_t token, int32_t index);
+
+typedef struct sgt_generate_options {
+    uint32_t size;
+    int32_t max_tokens;         /* new tokens at most; 0 (default): as many as fit */
+    int32_t *tokens;            /* [max_tokens] out; NULL (default): only the callback sees them */
+    const int32_t *stop_tokens; /* a token of this list ends the text; it is reported as well */
+    int32_t n_stop_tokens;
+    int32_t reserved;           /* 0 */
+    sgt_token_fn callback;      /* NULL: none */
+    void *user;
+} sgt_generate_options;
+
+SGT_API sgt_status sgt_generate_options_init(sgt_generate_options *options, size_t size);
+
+enum sgt_generate_end {
+    SGT_END_MAX_TOKENS = 1,
+    SGT_END_STOP_TOKEN = 2,
+    SGT_END_CALLBACK = 3,
+    SGT_END_FULL = 4 /* the sequence reached max_length */
+};
+
+typedef struct sgt_generation {
+    uint32_t size;
+    int32_t count;     /* tokens that were chosen */
+    int32_t end;       /* enum sgt_generate_end */
+    int32_t reserved;  /* 0 */
+    double log_prob;   /* sum of ln p of them under the unmodified logits */
+} sgt_generation;
+
+/*
+ * Feeds a prompt of at least one token and goes on with tokens that the sampler picks. Every token
+ * chosen but the last is in the sequence afterwards, so that the next prompt begins with that last
+ * one. The sampler's window is given the prompt. options may be NULL. A failure in the middle keeps
+ * what was fed. Errors as sgt_session_feed and sgt_sampler_pick, SGT_E_STRUCT_SIZE. Since 0.1.
+ */
+SGT_API sgt_status sgt_session_generate(sgt_generation *generation, sgt_session *session,
+                                        int32_t sequence, sgt_sampler *sampler,
+                                        const int32_t *prompt, int32_t n_prompt,
+                                        const sgt_generate_options *options);
+
+SGT_END_DECLS
+
+#endif
