@@ -43,7 +43,8 @@ double bench_gemm_rate(sgt_context *context, const bench_options *options,
                        enum bench_products products);
 double bench_peak_rate(int32_t threads);
 
-/* Bytes per second of summing a large array on all threads, the best of some rounds. */
-double bench_read_rate(int32_t threads);
+/* Bytes per second of summing a large array on all threads, once; and that array, for free(). */
+double bench_read_rate(const char *memory, int32_t threads);
+char *bench_read_memory(void);
 
 #endif

@@ -27,7 +27,8 @@ typedef struct bench_run {
 typedef struct figures {
     double token;         /* seconds of a vanilla token, median */
     double bytes;         /* of weights that it reads */
-    double read_rate;     /* bytes per second of the machine */
+    double read_rate;     /* bytes per second of the machine, median */
+    double share;         /* bytes / token against it, median of neighbours */
     double overhead, overhead_low, overhead_high, overhead_bytes;
     double bf16_gain;
     double shared[MOST_SEQUENCES + 1]; /* seconds of one token each of so many sequences */
@@ -98,19 +99,24 @@ static double decode(bench_run *run, int kind, const bench_options *o)
 
 static void measure_decoding(bench_run *run, figures *f, const bench_options *o)
 {
-    int rounds = o->steps;
-    double *times = malloc(3 * (size_t)rounds * sizeof *times);
+    int rounds = o->steps, threads = sgti_pool_threads(run->context->pool);
+    double *times = malloc(5 * (size_t)rounds * sizeof *times);
+    char *memory = bench_read_memory();
     if (!times)
         exit(1);
     double *vanilla = times, *overhead = times + rounds, *gain = times + 2 * rounds;
+    double *rate = times + 3 * rounds, *share = times + 4 * rounds;
     for (int round = -2; round < rounds; round++) {
         double seconds[KINDS];
         for (int i = 0; i < KINDS; i++) {
             int kind = (round & 1) ? KINDS - 1 - i : i;
             seconds[kind] = decode(run, kind, o);
         }
+        double reading = bench_read_rate(memory, threads);
         if (round < 0)
             continue;
+        rate[round] = reading;
+        share[round] = f->bytes / seconds[VANILLA] / reading;
         vanilla[round] = seconds[VANILLA];
         overhead[round] = seconds[GROWN] / seconds[VANILLA] - 1.0;
         gain[round] = seconds[VANILLA] / seconds[ROUNDED];
@@ -120,6 +126,9 @@ static void measure_decoding(bench_run *run, figures *f, const bench_options *o)
     f->overhead_low = bench_quantile(overhead, rounds, 0.25);
     f->overhead_high = bench_quantile(overhead, rounds, 0.75);
     f->bf16_gain = bench_median(gain, rounds);
+    f->read_rate = bench_median(rate, rounds);
+    f->share = bench_median(share, rounds);
+    free(memory);
     free(times);
     use_plan(run, VANILLA);
     sgti_profile_start(run->context->dispatch, f->components);
@@ -218,7 +227,7 @@ static void print(const figures *f, const bench_run *run, const bench_options *o
     printf("weights             %.1f MB a token, %.1f GB/s\n", f->bytes * 1e-6,
            f->bytes / f->token * 1e-9);
     printf("reading memory      %.1f GB/s, share %.1f %%\n", f->read_rate * 1e-9,
-           100.0 * f->bytes / f->token / f->read_rate);
+           100.0 * f->share);
     printf("overhead of %-8s %.2f %% (quartiles %.2f to %.2f), bytes %.2f %%\n", o->plan,
            100.0 * f->overhead, 100.0 * f->overhead_low, 100.0 * f->overhead_high,
            100.0 * f->overhead_bytes);
@@ -251,7 +260,7 @@ static void write_json(const figures *f, const bench_options *o)
     }
     json_t *root = json_pack(
         "{s:f, s:f, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:f, s:f, s:s, s:o, s:o}", "tokens_per_s",
-        1.0 / f->token, "bandwidth_share", f->bytes / f->token / f->read_rate, "read_gbytes_per_s",
+        1.0 / f->token, "bandwidth_share", f->share, "read_gbytes_per_s",
         f->read_rate * 1e-9, "overhead", f->overhead, "overhead_quartiles", f->overhead_low,
         f->overhead_high, "overhead_bytes", f->overhead_bytes, "bf16_gain", f->bf16_gain,
         "prefill_tokens_per_s", o->seq / f->prefill, "prefill_gemm_share",
@@ -282,7 +291,6 @@ int main(int argc, char **argv)
     make(&run, &options);
     f.bytes = weight_bytes(&run);
     measure_decoding(&run, &f, &options);
-    f.read_rate = bench_read_rate(sgti_pool_threads(run.context->pool));
     use_plan(&run, GROWN);
     f.overhead_bytes = plan_bytes(&run) / f.bytes;
     measure_shared(&run, &f, &options);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "backend/dispatch.h"
 #include "bench.h"
@@ -161,8 +162,8 @@ double bench_peak_rate(int32_t threads)
 
 /* ---- reading memory ---- */
 
-#define READ_BYTES  ((size_t)1 << 30)
-#define READ_ROUNDS 7
+#define READ_BYTES ((size_t)1 << 30)
+#define LARGE_PAGE ((size_t)2 << 20)
 
 typedef struct read_share {
     const char *memory;
@@ -193,7 +194,17 @@ static void *read_thread(void *argument)
     return NULL;
 }
 
-static double read_once(char *memory, int32_t threads)
+char *bench_read_memory(void)
+{
+    void *memory = NULL;
+    if (posix_memalign(&memory, LARGE_PAGE, READ_BYTES))
+        exit(1);
+    madvise(memory, READ_BYTES, MADV_HUGEPAGE);
+    memset(memory, 1, READ_BYTES);
+    return memory;
+}
+
+double bench_read_rate(const char *memory, int32_t threads)
 {
     pthread_t ids[256];
     read_share shares[256];
@@ -210,19 +221,4 @@ static double read_once(char *memory, int32_t threads)
             exit(1);
     }
     return (double)part * threads / (bench_now() - start);
-}
-
-double bench_read_rate(int32_t threads)
-{
-    char *memory = malloc(READ_BYTES);
-    double best = 0.0;
-    if (!memory)
-        exit(1);
-    memset(memory, 1, READ_BYTES);
-    for (int round = 0; round < READ_ROUNDS; round++) {
-        double rate = read_once(memory, threads);
-        best = rate > best ? rate : best;
-    }
-    free(memory);
-    return best;
 }
