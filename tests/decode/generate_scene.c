@@ -8,8 +8,8 @@ static sgt_sampling_options some_options(void)
     sgt_sampling_options options;
     sgtt_ok(sgt_sampling_options_init(&options, sizeof options));
     options.top_p = 0.95;
-    options.repetition_penalty = 1.3;
-    options.repetition_window = 6;
+    options.repetition_penalty = 6;
+    options.repetition_window = 8;
     options.seed = 5;
     return options;
 }
