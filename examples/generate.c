@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "command_line.h"
+#include "context_options.h"
 #include "generate_model.h"
 #include "generate_options.h"
 #include "long_text.h"
@@ -54,23 +55,12 @@ static void listen_to_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static void on_log(void *user, int32_t level, const char *message)
-{
-    (void)user;
-    fprintf(stderr, "generate: %s: %s\n", level == SGT_LOG_ERROR ? "error" : "warning", message);
-}
-
 /* ---- setting up ---- */
 
 static int open_context(run *r)
 {
     sgt_context_options options;
-    sgt_status status = sgt_context_options_init(&options, sizeof options);
-    options.threads = (int32_t)r->o.threads;
-    options.backend = r->o.backend;
-    options.log = on_log;
-    if (status == SGT_OK && options.backend && strchr(options.backend, '/'))
-        status = sgt_backend_load(&options.backend, options.backend);
+    sgt_status status = context_options_from(&options, r->o.threads, r->o.backend);
     if (status == SGT_OK)
         status = sgt_context_create(&r->context, &options);
     return status == SGT_OK ? EXIT_DONE : call_failed("opening a context", status);

@@ -17,6 +17,7 @@
 #include <sgt/sgt.h>
 
 #include "clock.h"
+#include "context_options.h"
 #include "train_text_checkpoint.h"
 #include "train_text_data.h"
 #include "train_text_options.h"
@@ -80,25 +81,14 @@ static int32_t on_progress(void *user, const sgt_progress *progress)
     return signals > r->heard;
 }
 
-static void on_log(void *user, int32_t level, const char *message)
-{
-    (void)user;
-    fprintf(stderr, "train_text: %s: %s\n", level == SGT_LOG_ERROR ? "error" : "warning", message);
-}
-
 /* ---- setting up ---- */
 
 static int open_context(run *r)
 {
     sgt_context_options options;
-    sgt_status status = sgt_context_options_init(&options, sizeof options);
-    options.threads = (int32_t)r->o.threads;
-    options.backend = r->o.backend;
-    options.log = on_log;
+    sgt_status status = context_options_from(&options, r->o.threads, r->o.backend);
     options.progress = on_progress;
     options.progress_user = r;
-    if (status == SGT_OK && options.backend && strchr(options.backend, '/'))
-        status = sgt_backend_load(&options.backend, options.backend);
     if (status == SGT_OK)
         status = sgt_context_create(&r->context, &options);
     return status == SGT_OK ? EXIT_DONE : call_failed("opening a context", status);
