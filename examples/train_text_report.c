@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "clock.h"
+
 /* Seconds between progress lines. */
 static const double LINE_INTERVAL = 5;
 
