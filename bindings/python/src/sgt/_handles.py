@@ -196,4 +196,6 @@ class Owner:
 
 def reading(owner: Optional[Owner]) -> ContextManager[None]:
     """Reads an object that may be left out."""
-    return nullcontext() if owner is None else owner._guard.reading
+    if owner is None:
+        return nullcontext()
+    return owner._guard.reading
