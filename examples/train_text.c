@@ -134,6 +134,8 @@ static int open_model(run *r)
     sgt_status status = sgt_model_create(&r->model, r->context, &config);
     if (status == SGT_OK)
         status = sgt_model_init_weights(r->model, &init);
+    if (status == SGT_OK && o->log)
+        status = sgt_model_collect_entropy(r->model, SGT_ENTROPY_LAST);
     return status == SGT_OK ? EXIT_DONE : failed("making the model", status);
 }
 
@@ -302,13 +304,14 @@ static sgt_status train_step(run *r, int64_t step)
     if (status != SGT_OK)
         return status;
     r->steps = step;
+    report_entropies(&r->report, step, r->model);
     sgt_growth_input input = {sizeof input, report.skipped, step, loss, report.grad_norm};
     sgt_growth_event event = {.size = sizeof event};
     status = sgt_growth_step(&event, r->growth, &input);
     if (status != SGT_OK)
         return status;
     report_step(&r->report, loss, &report, r->model, now() - start);
-    report_growth(&r->report, step, &event);
+    report_growth(&r->report, step, &event, r->model);
     return SGT_OK;
 }
 
@@ -410,6 +413,14 @@ static int load(run *r)
 
 /* ---- the whole ---- */
 
+/* --after-training: the log has all of the training by now. */
+static void run_command(const char *command)
+{
+    fflush(stdout);
+    if (system(command) != 0)
+        complain(EXIT_FAILED, "--after-training: '%s' failed", command);
+}
+
 static int set_up(run *r)
 {
     size_t window_bytes = (size_t)(r->o.batch / r->o.micro_batches * r->o.seq) * sizeof(int32_t);
@@ -433,7 +444,7 @@ static int set_up(run *r)
     if (!status)
         status = load(r);
     if (!status)
-        report_start(&r->report, &r->o, &r->plan, r->context, r->model);
+        report_start(&r->report, &r->o, &r->plan, r->context, r->model, r->steps);
     return status;
 }
 
@@ -442,6 +453,8 @@ static int finish(run *r)
     evaluation e = {0};
     if (r->steps == r->o.stop_at && r->steps < r->plan.steps)
         return EXIT_DONE; /* more is to come */
+    if (r->o.after_training)
+        run_command(r->o.after_training);
     sgt_status status = print_samples(r->model, &r->o);
     if (status == SGT_OK)
         status = evaluate_text(&e, r->model, &r->o, r->text.held_out, r->text.held_out_bytes,
