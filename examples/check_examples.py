@@ -71,10 +71,10 @@ def check_growth(folder):
 
 def check_depth_records(log):
     """Plans and entropies: all that a picture of the growth needs, for 4 layers of 2 heads."""
-    plans, costs = log["plan"], [record["overhead_now"] for record in log["step"]]
+    plans, costs = log["depth"], [record["overhead_now"] for record in log["step"]]
     looped = {e["layer"]: (e["step"], e["heads"]) for e in log["growth"] if e["action"] == "select"}
     assert [plan["step"] for plan in plans] == [0] + [e["step"] for e in log["growth"]], plans
-    assert plans[0]["depth"] == [0, 0, 0, 0] and plans[-1]["depth"] == [0, 1, 1, 1], plans
+    assert plans[0]["depths"] == [0, 0, 0, 0] and plans[-1]["depths"] == [0, 1, 1, 1], plans
     assert plans[0]["heads"] == [[], [], [], []] and plans[-1]["runs"] == [0, 0, 0, 0], plans
     assert plans[-1]["heads"] == [[]] + [looped[layer][1] for layer in (1, 2, 3)], plans
     first = min(step for step, _ in looped.values())
@@ -109,8 +109,8 @@ def check_policies(folder):
     _, heads = train(folder, "heads", "--steps", "8", "--policy", "heads:1.0+2.1")
     assert 0.2 < blocks["end"][0]["overhead"] < 0.6, blocks["end"]
     assert 0.01 < heads["end"][0]["overhead"] < 0.2, heads["end"]
-    assert [plan["runs"] for plan in blocks["plan"]] == [[0, 1, 1, 0]], blocks["plan"]
-    assert [plan["heads"] for plan in heads["plan"]] == [[[], [0], [1], []]], heads["plan"]
+    assert [plan["runs"] for plan in blocks["depth"]] == [[0, 1, 1, 0]], blocks["depth"]
+    assert [plan["heads"] for plan in heads["depth"]] == [[[], [0], [1], []]], heads["depth"]
 
 
 def check_after_training(folder):

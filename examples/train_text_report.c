@@ -111,10 +111,10 @@ static void json_looped_heads(reporter *r, const sgt_plan *plan, int32_t layer)
     json(r, "]");
 }
 
-static void json_plan(reporter *r, int64_t step, const sgt_plan *plan)
+static void json_depths(reporter *r, int64_t step, const sgt_plan *plan)
 {
     int32_t n_layers = sgt_plan_n_layers(plan);
-    json(r, "{\"type\":\"plan\",\"step\":%lld,\"depth\":[", (long long)step);
+    json(r, "{\"type\":\"depth\",\"step\":%lld,\"depths\":[", (long long)step);
     for (int32_t i = 0; i < n_layers; i++)
         json(r, i ? ",%d" : "%d", sgt_plan_depth(plan, i));
     json(r, "],\"runs\":[");
@@ -201,7 +201,7 @@ void report_start(reporter *r, const settings *o, const schedule *plan, const sg
     json_string(r, "kernels", backend.kernels);
     json_string(r, "version", sgt_version());
     json_close(r);
-    json_plan(r, done, sgt_model_plan(model));
+    json_depths(r, done, sgt_model_plan(model));
 }
 
 /* ---- while it runs ---- */
@@ -313,7 +313,7 @@ void report_growth(reporter *r, int64_t step, const sgt_growth_event *event,
         json_indices(r, "heads", event->heads, event->n_heads);
     }
     json_close(r);
-    json_plan(r, step, sgt_model_plan(model));
+    json_depths(r, step, sgt_model_plan(model));
 }
 
 void report_evaluation(reporter *r, int64_t step, const evaluation *e)

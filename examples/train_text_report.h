@@ -7,7 +7,7 @@
  *     {"type":"step", ...}    every optimizer step
  *     {"type":"entropy", ...} of attention, [layer][pass][head] with null for what did not run
  *     {"type":"growth", ...}  what the policy did
- *     {"type":"plan", ...}    per layer: extra passes, extra runs, the heads that stay in a loop
+ *     {"type":"depth", ...}   per layer: extra passes, extra runs, the heads that stay in a loop
  *     {"type":"eval", ...}    bits per byte of held-out text
  *     {"type":"end", ...}     totals
  *

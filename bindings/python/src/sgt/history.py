@@ -1,106 +1,108 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a training did, step by step: read from a log or collected while it runs.
+"""What a training did: read from a log or collected while it runs.
 
-A log has one JSON object per line. ``sgt.train`` and the C program ``train_text`` write the same
-ones, told apart by "type"; numbers that are not finite are null:
+A log has one JSON object per line. `sgt.train` and the C program ``train_text`` write the same
+ones, told apart by "type"; numbers that are not finite are null, and any key may be missing:
 
-    run      shape of the model and of the run: layers, heads, batch, seq, ...
+    run      the shape of the model and of the run: layers, heads, batch, seq, ...
     step     an optimizer step: loss, lr, grad_norm, overhead (of FLOPs so far), overhead_now
-    entropy  of the attention of every head: values[layer][pass][head]
+    entropy  of the attention of every head: values[layer][pass][head], null for what did not run
     growth   what the policy did: action (select, deepen, fix), layer, depth, heads, layers
-    plan     the depth from this step on: depth[layer], runs[layer], heads[layer], which are the
-             heads that stay in the loop of the layer
+    depth    from this step on: depths[layer], runs[layer] and heads[layer], which stay in the loop
     eval     bits_per_byte, or loss in nats per token, of held-out data
     end      totals
 
-A `History` needs neither a model nor the library.
+A `History` needs neither a model nor the compiled library.
 """
 from __future__ import annotations
 
-import bisect
 import json
 import math
 import os
-from array import array
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence, TypeVar, Union
+from typing import Any, Iterable, Union
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Steps = npt.NDArray[np.int64]
+Record = dict[str, Any]
 PathLike = Union[str, "os.PathLike[str]"]
-
-_COLUMNS = ("loss", "lr", "grad_norm", "overhead", "overhead_now", "tokens_per_s")
-_NATS_PER_BIT = math.log(2)
-
-
-@dataclass(frozen=True)
-class GrowthRecord:
-    """What a policy did at a step."""
-
-    step: int
-    action: str
-    """"select": a layer got its first loop, "deepen": one more pass, "fix": growth is over."""
-    layer: int
-    """-1 for "fix"."""
-    depth: int
-    """Extra passes of that layer from now on."""
-    heads: tuple[int, ...]
-    """Those kept, of "select"."""
-    layers: tuple[int, ...]
-    """Those that loop, of "fix"."""
-
-
-@dataclass(frozen=True)
-class PlanRecord:
-    """The depth from a step on; every tuple has an entry per layer."""
-
-    step: int
-    depth: tuple[int, ...]
-    """Extra attention passes."""
-    runs: tuple[int, ...]
-    """Extra runs of the whole block."""
-    heads: tuple[tuple[int, ...], ...]
-    """The heads that stay in the loop when its ramp is over."""
-
-    def passes(self, layer: int) -> int:
-        """How often the attention of a layer runs in one forward, at least 1."""
-        return (1 + self.runs[layer]) * (1 + self.depth[layer])
-
-
-@dataclass(frozen=True)
-class EntropyRecord:
-    """Entropies of attention at a step."""
-
-    step: int
-    values: npt.NDArray[np.float32]
-    """(layers, passes, heads), in [0, 1]; NaN for what did not run."""
 
 
 class History:
     """The records of one training, in the order of steps.
 
-    Where a run was resumed and did steps again, the later ones count.
+    Where a run was resumed before its last step, the records of the steps that it did again
+    replace the earlier ones.
     """
 
-    def __init__(self) -> None:
-        self.run: dict[str, Any] = {}
-        """What the log says of the run: "layers", "heads", "d_model", "seq", ..."""
-        self.end: dict[str, Any] = {}
-        """Its totals; empty while it goes on."""
-        self.growth: list[GrowthRecord] = []
-        self.plans: list[PlanRecord] = []
-        self.entropies: list[EntropyRecord] = []
-        self._steps = array("q")
-        self._columns = {name: array("d") for name in _COLUMNS}
-        self._evaluations: list[tuple[int, float]] = []
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.records: list[Record] = []
+        for record in records:
+            self.append(record)
+
+    def append(self, record: Record) -> None:
+        """Takes one record. Raises ValueError for one that no log can have."""
+        _check(record)
+        again = record["type"] == "depth" and self.records and self.records[-1]["type"] == "run"
+        if again and len(self.records) > 1:
+            run = self.records.pop()
+            self.records = [old for old in self.records
+                            if old["type"] != "end" and old.get("step", 0) <= record["step"]]
+            self.records.append(run)
+        self.records.append(record)
+
+    def of_type(self, type: str) -> list[Record]:
+        """The records of one type."""
+        return [record for record in self.records if record["type"] == type]
+
+    @property
+    def run(self) -> Record:
+        """The first "run" record, or an empty one."""
+        return next((record for record in self.records if record["type"] == "run"), {})
+
+    @property
+    def end(self) -> Record:
+        """The "end" record, or an empty one while the run goes on."""
+        return self.records[-1] if self.records and self.records[-1]["type"] == "end" else {}
+
+    @property
+    def last_step(self) -> int:
+        """The last step that any record is of; 0 when there is none."""
+        return max((record.get("step", 0) for record in self.records), default=0)
+
+    def series(self, key: str, type: str = "step") -> tuple[Steps, Floats]:
+        """A figure over time, from the records of a type that have it.
+
+        Returns steps (N,) int64 and values (N,) float64, where null is NaN.
+        """
+        found = [record for record in self.of_type(type) if key in record]
+        steps = np.array([record["step"] for record in found], dtype=np.int64)
+        values = [math.nan if record[key] is None else record[key] for record in found]
+        return steps, np.array(values, dtype=np.float64)
+
+    def entropies(self, kind: str = "last") -> tuple[Steps, Floats]:
+        """Entropies of attention over time.
+
+        Returns steps (N,) int64 and values (N, n_layers, max_passes, n_heads) float64 in [0, 1],
+        NaN for a pass or head that did not run. Raises ValueError when the shapes of the records do
+        not fit together.
+        """
+        found = [record for record in self.of_type("entropy")
+                 if record.get("kind", "last") == kind]
+        layers = max((len(record["values"]) for record in found), default=0)
+        passes = max((len(rows) for record in found for rows in record["values"]), default=0)
+        heads = len(found[0]["values"][0][0]) if passes else 0
+        values = np.full((len(found), layers, passes, heads), np.nan)
+        for i, record in enumerate(found):
+            for layer, rows in enumerate(record["values"]):
+                values[i, layer, :len(rows)] = np.array(rows, dtype=np.float64)
+        return np.array([record["step"] for record in found], dtype=np.int64), values
 
     @classmethod
     def read(cls, path: PathLike) -> History:
-        """Reads a log, also of a run that still goes on or was killed.
+        """Reads a log, also of a run that still goes on or was killed in the middle of a line.
 
         Raises OSError, and ValueError, which names the line, for what is not such a log.
         """
@@ -108,155 +110,55 @@ class History:
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    history.add(json.loads(line))
-                except (ValueError, TypeError, KeyError) as error:
-                    if not line.endswith("\n"):  # its writer has not come to the end
+                    history.append(json.loads(line))
+                except ValueError as error:
+                    if not line.endswith("\n"):  # still being written
                         break
-                    reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-                    raise ValueError(f"{os.fspath(path)}, line {number}: {reason}") from None
+                    raise ValueError(f"{os.fspath(path)}, line {number}: {error}") from None
         return history
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Takes one record of a log. Those of an unknown type are left out.
-
-        Raises KeyError, TypeError or ValueError for a record that lacks something.
-        """
-        if not isinstance(record, Mapping):
-            raise TypeError("a record is a JSON object")
-        kind = record["type"]
-        take = self._takers.get(kind)
-        if take:
-            take(self, record)
-
-    # -- what is there --
-
-    @property
-    def steps(self) -> Steps:
-        """The numbers of the steps, ascending: (N,) int64."""
-        return np.array(self._steps, dtype=np.int64)
-
-    def column(self, name: str) -> Floats:
-        """A figure of every step: (N,) float64, NaN where it is not known.
-
-        One of loss (nats per token), lr, grad_norm, overhead (of FLOPs, so far), overhead_now,
-        tokens_per_s. Raises KeyError for another name.
-        """
-        return np.array(self._columns[name], dtype=np.float64)
-
-    @property
-    def evaluations(self) -> tuple[Steps, Floats]:
-        """Steps and held-out losses in nats per token: (M,) int64, (M,) float64."""
-        steps = np.array([step for step, _ in self._evaluations], dtype=np.int64)
-        return steps, np.array([loss for _, loss in self._evaluations], dtype=np.float64)
-
-    @property
-    def last_step(self) -> int:
-        """The last step there is any record of; 0 for none."""
-        last = [self._steps[-1]] if self._steps else []
-        last += [records[-1].step for records in (self.growth, self.plans, self.entropies)
-                 if records]
-        return max(last, default=0)
-
-    def plan_at(self, step: int) -> PlanRecord | None:
-        """The plan that a step ran under; None when the log has none so early."""
-        at = bisect.bisect_left(self.plans, step, key=lambda plan: plan.step)
-        return self.plans[max(at - 1, 0)] if self.plans else None
-
-    # -- taking records --
-
-    def _take_run(self, record: Mapping[str, Any]) -> None:
-        self.run = {key: value for key, value in record.items() if key != "type"}
-        self.end = {}
-
-    def _take_step(self, record: Mapping[str, Any]) -> None:
-        step = _step(record)
-        self._forget_steps(step)
-        values = [_number(record.get(name)) for name in _COLUMNS]
-        self._steps.append(step)
-        for column, value in zip(self._columns.values(), values):
-            column.append(value)
-
-    def _take_growth(self, record: Mapping[str, Any]) -> None:
-        _append(self.growth, GrowthRecord(
-            _step(record), str(record["action"]), int(record.get("layer", -1)),
-            int(record.get("depth", 0)), _whole(record.get("heads", ())),
-            _whole(record.get("layers", ()))))
-
-    def _take_plan(self, record: Mapping[str, Any]) -> None:
-        plan = PlanRecord(_step(record), _whole(record["depth"]), _whole(record["runs"]),
-                          tuple(_whole(heads) for heads in record["heads"]))
-        if not len(plan.depth) == len(plan.runs) == len(plan.heads):
-            raise ValueError("depth, runs and heads of a plan differ in length")
-        self._forget_steps(plan.step + 1)
-        _forget(self.growth, plan.step + 1)
-        _forget(self.entropies, plan.step + 1)
-        _append(self.plans, plan)
-
-    def _take_entropy(self, record: Mapping[str, Any]) -> None:
-        layers: Sequence[Sequence[Sequence[float | None]]] = record["values"]
-        passes = max(map(len, layers), default=0)
-        heads = len(layers[0][0]) if passes else 0
-        values = np.full((len(layers), passes, heads), np.nan, dtype=np.float32)
-        for layer, rows in enumerate(layers):
-            if rows:
-                values[layer, :len(rows)] = np.array(rows, dtype=np.float32)
-        _append(self.entropies, EntropyRecord(_step(record), values))
-
-    def _take_evaluation(self, record: Mapping[str, Any]) -> None:
-        step = _step(record)
-        if "loss" in record:
-            loss = _number(record["loss"])
-        else:
-            loss = _number(record["bits_per_byte"]) * _NATS_PER_BIT
-        while self._evaluations and self._evaluations[-1][0] >= step:
-            self._evaluations.pop()
-        self._evaluations.append((step, loss))
-
-    def _take_end(self, record: Mapping[str, Any]) -> None:
-        self.end = {key: value for key, value in record.items() if key != "type"}
-
-    _takers: dict[Any, Callable[[History, Mapping[str, Any]], None]] = {
-        "run": _take_run, "step": _take_step, "growth": _take_growth, "plan": _take_plan,
-        "entropy": _take_entropy, "eval": _take_evaluation, "end": _take_end,
-    }
-
-    def _forget_steps(self, step: int) -> None:
-        """Drops the steps from this one on, done by a run that was resumed before them."""
-        if self._steps and self._steps[-1] >= step:
-            at = bisect.bisect_left(self._steps, step)
-            del self._steps[at:]
-            for column in self._columns.values():
-                del column[at:]
+    def write(self, path: PathLike) -> None:
+        """Writes all records to a new log. Raises OSError."""
+        with open(path, "w", encoding="utf-8") as file:
+            for record in self.records:
+                file.write(line_of(record))
 
 
-_Record = TypeVar("_Record", GrowthRecord, PlanRecord, EntropyRecord)
+def line_of(record: Record) -> str:
+    """A record as a line of a log; numbers that are not finite become null."""
+    return json.dumps(_finite(record), separators=(",", ":"), allow_nan=False) + "\n"
 
 
-def _forget(records: list[_Record], step: int) -> None:
-    while records and records[-1].step >= step:
-        records.pop()
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _finite(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, np.generic):
+        return _finite(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _append(records: list[_Record], record: _Record) -> None:
-    _forget(records, record.step)
-    records.append(record)
-
-
-def _step(record: Mapping[str, Any]) -> int:
-    step = record["step"]
-    if not isinstance(step, int) or step < 0:
+def _check(record: Any) -> None:
+    """Refuses what would only fail later, when a picture is drawn."""
+    if not isinstance(record, dict) or not isinstance(record.get("type"), str):
+        raise ValueError('a record is an object with a "type"')
+    kind = record["type"]
+    step = record.get("step", 0)
+    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
         raise ValueError(f"step {step!r} is not a whole number from 0")
-    return step
-
-
-def _whole(values: Sequence[Any]) -> tuple[int, ...]:
-    return tuple(int(value) for value in values)
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
+    if kind in ("step", "growth", "depth", "entropy", "eval") and "step" not in record:
+        raise ValueError(f'a record of type "{kind}" has no step')
+    if kind == "depth":
+        lists = [record.get(key) for key in ("depths", "runs", "heads")]
+        if not all(isinstance(item, (list, tuple)) and len(item) == len(lists[0] or ()) for item in lists):
+            raise ValueError("depths, runs and heads are not lists with an entry per layer")
+    if kind == "entropy" and not isinstance(record.get("values"), (list, tuple)):
+        raise ValueError("an entropy record has no list of values")
 
 
 def load(source: History | PathLike) -> History:
     """A history as it is, or read from a log."""
-    return source if isinstance(source, History) else History.read(Path(source))
+    return source if isinstance(source, History) else History.read(source)
