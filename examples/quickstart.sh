@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # From a fresh Debian 12 or 13 to a trained model: installs what is missing, builds the library and
-# the examples in build-quickstart/, and trains for at most four minutes.
+# the examples in build-quickstart/, trains for at most four minutes, and draws what happened.
 #
 #     examples/quickstart.sh          five novels of Jane Austen, the sixth held out
 #     examples/quickstart.sh TEXT     your own text, its last twentieth held out
@@ -12,9 +12,11 @@
 set -eu
 
 PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 librandom123-dev libblis-serial-dev
-    libjansson-dev libxxhash-dev"
+    libjansson-dev libxxhash-dev python3-numpy python3-matplotlib"
 NOVELS="emma mansfield_park northanger_abbey pride_and_prejudice sense_and_sensibility"
 HELD_OUT=persuasion
+LOG=build-quickstart/run.jsonl
+PICTURE=build-quickstart/report.png
 
 say() {
     printf '\n== %s\n' "$*"
@@ -95,11 +97,16 @@ install_packages
 build
 # The same steps on every machine that can take them in four minutes, else as many as fit.
 set -- --layers 4 --d-model 192 --heads 6 --batch 4 --seq 256 --lr 3e-3 --seed 1 \
-    --steps 2500 --minutes 4 --log build-quickstart/run.jsonl --checkpoint build-quickstart/checkpoints
+    --steps 2500 --minutes 4 --log $LOG --checkpoint build-quickstart/checkpoints
 if [ -z "$text" ]; then
     fetch_novels
     text=build-quickstart/austen/train.txt
     set -- "$@" --held-out build-quickstart/austen/$HELD_OUT.txt --prompt "She "
+fi
+# Drawn from the log by Debian's Python, which has the packages; other ones may come first in PATH.
+if /usr/bin/python3 -c 'import matplotlib, numpy' 2>/dev/null; then
+    set -- "$@" --after-training "printf 'picture: ' && PYTHONDONTWRITEBYTECODE=1 \
+        PYTHONPATH=bindings/python/src /usr/bin/python3 -m sgt report $LOG -o $PICTURE"
 fi
 say "Training on $text"
 exec build-quickstart/examples/train_text "$text" "$@"

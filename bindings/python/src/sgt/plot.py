@@ -151,7 +151,7 @@ def depth(source: History | PathLike, axes: Axes | None = None) -> Axes:
             shown = above > below
             axes.step(steps[shown], above[shown], where="post", color=colour, linewidth=1.6)
             if len(loops.colours) <= _MOST_LABELS:
-                axes.annotate(loops.describe(layer), (steps[shown][0], below[-1] + 0.5),
+                axes.annotate(loops.describe(layer), (steps[shown][0], (below[-1] + above[-1]) / 2),
                               xytext=(6, 0), textcoords="offset points", va="center")
             below = above
         if not loops.colours:
