@@ -12,7 +12,7 @@ ones, told apart by "type"; numbers that are not finite are null, and any key ma
     eval     bits_per_byte, or loss in nats per token, of held-out data
     end      totals
 
-A `History` needs neither a model nor the compiled library.
+A `History` needs no model.
 """
 from __future__ import annotations
 
