@@ -106,7 +106,8 @@ fi
 # Drawn from the log by Debian's Python, which has the packages; other ones may come first in PATH.
 if /usr/bin/python3 -c 'import matplotlib, numpy' 2>/dev/null; then
     set -- "$@" --after-training "printf 'picture: ' && PYTHONDONTWRITEBYTECODE=1 \
-        PYTHONPATH=bindings/python/src /usr/bin/python3 -m sgt report $LOG -o $PICTURE"
+        SGT_LIBRARY=build-quickstart/lib/libsgt.so.0 PYTHONPATH=bindings/python/src \
+        /usr/bin/python3 -m sgt report $LOG -o $PICTURE"
 fi
 say "Training on $text"
 exec build-quickstart/examples/train_text "$text" "$@"
