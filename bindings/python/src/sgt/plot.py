@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .history import Floats, History, PathLike, Record, Steps, load
+from ._arrays import Float64
+from ._text import Path
+from .history import History, Int64, Record, load
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +60,7 @@ _MOST_POINTS = 4000    # of a line
 _MOST_COLUMNS = 1000   # of the entropy map
 
 
-def report(source: History | PathLike, path: PathLike | None = None, *, title: str | None = None,
+def report(source: History | Path, path: Path | None = None, *, title: str | None = None,
            size: tuple[float, float] = (13.0, 8.4), dpi: float = 130) -> Figure:
     """Draws all four panels and, with a path, writes them in the format of its suffix.
 
@@ -82,7 +84,7 @@ def report(source: History | PathLike, path: PathLike | None = None, *, title: s
     return figure
 
 
-def training_curve(source: History | PathLike, axes: Axes | None = None) -> Axes:
+def training_curve(source: History | Path, axes: Axes | None = None) -> Axes:
     """Loss of every step, smoothed loss, held-out loss, and lines where growth acted.
 
     In bits per byte for a model of bytes, else in nats per token. axes None: a new figure.
@@ -109,7 +111,7 @@ def training_curve(source: History | PathLike, axes: Axes | None = None) -> Axes
     return axes
 
 
-def entropy_map(source: History | PathLike, axes: Axes | None = None, *,
+def entropy_map(source: History | Path, axes: Axes | None = None, *,
                 kind: str = "last") -> Axes:
     """The entropy of every head over time, layer 0 at the bottom, with looped heads outlined.
 
@@ -134,7 +136,7 @@ def entropy_map(source: History | PathLike, axes: Axes | None = None, *,
     return axes
 
 
-def depth(source: History | PathLike, axes: Axes | None = None) -> Axes:
+def depth(source: History | Path, axes: Axes | None = None) -> Axes:
     """Extra attention passes over time, stacked by layer in the order in which layers looped."""
     history = load(source)
     with _style():
@@ -162,7 +164,7 @@ def depth(source: History | PathLike, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def overhead(source: History | PathLike, axes: Axes | None = None) -> Axes:
+def overhead(source: History | Path, axes: Axes | None = None) -> Axes:
     """FLOPs beyond those of the same model without loops: of each step and of the run so far."""
     history = load(source)
     with _style():
@@ -191,7 +193,7 @@ def overhead(source: History | PathLike, axes: Axes | None = None) -> Axes:
 class _Loops:
     """The "depth" records: entry i of each list holds from steps[i] on."""
 
-    steps: Steps
+    steps: Int64
     passes: list[list[int]]
     """Of the attention of each layer, at least 1."""
     heads: list[list[list[int]]]
@@ -259,7 +261,7 @@ def _draw_events(axes: Axes, history: History, *, named: bool = True) -> None:
 
 # -- the entropy map --
 
-def _seen(steps: Steps, values: Floats, loops: _Loops) -> Floats:
+def _seen(steps: Int64, values: Float64, loops: _Loops) -> Float64:
     """(N, n_layers, n_heads): pass 0, or the last pass that ran of a head that loops by then."""
     shown = values[:, :, 0].copy()
     for layer, head, first, last in loops.kept(int(steps[-1])):
@@ -269,7 +271,7 @@ def _seen(steps: Steps, values: Floats, loops: _Loops) -> Floats:
     return shown
 
 
-def _coarsen(steps: Steps, values: Floats) -> tuple[Steps, Floats]:
+def _coarsen(steps: Int64, values: Float64) -> tuple[Int64, Float64]:
     """Means over groups of records, so that there are not many more columns than pixels."""
     size = math.ceil(len(steps) / _MOST_COLUMNS)
     if size <= 1:
@@ -281,7 +283,7 @@ def _coarsen(steps: Steps, values: Floats) -> tuple[Steps, Floats]:
     return steps[starts], np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _draw_map(axes: Axes, steps: Steps, values: Floats) -> None:
+def _draw_map(axes: Axes, steps: Int64, values: Float64) -> None:
     n_layers, n_heads = values.shape[1:]
     rows = n_layers * n_heads
     between = (steps[1:] + steps[:-1]) / 2 if len(steps) > 1 else np.array([])
@@ -332,7 +334,7 @@ def _unit(history: History) -> tuple[float, str]:
     return (1 / math.log(2), "bits per byte") if of_bytes else (1.0, "loss, nats per token")
 
 
-def _held_out(history: History) -> tuple[Steps, Floats]:
+def _held_out(history: History) -> tuple[Int64, Float64]:
     """Held-out losses in nats."""
     steps, loss = history.series("loss", "eval")
     if len(steps):
@@ -344,7 +346,7 @@ def _held_out(history: History) -> tuple[Steps, Floats]:
     return steps, bits * math.log(2)
 
 
-def _smooth(values: Floats) -> Floats:
+def _smooth(values: Float64) -> Float64:
     """A moving mean over about a fiftieth of the run, shorter at both ends; NaN is left out."""
     half = len(values) // 100
     known = np.isfinite(values)
@@ -357,7 +359,7 @@ def _smooth(values: Floats) -> Floats:
     return np.where(number > 0, (total[high] - total[low]) / np.maximum(number, 1), np.nan)
 
 
-def _thin(steps: Steps, values: Floats) -> tuple[Steps, Floats]:
+def _thin(steps: Int64, values: Float64) -> tuple[Int64, Float64]:
     """The lowest and highest value of each of many groups, where there are too many points."""
     size = 2 * math.ceil(len(steps) / _MOST_POINTS)
     if len(steps) <= _MOST_POINTS:
@@ -371,7 +373,7 @@ def _thin(steps: Steps, values: Floats) -> tuple[Steps, Floats]:
     return steps[at], values[at]
 
 
-def _zoom(axes: Axes, loss: Floats, smooth: Floats, held_out: Floats) -> None:
+def _zoom(axes: Axes, loss: Float64, smooth: Float64, held_out: Float64) -> None:
     """Leaves out the top of the fall at the very beginning, which would flatten all the rest."""
     late = smooth[len(smooth) // 50:]
     shown = np.concatenate([late[np.isfinite(late)], held_out[np.isfinite(held_out)]])
