@@ -105,23 +105,15 @@ def check_determinism(folder, losses):
 def check_policies(folder):
     _, log = train(folder, "none", "--steps", "8", "--policy", "none")
     assert log["end"][0]["overhead"] == 0 and "growth" not in log and len(log["entropy"]) == 8
-    _, blocks = train(folder, "blocks", "--steps", "8", "--policy", "blocks:1+2")
+    _, blocks = train(folder, "blocks", "--steps", "8", "--policy", "blocks:1+2",
+                      "--entropy-every", "5")
     _, heads = train(folder, "heads", "--steps", "8", "--policy", "heads:1.0+2.1")
     assert 0.2 < blocks["end"][0]["overhead"] < 0.6, blocks["end"]
     assert 0.01 < heads["end"][0]["overhead"] < 0.2, heads["end"]
     assert [plan["runs"] for plan in blocks["depth"]] == [[0, 1, 1, 0]], blocks["depth"]
+    assert [record["step"] for record in blocks["entropy"]] == [5, 8], blocks["entropy"]
+    assert [len(passes) for passes in blocks["entropy"][0]["values"]] == [1, 2, 2, 1]
     assert [plan["heads"] for plan in heads["depth"]] == [[[], [0], [1], []]], heads["depth"]
-
-
-def check_after_training(folder):
-    """The command comes before the samples and finds the log of the whole training."""
-    log = os.path.join(folder, "after")
-    output, _ = train(folder, "after", "--steps", "6", "--entropy-every", "4",
-                      "--after-training", f"grep -c entropy {log}; tail -n 1 {log}")
-    assert re.search(r'\n2\n{"type":"step","step":6,.*}\n---- sample 1', output), output
-    result = run(TEXT, *SMALL, "--steps", "2", "--after-training", "exit 3")
-    assert result.returncode == 0 and "'exit 3' failed" in result.stderr, result.stderr
-    held_out(result.stdout)
 
 
 def check_time_limit(folder):
@@ -233,7 +225,6 @@ def check_train_text():
         check_bad_input(folder)
         check_determinism(folder, check_growth(folder))
         check_policies(folder)
-        check_after_training(folder)
         check_time_limit(folder)
         check_signal(folder)
         check_resume(folder)

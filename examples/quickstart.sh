@@ -84,6 +84,15 @@ fetch_novels() {
     mv "$folder/train.part" "$folder/train.txt"
 }
 
+# From the log, by Debian's Python, which has the packages; other ones may come first in PATH.
+draw_picture() {
+    /usr/bin/python3 -c 'import matplotlib, numpy' 2>/dev/null || return 0
+    if SGT_LIBRARY=build-quickstart/lib/libsgt.so.0 PYTHONPATH=bindings/python/src \
+        PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m sgt report $LOG -o $PICTURE >/dev/null; then
+        echo "picture of the training: $PICTURE"
+    fi
+}
+
 [ $# -le 1 ] || die "one TEXT at most"
 [ -f /etc/debian_version ] || die "this script is for Debian"
 text=
@@ -102,12 +111,6 @@ if [ -z "$text" ]; then
     fetch_novels
     text=build-quickstart/austen/train.txt
     set -- "$@" --held-out build-quickstart/austen/$HELD_OUT.txt --prompt "She "
-fi
-# Drawn from the log by Debian's Python, which has the packages; other ones may come first in PATH.
-if /usr/bin/python3 -c 'import matplotlib, numpy' 2>/dev/null; then
-    set -- "$@" --after-training "printf 'picture: ' && PYTHONDONTWRITEBYTECODE=1 \
-        SGT_LIBRARY=build-quickstart/lib/libsgt.so.0 PYTHONPATH=bindings/python/src \
-        /usr/bin/python3 -m sgt report $LOG -o $PICTURE"
 fi
 say "Training on $text"
 exec build-quickstart/examples/train_text "$text" "$@"

@@ -413,14 +413,6 @@ static int load(run *r)
 
 /* ---- the whole ---- */
 
-/* --after-training: the log has all of the training by now. */
-static void run_command(const char *command)
-{
-    fflush(stdout);
-    if (system(command) != 0)
-        complain(EXIT_FAILED, "--after-training: '%s' failed", command);
-}
-
 static int set_up(run *r)
 {
     size_t window_bytes = (size_t)(r->o.batch / r->o.micro_batches * r->o.seq) * sizeof(int32_t);
@@ -453,8 +445,6 @@ static int finish(run *r)
     evaluation e = {0};
     if (r->steps == r->o.stop_at && r->steps < r->plan.steps)
         return EXIT_DONE; /* more is to come */
-    if (r->o.after_training)
-        run_command(r->o.after_training);
     sgt_status status = print_samples(r->model, &r->o);
     if (status == SGT_OK)
         status = evaluate_text(&e, r->model, &r->o, r->text.held_out, r->text.held_out_bytes,

@@ -60,8 +60,6 @@ static const option_row rows[] = {
     {"log", PATH, AT(log), 0, 0, NULL, "write JSON lines to FILE"},
     {"entropy-every", WHOLE, AT(entropy_every), 1, 1e12, NULL,
      "steps between entropies in the log (default: 250 a run)"},
-    {"after-training", WORD, AT(after_training), 0, 0, NULL,
-     "shell command to run before the samples"},
     {"checkpoint", PATH, AT(checkpoint), 0, 0, NULL, "save checkpoints in the folder FILE"},
     {"every", WHOLE, AT(every), 1, 1e12, NULL, "steps between checkpoints (default: the last)"},
     {"keep", WHOLE, AT(keep), 0, 1e6, "0", "how many checkpoints to keep; 0: all"},

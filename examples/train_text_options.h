@@ -24,7 +24,6 @@ typedef struct settings {
     const char *text;
     const char *held_out;
     const char *log;
-    const char *after_training; /* shell command; NULL: none */
     const char *backend;
     const char *policy;
     const char *ramp;
