@@ -102,7 +102,7 @@ def by_train(o: argparse.Namespace, batches: list[Any]) -> Iterator[float]:
 
 def first_step(o: argparse.Namespace) -> int:
     """Growth happens in the first half of the pairs that are timed."""
-    return WARM_UP + max(o.pairs // 8, 1)
+    return WARM_UP + int(max(o.pairs // 8, 1))
 
 
 def steps_of(o: argparse.Namespace) -> int:

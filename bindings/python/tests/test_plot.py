@@ -109,10 +109,10 @@ def test_depth_counts_whole_blocks() -> None:
 
 def test_overhead_is_in_percent() -> None:
     axes = sgt.plot.overhead(sgt.History(made_log.records()))
-    now, total = line(axes, "each step"), line(axes, "run so far")
+    now, total = line(axes, "now"), line(axes, "run so far")
     assert now.get_ydata()[[0, 10, 59]].tolist() == [0.0, 5.0, 10.0]
     assert total.get_ydata()[-1] == pytest.approx((10 * 5 + 40 * 10) / 60)
-    assert now.get_label() == "each step, at the end +10.00 %"
+    assert now.get_label() == "now +10.00 %"
 
 
 # -- whatever the log has --
@@ -149,8 +149,8 @@ def test_many_records_of_entropies_are_averaged() -> None:
     axes = sgt.plot.entropy_map(sgt.History(lines))
     mesh = next(item for item in axes.collections if isinstance(item, QuadMesh))
     shown = np.ma.filled(np.ma.asarray(mesh.get_array()).astype(float), np.nan).reshape(2, -1)
-    assert shown.shape[1] == 1000 and np.isnan(shown[1]).all()
-    assert 0.3 < shown[0].min() and shown[0].max() < 0.7 and shown[0].mean() == pytest.approx(0.5)
+    assert shown.shape[1] <= 120 and np.isnan(shown[1]).all()
+    assert 0.4 < shown[0].min() and shown[0].max() < 0.6 and shown[0].mean() == pytest.approx(0.5)
 
 
 # -- readable --
@@ -163,9 +163,10 @@ def test_nothing_covers_anything(tmp_path: Path) -> None:
         frame = axes.get_window_extent(renderer)
         legend = axes.get_legend()
         if legend:
-            assert legend.get_window_extent(renderer).y0 >= frame.y1 - 1, axes.get_title(loc="left")
+            assert legend.get_window_extent(renderer).y0 >= frame.y1 - 2, axes.get_title(loc="left")
         boxes = [text.get_window_extent(renderer) for text in axes.texts
                  if isinstance(text, Annotation) and text.get_text()]
+        boxes.append(axes._left_title.get_window_extent(renderer))
         if legend:
             boxes.append(legend.get_window_extent(renderer))
         for i, box in enumerate(boxes):

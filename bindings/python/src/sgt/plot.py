@@ -5,7 +5,7 @@
     axes = sgt.plot.entropy_map(history)           # one of them, to go on with
 
 The panels: the training curve with what growth did; the entropy of every attention head over time
-with the heads that loop outlined; the depth; the FLOPs that the depth costs. Needs matplotlib (3.5
+with the heads that loop outlined; the depth; the FLOPs that the depth costs. Needs matplotlib (3.6
 or later), which is imported at the first call, and no display: figures are made without pyplot.
 """
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["report", "training_curve", "entropy_map", "depth", "overhead"]
 _LAYERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _INK, _GREY, _PALE = "#222222", "#767676", "#b9c6d3"
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 9.5,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
@@ -57,7 +57,7 @@ _STYLE: dict[str, Any] = {
 _MOST_LABELS = 12      # beyond that, texts would cover each other
 _MOST_OUTLINED = 72    # rows of the entropy map
 _MOST_POINTS = 4000    # of a line
-_MOST_COLUMNS = 1000   # of the entropy map
+_MOST_COLUMNS = 120    # of the entropy map: the mean of a few steps says more than one of them
 
 
 def report(source: History | Path, path: Path | None = None, *, title: str | None = None,
@@ -99,11 +99,12 @@ def training_curve(source: History | Path, axes: Axes | None = None) -> Axes:
         smooth = _smooth(loss)
         held_out = _held_out(history)
         if len(steps):
-            axes.plot(*_thin(steps, loss), color=_PALE, linewidth=0.7, label="each step")
+            axes.plot(*_thin(steps, loss), color=_PALE, linewidth=0.7,
+                      label=f"each step, from {loss[0]:.2f}")
             axes.plot(*_thin(steps, smooth), color=_LAYERS[0], linewidth=1.8, label="smoothed")
         if len(held_out[0]):
             axes.plot(held_out[0], held_out[1] * scale, "o-", color=_LAYERS[1], linewidth=1.2,
-                      markersize=4, label="held-out")
+                      markersize=4, label="held-out", clip_on=False, zorder=3)
         _zoom(axes, loss, smooth, held_out[1] * scale)
         _draw_events(axes, history)
         _finish(axes, history, unit)
@@ -127,7 +128,7 @@ def entropy_map(source: History | Path, axes: Axes | None = None, *,
             _say(axes, "entropies were not collected")
         else:
             loops = _Loops.of(history, values.shape[1])
-            _draw_map(axes, *_coarsen(steps, _seen(steps, values, loops)))
+            _draw_map(axes, *_coarsen(steps, _seen(steps, values, loops)), end=int(steps[-1]))
             _mark_heads(axes, loops, values.shape[3])
             if steps[-1] < 0.95 * history.last_step:
                 axes.annotate("not collected\nany longer", (0.98, 0.5), xycoords="axes fraction",
@@ -159,7 +160,7 @@ def depth(source: History | Path, axes: Axes | None = None) -> Axes:
         if not loops.colours:
             _say(axes, "no layer loops")
         axes.set_ylim(0, max(below.max(initial=0) * 1.08, 1))
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(_ticker().MaxNLocator(integer=True))
         _finish(axes, history, "extra attention passes")
     return axes
 
@@ -171,14 +172,14 @@ def overhead(source: History | Path, axes: Axes | None = None) -> Axes:
         axes = axes or _figure((7, 4.4)).subplots()
         axes.set_title("Cost of depth")
         top = 0.0
-        for key, name, colour in (("overhead_now", "each step", _LAYERS[1]),
+        for key, name, colour in (("overhead_now", "now", _LAYERS[1]),
                                   ("overhead", "run so far", _LAYERS[0])):
             steps, values = history.series(key)
             known = np.isfinite(values)
             if known.any():
                 percent = 100 * values[known]
                 axes.plot(steps[known], percent, color=colour, linewidth=1.8,
-                          label=f"{name}, at the end {percent[-1]:+.2f} %")
+                          label=f"{name} {percent[-1]:+.2f} %")
                 top = max(top, float(percent.max()))
         axes.set_ylim(0, 1.08 * top or 1)
         _draw_events(axes, history, named=False)
@@ -283,11 +284,11 @@ def _coarsen(steps: Int64, values: Float64) -> tuple[Int64, Float64]:
     return steps[starts], np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _draw_map(axes: Axes, steps: Int64, values: Float64) -> None:
+def _draw_map(axes: Axes, steps: Int64, values: Float64, end: int) -> None:
     n_layers, n_heads = values.shape[1:]
     rows = n_layers * n_heads
     between = (steps[1:] + steps[:-1]) / 2 if len(steps) > 1 else np.array([])
-    edges = np.concatenate([[0], between, [float(steps[-1])]])
+    edges = np.concatenate([[0], between, [end]])
     known = values[np.isfinite(values)]
     low = math.floor(10 * np.quantile(known, 0.005)) / 10
     high = math.ceil(10 * np.quantile(known, 0.995)) / 10
@@ -302,9 +303,10 @@ def _draw_map(axes: Axes, steps: Int64, values: Float64) -> None:
     axes.tick_params(axis="y", length=0, labelsize=9.5 if n_layers <= 16 else 6)
     for layer in range(1, n_layers):
         axes.axhline(layer * n_heads, color="white", linewidth=1.4)
-    bar = axes.get_figure().colorbar(mesh, ax=axes, pad=0.03, aspect=28)  # type: ignore[union-attr]
+    figure: Any = axes.get_figure()
+    bar = figure.colorbar(mesh, ax=axes, pad=0.03, aspect=28)
     bar.set_label("entropy, 1: all keys alike")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _mark_heads(axes: Axes, loops: _Loops, n_heads: int) -> None:
@@ -368,7 +370,7 @@ def _thin(steps: Int64, values: Float64) -> tuple[Int64, Float64]:
     groups = values[:whole].reshape(-1, size)
     kept = np.sort(np.stack([np.where(np.isnan(groups), np.inf, groups).argmin(axis=1),
                              np.where(np.isnan(groups), -np.inf, groups).argmax(axis=1)], axis=1))
-    at = np.append((kept + np.arange(0, whole, size)[:, None]).ravel(),
+    at = np.append(np.unique(kept + np.arange(0, whole, size)[:, None]),
                    np.arange(whole, len(steps)))
     return steps[at], values[at]
 
@@ -383,9 +385,6 @@ def _zoom(axes: Axes, loss: Float64, smooth: Float64, held_out: Float64) -> None
     low, high = min(float(np.quantile(known, 0.005)), shown.min()), float(shown.max())
     margin = 0.06 * (high - low) or 0.1
     axes.set_ylim(low - margin, high + margin)
-    if known[0] > high + margin:
-        axes.annotate(f"from {known[0]:.2f}", (0, 1), xycoords="axes fraction", xytext=(4, 3),
-                      textcoords="offset points", fontsize=8.5, color=_GREY, annotation_clip=False)
 
 
 # -- figures --
@@ -414,7 +413,7 @@ def _legend(axes: Axes) -> None:
     """Above the panel, to the right of its title, where no data can be."""
     entries = axes.get_legend_handles_labels()[1]
     if entries:
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.99), ncol=len(entries),
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncol=len(entries),
                     borderaxespad=0.2)
 
 
@@ -434,7 +433,16 @@ def _say(axes: Axes, text: str) -> None:
 def _figure(size: tuple[float, float]) -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
+    layout: Any = figure.get_layout_engine()
+    layout.set(w_pad=0.12, h_pad=0.12, wspace=0.02, hspace=0.02)
+    return figure
+
+
+def _ticker() -> Any:
+    import matplotlib.ticker
+
+    return matplotlib.ticker
 
 
 def _style() -> Any:
