@@ -17,7 +17,7 @@ import numpy.typing as npt
 import sgt
 
 VOCABULARY, BATCH, SEQ, PERIOD, TEMPERATURE = 24, 8, 32, 4, 2.0
-TEACHER_STEPS, STUDENT_STEPS = 200, 200
+TEACHER_STEPS, STUDENT_STEPS = 500, 500
 
 Tokens = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -50,8 +50,9 @@ def distill(student: Floats, teacher: Floats) -> tuple[float, Floats]:
 
 
 def make_model(context: sgt.Context, width: int, layers: int) -> sgt.Model:
-    return sgt.Model(sgt.ModelConfig(vocab_size=VOCABULARY, d_model=width, n_layers=layers,
-                                     n_heads=4, d_ff=2 * width, max_seq_len=SEQ), context)
+    config = sgt.ModelConfig(vocab_size=VOCABULARY, d_model=width, n_layers=layers, n_heads=4,
+                             d_ff=2 * width, max_seq_len=SEQ)
+    return sgt.Model(config, context, std=width**-0.5)
 
 
 def train_teacher(context: sgt.Context) -> sgt.Model:
@@ -66,7 +67,7 @@ def train_teacher(context: sgt.Context) -> sgt.Model:
 
 def train_student(student: sgt.Model, teacher: sgt.Model) -> None:
     optimizer = sgt.Optimizer(student, lr=3e-3)
-    growth = sgt.Growth(student, sgt.SparseGrowth(first_step=60, window=30, max_layers=1))
+    growth = sgt.Growth(student, sgt.SparseGrowth(first_step=100, window=50, max_layers=1))
     for step, (tokens, _) in zip(range(1, STUDENT_STEPS + 1), repeating(2)):
         wanted = teacher.evaluate(tokens, logits=True).logits
         assert wanted is not None
@@ -75,7 +76,7 @@ def train_student(student: sgt.Model, teacher: sgt.Model) -> None:
         event = growth.step(optimizer.step(), loss)
         if event:
             print(f"step {step:3}: {event.action} {event.layers or event.layer}")
-        if step % 50 == 0:
+        if step % 100 == 0:
             print(f"step {step:3}: divergence {loss:.4f}")
 
 

@@ -9,8 +9,10 @@ checked. The overhead is the median of the ratios of neighbouring steps.
     meson setup build-bench -Dbench=true && ninja -C build-bench
     PYTHONPATH=bindings/python/src python3 tests/bench/bench_python.py build-bench
 
-Prints two ways to write the loop: the calls one by one, and sgt.train with a history. Exit status: 0
-done, 1 the losses differ or, with --limit, an overhead is above it.
+Prints two ways to write the loop: the calls one by one, and sgt.train with a history; and for both the
+time that Python itself takes, from a model so small that little else is left, which is the better
+figure on a machine that is not quiet. Exit status: 0 done, 1 the losses differ or, with --limit, an
+overhead is above it.
 """
 from __future__ import annotations
 
@@ -23,6 +25,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
+
+import numpy as np
 
 WARM_UP = 3
 BATCHES = 16  # in turn: what a batch holds does not change what a step costs
@@ -100,6 +104,18 @@ def by_train(o: argparse.Namespace, batches: list[Any]) -> Iterator[float]:
         yield metrics.loss
 
 
+def make_batches(o: argparse.Namespace) -> list[Any]:
+    random = np.random.default_rng(1)
+    return [tuple(random.integers(0, o.vocab, (2, o.batch, o.seq), dtype=np.int32))
+            for _ in range(BATCHES)]
+
+
+def tiny(o: argparse.Namespace) -> argparse.Namespace:
+    """A shape whose step takes less time than the interpreter."""
+    return argparse.Namespace(build=o.build, vocab=16, d_model=16, layers=4, heads=2, ff=16,
+                              batch=1, seq=4, threads=1, pairs=400)
+
+
 def first_step(o: argparse.Namespace) -> int:
     """Growth happens in the first half of the pairs that are timed."""
     return WARM_UP + int(max(o.pairs // 8, 1))
@@ -109,9 +125,10 @@ def steps_of(o: argparse.Namespace) -> int:
     return int(WARM_UP + o.pairs)
 
 
-def compare(o: argparse.Namespace, batches: list[Any],
+def compare(o: argparse.Namespace,
             loop: Callable[[argparse.Namespace, list[Any]], Iterator[float]]) -> dict[str, Any]:
     """Times a step of both in turn, who goes first alternating."""
+    batches = make_batches(o)
     sides = {"c": c_loop(o, batches), "python": loop(o, batches)}
     times: dict[str, list[float]] = {"c": [], "python": []}
     for pair in range(steps_of(o)):
@@ -129,7 +146,7 @@ def compare(o: argparse.Namespace, batches: list[Any],
     return {
         "overhead": statistics.median(ratios),
         "overhead_quartiles": [quarters[0], quarters[2]],
-        "microseconds": 1e6 * statistics.median(b - a for a, b in zip(c, python)),
+        "difference_seconds": statistics.median(b - a for a, b in zip(c, python)),
         "c_step_seconds": statistics.median(c),
         "python_step_seconds": statistics.median(python),
         "pairs": len(ratios),
@@ -140,21 +157,18 @@ def main() -> int:
     o = options()
     o.build = o.build.resolve()
     os.environ["SGT_LIBRARY"] = str(o.build / "lib/libsgt.so.0")
-    import numpy as np
-
-    random = np.random.default_rng(1)
-    batches = [tuple(random.integers(0, o.vocab, (2, o.batch, o.seq), dtype=np.int32))
-               for _ in range(BATCHES)]
     print(f"d {o.d_model}, {o.layers} layers, {o.heads} heads, ff {o.ff}, V {o.vocab}, "
           f"B {o.batch}, T {o.seq}, {o.threads} threads, {o.pairs} pairs of steps")
     figures = {}
     for name, loop in (("calls", call_by_call), ("train", by_train)):
-        figures[name] = row = compare(o, batches, loop)
+        figures[name] = row = compare(o, loop)
+        row["own_seconds"] = compare(tiny(o), loop)["difference_seconds"]
         low, high = row["overhead_quartiles"]
+        own = row["own_seconds"]
         print(f"{name:6} C {1e3 * row['c_step_seconds']:.3f} ms a step, Python "
               f"{1e3 * row['python_step_seconds']:.3f} ms: overhead {100 * row['overhead']:+.2f} % "
               f"(quartiles {100 * low:+.2f} to {100 * high:+.2f}), "
-              f"{row['microseconds']:+.0f} us a step")
+              f"Python's own {1e6 * own:.0f} us, {100 * own / row['c_step_seconds']:.2f} %")
     if o.json:
         o.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     worst = max(row["overhead"] for row in figures.values())

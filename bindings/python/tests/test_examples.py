@@ -81,8 +81,8 @@ def test_distill_loss(tmp_path: Path) -> None:
     output = run(EXAMPLES / "distill_loss.py", folder=tmp_path).stdout
     divergence = [float(value) for value in re.findall(r"divergence (\S+)", output)]
     student = re.search(r"student: loss (\S+) .* teacher (\S+)\n$", output)
-    assert divergence[-1] < 0.5 * divergence[0] and "select 1" in output, output
-    assert student and float(student[1]) < 1.5 < np.log(24), output
+    assert divergence[-1] < 0.1 * divergence[0] and "select 1" in output, output
+    assert student and float(student[1]) < 0.2, output
 
 
 def test_finetune_hf(tmp_path: Path) -> None:
