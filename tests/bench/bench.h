@@ -11,6 +11,8 @@ typedef struct bench_options {
     int32_t seq;
     int32_t threads;
     int32_t steps;       /* pairs that are timed */
+    int32_t prompt;      /* bench_decode: tokens of context, then tokens timed at a time */
+    int32_t tokens;
     const char *backend; /* NULL: the default */
     const char *isa;
     const char *plan;    /* none, sgt:LAYERS,HEADS[,DEPTH], allheads:LAYERS, blocks:LAYERS */
@@ -32,9 +34,17 @@ double bench_quantile(const double *sorted, int count, double q);
 /* Prints the message of the last failure and exits with 1 when status is one. */
 void bench_check(sgt_status status, const char *what);
 
+/* What products a rate is of: those of a training step, or of the blocks alone going forward. */
+enum bench_products { BENCH_TRAINING, BENCH_FORWARD_BLOCKS };
+
 /* The rate, in FLOP/s, of every product of a vanilla step timed alone on buffers of the model's
  * own shapes, and of a loop of multiply-adds on registers, both on all threads. */
-double bench_gemm_rate(sgt_context *context, const bench_options *options);
+double bench_gemm_rate(sgt_context *context, const bench_options *options,
+                       enum bench_products products);
 double bench_peak_rate(int32_t threads);
+
+/* Bytes per second of summing a large array on all threads, once; and that array, for free(). */
+double bench_read_rate(const char *memory, int32_t threads);
+char *bench_read_memory(void);
 
 #endif

@@ -156,7 +156,7 @@ static void measure(bench_run *run, figures *f, const bench_options *o)
     f->overhead_high = bench_quantile(ratios, pairs, 0.75);
     f->flops = training_flops(o, run->vanilla);
     f->overhead_flops = training_flops(o, run->grown) / f->flops - 1.0;
-    f->gemm_rate = bench_gemm_rate(run->context, o);
+    f->gemm_rate = bench_gemm_rate(run->context, o, BENCH_TRAINING);
     f->peak_rate = bench_peak_rate(sgti_pool_threads(run->context->pool));
     free(times);
 }

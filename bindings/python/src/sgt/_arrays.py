@@ -138,10 +138,12 @@ class Views(Mapping[str, Float32]):
     """The tensors of a model by name; each access makes a view."""
 
     def __init__(self, names: Tuple[str, ...], get: Callable[[str], Float32]) -> None:
-        self._names = names
+        self._names = dict.fromkeys(names)
         self._get = get
 
     def __getitem__(self, name: str) -> Float32:
+        if name not in self._names:
+            raise KeyError(name)
         return self._get(name)
 
     def __iter__(self) -> Iterator[str]:

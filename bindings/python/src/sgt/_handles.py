@@ -13,7 +13,7 @@ import os
 import threading
 import weakref
 from contextlib import nullcontext
-from typing import Any, Callable, ContextManager, Optional, Set, TypeVar
+from typing import Any, Callable, ContextManager, Dict, Optional, TypeVar
 
 from .errors import ClosedError, StateError
 
@@ -79,12 +79,17 @@ class _Writing(_Reading):
 
 
 class Guard:
-    """Readers side by side (``with guard.reading``), writers alone (``with guard.writing``)."""
+    """Readers side by side (``with guard.reading``), writers alone (``with guard.writing``).
 
-    def __init__(self, family: Family) -> None:
+    nested: a thread may read again while it reads; else that is an error, because a callback must
+    not call the object that it is called from.
+    """
+
+    def __init__(self, family: Family, nested: bool = False) -> None:
         self.family = family
+        self._nested = nested
         self._turn = threading.Condition(threading.Lock())
-        self._inside: Set[int] = set()
+        self._inside: Dict[int, int] = {}  # how often each thread is inside
         self._writing = False
         self._writers_waiting = 0
         self.reading = _Reading(self)
@@ -100,13 +105,16 @@ class Guard:
                     "make a new context"
                 )
             if me in self._inside:
-                raise StateError("called from a callback of the same object")
+                if write or self._writing or not self._nested:
+                    raise StateError("called from a callback of the same object")
+                self._inside[me] += 1
+                return
             if write:
                 self._wait_to_write()
             else:
                 while self._writing or self._writers_waiting:
                     self._turn.wait()
-            self._inside.add(me)
+            self._inside[me] = 1
             self._writing = write
 
     def _wait_to_write(self) -> None:
@@ -119,17 +127,20 @@ class Guard:
             self._turn.notify_all()
 
     def leave(self) -> None:
+        me = threading.get_ident()
         with self._turn:
-            self._inside.discard(threading.get_ident())
-            self._writing = False
-            self._turn.notify_all()
+            self._inside[me] -= 1
+            if not self._inside[me]:
+                del self._inside[me]
+                self._writing = False
+                self._turn.notify_all()
 
     def forked(self) -> None:
         """In the child: threads are gone, with what they were doing."""
         me = threading.get_ident()
-        if self._inside - {me}:
+        if any(thread != me for thread in self._inside):
             self.family.broken = True
-        self._inside &= {me}
+        self._inside = {me: self._inside[me]} if me in self._inside else {}
         self._writing = self._writing and bool(self._inside)
         self._writers_waiting = 0
         self._turn = threading.Condition(threading.Lock())
@@ -196,4 +207,6 @@ class Owner:
 
 def reading(owner: Optional[Owner]) -> ContextManager[None]:
     """Reads an object that may be left out."""
-    return nullcontext() if owner is None else owner._guard.reading
+    if owner is None:
+        return nullcontext()
+    return owner._guard.reading

@@ -124,7 +124,7 @@ class Checkpoint(Owner):
     @property
     def values(self) -> Dict[str, str]:
         """The strings that were saved with it."""
-        found = {}
+        found: Dict[str, str] = {}
         with self._guard.reading:
             index = 0
             while True:

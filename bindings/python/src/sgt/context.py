@@ -133,7 +133,7 @@ class Context(Owner):
         with registry_lock:
             call(lib.sgt_context_create, byref(pointer), byref(options))
         self._family = Family()
-        self._guard = Guard(self._family)
+        self._guard = Guard(self._family, nested=True)
         self._handle = Handle(pointer.value, lib.sgt_context_free, self._family, keep)
 
     @property

@@ -64,7 +64,7 @@ class Model(Owner):
         self._shapes: List[Tuple[int, ...]] = []
         self._describe()
         self._forward_loss: Optional[Loss] = None  # of a forward that waits for its backward
-        self._forward_shape: Optional[Tuple[int, int, int]] = None  # of its logits
+        self._forward_shape: Optional[Tuple[int, ...]] = None  # of its logits
         self._step_loss = Loss(0.0, 0)  # of the backwards since the last optimizer step
         self._last_step: Any = None  # (StepReport, Loss) of the last optimizer step
         self._collected = "none"

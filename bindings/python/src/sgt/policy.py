@@ -26,6 +26,8 @@ from .plan import Plan
 
 _P = TypeVar("_P", bound="Policy")
 
+_UNBOUND = "the policy has no shape yet: give it to a Growth, or call bind"
+
 
 class GrowthEvent(NamedTuple):
     """What a policy did; false when it did nothing.
@@ -103,6 +105,14 @@ class _Bound(Owner):
     """The part of a policy that exists once its shape is known."""
 
     _shape: Tuple[int, int]
+    _context: Optional[Context] = None
+
+    @property
+    def context(self) -> Context:
+        """The context it was made in; ``create`` may use it. Raises StateError before that."""
+        if self._context is None:
+            raise StateError(_UNBOUND)
+        return self._context
 
     def bind(self, context: Context, n_layers: int, n_heads: int) -> None:
         """Makes the policy for models of that shape; ``Growth`` does it. Twice is fine.
@@ -116,6 +126,7 @@ class _Bound(Owner):
         pointer = ctypes.c_void_p()
         self._guard = Guard(context._family)
         self._shape = (n_layers, n_heads)
+        self._context = context
         with context._guard.reading:
             keep = self._make(byref(pointer), context, n_layers, n_heads)
             parent = context._owned
@@ -129,7 +140,7 @@ class _Bound(Owner):
     @property
     def _pointer(self) -> int:
         if self._handle is None:
-            raise StateError("the policy has no shape yet: give it to a Growth, or call bind")
+            raise StateError(_UNBOUND)
         return self._handle.pointer
 
 
@@ -138,6 +149,7 @@ class BuiltInPolicy(_Bound):
 
     def decide(self, obs: Observation, plan: Plan) -> GrowthEvent:
         """Asks it: edits ``plan`` and says what it did. On failure plan and state are as before."""
+        self._pointer  # or there is no guard yet
         layers, heads = obs.plan.n_layers, obs.plan.n_heads
         last = _entropy_array(obs.last_entropy, layers, heads, "last_entropy")
         mean = _entropy_array(obs.mean_entropy, layers, heads, "mean_entropy")
@@ -170,6 +182,7 @@ class BuiltInPolicy(_Bound):
 
     def save(self) -> bytes:
         """Everything the policy remembers."""
+        self._pointer
         with self._guard.reading:
             room = ctypes.c_size_t()
             call(lib.sgt_growth_policy_save, None, byref(room), self._pointer)
@@ -179,6 +192,7 @@ class BuiltInPolicy(_Bound):
 
     def load(self, data: bytes) -> None:
         """Restores what ``save`` gave to a policy of the same options. Raises FormatError."""
+        self._pointer
         with self._guard.writing:
             call(lib.sgt_growth_policy_load, self._pointer, data, len(data))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 from ctypes import byref
 from typing import Any, Callable, Iterator, NamedTuple, Optional, Protocol, Sequence, Union
 
@@ -39,7 +40,8 @@ class SessionMemory(NamedTuple):
     packed: int
 
 
-class Score(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Score:
     """How likely tokens were. log_probs [N-1]: ln p of each but the first."""
 
     count: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import math
 import time
@@ -37,7 +38,8 @@ Batches = Iterable[Any]
 Entropies = Optional[Dict[str, Float64]]
 
 
-class StepMetrics(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class StepMetrics:
     """One optimizer step of ``train``.
 
     loss: mean over the step's ``count`` targets. overhead: FLOPs so far against the same training
@@ -301,7 +303,7 @@ def _opened(log: Union[Path, TextIO, None]) -> ContextManager[Optional[TextIO]]:
     """The file of a path; a file that the caller opened stays open."""
     if log is None or hasattr(log, "write"):
         return contextlib.nullcontext(log)  # type: ignore[arg-type]
-    return open(log, "w", encoding="utf-8")  # type: ignore[arg-type]
+    return open(log, "w", encoding="utf-8")
 
 
 class _bar:
