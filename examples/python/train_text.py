@@ -87,9 +87,11 @@ def train(model: sgt.Model, text: Bytes, held_out: Bytes, history: sgt.History,
                              optimizer=optimizer, policy=policy, steps=o.steps,
                              entropies="last", entropies_every=max(o.steps // 250, 1),
                              history=history):
-        if metrics.event:
-            print(f"step {metrics.step:6}  growth: {metrics.event.action} "
-                  f"layer {metrics.event.layer} heads {metrics.event.heads}")
+        if metrics.event.action == "select":
+            print(f"step {metrics.step:6}  growth: layer {metrics.event.layer} loops, heads",
+                  *metrics.event.heads)
+        elif metrics.event.action == "fix":
+            print(f"step {metrics.step:6}  growth: over, looped layers:", *metrics.event.layers)
         if metrics.step % max(o.steps // 10, 1) == 0:
             bits = bits_per_byte(model, held_out, o, HELD_OUT_BATCHES)
             history.append({"type": "eval", "step": metrics.step, "bits_per_byte": bits})

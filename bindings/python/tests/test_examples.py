@@ -52,7 +52,7 @@ def test_train_text(tmp_path: Path) -> None:
     losses = history.series("loss")[1]
     assert len(losses) == 60 and losses[-1] < losses[0] - 1, losses
     assert len(history.of_type("eval")) == 10 and len(history.entropies()[0]) == 60
-    assert output.count("growth: select") == 3 and "---- sample ----\nShe " in output, output
+    assert output.count("growth: layer") == 3 and "---- sample ----\nShe " in output, output
     bits = re.search(r"held-out: (\d\.\d+) bits per byte\n$", output)
     assert bits and float(bits[1]) < 6.5, output
     try:

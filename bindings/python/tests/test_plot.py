@@ -24,6 +24,7 @@ import sgt  # noqa: E402
 import sgt.plot  # noqa: E402
 
 LN2 = math.log(2)
+SETTINGS = dict(matplotlib.rcParams)  # before anything was drawn
 
 
 def texts(axes: Any) -> list[str]:
@@ -59,6 +60,27 @@ def test_losses_of_tokens_stay_in_nats() -> None:
     assert axes.get_ylabel() == "loss, nats per token"
     assert line(axes, "each step").get_ydata()[0] == made_log.loss_at(1)
     assert line(axes, "held-out").get_ydata().tolist() == [2.5]
+
+
+def test_the_smooth_curve_is_a_centred_mean() -> None:
+    lines: list[made_log.Record] = [{"type": "step", "step": step, "loss": float(step)}
+                                    for step in range(1, 1001)]
+    lines[499]["loss"] = 2500.0
+    lines[499 + 3]["loss"] = None
+    smooth = line(sgt.plot.training_curve(sgt.History(lines)), "smoothed").get_ydata()
+    assert (smooth[0], smooth[-1]) == (1.0, 1000.0)  # nothing beyond the ends is made up
+    np.testing.assert_allclose(smooth[100:400], np.arange(101, 401))
+    inside = [step for step in range(490, 511) if step not in (500, 503)]
+    assert smooth[499] == pytest.approx((sum(inside) + 2500) / 20)
+
+
+def test_the_first_fall_does_not_flatten_the_rest() -> None:
+    lines = [{"type": "step", "step": step, "loss": 2 + 8 * math.exp(-step / 5)}
+             for step in range(1, 1001)]
+    axes = sgt.plot.training_curve(sgt.History(lines))
+    low, high = axes.get_ylim()
+    assert high < 3 and low < 2
+    assert line(axes, "each step").get_label() == f"each step, from {lines[0]['loss']:.2f}"
 
 
 def test_entropy_map_shows_what_the_policy_sees() -> None:
@@ -99,12 +121,13 @@ def test_depth_is_a_staircase() -> None:
 
 def test_depth_counts_whole_blocks() -> None:
     lines = [made_log.records()[0],
-             {"type": "depth", "step": 0, "depths": [0, 1, 0, 0], "runs": [0, 0, 2, 0],
-              "heads": [[], [0, 1, 2], [], []]},
+             {"type": "depth", "step": 0, "depths": [0, 1, 0, 1], "runs": [0, 0, 2, 1],
+              "heads": [[], [0, 1, 2], [], [0]]},
              {"type": "step", "step": 1, "loss": 1.0}, {"type": "step", "step": 2, "loss": 1.0}]
     axes = sgt.plot.depth(sgt.History(lines))
-    assert [item.get_ydata()[-1] for item in axes.lines] == [2.0, 3.0]
-    assert texts(axes) == ["layer 2, whole block", "layer 1, heads 0, 1, 2"]
+    assert [item.get_ydata()[-1] for item in axes.lines] == [3.0, 5.0, 6.0]
+    assert texts(axes) == ["layer 3, whole block", "layer 2, whole block",
+                           "layer 1, heads 0, 1, 2"]
 
 
 def test_overhead_is_in_percent() -> None:
@@ -188,9 +211,8 @@ def test_other_formats(tmp_path: Path, suffix: str) -> None:
 
 
 def test_settings_of_matplotlib_stay(tmp_path: Path) -> None:
-    before = dict(matplotlib.rcParams)
     sgt.plot.report(sgt.History(made_log.records()), tmp_path / "report.png")
-    assert dict(matplotlib.rcParams) == before
+    assert dict(matplotlib.rcParams) == SETTINGS
 
 
 def test_needs_no_display_and_no_pyplot(tmp_path: Path) -> None:
