@@ -86,6 +86,21 @@ def metadata() -> str:
     return "\n".join(lines) + "\n\n" + (HERE / table["readme"]).read_text(encoding="utf-8")
 
 
+def info_folder() -> str:
+    table = project()
+    return f"{table['name']}-{table['version']}.dist-info"
+
+
+def info_files(tag: str) -> Dict[str, bytes]:
+    """What a wheel says about itself, but for the list of its files."""
+    wheel = f"Wheel-Version: 1.0\nGenerator: sgt\nRoot-Is-Purelib: false\nTag: {tag}\n"
+    return {
+        "METADATA": metadata().encode(),
+        "LICENSE": (sources() / "COPYING").read_bytes(),
+        "WHEEL": wheel.encode(),
+    }
+
+
 def tag(settings: Settings) -> str:
     platform = (settings or {}).get("platform") or sysconfig.get_platform()
     return "py3-none-" + re.sub(r"[^A-Za-z0-9]", "_", platform)
@@ -201,10 +216,8 @@ class Wheel:
     """A wheel file; equal contents give equal bytes."""
 
     def __init__(self, folder: str, settings: Settings) -> None:
-        table = project()
-        self._base = f"{table['name']}-{table['version']}"
         self._tag = tag(settings)
-        self.name = f"{self._base}-{self._tag}.whl"
+        self.name = info_folder().replace(".dist-info", f"-{self._tag}.whl")
         self._records: List[str] = []
         self._zip = zipfile.ZipFile(
             os.path.join(folder, self.name), "w", compression=zipfile.ZIP_DEFLATED
@@ -219,14 +232,9 @@ class Wheel:
         self._records.append(f"{name},sha256={digest},{len(data)}")
 
     def close(self) -> str:
-        info = f"{self._base}.dist-info"
-        self.add(f"{info}/METADATA", metadata().encode())
-        self.add(f"{info}/LICENSE", (sources() / "COPYING").read_bytes())
-        self.add(
-            f"{info}/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: sgt\n"
-            f"Root-Is-Purelib: false\nTag: {self._tag}\n".encode(),
-        )
+        info = info_folder()
+        for name, data in info_files(self._tag).items():
+            self.add(f"{info}/{name}", data)
         records = "\n".join(self._records + [f"{info}/RECORD,,"]) + "\n"
         self._zip.writestr(zipfile.ZipInfo(f"{info}/RECORD", (1980, 1, 1, 0, 0, 0)), records)
         self._zip.close()
@@ -254,7 +262,19 @@ def build_wheel(
         return wheel.close()
 
 
+def prepare_metadata_for_build_wheel(
+    metadata_directory: str, config_settings: Settings = None
+) -> str:
+    """Spares pip a build that it would only make to read the metadata."""
+    folder = Path(metadata_directory) / info_folder()
+    folder.mkdir()
+    for name, data in info_files(tag(config_settings)).items():
+        (folder / name).write_bytes(data)
+    return folder.name
+
+
 get_requires_for_build_editable = get_requires_for_build_wheel
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
 
 
 def build_editable(

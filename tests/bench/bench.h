@@ -3,7 +3,10 @@
 #ifndef SGT_BENCH_H
 #define SGT_BENCH_H
 
+#include <jansson.h>
 #include <sgt/sgt.h>
+
+#include "backend/profile.h"
 
 typedef struct bench_options {
     sgt_model_config config;
@@ -25,6 +28,10 @@ void bench_parse(bench_options *options, int argc, char **argv);
 /* The deepest layers of the plan string; exits with 2 when it is not understood. */
 sgt_plan *bench_plan(sgt_context *context, const bench_options *options);
 
+/* A context as the options ask for; `count` random tokens, for free(). */
+sgt_context *bench_context(const bench_options *options);
+int32_t *bench_tokens(size_t count, int32_t vocab);
+
 double bench_now(void);               /* seconds */
 int64_t bench_page_faults(void);      /* of this process so far */
 int64_t bench_peak_rss(void);         /* bytes */
@@ -33,6 +40,13 @@ double bench_quantile(const double *sorted, int count, double q);
 
 /* Prints the message of the last failure and exits with 1 when status is one. */
 void bench_check(sgt_status status, const char *what);
+
+/* Seconds by operation: a table, with what is left of `total`; and as JSON. */
+void bench_print_components(const double seconds[SGTI_PROFILE_SLOTS], double total);
+json_t *bench_components(const double seconds[SGTI_PROFILE_SLOTS]);
+
+/* Writes and releases `root`; exits with 1 when that fails, or when root is NULL. */
+void bench_write_json(json_t *root, const char *file);
 
 /* What products a rate is of: those of a training step, or of the blocks alone going forward. */
 enum bench_products { BENCH_TRAINING, BENCH_FORWARD_BLOCKS };

@@ -110,6 +110,61 @@ sgt_plan *bench_plan(sgt_context *context, const bench_options *o)
     return plan;
 }
 
+sgt_context *bench_context(const bench_options *o)
+{
+    sgt_context *context;
+    sgt_context_options options;
+    bench_check(sgt_context_options_init(&options, sizeof options), "options");
+    options.threads = o->threads;
+    options.backend = o->backend;
+    options.isa = o->isa;
+    bench_check(sgt_context_create(&context, &options), "context");
+    return context;
+}
+
+int32_t *bench_tokens(size_t count, int32_t vocab)
+{
+    uint32_t state = 12345;
+    int32_t *tokens = malloc(count * sizeof *tokens);
+    if (!tokens)
+        exit(1);
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        tokens[i] = (int32_t)((state >> 8) % (uint32_t)vocab);
+    }
+    return tokens;
+}
+
+void bench_print_components(const double seconds[SGTI_PROFILE_SLOTS], double total)
+{
+    double named = 0.0;
+    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++) {
+        if (seconds[i] > 0.0)
+            printf("  %-20s %8.3f ms  %5.1f %%\n", sgti_profile_name(i), seconds[i] * 1e3,
+                   100.0 * seconds[i] / total);
+        named += seconds[i];
+    }
+    printf("  %-20s %8.3f ms\n", "other", (total - named) * 1e3);
+}
+
+json_t *bench_components(const double seconds[SGTI_PROFILE_SLOTS])
+{
+    json_t *components = json_object();
+    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++)
+        if (seconds[i] > 0.0)
+            json_object_set_new(components, sgti_profile_name(i), json_real(seconds[i]));
+    return components;
+}
+
+void bench_write_json(json_t *root, const char *file)
+{
+    if (!root || json_dump_file(root, file, JSON_INDENT(2))) {
+        fprintf(stderr, "bench: cannot write %s\n", file);
+        exit(1);
+    }
+    json_decref(root);
+}
+
 double bench_now(void)
 {
     struct timespec time;

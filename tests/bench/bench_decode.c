@@ -4,12 +4,10 @@
  * few tokens each at the same length of context, so that all see the same machine. Figures are
  * medians; ratios are medians of the ratios of neighbours.
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/profile.h"
 #include "bench.h"
 #include "core/context.h"
 
@@ -57,12 +55,7 @@ static void make_session(bench_run *run, int kind, const bench_options *o)
 
 static void make(bench_run *run, const bench_options *o)
 {
-    sgt_context_options context;
-    sgt_context_options_init(&context, sizeof context);
-    context.threads = o->threads;
-    context.backend = o->backend;
-    context.isa = o->isa;
-    bench_check(sgt_context_create(&run->context, &context), "context");
+    run->context = bench_context(o);
     for (int kind = 0; kind < KINDS; kind++)
         bench_check(sgt_plan_create(&run->plans[kind], run->context, o->config.n_layers,
                                     o->config.n_heads), "plan");
@@ -71,15 +64,10 @@ static void make(bench_run *run, const bench_options *o)
     bench_check(sgt_model_create(&run->model, run->context, &o->config), "model");
     bench_check(sgt_model_init_weights(run->model, NULL), "init");
     size_t n = (size_t)o->config.max_seq_len;
-    run->tokens = malloc(n * sizeof *run->tokens);
+    run->tokens = bench_tokens(n, o->config.vocab_size);
     run->logits = malloc(MOST_SEQUENCES * (size_t)o->config.vocab_size * sizeof *run->logits);
-    if (!run->tokens || !run->logits)
+    if (!run->logits)
         exit(1);
-    uint32_t state = 12345;
-    for (size_t i = 0; i < n; i++) {
-        state = state * 1664525u + 1013904223u;
-        run->tokens[i] = (int32_t)((state >> 8) % (uint32_t)o->config.vocab_size);
-    }
     for (int kind = 0; kind < KINDS; kind++)
         make_session(run, kind, o);
 }
@@ -237,22 +225,12 @@ static void print(const figures *f, const bench_run *run, const bench_options *o
     printf("prefill of %-8d %.0f tokens/s, %.1f GFLOP/s, %.1f %% of the GEMM ceiling of %.1f\n",
            (int)o->seq, o->seq / f->prefill, f->prefill_flops / f->prefill * 1e-9,
            100.0 * f->prefill_flops / f->prefill / f->gemm_rate, f->gemm_rate * 1e-9);
-    double named = 0.0;
-    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++) {
-        if (f->components[i] > 0.0)
-            printf("  %-20s %8.3f ms  %5.1f %%\n", sgti_profile_name(i), f->components[i] * 1e3,
-                   100.0 * f->components[i] / f->token);
-        named += f->components[i];
-    }
-    printf("  %-20s %8.3f ms\n", "other", (f->token - named) * 1e3);
+    bench_print_components(f->components, f->token);
 }
 
 static void write_json(const figures *f, const bench_options *o)
 {
-    json_t *components = json_object(), *shared = json_object();
-    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++)
-        if (f->components[i] > 0.0)
-            json_object_set_new(components, sgti_profile_name(i), json_real(f->components[i]));
+    json_t *shared = json_object();
     for (int count = 1; count <= MOST_SEQUENCES; count *= 2) {
         char name[8];
         snprintf(name, sizeof name, "%d", count);
@@ -265,12 +243,9 @@ static void write_json(const figures *f, const bench_options *o)
         f->overhead_high, "overhead_bytes", f->overhead_bytes, "bf16_gain", f->bf16_gain,
         "prefill_tokens_per_s", o->seq / f->prefill, "prefill_gemm_share",
         f->prefill_flops / f->prefill / f->gemm_rate, "gemm_gflops", f->gemm_rate * 1e-9, "plan",
-        o->plan, "sequences_tokens_per_s", shared, "components", components);
-    if (!root || json_dump_file(root, o->json, JSON_INDENT(2))) {
-        fprintf(stderr, "bench: cannot write %s\n", o->json);
-        exit(1);
-    }
-    json_decref(root);
+        o->plan, "sequences_tokens_per_s", shared, "components",
+        bench_components(f->components));
+    bench_write_json(root, o->json);
 }
 
 int main(int argc, char **argv)

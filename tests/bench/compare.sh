@@ -112,8 +112,10 @@ overhead P-sgt sgt:3,2 7 $P --batch 1 --seq 1024
 overhead P-allheads allheads:3 5 $P --batch 1 --seq 1024
 overhead P-blocks blocks:3 5 $P --batch 1 --seq 1024
 echo "one thread against two, shape S"
-$bench $S --threads 1 --steps 5 --json $out/scale-1.json >/dev/null
-$bench $S --threads 2 --steps 5 --json $out/scale-2.json >/dev/null
+for i in 0 1 2; do
+    $bench $S --threads 1 --steps 3 --json $out/scale-1-$i.json >/dev/null
+    $bench $S --threads 2 --steps 5 --json $out/scale-2-$i.json >/dev/null
+done
 python3 tests/bench/compare_table.py --scaling $out
 echo "T 4096 with recompute, d 1024, 16 layers, V 50304, B 1"
 $bench $P --batch 1 --seq 4096 --recompute --threads "$threads" --steps 1 --json $out/long.json >/dev/null

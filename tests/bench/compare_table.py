@@ -44,10 +44,10 @@ def overhead(name, folder):
 
 
 def scaling(folder):
-    one, two = (json.load(open(f"{folder}/scale-{n}.json")) for n in (1, 2))
-    step = one["step_seconds"] / two["step_seconds"]
-    gemm = two["gemm_gflops"] / one["gemm_gflops"]
-    print(f"  step {step:.2f} x, its products alone {gemm:.2f} x: {step / gemm:.2f} of their scaling")
+    one, two = (load(f"{folder}/scale-{n}-*.json") for n in (1, 2))
+    step = median(one, "step_seconds") / median(two, "step_seconds")
+    gemm = median(two, "gemm_gflops") / median(one, "gemm_gflops")
+    print(f"  step {step:.3f} x, its products alone {gemm:.3f} x: {step / gemm:.3f} of their scaling")
 
 
 def decode(folder):

@@ -189,8 +189,8 @@ def test_dlpack_out(model):
     name = "model.norm.weight"
     writable = model.parameter(name, writable=True)
     shared = np.from_dlpack(OnlyDLPack(writable))
-    shared[3] = 7
-    assert model.parameter(name)[3] == 7
+    writable[3] = 7
+    assert shared[3] == 7 and model.parameter(name)[3] == 7
     assert writable.__dlpack_device__()[0] == 1
     read_only = model.parameter(name)
     if np.lib.NumpyVersion(np.__version__) >= "2.1.0":
