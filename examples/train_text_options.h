@@ -5,8 +5,7 @@
 
 #include <stdint.h>
 
-/* Exit statuses. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_BAD_INPUT = 2, EXIT_HELP = -1 };
+#include "command_line.h"
 
 enum policy_kind { POLICY_SGT, POLICY_NONE, POLICY_BLOCKS, POLICY_HEADS };
 
@@ -70,8 +69,5 @@ typedef struct settings {
 /* Fills *o. Returns EXIT_DONE to go on, EXIT_HELP when help was printed, EXIT_BAD_INPUT after a
  * message that names the culprit. */
 int settings_read(settings *o, int argc, char **argv);
-
-/* Prints "train_text: ..." to standard error and returns `status`. */
-int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
+
 /* Seconds between progress lines. */
 static const double LINE_INTERVAL = 5;
 
