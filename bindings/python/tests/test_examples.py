@@ -22,7 +22,7 @@ def run(program: Path, *arguments: object, folder: Path,
         status: int = 0) -> "subprocess.CompletedProcess[str]":
     """Runs a program in a folder, with the package of this process."""
     result = subprocess.run([sys.executable, str(program), *map(str, arguments)], cwd=folder,
-                            capture_output=True, text=True, timeout=240,
+                            capture_output=True, text=True, timeout=500,
                             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert result.returncode == status, result.stdout + result.stderr
     assert "Traceback" not in result.stderr, result.stderr

@@ -390,7 +390,7 @@ def _zoom(axes: Axes, loss: Float64, smooth: Float64, held_out: Float64) -> None
 # -- figures --
 
 def _headline(history: History) -> str:
-    run, end = history.run, history.end
+    run = history.run
     parts = ["Sparse Growing Transformer"]
     if "layers" in run and "heads" in run:
         parts.append(f"{run['layers']} layers of {run['heads']} heads")
@@ -404,8 +404,6 @@ def _headline(history: History) -> str:
         scale, unit = _unit(history)
         name = "bits per byte" if unit == "bits per byte" else "nats per token"
         parts.append(f"held-out {held_out[-1] * scale:.3f} {name}")
-    if end.get("seconds"):
-        parts.append(f"{end['seconds']:.0f} s")
     return "  ·  ".join(parts)
 
 
