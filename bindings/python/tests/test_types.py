@@ -11,18 +11,26 @@ from conftest import ROOT
 
 pytest.importorskip("mypy")
 
+# The hints of a later numpy need a later Python.
+OLDEST = (
+    ["--python-version", "3.9"] if np.lib.NumpyVersion(np.__version__) < "1.25.0" else []
+)
 
-def test_hints(tmp_path):
-    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path)]
-    if np.lib.NumpyVersion(np.__version__) < "1.25.0":
-        command += ["--python-version", "3.9"]  # later hints of numpy need a later Python
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("mypy"))
+
+
+def test_hints(cache):
+    command = [sys.executable, "-m", "mypy", "--cache-dir", cache, *OLDEST]
     result = subprocess.run(
         command, cwd=ROOT / "bindings" / "python", capture_output=True, text=True, timeout=500
     )
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_what_users_write_is_checked(tmp_path):
+def test_what_users_write_is_checked(tmp_path, cache):
     """The hints reach users (py.typed), and refuse what is wrong."""
     (tmp_path / "use.py").write_text(
         "import sgt\n"
@@ -32,7 +40,7 @@ def test_what_users_write_is_checked(tmp_path):
         "sgt.Optimizer(model, lr='fast')\n"
     )
     result = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "use.py"],
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", cache, *OLDEST, "use.py"],
         cwd=tmp_path,
         env={"MYPYPATH": str(ROOT / "bindings" / "python" / "src"), "PATH": ""},
         capture_output=True,
