@@ -66,9 +66,33 @@ def check_growth(folder):
     assert events[-1]["step"] <= 0.6 * 60 and events[-1]["layers"] == [1, 2, 3], events
     assert all(len(e["heads"]) == 1 for e in events[:3]), events
     assert log["step"][0]["overhead"] == 0 < log["end"][0]["overhead"], log["end"]
+    check_depth_records(log)
     assert output.count("growth: layer") == 3 and "---- sample 2 ----" in output, output
     assert abs(log["end"][0]["bits_per_byte"] - held_out(output)) < 6e-4
     return losses
+
+
+def check_depth_records(log):
+    """Plans and entropies: all that a picture of the growth needs, for 4 layers of 2 heads."""
+    plans, costs = log["depth"], [record["overhead_now"] for record in log["step"]]
+    looped = {e["layer"]: (e["step"], e["heads"]) for e in log["growth"] if e["action"] == "select"}
+    assert [plan["step"] for plan in plans] == [0] + [e["step"] for e in log["growth"]], plans
+    assert plans[0]["depths"] == [0, 0, 0, 0] and plans[-1]["depths"] == [0, 1, 1, 1], plans
+    assert plans[0]["heads"] == [[], [], [], []] and plans[-1]["runs"] == [0, 0, 0, 0], plans
+    assert plans[-1]["heads"] == [[]] + [looped[layer][1] for layer in (1, 2, 3)], plans
+    first = min(step for step, _ in looped.values())
+    assert max(costs[:first - 1]) == 0 < min(costs[first - 1:]), costs
+    assert costs[-1] == log["end"][0]["overhead_now"], costs
+    assert [record["step"] for record in log["entropy"]] == list(range(1, 61)), log["entropy"]
+    for record in log["entropy"]:
+        assert record["kind"] == "last" and len(record["values"]) == 4, record
+        for layer, passes in enumerate(record["values"]):
+            grown = layer in looped and looped[layer][0] < record["step"]
+            assert len(passes) == 1 + grown, (layer, record)
+            assert all(0 <= value <= 1 for value in passes[0]), record
+            ran = [head for head, value in enumerate(passes[-1]) if value is not None]
+            assert set(looped[layer][1]) <= set(ran) if grown else ran == [0, 1], record
+    assert log["entropy"][-1]["values"][3][1].count(None) == 1, log["entropy"][-1]
 
 
 def check_determinism(folder, losses):
@@ -83,11 +107,16 @@ def check_determinism(folder, losses):
 
 def check_policies(folder):
     _, log = train(folder, "none", "--steps", "8", "--policy", "none")
-    assert log["end"][0]["overhead"] == 0 and "growth" not in log
-    _, blocks = train(folder, "blocks", "--steps", "8", "--policy", "blocks:1+2")
+    assert log["end"][0]["overhead"] == 0 and "growth" not in log and len(log["entropy"]) == 8
+    _, blocks = train(folder, "blocks", "--steps", "8", "--policy", "blocks:1+2",
+                      "--entropy-every", "5")
     _, heads = train(folder, "heads", "--steps", "8", "--policy", "heads:1.0+2.1")
     assert 0.2 < blocks["end"][0]["overhead"] < 0.6, blocks["end"]
     assert 0.01 < heads["end"][0]["overhead"] < 0.2, heads["end"]
+    assert [plan["runs"] for plan in blocks["depth"]] == [[0, 1, 1, 0]], blocks["depth"]
+    assert [record["step"] for record in blocks["entropy"]] == [5, 8], blocks["entropy"]
+    assert [len(passes) for passes in blocks["entropy"][0]["values"]] == [1, 2, 2, 1]
+    assert [plan["heads"] for plan in heads["depth"]] == [[[], [0], [1], []]], heads["depth"]
 
 
 def check_time_limit(folder):

@@ -113,6 +113,8 @@ static int open_model(run *r)
     sgt_status status = sgt_model_create(&r->model, r->context, &config);
     if (status == SGT_OK)
         status = sgt_model_init_weights(r->model, &init);
+    if (status == SGT_OK && o->log)
+        status = sgt_model_collect_entropy(r->model, SGT_ENTROPY_LAST);
     return status == SGT_OK ? EXIT_DONE : call_failed("making the model", status);
 }
 
@@ -281,13 +283,14 @@ static sgt_status train_step(run *r, int64_t step)
     if (status != SGT_OK)
         return status;
     r->steps = step;
+    report_entropies(&r->report, step, r->model);
     sgt_growth_input input = {sizeof input, report.skipped, step, loss, report.grad_norm};
     sgt_growth_event event = {.size = sizeof event};
     status = sgt_growth_step(&event, r->growth, &input);
     if (status != SGT_OK)
         return status;
     report_step(&r->report, loss, &report, r->model, now() - start);
-    report_growth(&r->report, step, &event);
+    report_growth(&r->report, step, &event, r->model);
     return SGT_OK;
 }
 
@@ -412,7 +415,7 @@ static int set_up(run *r)
     if (!status)
         status = load(r);
     if (!status)
-        report_start(&r->report, &r->o, &r->plan, r->context, r->model);
+        report_start(&r->report, &r->o, &r->plan, r->context, r->model, r->steps);
     return status;
 }
 

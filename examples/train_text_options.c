@@ -38,6 +38,8 @@ static const option_row rows[] = {
     {"direction", WORD, AT(direction), 0, 0, "deep", "which candidate goes first: deep, shallow"},
     {"head-choice", WORD, AT(head_choice), 0, 0, "highest", "highest, lowest or random"},
     {"log", PATH, AT(log), 0, 0, NULL, "write JSON lines to FILE"},
+    {"entropy-every", WHOLE, AT(entropy_every), 1, 1e12, NULL,
+     "steps between entropies in the log (default: 250 a run)"},
     {"checkpoint", PATH, AT(checkpoint), 0, 0, NULL, "save checkpoints in the folder FILE"},
     {"every", WHOLE, AT(every), 1, 1e12, NULL, "steps between checkpoints (default: the last)"},
     {"keep", WHOLE, AT(keep), 0, 1e6, "0", "how many checkpoints to keep; 0: all"},

@@ -53,6 +53,7 @@ typedef struct settings {
     int64_t stop_at;        /* save after this step and end there; 0: at the last one */
     int64_t resume;         /* 1: go on from the latest checkpoint */
     int64_t evaluate_every; /* 0: ten times a run */
+    int64_t entropy_every;  /* 0: 250 times a run */
     int64_t samples;
     int64_t sample_bytes;
     int64_t top_k;
