@@ -25,11 +25,13 @@ echo "$probe" > "$work/probe.c"
 }
 
 library=$build/lib/libsgt_internal.a
+kernels=$source/tests/fuzz/kernels.ignore
+ignored="-fsanitize-ignorelist=$kernels -fsanitize-coverage-ignorelist=$kernels"
 if [ ! -f "$build/build.ninja" ]; then
     CC=$clang meson setup "$build" "$source" -Dtests=false -Dexamples=false -Dbench=false \
         -Dblis=disabled -Ddefault_library=static -Dbuildtype=debugoptimized \
         -Db_sanitize=$sanitizers -Db_lundef=false -Db_ndebug=false \
-        -Dc_args='-fsanitize=fuzzer-no-link -fno-sanitize-recover=all' > "$work/log" 2>&1 || {
+        -Dc_args="-fsanitize=fuzzer-no-link -fno-sanitize-recover=all $ignored" > "$work/log" 2>&1 || {
         cat "$work/log"
         exit 1
     }
