@@ -201,6 +201,50 @@ static void step_by_hand(people *p, whole_life *life)
     sgt_plan_free(plan);
 }
 
+/* ---- decoding ---- */
+
+/* Feeds tokens and tells their last logits. A feed that was refused has added nothing. */
+static void feed(whole_life *life, sgt_session *session, int32_t sequence, const int32_t *tokens,
+                 int32_t count)
+{
+    float logits[VOCAB];
+    int32_t before = sgt_session_length(session, sequence);
+    do {
+        ck_assert_int_eq(sgt_session_length(session, sequence), before);
+        whole_life_enter(life);
+    } while (whole_life_refused(life, sgt_session_feed(logits, session, sequence, tokens, count),
+                                "sgt_session_feed"));
+    whole_life_tell(life, logits[0]);
+    whole_life_tell(life, logits[VOCAB - 1]);
+}
+
+/* Two sequences that share a beginning; then the model changes, and everything begins anew. */
+static void decode(people *p, whole_life *life)
+{
+    const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2, 6};
+    sgt_session *session = NULL;
+    sgt_session_options options;
+    sgt_score score = {.size = sizeof score};
+    float logits[VOCAB];
+    sgtt_ok(sgt_session_options_init(&options, sizeof options));
+    options.sequences = 2;
+    options.chunk = 3;
+    MAKE(life, session, sgt_session_create(&session, p->model, &options));
+    feed(life, session, 0, tokens, 5);
+    TRY(life, sgt_session_copy(session, 1, 0, 4));
+    feed(life, session, 1, tokens + 4, 1);
+    TRY(life, sgt_session_pack(session, SGT_BF16));
+    feed(life, session, 1, tokens + 5, 2);
+    TRY(life, sgt_session_score(&score, session, 0, tokens + 5, 3, NULL));
+    whole_life_tell(life, score.log_prob);
+    sgtt_ok(sgt_model_weights_changed(p->model));
+    sgtt_fails(sgt_session_feed(logits, session, 0, tokens, 1), SGT_E_STATE, "refresh");
+    TRY(life, sgt_session_refresh(session));
+    ck_assert_int_eq(sgt_session_length(session, 0), 0);
+    feed(life, session, 0, tokens, 8);
+    sgt_session_free(session);
+}
+
 /* ---- files ---- */
 
 static void save(const people *p, whole_life *life)
@@ -324,6 +368,7 @@ void whole_life_run(whole_life *life)
     save(&p, life); /* over what is there */
     keep_the_last(life, folder);
     step_by_hand(&p, life);
+    decode(&p, life);
     travel(&p, life, hf);
     whole_life_tell_weights(life, p.model);
     die(&p);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A life with everything in it: a training that grows, a checkpoint that it goes on from in new
- * handles and in old ones, evaluations, a Hugging Face folder there and back, a folder of
- * checkpoints kept short. Any call may be refused: the refusal is looked at, the fault lifted, and
+ * handles and in old ones, evaluations, decoding in a session, a Hugging Face folder there and back,
+ * a folder of checkpoints kept short. Any call may be refused: the refusal is looked at, the fault lifted, and
  * the call made again on the same handles. Two lives must then tell the same numbers.
  */
 #ifndef SGTT_WHOLE_LIFE_H

@@ -168,6 +168,9 @@ void world_close(world *w)
         sgt_optimizer_free(w->optimizers[i].handle);
         drop_model(w->optimizers[i].model);
         sgt_plan_free(w->plans[i].handle);
+        sgt_session_free(w->sessions[i].handle);
+        sgt_plan_free(w->sessions[i].plan);
+        drop_model(w->sessions[i].model);
         if (w->policies[i] != NULL)
             sgt_growth_policy_free(w->policies[i]->handle);
         drop_policy(w->policies[i]);

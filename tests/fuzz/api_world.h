@@ -11,7 +11,8 @@
 
 #include <sgt/sgt.h>
 
-enum { SLOTS = 2, VOCAB = 11, LAYERS = 2, HEADS = 2, MOST_SEQ = 6, MOST_BATCH = 2 };
+enum { SLOTS = 2, VOCAB = 11, LAYERS = 2, HEADS = 2, MOST_SEQ = 6, MOST_BATCH = 2,
+       SEQUENCES = 2 };
 
 /* ---- the input: whatever is asked of it, a byte at a time ---- */
 
@@ -29,7 +30,7 @@ typedef enum ready { NOTHING_READY, LOSS_READY, LOGITS_READY, READY_UNSURE } rea
 typedef enum gradients { GRADIENTS_ZERO, GRADIENTS_VALID, GRADIENTS_INVALID } gradients;
 
 typedef struct model_facts {
-    int references; /* slots, optimizers and growths */
+    int references; /* slots, optimizers, growths and sessions */
     sgt_model *handle;
     int shape; /* of two */
     ready ready;
@@ -71,6 +72,15 @@ typedef struct plan_facts {
     int shape;
 } plan_facts;
 
+typedef struct session_facts {
+    sgt_session *handle;
+    model_facts *model;
+    sgt_plan *plan; /* a copy of the model's when it was made */
+    uint64_t generation;
+    int ready; /* the last refresh succeeded */
+    int32_t lengths[SEQUENCES];
+} session_facts;
+
 typedef struct world {
     choices in;
     sgt_context *context;
@@ -79,6 +89,7 @@ typedef struct world {
     policy_facts *policies[SLOTS];
     growth_facts growths[SLOTS];
     plan_facts plans[SLOTS];
+    session_facts sessions[SLOTS];
 
     /* the host's allocator */
     uint64_t bytes;      /* taken and not given back */
