@@ -41,14 +41,15 @@ typedef void (*sgt_log_fn)(void *user, int32_t level, const char *message);
 enum sgt_phase {
     SGT_PHASE_FORWARD = 1,
     SGT_PHASE_BACKWARD = 2,
-    SGT_PHASE_EVALUATE = 3
+    SGT_PHASE_EVALUATE = 3,
+    SGT_PHASE_DECODE = 4 /* feeding a session */
 };
 
 typedef struct sgt_progress {
     uint32_t size;
     int32_t phase; /* enum sgt_phase */
     int32_t done;  /* layers finished in this phase */
-    int32_t total; /* layers in this phase */
+    int32_t total; /* layers in this phase; of a long feed, for all its chunks together */
 } sgt_progress;
 
 /*

@@ -73,8 +73,8 @@ SGT_API void sgt_session_free(sgt_session *session);
 
 /*
  * Starts over with the model's weights and plan of now: every sequence is empty afterwards, packed
- * weights are packed again. On failure the session stays as it was, out of date. Errors as
- * sgt_session_create. Since 0.1.
+ * weights are packed again. The old memory is given up first; on failure the session stays out of
+ * date and empty, and may be refreshed again. Errors as sgt_session_create. Since 0.1.
  */
 SGT_API sgt_status sgt_session_refresh(sgt_session *session);
 
@@ -90,10 +90,11 @@ SGT_API sgt_status sgt_session_pack(sgt_session *session, int32_t dtype);
 /* ---- feeding ---- */
 
 /*
- * Appends `count` tokens to a sequence. logits, unless NULL, gets the V logits of the last one.
- * On failure the sequence is as it was before. Errors: SGT_E_INVALID_ARGUMENT (NULL, count below
- * 1), SGT_E_OUT_OF_RANGE (sequence, a token with its position, max_length), SGT_E_STATE (weights
- * or plan changed), SGT_E_BACKEND, or what the progress callback returned. Since 0.1.
+ * Appends `count` tokens to a sequence. logits, unless NULL, gets the V logits of the last one. On
+ * failure the sequence is as it was before, and logits may hold part of an answer. Errors:
+ * SGT_E_INVALID_ARGUMENT (NULL, count below 1), SGT_E_OUT_OF_RANGE (sequence, a token with its
+ * position, max_length), SGT_E_STATE (weights or plan changed), SGT_E_BACKEND, or what the progress
+ * callback returned. Since 0.1.
  */
 SGT_API sgt_status sgt_session_feed(float *logits, sgt_session *session, int32_t sequence,
                                     const int32_t *tokens, int32_t count);

@@ -13,6 +13,8 @@
 #include <sgt/model.h>
 #include <sgt/optimizer.h>
 #include <sgt/plan.h>
+#include <sgt/sampling.h>
+#include <sgt/session.h>
 #include <sgt/status.h>
 #include <sgt/tensor.h>
 

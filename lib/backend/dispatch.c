@@ -48,6 +48,9 @@ static int find_stand_ins(sgti_dispatch *dispatch)
     dispatch->stands_in[SGTI_OP_##slot] = !dispatch->table->slot;                                  \
     count += !dispatch->table->slot;
     SGTI_OPTIONAL_SLOTS(STANDS_IN)
+    if (sgti_host_visible(dispatch)) {
+        SGTI_ADDITIONAL_SLOTS(STANDS_IN)
+    }
 #undef STANDS_IN
     return count;
 }

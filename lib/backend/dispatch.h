@@ -54,6 +54,9 @@ sgt_status sgti_swiglu_backward(sgti_dispatch *dispatch, sgt_swiglu_backward_arg
 sgt_status sgti_cross_entropy(sgti_dispatch *dispatch, sgt_cross_entropy_args *args);
 sgt_status sgti_norm(sgti_dispatch *dispatch, double *sum_of_squares, const sgt_tensor *x);
 sgt_status sgti_adamw(sgti_dispatch *dispatch, sgt_adamw_args *args);
+/* y = x W^T (+ d) where the backend, or the portable kernels in its place, have a product for this
+ * type and shape; SGT_E_UNSUPPORTED, without a message, where they leave it to gemm. */
+sgt_status sgti_linear_slot(sgti_dispatch *dispatch, sgt_linear_args *args);
 sgt_status sgti_prepare_weight(sgti_dispatch *dispatch, const sgt_tensor *weight);
 
 #endif

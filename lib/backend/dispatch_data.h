@@ -11,7 +11,7 @@
 /* The operations that the portable kernels can stand in for. */
 typedef enum sgti_operation {
 #define SGTI_OPERATION(slot) SGTI_OP_##slot,
-    SGTI_OPTIONAL_SLOTS(SGTI_OPERATION)
+    SGTI_OPTIONAL_SLOTS(SGTI_OPERATION) SGTI_ADDITIONAL_SLOTS(SGTI_OPERATION)
 #undef SGTI_OPERATION
     SGTI_OPERATIONS
 } sgti_operation;

@@ -41,6 +41,7 @@ static const args_layout layouts[SGTI_OPERATIONS] = {
     LAYOUT(norm, sgt_norm_args, x, x),
     LAYOUT(convert, sgt_elementwise_args, x, z),
     LAYOUT(adamw, sgt_adamw_args, param, moment2),
+    LAYOUT(linear, sgt_linear_args, x, d),
 };
 
 /* Room for a copy of any argument struct of the table. */
@@ -58,6 +59,7 @@ typedef union any_args {
     sgt_elementwise_args elementwise;
     sgt_norm_args norm;
     sgt_adamw_args adamw;
+    sgt_linear_args linear;
 } any_args;
 
 /* One call under way: whose slot gets which arguments. */
@@ -238,6 +240,16 @@ sgt_status sgti_convert(sgti_dispatch *dispatch, const sgt_tensor *y, const sgt_
     slot_call call;
     begin(&call, dispatch, SGTI_OP_convert, &args);
     return end(&call, call.table->convert(call.instance, call.args));
+}
+
+sgt_status sgti_linear_slot(sgti_dispatch *dispatch, sgt_linear_args *args)
+{
+    slot_call call;
+    if (!dispatch->stands_in[SGTI_OP_linear] && !dispatch->table->linear)
+        return SGT_E_UNSUPPORTED;
+    begin(&call, dispatch, SGTI_OP_linear, args);
+    int32_t result = call.table->linear(call.instance, call.args);
+    return result == SGT_E_UNSUPPORTED ? result : end(&call, result);
 }
 
 /* ---- slots that every backend has, and one that may do nothing ---- */

@@ -21,7 +21,8 @@ const char *sgti_profile_name(int slot)
 {
     static const char *const names[SGTI_PROFILE_SLOTS] = {
 #define PROFILE_NAME(slot) #slot,
-        SGTI_OPTIONAL_SLOTS(PROFILE_NAME) SGTI_REQUIRED_SLOTS(PROFILE_NAME)
+        SGTI_OPTIONAL_SLOTS(PROFILE_NAME) SGTI_ADDITIONAL_SLOTS(PROFILE_NAME)
+            SGTI_REQUIRED_SLOTS(PROFILE_NAME)
 #undef PROFILE_NAME
     };
     return names[slot];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The function slots of struct sgt_backend that a backend has to provide: always, or where its
- * memory is not host-visible (elsewhere the portable kernels stand in). describe, host_pointer and
- * prepare_weight may be NULL always.
+ * memory is not host-visible (elsewhere the portable kernels stand in). describe, host_pointer,
+ * prepare_weight and the additional ones may be NULL always.
  */
 #ifndef SGTI_SLOTS_H
 #define SGTI_SLOTS_H
@@ -36,5 +36,9 @@
     X(norm)                                                                                        \
     X(convert)                                                                                     \
     X(adamw)
+
+/* Nobody needs these: where neither the backend nor the portable kernels have one, the library does
+ * the same by others. */
+#define SGTI_ADDITIONAL_SLOTS(X) X(linear)
 
 #endif

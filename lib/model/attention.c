@@ -39,6 +39,62 @@ static sgt_tensor out_at(const sgti_step *step, const sgti_pass *pass, uint64_t 
                    (int64_t)pass->n_heads * step->config->head_dim);
 }
 
+/* The parameter `first` and its neighbours without gaps, seen as one matrix. */
+static sgt_tensor stacked(const sgti_step *step, int32_t layer, enum sgti_layer_parameter first,
+                          int64_t rows, int gradient)
+{
+    int32_t index = sgti_layer_parameter(layer, first);
+    sgt_tensor one = gradient ? sgti_gradient(step->model, index) : sgti_weight(step->model, index);
+    return sgti_tensor_2d(one.buffer, one.offset, rows, one.shape[1]);
+}
+
+/* The gathered (or whole) projections of a pass, as weights or as gradients: [(h+2g)dh, d]. */
+static sgt_tensor pass_qkv(const sgti_step *step, int32_t layer, const sgti_pass *pass,
+                           int gradient)
+{
+    int64_t rows = (int64_t)(pass->n_heads + 2 * pass->n_groups) * step->config->head_dim;
+    if (!pass->sparse)
+        return stacked(step, layer, SGTI_Q, rows, gradient);
+    uint64_t at = gradient ? step->layout->d_packed : step->layout->packed;
+    return sgti_at(step, at, rows, step->config->d_model);
+}
+
+/* [d, h dh] */
+static sgt_tensor pass_o(const sgti_step *step, int32_t layer, const sgti_pass *pass, int gradient)
+{
+    int32_t index = sgti_layer_parameter(layer, SGTI_O);
+    if (!pass->sparse)
+        return gradient ? sgti_gradient(step->model, index) : sgti_weight(step->model, index);
+    int64_t dh = step->config->head_dim, d = step->config->d_model;
+    uint64_t qkv = (uint64_t)(pass->n_heads + 2 * pass->n_groups) * (uint64_t)(dh * d);
+    uint64_t at = gradient ? step->layout->d_packed : step->layout->packed;
+    return sgti_at(step, at + qkv, d, pass->n_heads * dh);
+}
+
+void sgti_list_heads(const sgti_step *step, int32_t layer, int32_t pass)
+{
+    const float *gains = step->model->plan->layers[layer].gains;
+    int64_t heads = step->config->n_heads;
+    sgti_select_heads(&step->workspace->running, step->config,
+                      pass == 0 ? NULL : gains + (pass - 1) * heads);
+}
+
+static sgt_status gather_weights(const sgti_step *step, int32_t layer, const sgti_pass *pass)
+{
+    if (!pass->sparse)
+        return SGT_OK;
+    sgt_tensor qkv = pass_qkv(step, layer, pass, 0), o = pass_o(step, layer, pass, 0);
+    return sgti_gather_heads(step->model, layer, &step->workspace->running, &qkv, &o);
+}
+
+static sgt_status scatter_gradients(const sgti_step *step, int32_t layer, const sgti_pass *pass)
+{
+    if (!pass->sparse)
+        return SGT_OK;
+    sgt_tensor d_qkv = pass_qkv(step, layer, pass, 1), d_o = pass_o(step, layer, pass, 1);
+    return sgti_scatter_heads(step->model, layer, &step->workspace->running, &d_qkv, &d_o);
+}
+
 static sgt_status rotate(const sgti_step *step, const sgt_tensor *x, int32_t inverse)
 {
     int64_t positions = step->config->max_seq_len, half = step->config->head_dim / 2;
@@ -86,7 +142,7 @@ static sgt_status attend(const sgti_step *step, const sgti_pass *pass, const flo
         .lse = training ? &lse : NULL,
         .entropy_last = step->entropy & SGT_ENTROPY_LAST ? &last : NULL,
         .entropy_mean = step->entropy & SGT_ENTROPY_MEAN ? &mean : NULL,
-        .kv_heads = step->workspace->kv_heads,
+        .kv_heads = step->workspace->running.kv_heads,
         .gains = gains,
     };
     return sgti_attention(step->dispatch, &args);
@@ -102,7 +158,7 @@ sgt_status sgti_attention_forward(const sgti_step *step, const sgti_run *run, in
         return pass->x == y ? SGT_OK : sgti_copy(step->dispatch, &ty, &x);
 
     sgti_list_heads(step, run->layer, number);
-    sgt_status status = pass->sparse ? sgti_gather_weights(step, run->layer, pass) : SGT_OK;
+    sgt_status status = gather_weights(step, run->layer, pass);
     if (status)
         return status;
     status = sgti_norm_forward(step, step->layout->h, pass->x,
@@ -111,15 +167,15 @@ sgt_status sgti_attention_forward(const sgti_step *step, const sgti_run *run, in
         return status;
     sgt_tensor h = sgti_at(step, step->layout->h, n, d);
     sgt_tensor qkv = qkv_at(step, pass, pass->qkv);
-    sgt_tensor w = sgti_pass_qkv(step, run->layer, pass, 0);
+    sgt_tensor w = pass_qkv(step, run->layer, pass, 0);
     status = sgti_linear(step, &qkv, &h, &w, NULL);
     if (status)
         return status;
-    status = attend(step, pass, number == 0 ? NULL : step->workspace->gains);
+    status = attend(step, pass, number == 0 ? NULL : step->workspace->running.gains);
     if (status)
         return status;
     sgt_tensor out = out_at(step, pass, pass->out);
-    w = sgti_pass_o(step, run->layer, pass, 0);
+    w = pass_o(step, run->layer, pass, 0);
     return sgti_linear(step, &ty, &out, &w, &x);
 }
 
@@ -131,7 +187,7 @@ static sgt_status attend_backward(const sgti_step *step, int32_t layer, const sg
     const sgti_layout *layout = step->layout;
     sgt_tensor dy = sgti_at(step, layout->dx, layout->tokens, step->config->d_model);
     sgt_tensor flat = out_at(step, pass, pass->out), d_flat = out_at(step, pass, layout->d_out);
-    sgt_tensor w = sgti_pass_o(step, layer, pass, 0), dw = sgti_pass_o(step, layer, pass, 1);
+    sgt_tensor w = pass_o(step, layer, pass, 0), dw = pass_o(step, layer, pass, 1);
     sgt_status status =
         sgti_linear_weight_gradient(step, &dw, pass->sparse ? 0.0f : 1.0f, &dy, &flat);
     if (status)
@@ -157,7 +213,7 @@ static sgt_status attend_backward(const sgti_step *step, int32_t layer, const sg
         .dq = &d_view.q,
         .dk = &d_view.k,
         .dv = &d_view.v,
-        .kv_heads = step->workspace->kv_heads,
+        .kv_heads = step->workspace->running.kv_heads,
         .gains = gains,
     };
     status = sgti_attention_backward(step->dispatch, &args);
@@ -173,11 +229,11 @@ sgt_status sgti_attention_pass_backward(const sgti_step *step, const sgti_run *r
         return SGT_OK;
 
     sgti_list_heads(step, run->layer, number);
-    sgt_status status = pass->sparse ? sgti_gather_weights(step, run->layer, pass) : SGT_OK;
+    sgt_status status = gather_weights(step, run->layer, pass);
     if (status)
         return status;
     status = attend_backward(step, run->layer, pass,
-                             number == 0 ? NULL : step->workspace->gains);
+                             number == 0 ? NULL : step->workspace->running.gains);
     if (status)
         return status;
     status = sgti_norm_forward(step, layout->h, pass->x, norm);
@@ -186,18 +242,16 @@ sgt_status sgti_attention_pass_backward(const sgti_step *step, const sgti_run *r
     sgt_tensor h = sgti_at(step, layout->h, layout->tokens, step->config->d_model);
     sgt_tensor dh = sgti_at(step, layout->dh, layout->tokens, step->config->d_model);
     sgt_tensor d_qkv = qkv_at(step, pass, layout->d_qkv);
-    sgt_tensor w = sgti_pass_qkv(step, run->layer, pass, 0);
-    sgt_tensor dw = sgti_pass_qkv(step, run->layer, pass, 1);
+    sgt_tensor w = pass_qkv(step, run->layer, pass, 0);
+    sgt_tensor dw = pass_qkv(step, run->layer, pass, 1);
     status = sgti_linear_weight_gradient(step, &dw, pass->sparse ? 0.0f : 1.0f, &d_qkv, &h);
     if (status)
         return status;
     status = sgti_linear_input_gradient(step, &dh, &d_qkv, &w);
     if (status)
         return status;
-    if (pass->sparse) {
-        status = sgti_scatter_gradients(step, run->layer, pass);
-        if (status)
-            return status;
-    }
+    status = scatter_gradients(step, run->layer, pass);
+    if (status)
+        return status;
     return sgti_norm_backward(step, layout->dx, layout->dh, pass->x, norm);
 }

@@ -69,7 +69,7 @@ static void add_pass(double *sums, const double *values, const sgti_step *step,
         double sum = 0.0;
         for (int32_t b = 0; b < batch; b++)
             sum += values[(int64_t)b * pass->n_heads + i];
-        double *slot = &sums[step->workspace->heads[i]];
+        double *slot = &sums[step->workspace->running.heads[i]];
         *slot = (first ? 0.0 : *slot) + sum / batch;
     }
 }

@@ -6,6 +6,7 @@
 #include "../base/arena.h"
 #include "../base/error.h"
 #include "config.h"
+#include "heads.h"
 #include "plan_data.h"
 
 /* Logits are made for so many rows at a time that they take about this many elements. */
@@ -48,19 +49,10 @@ void sgti_layout_count(int32_t *n_runs, int32_t *n_passes, const sgt_model_confi
 /* The heads a pass computes; pass 0 computes all. */
 static void count_heads(sgti_pass *pass, const sgt_model_config *config, const float *gains)
 {
-    int32_t per_group = config->n_heads / config->n_kv_heads;
-    int32_t last_group = -1;
-    pass->n_heads = gains ? 0 : config->n_heads;
-    pass->n_groups = gains ? 0 : config->n_kv_heads;
-    for (int32_t head = 0; gains && head < config->n_heads; head++) {
-        if (gains[head] <= 0.0f)
-            continue;
-        pass->n_heads++;
-        if (head / per_group != last_group) {
-            last_group = head / per_group;
-            pass->n_groups++;
-        }
-    }
+    sgti_head_lists lists = {0};
+    sgti_select_heads(&lists, config, gains);
+    pass->n_heads = lists.n_heads;
+    pass->n_groups = lists.n_groups;
     pass->sparse = pass->n_heads < config->n_heads;
 }
 

@@ -124,6 +124,14 @@ void sgt_plan_free(sgt_plan *plan)
     sgti_context_unref(context);
 }
 
+uint64_t sgti_plan_bytes(const sgt_plan *plan)
+{
+    uint64_t bytes = plan_bytes(plan->n_layers);
+    for (int32_t i = 0; i < plan->n_layers; i++)
+        bytes += 2 * gain_count(plan, plan->layers[i].depth) * sizeof(float);
+    return bytes;
+}
+
 sgt_status sgti_plan_assign(sgt_plan *plan, const sgt_plan *source)
 {
     sgt_plan *copy = NULL;

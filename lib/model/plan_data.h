@@ -18,6 +18,9 @@ struct sgt_plan {
     sgti_layer_plan layers[]; /* [n_layers] */
 };
 
+/* Bytes of memory that a plan takes. */
+uint64_t sgti_plan_bytes(const sgt_plan *plan);
+
 /* Makes `plan` equal to `source` (same shape), targets too; untouched on failure. */
 sgt_status sgti_plan_assign(sgt_plan *plan, const sgt_plan *source);
 

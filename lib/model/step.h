@@ -61,19 +61,8 @@ sgt_status sgti_blocks_backward(const sgti_step *step);
 /* Uploads tokens, and targets unless NULL. */
 sgt_status sgti_write_batch(const sgti_step *step, const sgt_batch *batch);
 
-/* The heads of a pass that run, in ascending order: fills the lists of the workspace. heads.c */
+/* The heads of a pass that run: fills the lists of the workspace. attention.c */
 void sgti_list_heads(const sgti_step *step, int32_t layer, int32_t pass);
-
-/* Gathers the listed heads' rows of q, k, v and columns of o at offset `packed`; and adds gathered
- * gradients back to where they belong. heads.c */
-sgt_status sgti_gather_weights(const sgti_step *step, int32_t layer, const sgti_pass *pass);
-sgt_status sgti_scatter_gradients(const sgti_step *step, int32_t layer, const sgti_pass *pass);
-
-/* The gathered (or whole) projections of a pass: [(h+2g)dh, d] and [d, h dh], as weights or as
- * gradients. heads.c */
-sgt_tensor sgti_pass_qkv(const sgti_step *step, int32_t layer, const sgti_pass *pass,
-                         int gradient);
-sgt_tensor sgti_pass_o(const sgti_step *step, int32_t layer, const sgti_pass *pass, int gradient);
 
 /* Losses of all rows against layout.targets, and (in a training step) d_final and d_head, the
  * unscaled gradients of their sum. head.c */

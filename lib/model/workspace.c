@@ -51,10 +51,10 @@ static uint64_t cut_host(sgti_workspace *workspace, char *host, const sgti_layou
         workspace->layout.runs = (sgti_run *)(void *)places[1];
         workspace->layout.passes = (sgti_pass *)(void *)places[2];
         workspace->losses = (float *)(void *)places[3];
-        workspace->gains = (float *)(void *)places[4];
-        workspace->heads = (int32_t *)(void *)places[5];
-        workspace->kv_heads = (int32_t *)(void *)places[6];
-        workspace->groups = (int32_t *)(void *)places[7];
+        workspace->running.gains = (float *)(void *)places[4];
+        workspace->running.heads = (int32_t *)(void *)places[5];
+        workspace->running.kv_heads = (int32_t *)(void *)places[6];
+        workspace->running.groups = (int32_t *)(void *)places[7];
     }
     return bytes;
 }

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "../backend/dispatch.h"
+#include "heads.h"
 #include "layout.h"
 
 /* One buffer of the backend with its size. */
@@ -25,10 +26,7 @@ typedef struct sgti_workspace {
     uint64_t host_bytes;
     float *losses;      /* [N] */
     double *entropies;  /* [n_entropies] */
-    int32_t *heads;     /* [H] of the pass at work: query heads that run */
-    int32_t *kv_heads;  /* [H] their key/value heads, counted among those that run */
-    int32_t *groups;    /* [Hkv] key/value heads that run */
-    float *gains;       /* [H] */
+    sgti_head_lists running; /* of the pass at work */
 } sgti_workspace;
 
 /* Plans a step and makes sure its memory is there; growing throws the old contents away. On

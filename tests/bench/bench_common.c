@@ -9,11 +9,12 @@
 #include <time.h>
 
 static const char usage[] =
-    "usage: bench_train [options]\n"
+    "usage: bench_train or bench_decode [options]\n"
     "  --d-model N --layers N --heads N --kv-heads N --ff N --vocab N   the model\n"
     "  --batch N --seq N                                                the step\n"
     "  --threads N --backend NAME --isa NAME                            how it runs\n"
     "  --steps N        pairs of steps that are timed\n"
+    "  --prompt N --tokens N   bench_decode: context, and tokens of a step\n"
     "  --recompute      keep only the inputs of blocks\n"
     "  --plan P         none, sgt:LAYERS,HEADS[,DEPTH], allheads:LAYERS, blocks:LAYERS\n"
     "  --json FILE      write the figures\n";
@@ -35,19 +36,20 @@ static int32_t number(const char *text)
 
 void bench_parse(bench_options *o, int argc, char **argv)
 {
-    enum { D, LAYERS, HEADS, KV, FF, VOCAB, BATCH, SEQ, THREADS, STEPS, BACKEND, ISA, PLAN, JSON,
-           RECOMPUTE, HELP };
+    enum { D, LAYERS, HEADS, KV, FF, VOCAB, BATCH, SEQ, THREADS, STEPS, PROMPT, TOKENS, BACKEND,
+           ISA, PLAN, JSON, RECOMPUTE, HELP };
     static const struct option options[] = {
         {"d-model", 1, NULL, D},       {"layers", 1, NULL, LAYERS},   {"heads", 1, NULL, HEADS},
         {"kv-heads", 1, NULL, KV},     {"ff", 1, NULL, FF},           {"vocab", 1, NULL, VOCAB},
         {"batch", 1, NULL, BATCH},     {"seq", 1, NULL, SEQ},         {"threads", 1, NULL, THREADS},
-        {"steps", 1, NULL, STEPS},     {"backend", 1, NULL, BACKEND}, {"isa", 1, NULL, ISA},
+        {"steps", 1, NULL, STEPS},     {"prompt", 1, NULL, PROMPT},   {"tokens", 1, NULL, TOKENS},
+        {"backend", 1, NULL, BACKEND}, {"isa", 1, NULL, ISA},
         {"plan", 1, NULL, PLAN},       {"json", 1, NULL, JSON},
         {"recompute", 0, NULL, RECOMPUTE}, {"help", 0, NULL, HELP},   {NULL, 0, NULL, 0}};
     int32_t *numbers[] = {&o->config.d_model, &o->config.n_layers,   &o->config.n_heads,
                           &o->config.n_kv_heads, &o->config.d_ff,    &o->config.vocab_size,
                           &o->batch,          &o->seq,               &o->threads,
-                          &o->steps};
+                          &o->steps,          &o->prompt,            &o->tokens};
     const char **strings[] = {&o->backend, &o->isa, &o->plan, &o->json};
     int which;
     while ((which = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -106,6 +108,61 @@ sgt_plan *bench_plan(sgt_context *context, const bench_options *o)
     for (int32_t layer = o->config.n_layers - layers; layer < o->config.n_layers; layer++)
         bench_check(sgt_plan_set_extra_runs(plan, layer, 1), "plan");
     return plan;
+}
+
+sgt_context *bench_context(const bench_options *o)
+{
+    sgt_context *context;
+    sgt_context_options options;
+    bench_check(sgt_context_options_init(&options, sizeof options), "options");
+    options.threads = o->threads;
+    options.backend = o->backend;
+    options.isa = o->isa;
+    bench_check(sgt_context_create(&context, &options), "context");
+    return context;
+}
+
+int32_t *bench_tokens(size_t count, int32_t vocab)
+{
+    uint32_t state = 12345;
+    int32_t *tokens = malloc(count * sizeof *tokens);
+    if (!tokens)
+        exit(1);
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        tokens[i] = (int32_t)((state >> 8) % (uint32_t)vocab);
+    }
+    return tokens;
+}
+
+void bench_print_components(const double seconds[SGTI_PROFILE_SLOTS], double total)
+{
+    double named = 0.0;
+    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++) {
+        if (seconds[i] > 0.0)
+            printf("  %-20s %8.3f ms  %5.1f %%\n", sgti_profile_name(i), seconds[i] * 1e3,
+                   100.0 * seconds[i] / total);
+        named += seconds[i];
+    }
+    printf("  %-20s %8.3f ms\n", "other", (total - named) * 1e3);
+}
+
+json_t *bench_components(const double seconds[SGTI_PROFILE_SLOTS])
+{
+    json_t *components = json_object();
+    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++)
+        if (seconds[i] > 0.0)
+            json_object_set_new(components, sgti_profile_name(i), json_real(seconds[i]));
+    return components;
+}
+
+void bench_write_json(json_t *root, const char *file)
+{
+    if (!root || json_dump_file(root, file, JSON_INDENT(2))) {
+        fprintf(stderr, "bench: cannot write %s\n", file);
+        exit(1);
+    }
+    json_decref(root);
 }
 
 double bench_now(void)

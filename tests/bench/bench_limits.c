@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The limits that a step is held against: the library's own products on the model's shapes, and
- * the multiply-adds that the processor can do at all.
+ * the multiply-adds and the reading of memory that the processor can do at all.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "backend/dispatch.h"
 #include "bench.h"
@@ -19,12 +21,16 @@ typedef struct shape {
     int a_transposed, b_transposed;
 } shape;
 
-/* The three products of a linear map [rows,in] -> [rows,out]: y = x w^T, dx = dy w, dw = dy^T x. */
-static int linear(shape *list, int count, int64_t rows, int64_t in, int64_t out, int times)
+/* The products of a linear map [rows,in] -> [rows,out]: y = x w^T; and in training dx = dy w and
+ * dw = dy^T x. */
+static int linear(shape *list, int count, int64_t rows, int64_t in, int64_t out, int times,
+                  enum bench_products products)
 {
     list[count++] = (shape){rows, out, in, times, 0, 1};
-    list[count++] = (shape){rows, in, out, times, 0, 0};
-    list[count++] = (shape){out, in, rows, times, 1, 0};
+    if (products == BENCH_TRAINING) {
+        list[count++] = (shape){rows, in, out, times, 0, 0};
+        list[count++] = (shape){out, in, rows, times, 1, 0};
+    }
     return count;
 }
 
@@ -53,7 +59,7 @@ static double time_shape(sgti_dispatch *dispatch, const shape *s, sgt_buffer *co
     return bench_median(seconds, ROUNDS);
 }
 
-double bench_gemm_rate(sgt_context *context, const bench_options *o)
+double bench_gemm_rate(sgt_context *context, const bench_options *o, enum bench_products products)
 {
     const sgt_model_config *c = &o->config;
     int64_t rows = (int64_t)o->batch * o->seq, d = c->d_model, ff = c->d_ff, v = c->vocab_size;
@@ -62,11 +68,12 @@ double bench_gemm_rate(sgt_context *context, const bench_options *o)
     int64_t q = c->n_heads * dh, most = 0;
     shape list[15];
     int count = 0;
-    count = linear(list, count, rows, d, q + 2 * kv * dh, c->n_layers);
-    count = linear(list, count, rows, q, d, c->n_layers);
-    count = linear(list, count, rows, d, 2 * ff, c->n_layers);
-    count = linear(list, count, rows, ff, d, c->n_layers);
-    count = linear(list, count, rows, d, v, 1);
+    count = linear(list, count, rows, d, q + 2 * kv * dh, c->n_layers, products);
+    count = linear(list, count, rows, q, d, c->n_layers, products);
+    count = linear(list, count, rows, d, 2 * ff, c->n_layers, products);
+    count = linear(list, count, rows, ff, d, c->n_layers, products);
+    if (products == BENCH_TRAINING)
+        count = linear(list, count, rows, d, v, 1, products);
     for (int i = 0; i < count; i++) {
         int64_t sizes[] = {list[i].m * list[i].k, list[i].k * list[i].n, list[i].m * list[i].n};
         for (int j = 0; j < 3; j++)
@@ -152,3 +159,66 @@ double bench_peak_rate(int32_t threads)
     return 0.0;
 }
 #endif
+
+/* ---- reading memory ---- */
+
+#define READ_BYTES ((size_t)1 << 30)
+#define LARGE_PAGE ((size_t)2 << 20)
+
+typedef struct read_share {
+    const char *memory;
+    size_t bytes;
+    uint64_t sum;
+} read_share;
+
+/* Integer sums in many lanes: the compiler makes them as wide as it may, and memory is the limit
+ * long before. */
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+static uint64_t sum_of(const uint64_t *words, size_t count)
+{
+    uint64_t lanes[32] = {0}, sum = 0;
+    for (size_t i = 0; i + 32 <= count; i += 32)
+        for (int lane = 0; lane < 32; lane++)
+            lanes[lane] += words[i + (size_t)lane];
+    for (int lane = 0; lane < 32; lane++)
+        sum += lanes[lane];
+    return sum;
+}
+
+static void *read_thread(void *argument)
+{
+    read_share *share = argument;
+    share->sum = sum_of((const uint64_t *)(const void *)share->memory, share->bytes / 8);
+    return NULL;
+}
+
+char *bench_read_memory(void)
+{
+    void *memory = NULL;
+    if (posix_memalign(&memory, LARGE_PAGE, READ_BYTES))
+        exit(1);
+    madvise(memory, READ_BYTES, MADV_HUGEPAGE);
+    memset(memory, 1, READ_BYTES);
+    return memory;
+}
+
+double bench_read_rate(const char *memory, int32_t threads)
+{
+    pthread_t ids[256];
+    read_share shares[256];
+    size_t part = READ_BYTES / (size_t)threads / 4096 * 4096;
+    double start = bench_now();
+    for (int32_t i = 0; i < threads; i++) {
+        shares[i] = (read_share){.memory = memory + (size_t)i * part, .bytes = part};
+        if (pthread_create(&ids[i], NULL, read_thread, &shares[i]))
+            exit(1);
+    }
+    for (int32_t i = 0; i < threads; i++) {
+        pthread_join(ids[i], NULL);
+        if (shares[i].sum != part / 8 * UINT64_C(0x0101010101010101))
+            exit(1);
+    }
+    return (double)part * threads / (bench_now() - start);
+}

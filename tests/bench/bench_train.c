@@ -4,12 +4,10 @@
  * both see the same machine. Figures are medians; the overhead is the median of the ratios of
  * neighbouring steps.
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/profile.h"
 #include "bench.h"
 
 #define WARM_UP 2
@@ -43,12 +41,7 @@ typedef struct figures {
 
 static void make(bench_run *run, const bench_options *o)
 {
-    sgt_context_options context;
-    sgt_context_options_init(&context, sizeof context);
-    context.threads = o->threads;
-    context.backend = o->backend;
-    context.isa = o->isa;
-    bench_check(sgt_context_create(&run->context, &context), "context");
+    run->context = bench_context(o);
     run->grown = bench_plan(run->context, o);
     bench_check(sgt_plan_create(&run->vanilla, run->context, o->config.n_layers,
                                 o->config.n_heads),
@@ -57,14 +50,7 @@ static void make(bench_run *run, const bench_options *o)
     bench_check(sgt_model_init_weights(run->model, NULL), "init");
     bench_check(sgt_optimizer_create(&run->optimizer, run->model, NULL), "optimizer");
     size_t n = (size_t)o->batch * (size_t)o->seq;
-    int32_t *tokens = malloc(2 * n * sizeof *tokens);
-    if (!tokens)
-        exit(1);
-    uint32_t state = 12345;
-    for (size_t i = 0; i < 2 * n; i++) {
-        state = state * 1664525u + 1013904223u;
-        tokens[i] = (int32_t)((state >> 8) % (uint32_t)o->config.vocab_size);
-    }
+    int32_t *tokens = bench_tokens(2 * n, o->config.vocab_size);
     run->batch = (sgt_batch){.size = sizeof run->batch,
                              .batch = o->batch,
                              .seq = o->seq,
@@ -156,7 +142,7 @@ static void measure(bench_run *run, figures *f, const bench_options *o)
     f->overhead_high = bench_quantile(ratios, pairs, 0.75);
     f->flops = training_flops(o, run->vanilla);
     f->overhead_flops = training_flops(o, run->grown) / f->flops - 1.0;
-    f->gemm_rate = bench_gemm_rate(run->context, o);
+    f->gemm_rate = bench_gemm_rate(run->context, o, BENCH_TRAINING);
     f->peak_rate = bench_peak_rate(sgti_pool_threads(run->context->pool));
     free(times);
 }
@@ -195,23 +181,12 @@ static void print(const figures *f, const bench_run *run, const bench_options *o
     printf("arena               %.1f MB\n", (double)f->arena * 1e-6);
     printf("steady step         %lld allocations, %.1f page faults\n",
            (long long)f->steady_allocations, f->steady_page_faults);
-    double named = 0.0;
-    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++) {
-        if (f->components[i] > 0.0)
-            printf("  %-20s %8.2f ms  %5.1f %%\n", sgti_profile_name(i), f->components[i] * 1e3,
-                   100.0 * f->components[i] / f->vanilla);
-        named += f->components[i];
-    }
-    printf("  %-20s %8.2f ms\n", "other", (f->vanilla - named) * 1e3);
+    bench_print_components(f->components, f->vanilla);
 }
 
 static void write_json(const figures *f, const bench_options *o)
 {
     double rate = f->flops / f->vanilla;
-    json_t *components = json_object();
-    for (int i = 0; i < SGTI_PROFILE_SLOTS; i++)
-        if (f->components[i] > 0.0)
-            json_object_set_new(components, sgti_profile_name(i), json_real(f->components[i]));
     json_t *root = json_pack(
         "{s:f, s:f, s:f, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:I, s:s, s:o}",
         "tokens_per_s", (double)o->batch * o->seq / f->vanilla, "gflops", rate * 1e-9,
@@ -221,12 +196,8 @@ static void write_json(const figures *f, const bench_options *o)
         f->gemm_rate * 1e-9, "peak_rss_bytes", (json_int_t)f->peak_rss, "arena_bytes",
         (json_int_t)f->arena, "steady_allocations", (json_int_t)f->steady_allocations,
         "steady_page_faults", f->steady_page_faults, "parameters", (json_int_t)f->parameters,
-        "plan", o->plan, "components", components);
-    if (!root || json_dump_file(root, o->json, JSON_INDENT(2))) {
-        fprintf(stderr, "bench: cannot write %s\n", o->json);
-        exit(1);
-    }
-    json_decref(root);
+        "plan", o->plan, "components", bench_components(f->components));
+    bench_write_json(root, o->json);
 }
 
 int main(int argc, char **argv)

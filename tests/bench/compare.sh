@@ -1,22 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Training speed and memory against PyTorch: the same step at the same shapes, run in turn so that
-# both see the same machine, and the ratios of the medians.
+# Training and decoding against PyTorch and transformers: the same work at the same shapes, run in
+# turn so that both see the same machine, and the ratios of the medians.
 #
-#   sh tests/bench/compare.sh [--quick] [--install-torch] [--rounds N]
+#   sh tests/bench/compare.sh [--quick | --decode] [--install-torch] [--rounds N]
 #
-# All of it takes about half an hour on two cores; --quick is one round of the smaller shape.
+# All of it takes about three quarters of an hour on two cores; --quick is one round of the smaller
+# shape of training, --decode is decoding alone.
 # Python: $PYTHON, or build-bench/venv (made, with the CPU build of PyTorch 2.13, only when asked by
 # --install-torch). Without PyTorch the library's own figures are printed alone.
 set -eu
 cd "$(dirname "$0")/../.."
-quick=0 install=0 rounds=3
+quick=0 decode=0 install=0 rounds=3
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 rounds=1 ;;
+    --decode) decode=1 ;;
     --install-torch) install=1 ;;
     --rounds) rounds=$2; shift ;;
-    *) sed -n '3,12p' "$0"; exit 2 ;;
+    *) sed -n '3,13p' "$0"; exit 2 ;;
     esac
     shift
 done
@@ -31,7 +33,7 @@ bench=$dir/tests/bench/bench_train
 python=${PYTHON:-}
 if [ $install = 1 ] && [ ! -x $dir/venv/bin/python ]; then
     python3 -m venv $dir/venv
-    $dir/venv/bin/pip install -q torch==2.13.0 numpy
+    $dir/venv/bin/pip install -q torch==2.13.0 transformers numpy
 fi
 [ -n "$python" ] || { [ -x $dir/venv/bin/python ] && python=$dir/venv/bin/python; } || python=python3
 torch=1
@@ -73,6 +75,26 @@ overhead() {
     python3 tests/bench/compare_table.py --overhead "$name" $out
 }
 
+# Decoding at the paper's shape; the peer is transformers' generate with its cache.
+decoding() {
+    echo "decoding, d 1024, 16 layers, 16 heads, ff 4096, V 50304, one sequence after 128 tokens"
+    i=0
+    while [ $i -lt "$rounds" ]; do
+        $dir/tests/bench/bench_decode --threads "$threads" --json $out/decode-sgt-$i.json \
+            >$out/decode-sgt-$i.txt
+        if [ $torch = 1 ] && $python -c 'import transformers' 2>/dev/null; then
+            LD_PRELOAD=$preload $python tests/bench/peer_transformers.py --threads "$threads" \
+                --json $out/decode-peer-$i.json >/dev/null
+        fi
+        i=$((i + 1))
+    done
+    python3 tests/bench/compare_table.py --decode $out
+}
+
+if [ $decode = 1 ]; then
+    decoding
+    exit 0
+fi
 S="--d-model 512 --layers 8 --heads 8 --ff 2048 --vocab 256"
 P="--d-model 1024 --layers 16 --heads 16 --ff 4096 --vocab 50304"
 echo "shape S: d 512, 8 layers, 8 heads, ff 2048, V 256, B 4, T 512"
@@ -90,9 +112,12 @@ overhead P-sgt sgt:3,2 7 $P --batch 1 --seq 1024
 overhead P-allheads allheads:3 5 $P --batch 1 --seq 1024
 overhead P-blocks blocks:3 5 $P --batch 1 --seq 1024
 echo "one thread against two, shape S"
-$bench $S --threads 1 --steps 5 --json $out/scale-1.json >/dev/null
-$bench $S --threads 2 --steps 5 --json $out/scale-2.json >/dev/null
+for i in 0 1 2; do
+    $bench $S --threads 1 --steps 3 --json $out/scale-1-$i.json >/dev/null
+    $bench $S --threads 2 --steps 5 --json $out/scale-2-$i.json >/dev/null
+done
 python3 tests/bench/compare_table.py --scaling $out
 echo "T 4096 with recompute, d 1024, 16 layers, V 50304, B 1"
 $bench $P --batch 1 --seq 4096 --recompute --threads "$threads" --steps 1 --json $out/long.json >/dev/null
 python3 tests/bench/compare_table.py --overhead long $out
+decoding

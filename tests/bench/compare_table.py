@@ -44,14 +44,35 @@ def overhead(name, folder):
 
 
 def scaling(folder):
-    one, two = (json.load(open(f"{folder}/scale-{n}.json")) for n in (1, 2))
-    step = one["step_seconds"] / two["step_seconds"]
-    gemm = two["gemm_gflops"] / one["gemm_gflops"]
-    print(f"  step {step:.2f} x, its products alone {gemm:.2f} x: {step / gemm:.2f} of their scaling")
+    one, two = (load(f"{folder}/scale-{n}-*.json") for n in (1, 2))
+    step = median(one, "step_seconds") / median(two, "step_seconds")
+    gemm = median(two, "gemm_gflops") / median(one, "gemm_gflops")
+    print(f"  step {step:.3f} x, its products alone {gemm:.3f} x: {step / gemm:.3f} of their scaling")
+
+
+def decode(folder):
+    own, peer = load(f"{folder}/decode-sgt-*.json"), load(f"{folder}/decode-peer-*.json")
+    low, high = (statistics.median(run["overhead_quartiles"][i] for run in own) for i in (0, 1))
+    print(f"  sgt       {median(own, 'tokens_per_s'):7.2f} tokens/s, {100 * median(own, 'bandwidth_share'):5.1f} % of "
+          f"reading memory ({median(own, 'read_gbytes_per_s'):.1f} GB/s); bf16 copies {median(own, 'bf16_gain'):.2f} x")
+    print(f"            {own[0]['plan']} costs {100 * median(own, 'overhead'):.2f} % (quartiles {100 * low:.2f} to "
+          f"{100 * high:.2f}; {100 * own[0]['overhead_bytes']:.2f} % of the bytes)")
+    many = {n: statistics.median(run["sequences_tokens_per_s"][n] for run in own)
+            for n in own[0]["sequences_tokens_per_s"]}
+    print("            sequences side by side: " + ", ".join(f"{n}: {rate:.1f} tokens/s" for n, rate in many.items()))
+    print(f"            prefill {median(own, 'prefill_tokens_per_s'):.0f} tokens/s, "
+          f"{100 * median(own, 'prefill_gemm_share'):.1f} % of the GEMM ceiling")
+    if peer:
+        ratios = [a["tokens_per_s"] / b["tokens_per_s"] for a, b in zip(own, peer)]
+        print(f"  transformers {peer[0]['transformers']} (PyTorch {peer[0]['torch']}) "
+              f"{median(peer, 'tokens_per_s'):7.2f} tokens/s: sgt is {statistics.median(ratios):.2f} x as fast "
+              f"(rounds {min(ratios):.2f} to {max(ratios):.2f})")
 
 
 def main():
-    if sys.argv[1] == "--overhead":
+    if sys.argv[1] == "--decode":
+        decode(sys.argv[2])
+    elif sys.argv[1] == "--overhead":
         overhead(sys.argv[2], sys.argv[3])
     elif sys.argv[1] == "--scaling":
         scaling(sys.argv[2])

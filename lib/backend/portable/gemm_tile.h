@@ -10,6 +10,7 @@
 #ifndef SGTI_GEMM_TILE_H
 #define SGTI_GEMM_TILE_H
 
+#include "few_rows_tile.h"
 #include "matrix_kernels.h"
 #include "tile_pack.h"
 #include "tile_product.h"
@@ -19,97 +20,31 @@
 #define GEMM_COLS 1024
 #define GEMM_ROWS (TILE_ROWS * 40)
 
-/* Up to so many rows are dot products. */
-#define GEMM_FEW_ROWS 8
-
 _Static_assert((GEMM_COLS * GEMM_DEPTH + GEMM_ROWS * (GEMM_DEPTH + SGTI_LANES)) * sizeof(float) <=
                    SGTI_MATRIX_SCRATCH_BYTES,
                "the blocks of a product fit the scratch");
 _Static_assert(GEMM_COLS % TILE_COLS == 0, "a block of B is whole panels");
 
-/* ---- few rows ---- */
-
-/* c[i,j] = alpha a[i,:] . b[:,j] + beta d[i,j] for rows x cols elements from (i0, j0), where a's
- * rows and b's columns are contiguous. rows and cols are constants where this is inlined. */
-static inline __attribute__((always_inline)) void dots_any(const sgti_gemm_part *p, ptrdiff_t i0,
-                                                           ptrdiff_t j0, int rows, int cols)
-{
-    const float *a = p->a + i0 * p->a_row;
-    const float *b = p->b + j0 * p->b_col;
-    sgti_piece sum[3][4];
-
-    TILE_UNROLL
-    for (int i = 0; i < rows; i++)
-        TILE_UNROLL
-        for (int j = 0; j < cols; j++)
-            sum[i][j] = (sgti_piece){0};
-
-    ptrdiff_t k = 0;
-    for (; k + SGTI_PIECE_LANES <= p->depth; k += SGTI_PIECE_LANES) {
-        sgti_piece line[3];
-        TILE_UNROLL
-        for (int i = 0; i < rows; i++)
-            line[i] = tile_load(a + i * p->a_row + k);
-        TILE_UNROLL
-        for (int j = 0; j < cols; j++) {
-            sgti_piece column = tile_load(b + j * p->b_col + k);
-            TILE_UNROLL
-            for (int i = 0; i < rows; i++)
-                sum[i][j] += line[i] * column;
-        }
-    }
-
-    TILE_UNROLL
-    for (int i = 0; i < rows; i++)
-        TILE_UNROLL
-        for (int j = 0; j < cols; j++) {
-            float lanes[SGTI_PIECE_LANES];
-            float total = 0.0f;
-
-            tile_store(lanes, sum[i][j]);
-            for (int lane = 0; lane < SGTI_PIECE_LANES; lane++)
-                total += lanes[lane];
-            for (ptrdiff_t rest = k; rest < p->depth; rest++)
-                total += a[i * p->a_row + rest] * b[j * p->b_col + rest];
-            total *= p->alpha;
-            if (p->d)
-                total += p->beta * p->d[(i0 + i) * p->d_row + (j0 + j) * p->d_col];
-            p->c[(i0 + i) * p->c_row + j0 + j] = total;
-        }
-}
-
-static void dots_3_4(const sgti_gemm_part *p, ptrdiff_t i, ptrdiff_t j)
-{
-    dots_any(p, i, j, 3, 4);
-}
-
-static void dots_1_4(const sgti_gemm_part *p, ptrdiff_t i, ptrdiff_t j)
-{
-    dots_any(p, i, j, 1, 4);
-}
-
-static void dots_1_1(const sgti_gemm_part *p, ptrdiff_t i, ptrdiff_t j)
-{
-    dots_any(p, i, j, 1, 1);
-}
-
-/* Four columns of B are read once from memory, and for the other rows from the cache. */
 static void gemm_few_rows(const sgti_gemm_part *p)
 {
-    ptrdiff_t j = 0;
-    for (; j + 4 <= p->cols; j += 4) {
-        ptrdiff_t i = 0;
-        for (; i + 3 <= p->rows; i += 3)
-            dots_3_4(p, i, j);
-        for (; i < p->rows; i++)
-            dots_1_4(p, i, j);
-    }
-    for (; j < p->cols; j++)
-        for (ptrdiff_t i = 0; i < p->rows; i++)
-            dots_1_1(p, i, j);
+    const sgti_few_rows_part few = {
+        .rows = p->rows,
+        .cols = p->cols,
+        .depth = p->depth,
+        .alpha = p->alpha,
+        .beta = p->beta,
+        .a = p->a,
+        .a_row = p->a_row,
+        .b = p->b,
+        .b_col = p->b_col,
+        .c = p->c,
+        .c_row = p->c_row,
+        .d = p->d,
+        .d_row = p->d_row,
+        .d_col = p->d_col,
+    };
+    few_rows_part(&few);
 }
-
-/* ---- any rows ---- */
 
 /* C = D for a D whose columns are not contiguous. */
 static void gemm_copy_d(const sgti_gemm_part *p)
@@ -152,7 +87,7 @@ static void gemm_part(const sgti_gemm_part *p, void *scratch)
     const float *d = p->d;
     ptrdiff_t d_row = p->d_row;
 
-    if (p->rows <= GEMM_FEW_ROWS && p->a_col == 1 && p->b_row == 1) {
+    if (p->rows <= SGTI_FEW_ROWS && p->a_col == 1 && p->b_row == 1) {
         gemm_few_rows(p);
         return;
     }

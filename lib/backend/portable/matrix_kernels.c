@@ -14,6 +14,7 @@
 const sgti_matrix_kernels SGTI_ISA_NAME(sgti_matrix_kernels) = {
     .isa = SGTI_ISA_STRING,
     .gemm = gemm_part,
+    .few_rows = few_rows_part,
     .attention = attention_part,
     .attention_backward = attention_backward_part,
 };

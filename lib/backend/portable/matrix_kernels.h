@@ -40,6 +40,28 @@ typedef struct sgti_gemm_part {
     int64_t d_col;
 } sgti_gemm_part;
 
+/* Products of at most so many rows are dot products. */
+enum { SGTI_FEW_ROWS = 8 };
+
+/* The same for few rows: rows of A and columns of B contiguous, B also of bf16. */
+typedef struct sgti_few_rows_part {
+    int64_t rows;
+    int64_t cols;
+    int64_t depth;
+    float alpha;
+    float beta;
+    const float *a;
+    int64_t a_row;
+    const void *b;
+    int64_t b_col;
+    int32_t b_is_bf16;
+    float *c;
+    int64_t c_row;
+    const float *d; /* NULL for beta 0 */
+    int64_t d_row;
+    int64_t d_col;
+} sgti_few_rows_part;
+
 /* Most heads and most rows in all (heads * rows) of a part of attention. */
 enum { SGTI_ATTENTION_HEADS = 4, SGTI_ATTENTION_ROWS = 512 };
 
@@ -111,6 +133,7 @@ typedef struct sgti_attention_backward_part {
 typedef struct sgti_matrix_kernels {
     const char *isa;
     void (*gemm)(const sgti_gemm_part *part, void *scratch);
+    void (*few_rows)(const sgti_few_rows_part *part);
     void (*attention)(const sgti_attention_part *part, void *scratch);
     void (*attention_backward)(const sgti_attention_backward_part *part, void *scratch);
 } sgti_matrix_kernels;

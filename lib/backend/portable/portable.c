@@ -184,4 +184,5 @@ const sgt_backend sgti_portable_backend = {
     .norm = sgti_portable_norm,
     .convert = sgti_portable_convert,
     .adamw = sgti_portable_adamw,
+    .linear = sgti_portable_linear,
 };

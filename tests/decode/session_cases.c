@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "session_cases.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static void loop_one(sgt_plan *plan)
+{
+    const float gains[] = {0.0f, 1.0f, 0.0f, 0.0f};
+    sgtt_loop(plan, 2, 1, gains);
+}
+
+/* Several layers and depths, gains of a ramp, a pass without any head. */
+static void loop_many(sgt_plan *plan)
+{
+    const float some[] = {1.0f, 0.0f, 0.0f, 0.25f}, none[] = {0.0f, 0.0f, 0.0f, 0.0f};
+    sgtt_loop(plan, 0, 2, some);
+    sgtt_loop(plan, 2, 3, some);
+    sgtt_ok(sgt_plan_set_gains(plan, 2, 2, none));
+}
+
+/* In the middle of a ramp every head runs. */
+static void ramp(sgt_plan *plan)
+{
+    const float gains[] = {1.0f, 0.5f, 0.5f, 0.5f};
+    sgtt_loop(plan, 1, 2, gains);
+}
+
+static void blocks(sgt_plan *plan)
+{
+    sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 1));
+    sgtt_ok(sgt_plan_set_extra_runs(plan, 2, 2));
+}
+
+static void both(sgt_plan *plan)
+{
+    loop_many(plan);
+    blocks(plan);
+}
+
+const session_case session_cases[SESSION_CASES] = {
+    {"vanilla", 4, 0, NULL},          {"vanilla, one kv head, tied", 1, 1, NULL},
+    {"a looped head", 2, 0, loop_one}, {"loops of several depths", 2, 0, loop_many},
+    {"a ramp", 4, 0, ramp},           {"looped blocks", 2, 1, blocks},
+    {"loops in looped blocks", 2, 0, both},
+};
+
+sgt_model *session_model(sgt_context *context, const session_case *which)
+{
+    sgt_model_config config = sgtt_config();
+    config.n_kv_heads = which->kv_heads;
+    config.tied = which->tied;
+    config.max_seq_len = SESSION_LENGTH;
+    sgt_model *model = sgtt_model(context, &config, 11);
+    if (which->edit) {
+        sgt_plan *plan = sgtt_plan_of(model);
+        which->edit(plan);
+        sgtt_ok(sgt_model_set_plan(model, plan));
+        sgt_plan_free(plan);
+    }
+    return model;
+}
+
+int32_t session_vocab(const sgt_model *model)
+{
+    sgt_model_config config = {.size = sizeof config};
+    sgtt_ok(sgt_model_get_config(&config, model));
+    return config.vocab_size;
+}
+
+float *whole_logits(const sgt_model *model, const int32_t *tokens, int32_t length)
+{
+    sgt_metrics metrics = {.size = sizeof metrics};
+    const sgt_batch batch = {.size = sizeof batch, .batch = 1, .seq = length, .tokens = tokens};
+    sgt_evaluate_options options;
+    sgtt_ok(sgt_evaluate_options_init(&options, sizeof options));
+    options.logits = calloc((size_t)length * (size_t)session_vocab(model), sizeof(float));
+    sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, &options));
+    return options.logits;
+}
+
+int32_t *session_tokens(const sgt_model *model, uint64_t seed)
+{
+    int32_t vocab = session_vocab(model);
+    int32_t *tokens = calloc(SESSION_LENGTH, sizeof *tokens);
+    for (uint64_t i = 0; i < SESSION_LENGTH; i++)
+        tokens[i] = (int32_t)(sgtt_uniform(seed, i) * vocab);
+    return tokens;
+}
+
+void check_close(const float *a, const float *b, size_t count, double bound, const char *what)
+{
+    double difference = 0.0, size = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        size += (double)b[i] * b[i];
+    }
+    ck_assert_msg(size > 0.0 && sqrt(difference) <= bound * sqrt(size),
+                  "%s: relative error %g, over %g", what, sqrt(difference / size), bound);
+}
