@@ -34,6 +34,18 @@ int64_t sgtt_replay_next(const sgtt_policy_subject *subject, int64_t step)
 
 /* ---- opening ---- */
 
+sgt_growth_policy *sgtt_make_policy(sgt_context *context, const sgtt_policy_subject *subject)
+{
+    sgt_growth_policy *policy = NULL;
+    const sgt_status status =
+        sgt_growth_policy_custom(&policy, context, subject->n_layers, subject->n_heads,
+                                 subject->vtable, subject->user);
+    sgtt_require(status == SGT_OK, "a policy for %d layers of %d heads: %s: %s",
+                 (int)subject->n_layers, (int)subject->n_heads, sgt_status_name(status),
+                 sgt_error_message());
+    return policy;
+}
+
 void sgtt_replay_open(sgtt_replay *r, const sgtt_policy_subject *subject,
                       const sgt_allocator *allocator)
 {
@@ -46,8 +58,7 @@ void sgtt_replay_open(sgtt_replay *r, const sgtt_policy_subject *subject,
     options.allocator = allocator;
     sgtt_ok(sgt_context_create(&r->context, &options));
     sgtt_ok(sgt_plan_create(&r->plan, r->context, subject->n_layers, subject->n_heads));
-    sgtt_ok(sgt_growth_policy_custom(&r->policy, r->context, subject->n_layers, subject->n_heads,
-                                     subject->vtable, subject->user));
+    r->policy = sgtt_make_policy(r->context, subject);
     /* A state of its own: start must not need the one that decides. */
     if (subject->vtable->start) {
         void *state = NULL;

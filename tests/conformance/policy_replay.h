@@ -42,6 +42,8 @@ typedef struct sgtt_replay {
     double *mean;
 } sgtt_replay;
 
+sgt_growth_policy *sgtt_make_policy(sgt_context *context, const sgtt_policy_subject *subject);
+
 /* A new policy and an empty plan, to which `start` was applied. */
 void sgtt_replay_open(sgtt_replay *r, const sgtt_policy_subject *subject,
                       const sgt_allocator *allocator);

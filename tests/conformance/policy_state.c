@@ -111,11 +111,8 @@ void sgtt_check_save(const void *argument)
 /* r becomes a policy made anew that was given the bytes; the plan stays. */
 static void remake(sgtt_replay *r, const void *data, size_t bytes)
 {
-    const sgtt_policy_subject *subject = r->subject;
     sgt_growth_policy_free(r->policy);
-    r->policy = NULL;
-    sgtt_ok(sgt_growth_policy_custom(&r->policy, r->context, subject->n_layers, subject->n_heads,
-                                     subject->vtable, subject->user));
+    r->policy = sgtt_make_policy(r->context, r->subject);
     sgtt_ok(sgt_growth_policy_load(r->policy, data, bytes));
 }
 

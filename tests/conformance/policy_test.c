@@ -4,7 +4,7 @@
  *
  * Checks a growth policy against what <sgt/sys/growth.h> promises. The policy comes as a shared
  * object with one entry, sgt_growth_policy_entry. Prints a line for each check and last "N passed,
- * N failed, N skipped"; exits 0 when none failed, 1 when one did, 2 for wrong arguments.
+ * N failed, N skipped"; exits as sgt-backend-test does.
  * doc/growth-policies.md explains the report.
  */
 #include <dlfcn.h>

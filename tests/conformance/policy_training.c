@@ -8,14 +8,6 @@
 
 enum { STEPS = 24 };
 
-static sgt_growth_policy *make_policy(sgt_context *context, const sgtt_policy_subject *subject)
-{
-    sgt_growth_policy *policy = NULL;
-    sgtt_ok(sgt_growth_policy_custom(&policy, context, subject->n_layers, subject->n_heads,
-                                     subject->vtable, subject->user));
-    return policy;
-}
-
 static sgt_context_options one_thread(void)
 {
     sgt_context_options options;
@@ -32,7 +24,7 @@ static void open_training(sgtt_training *t, const sgtt_policy_subject *subject)
     config.n_heads = subject->n_heads;
     config.n_kv_heads = subject->n_heads;
     sgtt_training_open(t, &options, &config, subject->seed);
-    t->policy = make_policy(t->context, subject);
+    t->policy = sgtt_make_policy(t->context, subject);
     sgtt_ok(sgt_growth_create(&t->growth, t->model, t->policy, NULL));
 }
 
@@ -47,7 +39,7 @@ static void reopen(sgtt_training *t, const sgtt_policy_subject *subject, const c
     t->seed = seed;
     sgtt_ok(sgt_context_create(&t->context, &options));
     sgtt_ok(sgt_checkpoint_open(&checkpoint, t->context, path));
-    t->policy = make_policy(t->context, subject);
+    t->policy = sgtt_make_policy(t->context, subject);
     sgtt_ok(sgt_checkpoint_create(&t->model, &t->optimizer, &t->growth, checkpoint, t->policy,
                                   NULL));
     sgt_checkpoint_free(checkpoint);

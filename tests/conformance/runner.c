@@ -224,7 +224,7 @@ int sgtt_run_checks(const sgtt_check *checks, int count, const sgtt_runner_optio
         return 2;
     }
     printf("%d passed, %d failed, %d skipped\n", totals[PASSED], totals[FAILED], totals[SKIPPED]);
-    return totals[FAILED] == 0 && totals[PASSED] > 0 ? 0 : 1;
+    return totals[FAILED] > 0 ? 1 : totals[PASSED] > 0 ? 0 : 77;
 }
 
 /* ---- arguments ---- */

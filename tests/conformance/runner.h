@@ -26,7 +26,7 @@ typedef struct sgtt_runner_options {
 } sgtt_runner_options;
 
 /* Runs and reports; the exit status of the program: 0 when at least one check passed and none
- * failed, 1 when not, 2 when there is no check named `only`. */
+ * failed, 1 when one failed, 77 when all were skipped, 2 when there is no check named `only`. */
 int sgtt_run_checks(const sgtt_check *checks, int count, const sgtt_runner_options *options);
 
 /* ---- arguments ---- */

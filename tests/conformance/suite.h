@@ -93,5 +93,6 @@ void sgtt_check_growth(const void *subject);
 void sgtt_check_training_threads(const void *subject);
 void sgtt_check_evaluation(const void *subject);
 void sgtt_check_checkpoint(const void *subject);
+void sgtt_check_decoding(const void *subject);
 
 #endif

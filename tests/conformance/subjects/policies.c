@@ -115,7 +115,8 @@ static int32_t choose_head(const state *s, int32_t layer)
 #if CASE == CLOCK
     best = (int32_t)(time(NULL) % s->n_heads);
 #elif CASE == ADDRESS
-    best = (int32_t)((uintptr_t)s / 64 % (uintptr_t)s->n_heads);
+    best = (int32_t)(((uint64_t)(uintptr_t)s + (uint64_t)s->asked) * 0x9e3779b97f4a7c15u >> 40) %
+           s->n_heads;
 #elif CASE == SHARED
     static int32_t calls;
     best = calls++ % s->n_heads;
