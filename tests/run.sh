@@ -102,7 +102,7 @@ choose_python() {
 }
 
 test_python() {
-    library=$build/lib/libsgt.so.0
+    library=$build/lib/libsgt.so
     [ -e "$library" ] || { echo "run.sh: no shared library, no tests in Python"; return 0; }
     "$python" -c 'import sys, numpy; print("Python", sys.version.split()[0], "of", sys.executable,
         "with numpy", numpy.__version__)'
