@@ -14,6 +14,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/${1:-build}
 [ $# -gt 0 ] && shift
 packages="gcc g++ clang meson ninja-build pkg-config python3 valgrind check
+    abigail-tools cmake doxygen
     libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev
     python3-numpy python3-matplotlib python3-pytest python3-mypy python3-venv"
 
