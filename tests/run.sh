@@ -15,7 +15,7 @@ build=$root/${1:-build}
 [ $# -gt 0 ] && shift
 packages="gcc g++ clang meson ninja-build pkg-config python3 valgrind check
     libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev
-    python3-numpy python3-pytest python3-mypy python3-venv"
+    python3-numpy python3-matplotlib python3-pytest python3-mypy python3-venv"
 
 passed=0 failed=0 skipped=0
 
@@ -97,7 +97,8 @@ choose_python() {
     done
     python=$build/python/bin/python
     can_test "$python" ||
-        { python3 -m venv "$build/python" && "$python" -m pip install -q numpy pytest mypy; }
+        { python3 -m venv "$build/python" &&
+            "$python" -m pip install -q numpy matplotlib pytest mypy; }
 }
 
 test_python() {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Cases of kind `forward`: one batch under a plan, through all three ways of the API: the loss and
- * its backward, the logits with a loss of the host's own (cross entropy in double, here), and
- * evaluation.
+ * Cases of kind `forward`: one batch under a plan, through all ways of the API: the loss and its
+ * backward, the logits with a loss of the host's own (cross entropy in double, here), evaluation,
+ * and a session that is fed piece by piece.
  */
 #include "golden.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct forward_case {
     golden_case *c;
@@ -192,7 +193,7 @@ static void compare_entropies(forward_case *f)
         golden_fail(f->c->run, "there are entropies of passes that the model does not have");
 }
 
-/* ---- the three ways ---- */
+/* ---- the ways ---- */
 
 static int run_loss(forward_case *f)
 {
@@ -267,6 +268,59 @@ static int run_evaluation(forward_case *f)
     return 1;
 }
 
+/* The next token of every sequence, with its logits. */
+static int feed_tokens(forward_case *f, sgt_session *session, float *logits, int32_t position)
+{
+    int32_t batch = f->batch.batch, seq = f->batch.seq;
+    size_t vocab = (size_t)f->config.vocab_size;
+    int32_t *tokens = golden_allocate((size_t)batch, sizeof *tokens);
+    const sgt_feed feed = {.size = sizeof feed, .count = batch, .tokens = tokens,
+                           .logits = logits};
+    for (int32_t b = 0; b < batch; b++)
+        tokens[b] = f->tokens[b * seq + position];
+    int fed = golden_called(f->c->run, sgt_session_feed_batch(session, &feed),
+                            "sgt_session_feed_batch");
+    for (int32_t b = 0; fed && b < batch; b++)
+        memcpy(f->logits + ((size_t)b * (size_t)seq + (size_t)position) * vocab,
+               logits + (size_t)b * vocab, vocab * sizeof *logits);
+    free(tokens);
+    return fed;
+}
+
+/* The first half of each sequence at once, the rest token by token, all side by side. */
+static int run_session(forward_case *f)
+{
+    int32_t batch = f->batch.batch, seq = f->batch.seq, half = (seq + 1) / 2;
+    size_t vocab = (size_t)f->config.vocab_size;
+    sgt_session *session = NULL;
+    sgt_session_options options;
+    sgt_session_options_init(&options, sizeof options);
+    options.sequences = batch;
+    options.chunk = 7;
+    if (!golden_called(f->c->run, sgt_session_create(&session, f->model, &options),
+                       "sgt_session_create"))
+        return 0;
+    int fed = 1;
+    for (int32_t b = 0; b < batch && fed; b++) {
+        const sgt_feed feed = {.size = sizeof feed,
+                               .count = 1,
+                               .sequences = &b,
+                               .lengths = &half,
+                               .tokens = f->tokens + b * seq,
+                               .all_logits = f->logits + (size_t)b * (size_t)seq * vocab};
+        fed = golden_called(f->c->run, sgt_session_feed_batch(session, &feed),
+                            "sgt_session_feed_batch");
+    }
+    float *logits = golden_allocate((size_t)batch * vocab, sizeof *logits);
+    for (int32_t position = half; position < seq && fed; position++)
+        fed = feed_tokens(f, session, logits, position);
+    if (fed)
+        compare_logits(f, "decoded_logits");
+    free(logits);
+    sgt_session_free(session);
+    return fed;
+}
+
 void golden_forward(golden_case *c)
 {
     forward_case f = {.c = c, .model = golden_model(c)};
@@ -279,7 +333,8 @@ void golden_forward(golden_case *c)
     if (!c->broken && golden_called(c->run,
                                     sgt_model_collect_entropy(f.model, SGT_ENTROPY_BOTH),
                                     "sgt_model_collect_entropy"))
-        (void)(run_loss(&f) && run_logits(&f) && run_evaluation(&f));
+        (void)(run_loss(&f) && run_logits(&f) && run_evaluation(&f) &&
+               run_session(&f));
     sgt_model_free(f.model);
     free(f.tokens);
     free(f.targets);

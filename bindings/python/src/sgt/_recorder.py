@@ -32,12 +32,14 @@ class Recorder:
             return
         record: Record = plain({"type": type, **fields})
         if self._history is not None:
-            self._history.records.append(record)
+            self._history.add_plain(record)
         if self._file is not None:
             self._file.write(line(record))
             self._file.flush()
 
     def step(self, m: "StepMetrics") -> None:
+        if self._history is None and self._file is None:
+            return
         more = {"skipped": True} if m.skipped else {}
         self.record(
             "step",
@@ -47,6 +49,7 @@ class Recorder:
             grad_norm=m.grad_norm,
             tokens_per_s=m.tokens_per_s,
             overhead=m.overhead,
+            overhead_now=self._overhead_now(),
             **more,
         )
         self.growth(m.step, m.event)
@@ -103,12 +106,16 @@ class Recorder:
         if self._history is None and self._file is None:
             return
         total = self._model.flops_total
-        now, plain_ = self._model.flops(), self._model.flops(depth="vanilla")
         self.record(
             "end",
             steps=steps,
             seconds=seconds,
             flops=total.executed,
             overhead=total.overhead,
-            overhead_now=now.training / plain_.training - 1,
+            overhead_now=self._overhead_now(),
         )
+
+    def _overhead_now(self) -> float:
+        """Of a step under the current plan, over the same without loops, minus 1."""
+        now, plain_ = self._model.flops(), self._model.flops(depth="vanilla")
+        return now.training / plain_.training - 1

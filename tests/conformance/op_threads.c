@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every operation that the backend has gives the same bits with 1, 2, 3 and 5 threads, and twice,
+ * on shapes of several parts. */
+#include "suite.h"
+
+#include <string.h>
+
+#define ROWS 210
+#define COLUMNS 307
+
+static void run_elementwise(uint64_t *hash, sgtt_machine *m)
+{
+    sgtt_tensor *y = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgtt_tensor *x = sgtt_random_matrix(m, SGTT_SWAPPED, ROWS, COLUMNS);
+    sgtt_tensor *z = sgtt_random_matrix(m, SGTT_DENSE, ROWS, COLUMNS);
+    if (m->slots->axpy) {
+        sgtt_axpy(m, &y->t, 0.7f, &x->t);
+        sgtt_axpy(m, &y->t, 0.3f, &z->t);
+        sgtt_hash(hash, m, y);
+    }
+    if (m->slots->scale) {
+        sgtt_scale(m, &y->t, 1.1f);
+        sgtt_hash(hash, m, y);
+    }
+    if (m->slots->add) {
+        sgtt_add(m, &y->t, &x->t, &z->t);
+        sgtt_hash(hash, m, y);
+    }
+    sgtt_copy(m, &y->t, &x->t);
+    sgtt_hash(hash, m, y);
+    sgtt_fill(m, &x->t, 0.25);
+    sgtt_hash(hash, m, x);
+}
+
+static void run_norm(uint64_t *hash, sgtt_machine *m)
+{
+    sgtt_tensor *x = sgtt_random_vector(m, 100003);
+    double sum = m->slots->norm ? sgtt_norm(m, &x->t) : 0.0;
+    memcpy(hash, &sum, sizeof sum);
+}
+
+static void run_convert(uint64_t *hash, sgtt_machine *m)
+{
+    const int64_t n = 100003;
+    sgtt_tensor *x = sgtt_random_vector(m, n);
+    sgtt_tensor *y = sgtt_make(m, SGT_BF16, SGTT_DENSE, 1, &n);
+    if (m->slots->convert)
+        sgtt_convert(m, &y->t, &x->t);
+    sgtt_hash(hash, m, y);
+}
+
+static void run_embedding(uint64_t *hash, sgtt_machine *m)
+{
+    const int64_t n = ROWS;
+    sgtt_tensor *table = sgtt_random_matrix(m, SGTT_ROWS, 13, COLUMNS);
+    sgtt_tensor *rows = sgtt_random_matrix(m, SGTT_DENSE, ROWS, COLUMNS);
+    sgtt_tensor *ids = sgtt_make(m, SGT_I32, SGTT_DENSE, 1, &n);
+    sgtt_set_random(m, ids, 0.0, 13.0);
+    sgt_embedding_backward_args backward = {
+        .scale = 0.3f, .dtable = &table->t, .ids = &ids->t, .dout = &rows->t};
+    if (m->slots->embedding_backward)
+        sgtt_call(m, embedding_backward, &backward);
+    sgtt_hash(hash, m, table);
+    sgt_embedding_args forward = {.table = &table->t, .ids = &ids->t, .out = &rows->t};
+    if (m->slots->embedding)
+        sgtt_call(m, embedding, &forward);
+    sgtt_hash(hash, m, rows);
+}
+
+static void run_rmsnorm(uint64_t *hash, sgtt_machine *m)
+{
+    sgtt_tensor *x = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgtt_tensor *y = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgtt_tensor *dx = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgtt_tensor *weight = sgtt_random_vector(m, COLUMNS);
+    sgtt_tensor *dweight = sgtt_random_vector(m, COLUMNS);
+    sgtt_tensor *scratch = sgtt_random_matrix(m, SGTT_DENSE, SGT_RMSNORM_PARTS, COLUMNS);
+    sgt_rmsnorm_args forward = {.eps = 1e-6f, .x = &x->t, .weight = &weight->t, .y = &y->t};
+    if (m->slots->rmsnorm)
+        sgtt_call(m, rmsnorm, &forward);
+    sgtt_hash(hash, m, y);
+    sgt_rmsnorm_backward_args backward = {.eps = 1e-6f,
+                                          .x = &x->t,
+                                          .weight = &weight->t,
+                                          .dy = &y->t,
+                                          .dx = &dx->t,
+                                          .dweight = &dweight->t,
+                                          .scratch = &scratch->t};
+    if (m->slots->rmsnorm_backward)
+        sgtt_call(m, rmsnorm_backward, &backward);
+    sgtt_hash(hash, m, dx);
+    sgtt_hash(hash, m, dweight);
+}
+
+static void run_rope(uint64_t *hash, sgtt_machine *m)
+{
+    const int64_t shape[] = {3, 70, 6, 64};
+    sgtt_tensor *x = sgtt_make(m, SGT_F32, SGTT_DENSE, 4, shape);
+    sgtt_tensor *cosine = sgtt_random_matrix(m, SGTT_DENSE, 70, 32);
+    sgtt_tensor *sine = sgtt_random_matrix(m, SGTT_DENSE, 70, 32);
+    sgtt_set_random(m, x, -1.0, 1.0);
+    sgt_rope_args args = {.x = &x->t, .cosine = &cosine->t, .sine = &sine->t};
+    if (m->slots->rope)
+        sgtt_call(m, rope, &args);
+    sgtt_hash(hash, m, x);
+}
+
+static void run_swiglu(uint64_t *hash, sgtt_machine *m)
+{
+    sgtt_tensor *gate = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgtt_tensor *up = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgtt_tensor *out = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgt_swiglu_args forward = {.gate = &gate->t, .up = &up->t, .out = &out->t};
+    if (m->slots->swiglu)
+        sgtt_call(m, swiglu, &forward);
+    sgtt_hash(hash, m, out);
+    sgt_swiglu_backward_args backward = {.gate = &gate->t,
+                                         .up = &up->t,
+                                         .dout = &out->t,
+                                         .dgate = &gate->t,
+                                         .dup = &up->t,
+                                         .out = &out->t};
+    if (m->slots->swiglu_backward)
+        sgtt_call(m, swiglu_backward, &backward);
+    sgtt_hash(hash, m, gate);
+    sgtt_hash(hash, m, up);
+    sgtt_hash(hash, m, out);
+}
+
+static void run_cross_entropy(uint64_t *hash, sgtt_machine *m)
+{
+    const int64_t n = ROWS;
+    sgtt_tensor *logits = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgtt_tensor *losses = sgtt_random_vector(m, ROWS);
+    sgtt_tensor *targets = sgtt_make(m, SGT_I32, SGTT_DENSE, 1, &n);
+    sgtt_set_random(m, targets, -1.0, COLUMNS);
+    sgt_cross_entropy_args args = {.logits = &logits->t,
+                                   .targets = &targets->t,
+                                   .losses = &losses->t,
+                                   .dlogits = &logits->t};
+    if (m->slots->cross_entropy)
+        sgtt_call(m, cross_entropy, &args);
+    sgtt_hash(hash, m, logits);
+    sgtt_hash(hash, m, losses);
+}
+
+static void run_adamw(uint64_t *hash, sgtt_machine *m)
+{
+    sgtt_tensor *t[4];
+    for (int i = 0; i < 4; i++)
+        t[i] = sgtt_random_vector(m, 100003);
+    sgtt_set_random(m, t[3], 0.0, 1.0);
+    sgt_adamw_args args = {.grad_scale = 0.5f,
+                           .lr = 0.01f,
+                           .beta1 = 0.9f,
+                           .beta2 = 0.95f,
+                           .eps = 1e-8f,
+                           .weight_decay = 0.1f,
+                           .correction1 = 0.1f,
+                           .correction2 = 0.05f,
+                           .param = &t[0]->t,
+                           .grad = &t[1]->t,
+                           .moment1 = &t[2]->t,
+                           .moment2 = &t[3]->t};
+    if (m->slots->adamw)
+        sgtt_call(m, adamw, &args);
+    for (int i = 0; i < 4; i++)
+        sgtt_hash(hash, m, t[i]);
+}
+
+static void run_gemm(uint64_t *hash, sgtt_machine *m)
+{
+    static const int64_t sizes[][3] = {{700, 900, 130}, {1000, 40, 70}, {33, 1500, 64},
+                                       {129, 130, 1100}, {5, 7, 9}};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        sgtt_tensor *a = sgtt_random_matrix(m, s % 2 != 0 ? SGTT_SWAPPED : SGTT_ROWS,
+                                            sizes[s][0], sizes[s][2]);
+        sgtt_tensor *b = sgtt_random_matrix(m, s % 3 != 0 ? SGTT_SWAPPED : SGTT_ROWS,
+                                            sizes[s][2], sizes[s][1]);
+        sgtt_tensor *c = sgtt_random_matrix(m, SGTT_DENSE, sizes[s][0], sizes[s][1]);
+        sgtt_gemm(m, &c->t, 1.0f, &a->t, &b->t, 0.5f, NULL);
+        sgtt_hash(hash, m, c);
+    }
+}
+
+static sgtt_tensor *random_heads(sgtt_machine *m, const int64_t *shape)
+{
+    sgtt_tensor *made = sgtt_make(m, SGT_F32, SGTT_DENSE, 4, shape);
+    sgtt_set_random(m, made, -1.0, 1.0);
+    return made;
+}
+
+static void run_attention(uint64_t *hash, sgtt_machine *m)
+{
+    const int64_t q_shape[] = {2, 300, 5, 32};
+    const int64_t k_shape[] = {2, 300, 3, 32};
+    const int64_t lse_shape[] = {2, 5, 300};
+    static const int32_t kv_heads[] = {0, 0, 1, 2, 2};
+    sgtt_tensor *q = random_heads(m, q_shape), *dq = random_heads(m, q_shape);
+    sgtt_tensor *k = random_heads(m, k_shape), *dk = random_heads(m, k_shape);
+    sgtt_tensor *v = random_heads(m, k_shape), *dv = random_heads(m, k_shape);
+    sgtt_tensor *out = random_heads(m, q_shape), *dout = random_heads(m, q_shape);
+    sgtt_tensor *lse = sgtt_make(m, SGT_F32, SGTT_DENSE, 3, lse_shape);
+    sgtt_tensor *last = sgtt_make(m, SGT_F64, SGTT_DENSE, 2, lse_shape);
+    sgtt_tensor *mean = sgtt_make(m, SGT_F64, SGTT_DENSE, 2, lse_shape);
+    sgt_attention_args forward = {.scale = 0.18f,
+                                  .q = &q->t,
+                                  .k = &k->t,
+                                  .v = &v->t,
+                                  .out = &out->t,
+                                  .lse = &lse->t,
+                                  .entropy_last = &last->t,
+                                  .entropy_mean = &mean->t,
+                                  .kv_heads = kv_heads};
+    sgt_attention_backward_args backward = {.scale = 0.18f,
+                                            .q = &q->t,
+                                            .k = &k->t,
+                                            .v = &v->t,
+                                            .out = &out->t,
+                                            .lse = &lse->t,
+                                            .dout = &dout->t,
+                                            .dq = &dq->t,
+                                            .dk = &dk->t,
+                                            .dv = &dv->t,
+                                            .kv_heads = kv_heads};
+    if (m->slots->attention)
+        sgtt_call(m, attention, &forward);
+    if (m->slots->attention_backward)
+        sgtt_call(m, attention_backward, &backward);
+    sgtt_tensor *results[] = {out, lse, last, mean, dq, dk, dv};
+    for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
+        sgtt_hash(hash, m, results[i]);
+}
+
+typedef struct operation {
+    const char *name;
+    void (*run)(uint64_t *hash, sgtt_machine *m);
+} operation;
+
+static const operation operations[] = {
+    {"elementwise", run_elementwise}, {"norm", run_norm},
+    {"convert", run_convert},         {"embedding", run_embedding},
+    {"rmsnorm", run_rmsnorm},         {"rope", run_rope},
+    {"swiglu", run_swiglu},           {"cross-entropy", run_cross_entropy},
+    {"adamw", run_adamw},             {"gemm", run_gemm},
+    {"attention", run_attention},
+};
+#define OPERATIONS ((int)(sizeof operations / sizeof operations[0]))
+
+/* The same random inputs for every number of threads, and twice for each. */
+void sgtt_check_threads(const void *subject)
+{
+    static const int32_t threads[] = {1, 2, 3, 5};
+    uint64_t expected[OPERATIONS] = {0};
+    for (int k = 0; k < 4; k++) {
+        sgtt_machine m;
+        sgtt_open(&m, subject, threads[k], 0);
+        const uint64_t seed = m.random;
+        for (int repeat = 0; repeat < 2; repeat++) {
+            for (int i = 0; i < OPERATIONS; i++) {
+                uint64_t hash = 14695981039346656037u;
+                m.random = seed + (uint64_t)i;
+                operations[i].run(&hash, &m);
+                sgtt_clear(&m);
+                if (k == 0 && repeat == 0)
+                    expected[i] = hash;
+                sgtt_require(hash == expected[i], "%s gives other bits %s", operations[i].name,
+                             repeat > 0 ? "the second time" : "with another number of threads");
+                sgtt_count(0.0);
+            }
+        }
+        sgtt_close(&m);
+    }
+}
