@@ -4,6 +4,7 @@
 
 usage: check_examples.py minimal PROGRAM
        check_examples.py train_text PROGRAM TEXT
+       check_examples.py generate PROGRAM TEXT TRAIN_TEXT
 """
 
 import json
@@ -14,6 +15,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+
+from write_llama import write_llama
 
 EXAMPLE, PROGRAM = sys.argv[1:3]
 TEXT = sys.argv[3] if len(sys.argv) > 3 else None
@@ -63,9 +66,33 @@ def check_growth(folder):
     assert events[-1]["step"] <= 0.6 * 60 and events[-1]["layers"] == [1, 2, 3], events
     assert all(len(e["heads"]) == 1 for e in events[:3]), events
     assert log["step"][0]["overhead"] == 0 < log["end"][0]["overhead"], log["end"]
+    check_depth_records(log)
     assert output.count("growth: layer") == 3 and "---- sample 2 ----" in output, output
     assert abs(log["end"][0]["bits_per_byte"] - held_out(output)) < 6e-4
     return losses
+
+
+def check_depth_records(log):
+    """Plans and entropies: all that a picture of the growth needs, for 4 layers of 2 heads."""
+    plans, costs = log["depth"], [record["overhead_now"] for record in log["step"]]
+    looped = {e["layer"]: (e["step"], e["heads"]) for e in log["growth"] if e["action"] == "select"}
+    assert [plan["step"] for plan in plans] == [0] + [e["step"] for e in log["growth"]], plans
+    assert plans[0]["depths"] == [0, 0, 0, 0] and plans[-1]["depths"] == [0, 1, 1, 1], plans
+    assert plans[0]["heads"] == [[], [], [], []] and plans[-1]["runs"] == [0, 0, 0, 0], plans
+    assert plans[-1]["heads"] == [[]] + [looped[layer][1] for layer in (1, 2, 3)], plans
+    first = min(step for step, _ in looped.values())
+    assert max(costs[:first - 1]) == 0 < min(costs[first - 1:]), costs
+    assert costs[-1] == log["end"][0]["overhead_now"], costs
+    assert [record["step"] for record in log["entropy"]] == list(range(1, 61)), log["entropy"]
+    for record in log["entropy"]:
+        assert record["kind"] == "last" and len(record["values"]) == 4, record
+        for layer, passes in enumerate(record["values"]):
+            grown = layer in looped and looped[layer][0] < record["step"]
+            assert len(passes) == 1 + grown, (layer, record)
+            assert all(0 <= value <= 1 for value in passes[0]), record
+            ran = [head for head, value in enumerate(passes[-1]) if value is not None]
+            assert set(looped[layer][1]) <= set(ran) if grown else ran == [0, 1], record
+    assert log["entropy"][-1]["values"][3][1].count(None) == 1, log["entropy"][-1]
 
 
 def check_determinism(folder, losses):
@@ -80,11 +107,16 @@ def check_determinism(folder, losses):
 
 def check_policies(folder):
     _, log = train(folder, "none", "--steps", "8", "--policy", "none")
-    assert log["end"][0]["overhead"] == 0 and "growth" not in log
-    _, blocks = train(folder, "blocks", "--steps", "8", "--policy", "blocks:1+2")
+    assert log["end"][0]["overhead"] == 0 and "growth" not in log and len(log["entropy"]) == 8
+    _, blocks = train(folder, "blocks", "--steps", "8", "--policy", "blocks:1+2",
+                      "--entropy-every", "5")
     _, heads = train(folder, "heads", "--steps", "8", "--policy", "heads:1.0+2.1")
     assert 0.2 < blocks["end"][0]["overhead"] < 0.6, blocks["end"]
     assert 0.01 < heads["end"][0]["overhead"] < 0.2, heads["end"]
+    assert [plan["runs"] for plan in blocks["depth"]] == [[0, 1, 1, 0]], blocks["depth"]
+    assert [record["step"] for record in blocks["entropy"]] == [5, 8], blocks["entropy"]
+    assert [len(passes) for passes in blocks["entropy"][0]["values"]] == [1, 2, 2, 1]
+    assert [plan["heads"] for plan in heads["depth"]] == [[[], [0], [1], []]], heads["depth"]
 
 
 def check_time_limit(folder):
@@ -181,6 +213,146 @@ def check_bad_input(folder):
         assert culprit in result.stderr and result.stderr.startswith("train_text: "), result.stderr
 
 
+def generate(*arguments, prompt=None, status=0):
+    """What the program prints: bytes, and its messages as text."""
+    result = subprocess.run([PROGRAM, *arguments], capture_output=True, timeout=120,
+                            input=b"" if prompt is None else prompt)
+    errors = result.stderr.decode()
+    assert result.returncode == status, (arguments, result)
+    return result.stdout, errors
+
+
+def train_for_generate(folder):
+    """A model that has learnt a few words, in a folder of checkpoints."""
+    checkpoints = os.path.join(folder, "checkpoints")
+    result = subprocess.run([sys.argv[4], TEXT, *SMALL, "--steps", "60", "--every", "30",
+                             "--samples", "0", "--growth-heads", "1", "--checkpoint", checkpoints],
+                            capture_output=True, timeout=250)
+    assert result.returncode == 0, result.stderr
+    return checkpoints
+
+
+def check_texts(checkpoints):
+    seeds = {generate(checkpoints, "the ", "--seed", str(seed))[0] for seed in range(4)}
+    assert len(seeds) == 4
+    text, speed = generate(checkpoints, "the ", "--tokens", "20", "--raw")
+    assert text.startswith(b"the ") and len(text) == 24, text
+    assert re.fullmatch(r"prompt: 4 tokens, [0-9.]+ tokens/s\ntext: 20 tokens, [0-9.]+ tokens/s\n",
+                        speed), speed
+    new, quiet = generate(checkpoints, "--tokens", "20", "--raw", "--only-new", "--quiet",
+                          "--threads", "1", prompt=b"the ")
+    assert new == text[4:] and quiet == ""
+    file = os.path.join(checkpoints, "step-000000000060.safetensors")
+    assert generate(file, "the ", "--tokens", "20", "--raw")[0] == text
+    earlier = generate(checkpoints, "the ", "--tokens", "20", "--raw", "--step", "30")[0]
+    assert earlier != text and len(earlier) == 24
+
+
+def check_settings(checkpoints):
+    greedy = generate(checkpoints, "the ", "--temperature", "0")[0]
+    for arguments in (["--top-k", "1"], ["--top-p", "1e-9"], ["--min-p", "1"]):
+        assert generate(checkpoints, "the ", "--seed", "5", *arguments)[0] == greedy, arguments
+    words = greedy.split()
+    punished = generate(checkpoints, "the ", "--temperature", "0", "--repetition-penalty", "3",
+                        "--repetition-window", "999")[0]
+    assert punished != greedy and len(set(greedy)) < len(set(punished)), (greedy, punished)
+    rounded = generate(checkpoints, "the ", "--temperature", "0", "--bf16")[0]
+    assert rounded.split()[:1] == words[:1] and len(rounded) > 200, rounded
+
+
+def check_long_texts(checkpoints):
+    """Longer than the 32 bytes the model can look back, and less."""
+    text, speed = generate(checkpoints, "the " * 20, "--tokens", "300", "--raw", "--only-new")
+    assert len(text) == 300 and "(the last of 80)" in speed, speed
+    last = generate(checkpoints, "the " * 4, "--tokens", "300", "--raw", "--only-new")[0]
+    assert text == last
+    short = generate(checkpoints, "the ", "--tokens", "50", "--raw", "--context", "1")[0]
+    assert len(short) == 54
+
+
+def check_utf8(checkpoints):
+    """Bytes that are no characters are replaced, control characters spelt out."""
+    prompt = b"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xffb\xe2\x82c\xed\xa0\x80\x1b[\r\xc2\x9b\n"
+    shown, _ = generate(checkpoints, "--tokens", "3", "--temperature", "0", prompt=prompt)
+    expected = "a\u00e9\u20ac\U0001f600\ufffdb\ufffdc\ufffd\ufffd\ufffd\\x1b[\\x0d\\xc2\\x9b\n"
+    assert shown.decode().startswith(expected), shown
+    raw, _ = generate(checkpoints, "--tokens", "3", "--raw", "--temperature", "0", prompt=prompt)
+    assert raw.startswith(prompt) and len(raw) == len(prompt) + 3
+    for seed in range(20):  # a hot model says anything, but what is shown is text
+        hot, _ = generate(checkpoints, "a", "--temperature", "30", "--seed", str(seed))
+        hot.decode()
+        assert hot.endswith(b"\n")
+
+
+def check_streaming(checkpoints):
+    """Text comes while more is generated; the first signal ends it well."""
+    process = subprocess.Popen([PROGRAM, checkpoints, "the ", "--tokens", "10000000"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert len(process.stdout.read(100)) == 100
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and rest.endswith(b"\n") and b"text: " in errors, errors
+
+
+def check_hugging_face(folder):
+    bytes_folder, ids_folder = os.path.join(folder, "bytes"), os.path.join(folder, "ids")
+    os.mkdir(bytes_folder)
+    os.mkdir(ids_folder)
+    write_llama(bytes_folder, 256)
+    write_llama(ids_folder, 31)
+    assert len(generate(bytes_folder, "ab", "--raw", "--tokens", "5")[0]) == 7
+    numbers = generate(ids_folder, "--ids", "--tokens", "9", prompt=b" 3 30\n7")[0].split()
+    assert numbers[:3] == [b"3", b"30", b"7"] and len(numbers) == 12
+    assert all(0 <= int(number) < 31 for number in numbers)
+    return ids_folder
+
+
+def check_bad_models(folder, checkpoints, ids_folder):
+    empty, broken = os.path.join(folder, "empty"), os.path.join(folder, "broken.safetensors")
+    os.mkdir(empty)
+    with open(os.path.join(checkpoints, "step-000000000060.safetensors"), "rb") as file:
+        data = file.read()
+    with open(broken, "wb") as file:
+        file.write(data[: len(data) // 2])
+    for arguments, status, culprit in [
+        ([], 2, "MODEL"),
+        ([empty, "a", "b"], 2, "'b' is one argument too many"),
+        ([os.path.join(folder, "missing"), "a"], 2, "missing: No such file"),
+        ([empty, "a"], 2, "empty: has neither a config.json nor checkpoints"),
+        ([broken, "a"], 1, "broken.safetensors"),
+        ([TEXT, "a"], 1, "SGT_E_FORMAT"),
+        ([checkpoints, "a", "--step", "7"], 2, "step-000000000007"),
+        ([ids_folder, "a"], 2, "has 31 tokens, not the 256 bytes"),
+        ([ids_folder, "31", "--ids"], 2, "31"),
+        ([ids_folder, "3 x", "--ids"], 2, "--ids: 'x'"),
+        ([ids_folder, "-3", "--ids"], 2, "'-3' is not an option"),
+        ([ids_folder, "--ids"], 2, "the prompt is empty"),
+        ([checkpoints, ""], 2, "the prompt is empty"),
+        ([checkpoints], 2, "the prompt is empty"),
+        ([checkpoints, "a", "--top-p", "0"], 2, "top_p is 0"),
+        ([checkpoints, "a", "--temperature", "-1"], 2, "--temperature: '-1'"),
+        ([checkpoints, "a", "--repetition-penalty", "0"], 2, "repetition_penalty is 0"),
+        ([checkpoints, "a", "--tokens", "0"], 2, "--tokens: '0'"),
+        ([checkpoints, "a", "--backend", "abacus"], 2, "abacus"),
+    ]:
+        output, errors = generate(*arguments, status=status)
+        assert culprit in errors and errors.startswith("generate: "), (arguments, errors)
+        assert not output or arguments[0] == ids_folder, (arguments, output)
+
+
+def check_generate():
+    assert b"--repetition-penalty" in generate("--help")[0]
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = train_for_generate(folder)
+        check_texts(checkpoints)
+        check_settings(checkpoints)
+        check_long_texts(checkpoints)
+        check_utf8(checkpoints)
+        check_streaming(checkpoints)
+        check_bad_models(folder, checkpoints, check_hugging_face(folder))
+
+
 def check_minimal():
     result = run()
     assert result.returncode == 0, result.stderr
@@ -201,5 +373,5 @@ def check_train_text():
         check_resume(folder)
 
 
-{"minimal": check_minimal, "train_text": check_train_text}[EXAMPLE]()
+{"minimal": check_minimal, "train_text": check_train_text, "generate": check_generate}[EXAMPLE]()
 print(f"{EXAMPLE}: all checks passed")

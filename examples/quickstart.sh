@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# From a fresh Debian 12 or 13 to a trained model: installs what is missing, builds the library and
-# the examples in build-quickstart/, and trains for at most four minutes.
+# From a fresh Debian 12 or 13 to a model that writes: installs what is missing, builds the library
+# and the examples in build-quickstart/, trains for at most four minutes, draws what happened, and has
+# the model go on with a passage it has not seen.
 #
 #     examples/quickstart.sh          five novels of Jane Austen, the sixth held out
 #     examples/quickstart.sh TEXT     your own text, its last twentieth held out
@@ -12,9 +13,11 @@
 set -eu
 
 PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 librandom123-dev libblis-serial-dev
-    libjansson-dev libxxhash-dev"
+    libjansson-dev libxxhash-dev python3-numpy python3-matplotlib"
 NOVELS="emma mansfield_park northanger_abbey pride_and_prejudice sense_and_sensibility"
 HELD_OUT=persuasion
+LOG=build-quickstart/run.jsonl
+PICTURE=build-quickstart/report.png
 
 say() {
     printf '\n== %s\n' "$*"
@@ -82,6 +85,22 @@ fetch_novels() {
     mv "$folder/train.part" "$folder/train.txt"
 }
 
+# From the log, by Debian's Python, which has the packages; other ones may come first in PATH.
+draw_picture() {
+    /usr/bin/python3 -c 'import matplotlib, numpy' 2>/dev/null || return 0
+    if SGT_LIBRARY=build-quickstart/lib/libsgt.so.0 PYTHONPATH=bindings/python/src \
+        PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m sgt report $LOG -o $PICTURE >/dev/null; then
+        echo "picture of the training: $PICTURE"
+    fi
+}
+
+# Three whole lines of the last $2 bytes of the text $1, or the end of one that has none.
+passage() {
+    found=$(tail -c "$2" "$1" | LC_ALL=C sed '1d; /./!d' | head -n 3 | head -c 240)
+    [ -n "$found" ] || found=$(tail -c 100 "$1")
+    printf '%s' "$found"
+}
+
 [ $# -le 1 ] || die "one TEXT at most"
 [ -f /etc/debian_version ] || die "this script is for Debian"
 text=
@@ -94,12 +113,22 @@ cd "$(dirname "$0")/.."
 install_packages
 build
 # The same steps on every machine that can take them in four minutes, else as many as fit.
-set -- --layers 4 --d-model 192 --heads 6 --batch 4 --seq 256 --lr 3e-3 --seed 1 \
-    --steps 2500 --minutes 4 --log build-quickstart/run.jsonl --checkpoint build-quickstart/checkpoints
+set -- --layers 4 --d-model 192 --heads 6 --batch 4 --seq 256 --lr 3e-3 --seed 1 --samples 0 \
+    --steps 2500 --minutes 4 --log $LOG --checkpoint build-quickstart/checkpoints
 if [ -z "$text" ]; then
     fetch_novels
     text=build-quickstart/austen/train.txt
-    set -- "$@" --held-out build-quickstart/austen/$HELD_OUT.txt --prompt "She "
+    unseen=build-quickstart/austen/$HELD_OUT.txt
+    set -- "$@" --held-out "$unseen"
+    prompt=$(passage "$unseen" 300000)
+else
+    prompt=$(passage "$text" $(($(wc -c <"$text") / 20)))
 fi
-say "Training on $text"
-exec build-quickstart/examples/train_text "$text" "$@"
+say "Training on $text (Ctrl-C ends it early)"
+rm -rf build-quickstart/checkpoints
+trap : INT # the training hears it, and the script goes on
+build-quickstart/examples/train_text "$text" "$@"
+draw_picture
+say "Going on with a passage the model has not seen: three lines, then its own"
+build-quickstart/examples/generate build-quickstart/checkpoints "$prompt" \
+    --tokens 500 --temperature 0.7 --top-p 0.95 --quiet

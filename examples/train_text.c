@@ -16,6 +16,8 @@
 
 #include <sgt/sgt.h>
 
+#include "clock.h"
+#include "context_options.h"
 #include "train_text_checkpoint.h"
 #include "train_text_data.h"
 #include "train_text_options.h"
@@ -79,40 +81,17 @@ static int32_t on_progress(void *user, const sgt_progress *progress)
     return signals > r->heard;
 }
 
-static void on_log(void *user, int32_t level, const char *message)
-{
-    (void)user;
-    fprintf(stderr, "train_text: %s: %s\n", level == SGT_LOG_ERROR ? "error" : "warning", message);
-}
-
-/* Says what failed. Values that the library refuses came from the command line. */
-static int failed(const char *what, sgt_status status)
-{
-    int refused = status == SGT_E_INVALID_ARGUMENT || status == SGT_E_OUT_OF_RANGE ||
-                  status == SGT_E_NOT_FOUND || status == SGT_E_UNSUPPORTED ||
-                  status == SGT_E_PLUGIN_LOAD;
-    if (status > 0)
-        return complain(EXIT_FAILED, "%s: stopped by a signal", what);
-    return complain(refused ? EXIT_BAD_INPUT : EXIT_FAILED, "%s: %s (%s)", what,
-                    sgt_error_message(), sgt_status_name(status));
-}
-
 /* ---- setting up ---- */
 
 static int open_context(run *r)
 {
     sgt_context_options options;
-    sgt_status status = sgt_context_options_init(&options, sizeof options);
-    options.threads = (int32_t)r->o.threads;
-    options.backend = r->o.backend;
-    options.log = on_log;
+    sgt_status status = context_options_from(&options, r->o.threads, r->o.backend);
     options.progress = on_progress;
     options.progress_user = r;
-    if (status == SGT_OK && options.backend && strchr(options.backend, '/'))
-        status = sgt_backend_load(&options.backend, options.backend);
     if (status == SGT_OK)
         status = sgt_context_create(&r->context, &options);
-    return status == SGT_OK ? EXIT_DONE : failed("opening a context", status);
+    return status == SGT_OK ? EXIT_DONE : call_failed("opening a context", status);
 }
 
 static int open_model(run *r)
@@ -134,7 +113,9 @@ static int open_model(run *r)
     sgt_status status = sgt_model_create(&r->model, r->context, &config);
     if (status == SGT_OK)
         status = sgt_model_init_weights(r->model, &init);
-    return status == SGT_OK ? EXIT_DONE : failed("making the model", status);
+    if (status == SGT_OK && o->log)
+        status = sgt_model_collect_entropy(r->model, SGT_ENTROPY_LAST);
+    return status == SGT_OK ? EXIT_DONE : call_failed("making the model", status);
 }
 
 static int open_optimizer(run *r)
@@ -153,7 +134,7 @@ static int open_optimizer(run *r)
         options.rate_user = &r->plan;
     }
     sgt_status status = sgt_optimizer_create(&r->optimizer, r->model, &options);
-    return status == SGT_OK ? EXIT_DONE : failed("making the optimizer", status);
+    return status == SGT_OK ? EXIT_DONE : call_failed("making the optimizer", status);
 }
 
 /* The place of `name` in a list of names, or -1 after a message. */
@@ -189,7 +170,7 @@ static int make_sgt_policy(run *r)
         return EXIT_BAD_INPUT;
     sgt_status status = sgt_growth_policy_sgt(&r->policy, r->context, (int32_t)o->layers,
                                               (int32_t)o->heads, &options);
-    return status == SGT_OK ? EXIT_DONE : failed("making the growth policy", status);
+    return status == SGT_OK ? EXIT_DONE : call_failed("making the growth policy", status);
 }
 
 /* The plan "heads:..." names: one more pass for each layer in it, with the named heads. */
@@ -234,7 +215,7 @@ static int open_growth(run *r)
         status = make_heads_policy(r);
     if (status == SGT_OK)
         status = sgt_growth_create(&r->growth, r->model, r->policy, NULL);
-    return status == SGT_OK ? EXIT_DONE : failed("--policy", status);
+    return status == SGT_OK ? EXIT_DONE : call_failed("--policy", status);
 }
 
 /* ---- training ---- */
@@ -302,13 +283,14 @@ static sgt_status train_step(run *r, int64_t step)
     if (status != SGT_OK)
         return status;
     r->steps = step;
+    report_entropies(&r->report, step, r->model);
     sgt_growth_input input = {sizeof input, report.skipped, step, loss, report.grad_norm};
     sgt_growth_event event = {.size = sizeof event};
     status = sgt_growth_step(&event, r->growth, &input);
     if (status != SGT_OK)
         return status;
     report_step(&r->report, loss, &report, r->model, now() - start);
-    report_growth(&r->report, step, &event);
+    report_growth(&r->report, step, &event, r->model);
     return SGT_OK;
 }
 
@@ -358,12 +340,12 @@ static int train(run *r)
     }
     r->seconds = now() - r->plan.start;
     if (status < 0)
-        return failed("training", status);
+        return call_failed("training", status);
     if (r->o.checkpoint) {
         r->heard = signals;
         sgt_status saved = save(r);
         if (saved != SGT_OK)
-            return failed("saving", saved);
+            return call_failed("saving", saved);
     }
     if (status > 0) {
         r->heard = signals;
@@ -391,7 +373,7 @@ static int plan_run(run *r)
     }
     sgt_status measured = r->o.minutes > 0 ? measure_speed(r, &seconds_per_step) : SGT_OK;
     if (measured != SGT_OK)
-        return failed("measuring the speed", measured);
+        return call_failed("measuring the speed", measured);
     schedule_plan(&r->plan, &r->o, start, seconds_per_step);
     return EXIT_DONE;
 }
@@ -403,7 +385,7 @@ static int load(run *r)
     sgt_status status =
         sgt_checkpoint_load(r->model, r->optimizer, r->growth, r->checkpoint, NULL);
     if (status != SGT_OK)
-        return failed("--resume", status);
+        return call_failed("--resume", status);
     r->steps = r->saved = sgt_optimizer_steps(r->optimizer);
     return EXIT_DONE;
 }
@@ -433,7 +415,7 @@ static int set_up(run *r)
     if (!status)
         status = load(r);
     if (!status)
-        report_start(&r->report, &r->o, &r->plan, r->context, r->model);
+        report_start(&r->report, &r->o, &r->plan, r->context, r->model, r->steps);
     return status;
 }
 
@@ -442,12 +424,12 @@ static int finish(run *r)
     evaluation e = {0};
     if (r->steps == r->o.stop_at && r->steps < r->plan.steps)
         return EXIT_DONE; /* more is to come */
-    sgt_status status = print_samples(r->model, &r->o);
+    sgt_status status = print_samples(r->context, r->model, &r->o);
     if (status == SGT_OK)
         status = evaluate_text(&e, r->model, &r->o, r->text.held_out, r->text.held_out_bytes,
                                FINAL_BYTES / r->o.seq);
     if (status != SGT_OK)
-        return failed("the final evaluation", status);
+        return call_failed("the final evaluation", status);
     report_end(&r->report, r->steps, r->seconds, &e, r->model);
     return EXIT_DONE;
 }

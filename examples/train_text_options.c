@@ -1,29 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * One table describes every option: its name, where its value goes, its bounds, its help. The
- * parser, the defaults and --help are made from it.
- */
 #include "train_text_options.h"
 
-#include <errno.h>
-#include <getopt.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-enum value_kind { WHOLE, REAL, WORD, PATH, FLAG };
-
-typedef struct option_row {
-    const char *name;
-    enum value_kind kind;
-    size_t offset;
-    double low, high;    /* bounds of numbers */
-    const char *initial; /* default as text; NULL: none */
-    const char *help;
-} option_row;
 
 #define AT(field) offsetof(settings, field)
 
@@ -58,6 +38,8 @@ static const option_row rows[] = {
     {"direction", WORD, AT(direction), 0, 0, "deep", "which candidate goes first: deep, shallow"},
     {"head-choice", WORD, AT(head_choice), 0, 0, "highest", "highest, lowest or random"},
     {"log", PATH, AT(log), 0, 0, NULL, "write JSON lines to FILE"},
+    {"entropy-every", WHOLE, AT(entropy_every), 1, 1e12, NULL,
+     "steps between entropies in the log (default: 250 a run)"},
     {"checkpoint", PATH, AT(checkpoint), 0, 0, NULL, "save checkpoints in the folder FILE"},
     {"every", WHOLE, AT(every), 1, 1e12, NULL, "steps between checkpoints (default: the last)"},
     {"keep", WHOLE, AT(keep), 0, 1e6, "0", "how many checkpoints to keep; 0: all"},
@@ -72,76 +54,18 @@ static const option_row rows[] = {
     {"prompt", WORD, AT(prompt), 0, 0, "\n", "what samples start with"},
 };
 
-enum { N_ROWS = sizeof rows / sizeof rows[0], HELP = 'h' };
-
-int complain(int status, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fflush(stdout);
-    fputs("train_text: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    return status;
-}
-
-static int print_help(void)
-{
-    puts("usage: train_text TEXT [--OPTION VALUE]...\n"
-         "Trains a byte-level Sparse Growing Transformer on the bytes of the file TEXT.\n");
-    for (int i = 0; i < N_ROWS; i++) {
-        static const char *const values[] = {"N", "X", "WORD", "FILE"};
-        char left[64];
-        snprintf(left, sizeof left, "--%s %s", rows[i].name,
-                 rows[i].kind == FLAG ? "" : values[rows[i].kind]);
-        printf("  %-22s %s", left, rows[i].help);
-        if (rows[i].initial && rows[i].initial[0] != '\n')
-            printf(" (%s)", rows[i].initial);
-        putchar('\n');
-    }
-    puts("  --help                 print this\n\n"
-         "Ctrl-C ends the training early, with the report. Exit status: 0 done, 1 failed,\n"
-         "2 the command line or the text is not usable.");
-    return EXIT_HELP;
-}
-
-/* Stores `value` for a row; EXIT_BAD_INPUT when it is not a number within the bounds. */
-static int store(settings *o, const option_row *row, const char *value)
-{
-    char *field = (char *)o + row->offset;
-    char *end = NULL;
-    errno = 0;
-    if (row->kind == FLAG) {
-        memcpy(field, &(int64_t){1}, sizeof(int64_t));
-    } else if (row->kind == WORD || row->kind == PATH) {
-        memcpy(field, &value, sizeof value);
-    } else if (row->kind == WHOLE) {
-        long long number = strtoll(value, &end, 10);
-        int64_t whole = number;
-        if (end == value || *end || errno || (double)whole < row->low || (double)whole > row->high)
-            return complain(EXIT_BAD_INPUT, "--%s: '%s' is not a whole number from %.0f to %.0f",
-                            row->name, value, row->low, row->high);
-        memcpy(field, &whole, sizeof whole);
-    } else {
-        double real = strtod(value, &end);
-        if (end == value || *end || !(real >= row->low && real <= row->high))
-            return complain(EXIT_BAD_INPUT, "--%s: '%s' is not a number from %g to %g", row->name,
-                            value, row->low, row->high);
-        memcpy(field, &real, sizeof real);
-    }
-    return EXIT_DONE;
-}
-
-static int store_defaults(settings *o)
-{
-    memset(o, 0, sizeof *o);
-    o->warmup = -1;
-    for (int i = 0; i < N_ROWS; i++)
-        if (rows[i].initial && store(o, &rows[i], rows[i].initial))
-            return EXIT_BAD_INPUT;
-    return EXIT_DONE;
-}
+static const command_line description = {
+    .program = "train_text",
+    .usage = "usage: train_text TEXT [--OPTION VALUE]...\n"
+             "Trains a byte-level Sparse Growing Transformer on the bytes of the file TEXT.\n",
+    .notes = "Ctrl-C ends the training early, with the report. Exit status: 0 done, 1 failed,\n"
+             "2 the command line or the text is not usable.",
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof rows[0],
+    .least = 1,
+    .most = 1,
+    .argument = "TEXT",
+};
 
 /* Reads "LAYER+LAYER" or "LAYER.HEAD+LAYER.HEAD" after the colon of --policy. */
 static int read_policy_items(settings *o, const char *list)
@@ -217,30 +141,13 @@ static int settle(settings *o)
 
 int settings_read(settings *o, int argc, char **argv)
 {
-    struct option table[N_ROWS + 2] = {{0}};
-    for (int i = 0; i < N_ROWS; i++)
-        table[i] = (struct option){rows[i].name,
-                                   rows[i].kind == FLAG ? no_argument : required_argument, NULL,
-                                   256 + i};
-    table[N_ROWS] = (struct option){"help", no_argument, NULL, HELP};
-    if (store_defaults(o))
-        return EXIT_BAD_INPUT;
-    opterr = 0;
-    for (int found; (found = getopt_long(argc, argv, ":h", table, NULL)) != -1;) {
-        if (found == HELP)
-            return print_help();
-        if (found == ':')
-            return complain(EXIT_BAD_INPUT, "'%s' needs a value", argv[optind - 1]);
-        if (found < 256)
-            return complain(EXIT_BAD_INPUT, "'%s' is not an option (see --help)",
-                            argv[optind - 1]);
-        if (store(o, &rows[found - 256], optarg))
-            return EXIT_BAD_INPUT;
-    }
-    if (optind == argc)
-        return complain(EXIT_BAD_INPUT, "which TEXT? (see --help)");
-    if (optind + 1 < argc)
-        return complain(EXIT_BAD_INPUT, "'%s' is one argument too many", argv[optind + 1]);
-    o->text = argv[optind];
+    char **arguments;
+    int count;
+    memset(o, 0, sizeof *o);
+    o->warmup = -1;
+    int status = read_command_line(o, &arguments, &count, &description, argc, argv);
+    if (status != EXIT_DONE)
+        return status;
+    o->text = arguments[0];
     return settle(o);
 }

@@ -5,8 +5,7 @@
 
 #include <stdint.h>
 
-/* Exit statuses. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_BAD_INPUT = 2, EXIT_HELP = -1 };
+#include "command_line.h"
 
 enum policy_kind { POLICY_SGT, POLICY_NONE, POLICY_BLOCKS, POLICY_HEADS };
 
@@ -54,6 +53,7 @@ typedef struct settings {
     int64_t stop_at;        /* save after this step and end there; 0: at the last one */
     int64_t resume;         /* 1: go on from the latest checkpoint */
     int64_t evaluate_every; /* 0: ten times a run */
+    int64_t entropy_every;  /* 0: 250 times a run */
     int64_t samples;
     int64_t sample_bytes;
     int64_t top_k;
@@ -69,8 +69,5 @@ typedef struct settings {
 /* Fills *o. Returns EXIT_DONE to go on, EXIT_HELP when help was printed, EXIT_BAD_INPUT after a
  * message that names the culprit. */
 int settings_read(settings *o, int argc, char **argv);
-
-/* Prints "train_text: ..." to standard error and returns `status`. */
-int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -4,15 +4,26 @@
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "clock.h"
 
 /* Seconds between progress lines. */
 static const double LINE_INTERVAL = 5;
 
+/* Records of entropies in a run. */
+enum { ENTROPIES = 250 };
+
 int report_open(reporter *r, const settings *o)
 {
     *r = (reporter){.log_path = o->log, .bytes_per_step = o->batch * o->seq};
-    if (o->log && !(r->log = fopen(o->log, "w")))
+    if (!o->log)
+        return EXIT_DONE;
+    r->entropies = malloc((size_t)o->heads * sizeof *r->entropies);
+    if (!r->entropies)
+        return complain(EXIT_FAILED, "out of memory");
+    if (!(r->log = fopen(o->log, "w")))
         return complain(EXIT_BAD_INPUT, "--log: %s: %s", o->log, strerror(errno));
     return EXIT_DONE;
 }
@@ -24,7 +35,9 @@ int report_close(reporter *r)
         status = complain(EXIT_FAILED, "%s: not everything could be written", r->log_path);
     if (fflush(stdout) || ferror(stdout))
         status = complain(EXIT_FAILED, "standard output could not be written");
+    free(r->entropies);
     r->log = NULL;
+    r->entropies = NULL;
     return status;
 }
 
@@ -58,6 +71,15 @@ static void json_indices(reporter *r, const char *key, const int32_t *values, in
     json(r, "]");
 }
 
+/* Item number h of a list. Four digits are more than a colour shows. */
+static void json_entropy(reporter *r, int32_t h, double value)
+{
+    if (isfinite(value))
+        json(r, h ? ",%.4f" : "%.4f", value);
+    else
+        json(r, h ? ",null" : "null");
+}
+
 static void json_string(reporter *r, const char *key, const char *text)
 {
     json(r, ",\"%s\":\"", key);
@@ -74,6 +96,37 @@ static void json_close(reporter *r)
     json(r, "}\n");
     if (r->log)
         fflush(r->log);
+}
+
+/* The heads of a layer's last pass that have a gain when its ramp is over. */
+static void json_looped_heads(reporter *r, const sgt_plan *plan, int32_t layer)
+{
+    const float *targets = sgt_plan_targets(plan, layer, sgt_plan_depth(plan, layer));
+    const char *comma = "";
+    json(r, layer ? ",[" : "[");
+    for (int32_t h = 0; h < sgt_plan_n_heads(plan) && targets; h++) {
+        if (targets[h] > 0) {
+            json(r, "%s%d", comma, h);
+            comma = ",";
+        }
+    }
+    json(r, "]");
+}
+
+static void json_depths(reporter *r, int64_t step, const sgt_plan *plan)
+{
+    int32_t n_layers = sgt_plan_n_layers(plan);
+    json(r, "{\"type\":\"depth\",\"step\":%lld,\"depths\":[", (long long)step);
+    for (int32_t i = 0; i < n_layers; i++)
+        json(r, i ? ",%d" : "%d", sgt_plan_depth(plan, i));
+    json(r, "],\"runs\":[");
+    for (int32_t i = 0; i < n_layers; i++)
+        json(r, i ? ",%d" : "%d", sgt_plan_extra_runs(plan, i));
+    json(r, "],\"heads\":[");
+    for (int32_t i = 0; i < n_layers; i++)
+        json_looped_heads(r, plan, i);
+    json(r, "]");
+    json_close(r);
 }
 
 /* ---- the start ---- */
@@ -120,7 +173,7 @@ static void print_start(const settings *o, const schedule *plan, const sgt_backe
 }
 
 void report_start(reporter *r, const settings *o, const schedule *plan, const sgt_context *context,
-                  const sgt_model *model)
+                  const sgt_model *model, int64_t done)
 {
     sgt_backend_report backend = {.size = sizeof backend};
     sgt_memory_usage memory = {.size = sizeof memory};
@@ -129,12 +182,14 @@ void report_start(reporter *r, const settings *o, const schedule *plan, const sg
     sgt_context_memory(&memory, context);
     sgt_model_flops(&flops, model);
     r->plan = plan;
+    r->entropy_every =
+        o->entropy_every ? o->entropy_every : (plan->steps + ENTROPIES - 1) / ENTROPIES;
     r->last_line = now();
     r->flops_then = flops.executed;
     uint64_t weights = count_weights(model);
     print_start(o, plan, &backend, &memory, weights);
 
-    json(r, "{\"type\":\"run\",\"weights\":%llu", (unsigned long long)weights);
+    json(r, "{\"type\":\"run\",\"token\":\"byte\",\"weights\":%llu", (unsigned long long)weights);
     json(r, ",\"d_model\":%lld,\"layers\":%lld,\"heads\":%lld,\"ff\":%lld", (long long)o->d_model,
          (long long)o->layers, (long long)o->heads, (long long)o->d_ff);
     json(r, ",\"batch\":%lld,\"seq\":%lld,\"steps\":%lld,\"warmup\":%lld,\"seed\":%lld",
@@ -148,9 +203,25 @@ void report_start(reporter *r, const settings *o, const schedule *plan, const sg
     json_string(r, "kernels", backend.kernels);
     json_string(r, "version", sgt_version());
     json_close(r);
+    json_depths(r, done, sgt_model_plan(model));
 }
 
 /* ---- while it runs ---- */
+
+/* Training FLOPs per byte now and in the plain model, as a ratio - 1. */
+static double cost_of_depth(const sgt_model *model)
+{
+    sgt_model_config config = {.size = sizeof config};
+    sgt_flops_options options = {.size = sizeof options};
+    sgt_flops plain = {.size = sizeof plain}, looped = {.size = sizeof looped};
+    sgt_model_get_config(&config, model);
+    sgt_flops_options_init(&options, sizeof options);
+    options.depth = SGT_FLOPS_VANILLA;
+    sgt_flops_count(&plain, &config, sgt_model_plan(model), &options);
+    options.depth = SGT_FLOPS_NOW;
+    sgt_flops_count(&looped, &config, sgt_model_plan(model), &options);
+    return looped.training / plain.training - 1;
+}
 
 static void print_progress(reporter *r, const sgt_step_report *step, const sgt_flops_total *flops)
 {
@@ -180,6 +251,7 @@ void report_step(reporter *r, double loss, const sgt_step_report *step, const sg
     json_number(r, "grad_norm", step->grad_norm);
     json_number(r, "tokens_per_s", (double)r->bytes_per_step / seconds);
     json_number(r, "overhead", flops.overhead);
+    json_number(r, "overhead_now", cost_of_depth(model));
     if (step->skipped)
         json(r, ",\"skipped\":true");
     json_close(r);
@@ -192,7 +264,31 @@ void report_step(reporter *r, double loss, const sgt_step_report *step, const sg
         print_progress(r, step, &flops);
 }
 
-void report_growth(reporter *r, int64_t step, const sgt_growth_event *event)
+void report_entropies(reporter *r, int64_t step, const sgt_model *model)
+{
+    const sgt_plan *plan = sgt_model_plan(model);
+    if (!r->log || (step % r->entropy_every && step != r->plan->steps))
+        return;
+    json(r, "{\"type\":\"entropy\",\"step\":%lld,\"kind\":\"last\",\"values\":[",
+         (long long)step);
+    for (int32_t i = 0; i < sgt_plan_n_layers(plan); i++) {
+        json(r, i ? ",[" : "[");
+        for (int32_t pass = 0; pass < sgt_model_n_passes(model, i); pass++) {
+            sgt_status status =
+                sgt_model_entropies(r->entropies, model, i, pass, SGT_ENTROPY_LAST);
+            json(r, pass ? ",[" : "[");
+            for (int32_t h = 0; h < sgt_plan_n_heads(plan); h++)
+                json_entropy(r, h, status == SGT_OK ? r->entropies[h] : NAN);
+            json(r, "]");
+        }
+        json(r, "]");
+    }
+    json(r, "]");
+    json_close(r);
+}
+
+void report_growth(reporter *r, int64_t step, const sgt_growth_event *event,
+                   const sgt_model *model)
 {
     static const char *const names[] = {"none", "select", "deepen", "fix"};
     if (event->action == SGT_GROWTH_NONE)
@@ -219,6 +315,7 @@ void report_growth(reporter *r, int64_t step, const sgt_growth_event *event)
         json_indices(r, "heads", event->heads, event->n_heads);
     }
     json_close(r);
+    json_depths(r, step, sgt_model_plan(model));
 }
 
 void report_evaluation(reporter *r, int64_t step, const evaluation *e)
@@ -233,22 +330,6 @@ void report_evaluation(reporter *r, int64_t step, const evaluation *e)
 
 /* ---- the end ---- */
 
-/* Training FLOPs per byte now and in the plain model, as a ratio - 1. */
-static double cost_of_depth(const sgt_model *model, int32_t seq, int32_t depth)
-{
-    sgt_model_config config = {.size = sizeof config};
-    sgt_flops_options options = {.size = sizeof options};
-    sgt_flops plain = {.size = sizeof plain}, looped = {.size = sizeof looped};
-    sgt_model_get_config(&config, model);
-    sgt_flops_options_init(&options, sizeof options);
-    options.seq = seq;
-    options.depth = SGT_FLOPS_VANILLA;
-    sgt_flops_count(&plain, &config, sgt_model_plan(model), &options);
-    options.depth = depth;
-    sgt_flops_count(&looped, &config, sgt_model_plan(model), &options);
-    return looped.training / plain.training - 1;
-}
-
 void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
                 const sgt_model *model)
 {
@@ -256,7 +337,7 @@ void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
     sgt_model_config config = {.size = sizeof config};
     sgt_model_flops(&flops, model);
     sgt_model_get_config(&config, model);
-    double grown = cost_of_depth(model, config.max_seq_len, SGT_FLOPS_NOW);
+    double grown = cost_of_depth(model);
     printf("training: %lld steps, %.1f million bytes, %.0f s", (long long)steps,
            1e-6 * (double)(steps * r->bytes_per_step), seconds);
     puts(r->plan->behind ? "; slower than planned, the rate followed the clock" : "");

@@ -5,7 +5,9 @@
  *
  *     {"type":"run", ...}     the model, the plan of the run
  *     {"type":"step", ...}    every optimizer step
+ *     {"type":"entropy", ...} of attention, [layer][pass][head] with null for what did not run
  *     {"type":"growth", ...}  what the policy did
+ *     {"type":"depth", ...}   per layer: extra passes, extra runs, the heads that stay in a loop
  *     {"type":"eval", ...}    bits per byte of held-out text
  *     {"type":"end", ...}     totals
  *
@@ -30,6 +32,8 @@ typedef struct reporter {
     double flops_then;  /* executed until then */
     int64_t steps_since;
     int64_t bytes_per_step;
+    int64_t entropy_every;
+    double *entropies; /* of the heads of a pass */
 } reporter;
 
 typedef struct evaluation {
@@ -38,17 +42,23 @@ typedef struct evaluation {
     int64_t of;     /* bytes that could be */
 } evaluation;
 
-/* Opens the log. Returns an exit status. */
+/* Opens the log; with one, training forwards shall collect entropies. Returns an exit status. */
 int report_open(reporter *r, const settings *o);
 
 /* Flushes and closes the log; EXIT_FAILED when something could not be written. */
 int report_close(reporter *r);
 
+/* `done`: the steps that a resumed run has behind it. */
 void report_start(reporter *r, const settings *o, const schedule *plan, const sgt_context *context,
-                  const sgt_model *model);
+                  const sgt_model *model, int64_t done);
 void report_step(reporter *r, double loss, const sgt_step_report *step, const sgt_model *model,
                  double seconds);
-void report_growth(reporter *r, int64_t step, const sgt_growth_event *event);
+
+/* What the forwards of the step collected: to be called before growth may change the plan. */
+void report_entropies(reporter *r, int64_t step, const sgt_model *model);
+
+void report_growth(reporter *r, int64_t step, const sgt_growth_event *event,
+                   const sgt_model *model);
 void report_evaluation(reporter *r, int64_t step, const evaluation *e);
 
 /* Totals, and what the depth costs against the same model without loops; `seconds` of training. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "long_text.h"
+#include "text_output.h"
 #include "train_text_data.h"
 
 enum { VOCABULARY = 256 };
@@ -52,115 +54,58 @@ sgt_status evaluate_text(evaluation *e, const sgt_model *model, const settings *
 
 /* ---- sampling ---- */
 
-/* A number in [0,1): draw number `counter` of a seed. */
-static double uniform(uint64_t seed, uint64_t counter)
+static int32_t on_token(void *user, int32_t token, int32_t index)
 {
-    return (double)(mix_bits(mix_bits(seed) + counter) >> 11) * 0x1p-53;
+    (void)index;
+    text_put(user, (unsigned char)token);
+    return 0;
 }
 
-/* The k-th largest of the logits. */
-static float kth_largest(const float *logits, int k)
+/* One text; the sampler draws as the number of the sample says. */
+static sgt_status print_sample(long_text *text, const settings *o, uint64_t number)
 {
-    float sorted[VOCABULARY];
-    memcpy(sorted, logits, sizeof sorted);
-    for (int i = 0; i < k; i++) {
-        int best = i;
-        for (int j = i + 1; j < VOCABULARY; j++)
-            if (sorted[j] > sorted[best])
-                best = j;
-        float swap = sorted[i];
-        sorted[i] = sorted[best];
-        sorted[best] = swap;
-    }
-    return sorted[k - 1];
-}
-
-/* One byte from softmax(logits / temperature) over the top_k likeliest; `draw` in [0,1). */
-static int32_t pick(const float *logits, double temperature, int64_t top_k, double draw)
-{
-    double weights[VOCABULARY], total = 0;
-    float highest = kth_largest(logits, 1);
-    float lowest = top_k ? kth_largest(logits, (int)top_k) : -INFINITY;
-    int32_t last = 0;
-    for (int32_t i = 0; i < VOCABULARY; i++) {
-        weights[i] = 0;
-        if (temperature > 0 && logits[i] >= lowest)
-            weights[i] = exp((double)(logits[i] - highest) / temperature);
-        else if (temperature == 0 && logits[i] == highest)
-            weights[i] = 1;
-        total += weights[i];
-    }
-    draw *= total;
-    for (int32_t i = 0; i < VOCABULARY; i++) {
-        if (weights[i] > 0)
-            last = i;
-        if (weights[i] > 0 && (draw -= weights[i]) < 0)
-            break;
-    }
-    return last;
-}
-
-/* Control characters of a half-trained model should not reach a terminal. */
-static void print_bytes(const unsigned char *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if ((bytes[i] < 32 && bytes[i] != '\n' && bytes[i] != '\t') || bytes[i] == 127)
-            printf("\\x%02x", bytes[i]);
-        else
-            putchar(bytes[i]);
-}
-
-/* Extends all rows of texts, (samples, room) with `length` bytes each, by one byte. */
-static sgt_status extend(unsigned char *texts, size_t room, size_t length, int32_t *tokens,
-                         float *logits, const sgt_model *model, const settings *o)
-{
-    size_t samples = (size_t)o->samples;
-    size_t seq = length < (size_t)o->seq ? length : (size_t)o->seq;
-    for (size_t s = 0; s < samples; s++)
-        for (size_t t = 0; t < seq; t++)
-            tokens[s * seq + t] = texts[s * room + length - seq + t];
-    sgt_evaluate_options wanted;
-    sgt_evaluate_options_init(&wanted, sizeof wanted);
-    wanted.last_logits = logits;
-    sgt_batch batch = {sizeof batch, (int32_t)samples, (int32_t)seq, tokens, NULL};
-    sgt_metrics metrics = {.size = sizeof metrics};
-    sgt_status status = sgt_model_evaluate(&metrics, model, &batch, &wanted);
-    for (size_t s = 0; s < samples && status == SGT_OK; s++) {
-        double draw = uniform((uint64_t)o->seed, length * samples + s);
-        texts[s * room + length] =
-            (unsigned char)pick(logits + s * VOCABULARY, o->temperature, o->top_k, draw);
-    }
+    text_output output = {.file = stdout, .at_line_start = 1};
+    printf("---- sample %llu ----\n", (unsigned long long)number);
+    for (const char *c = o->prompt; *c; c++)
+        text_put(&output, (unsigned char)*c);
+    text->callback = on_token;
+    text->user = &output;
+    sgt_status status = sgt_sampler_reset(text->sampler, mix_bits((uint64_t)o->seed) + number);
+    if (status == SGT_OK)
+        status = long_text_write(text);
+    text_end(&output);
     return status;
 }
 
-sgt_status print_samples(const sgt_model *model, const settings *o)
+static sgt_status make_sampler(sgt_sampler **sampler, sgt_context *context, const settings *o)
 {
-    size_t samples = (size_t)o->samples, prompt = strlen(o->prompt);
-    size_t room = prompt + (size_t)o->sample_bytes;
-    sgt_status status = SGT_OK;
-    if (!samples)
+    sgt_sampling_options options;
+    sgt_status status = sgt_sampling_options_init(&options, sizeof options);
+    options.temperature = o->temperature;
+    options.top_k = (int32_t)o->top_k;
+    return status == SGT_OK ? sgt_sampler_create(sampler, context, VOCABULARY, &options) : status;
+}
+
+sgt_status print_samples(sgt_context *context, const sgt_model *model, const settings *o)
+{
+    size_t prompt = strlen(o->prompt);
+    long_text text = {.n_prompt = (int32_t)prompt, .n_new = (int32_t)o->sample_bytes};
+    if (!o->samples)
         return SGT_OK;
-    unsigned char *texts = malloc(samples * room);
-    int32_t *tokens = malloc(samples * (size_t)o->seq * sizeof *tokens);
-    float *logits = malloc(samples * VOCABULARY * sizeof *logits);
-    if (!texts || !tokens || !logits) {
+    sgt_status status = sgt_session_create(&text.session, model, NULL);
+    if (status == SGT_OK)
+        status = make_sampler(&text.sampler, context, o);
+    if (status == SGT_OK && !(text.tokens = malloc((prompt + (size_t)o->sample_bytes) *
+                                                   sizeof *text.tokens)))
         status = SGT_E_OUT_OF_MEMORY;
-        goto done;
-    }
-    for (size_t s = 0; s < samples; s++)
-        memcpy(texts + s * room, o->prompt, prompt);
-    for (size_t length = prompt; length < room && !status; length++)
-        status = extend(texts, room, length, tokens, logits, model, o);
-    for (size_t s = 0; s < samples && !status; s++) {
-        printf("---- sample %zu ----\n", s + 1);
-        print_bytes(texts + s * room, room);
-        putchar('\n');
-    }
+    for (size_t i = 0; i < prompt && status == SGT_OK; i++)
+        text.tokens[i] = (unsigned char)o->prompt[i];
+    for (int64_t s = 1; s <= o->samples && status == SGT_OK; s++)
+        status = print_sample(&text, o, (uint64_t)s);
     if (status == SGT_OK)
         puts("----");
-done:
-    free(texts);
-    free(tokens);
-    free(logits);
+    free(text.tokens);
+    sgt_sampler_free(text.sampler);
+    sgt_session_free(text.session);
     return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the model knows so far: its loss on text it has not seen, and text of its own. Both only
- * read the model, through sgt_model_evaluate. */
+/* What the model knows so far: its loss on text it has not seen, by sgt_model_evaluate, and text of
+ * its own, by a session. Both only read the model. */
 #ifndef TRAIN_TEXT_SAMPLE_H
 #define TRAIN_TEXT_SAMPLE_H
 
@@ -16,7 +16,7 @@
 sgt_status evaluate_text(evaluation *e, const sgt_model *model, const settings *o,
                          const unsigned char *bytes, size_t n_bytes, int64_t max_windows);
 
-/* Generates and prints o->samples texts of o->sample_bytes bytes after the prompt. */
-sgt_status print_samples(const sgt_model *model, const settings *o);
+/* Prints o->samples texts of o->sample_bytes bytes after the prompt, as they are generated. */
+sgt_status print_samples(sgt_context *context, const sgt_model *model, const settings *o);
 
 #endif

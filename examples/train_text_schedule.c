@@ -2,7 +2,8 @@
 #include "train_text_schedule.h"
 
 #include <math.h>
-#include <time.h>
+
+#include "clock.h"
 
 /* What is set aside of a time limit for evaluations, loops and slower moments. */
 static const double RESERVE = 0.1;
@@ -10,13 +11,6 @@ static const double RESERVE = 0.1;
 /* Growth is over at this part of the planned steps, so that the grown model trains on for longer,
  * also when fewer steps fit than were planned. */
 static const double GROWN_AT = 0.4;
-
-double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void schedule_plan(schedule *s, const settings *o, double start, double seconds_per_step)
 {

@@ -24,9 +24,6 @@ typedef struct schedule {
     int behind;     /* 1 once the clock was ahead of the steps */
 } schedule;
 
-/* Seconds on a clock that only goes forward. */
-double now(void);
-
 /* Plans the run; seconds_per_step is only looked at under a time limit. */
 void schedule_plan(schedule *s, const settings *o, double start, double seconds_per_step);
 

@@ -6,11 +6,11 @@
 #include "registry.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/locks.h"
 #include "../base/structs.h"
 #include "slots.h"
 
@@ -22,7 +22,7 @@ typedef struct plugin {
     sgt_backend table; /* of this version: what an older plug-in does not have is NULL */
 } plugin;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static sgti_lock lock = SGTI_LOCK_INITIALIZER;
 static plugin plugins[MOST_PLUGINS]; /* with their number, under the lock */
 static int plugin_count;
 
@@ -104,9 +104,9 @@ static const sgt_backend *find(const char *name)
 
 sgt_status sgti_backend_find(const sgt_backend **backend, const char *name)
 {
-    pthread_mutex_lock(&lock);
+    sgti_lock_take(&lock);
     const sgt_backend *found = find(name);
-    pthread_mutex_unlock(&lock);
+    sgti_lock_give(&lock);
     if (!found)
         return sgti_fail(SGT_E_NOT_FOUND, "there is no backend '%s'; was its plug-in loaded?",
                          name);
@@ -167,9 +167,9 @@ sgt_status sgt_backend_load(const char **name, const char *path)
     }
     sgt_status status = enter_plugin(&table, handle, path);
     if (!status) {
-        pthread_mutex_lock(&lock);
+        sgti_lock_take(&lock);
         status = register_plugin(&registered, &keep, handle, &table, path);
-        pthread_mutex_unlock(&lock);
+        sgti_lock_give(&lock);
     }
     if (!keep)
         dlclose(handle);

@@ -105,16 +105,28 @@ sgt_status sgti_file_read_whole(char **data, uint64_t *bytes, sgti_memory *memor
 
 /* ---- writing ---- */
 
-/* Locks an open partial file. Its writer may have renamed it since it was opened: then what was
- * locked is a finished file, and the name is free again. 1: locked, 0: another's, -1: renamed. */
-static int lock_partial(int descriptor, const char *partial)
+typedef enum locked {
+    LOCKED,
+    LOCKED_BY_ANOTHER,
+    RENAMED,    /* by its writer, since it was opened: the name is free again */
+    UNKNOWABLE  /* the system does not tell; errno says why */
+} locked;
+
+/* Locks an open partial file. File systems without locks are written to without. */
+static locked lock_partial(int descriptor, const char *partial)
 {
     struct stat opened, named;
-    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return 0;
-    if (fstat(descriptor, &opened) != 0 || stat(partial, &named) != 0)
-        return -1;
-    return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev ? 1 : -1;
+    int refused;
+    do
+        refused = flock(descriptor, LOCK_EX | LOCK_NB);
+    while (refused != 0 && errno == EINTR);
+    if (refused != 0 && errno == EWOULDBLOCK)
+        return LOCKED_BY_ANOTHER;
+    if (fstat(descriptor, &opened) != 0)
+        return UNKNOWABLE;
+    if (stat(partial, &named) != 0)
+        return errno == ENOENT ? RENAMED : UNKNOWABLE;
+    return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev ? LOCKED : RENAMED;
 }
 
 static sgt_status open_partial(sgti_new_file *file)
@@ -125,15 +137,28 @@ static sgt_status open_partial(sgti_new_file *file)
             continue;
         if (descriptor < 0)
             return failed(file->partial, "cannot be created");
-        int locked = lock_partial(descriptor, file->partial);
-        if (locked > 0) {
+        sgt_status status = SGT_OK;
+        locked state = lock_partial(descriptor, file->partial);
+        if (state == LOCKED_BY_ANOTHER)
+            status = sgti_fail(SGT_E_IO, "%s: is being written by somebody else", file->path);
+        else if (state == UNKNOWABLE)
+            status = failed(file->partial, "cannot be examined");
+        if (state == LOCKED)
             file->descriptor = descriptor;
-            return SGT_OK;
-        }
-        close(descriptor);
-        if (locked == 0)
-            return sgti_fail(SGT_E_IO, "%s: is being written by somebody else", file->path);
+        else
+            close(descriptor);
+        if (state != RENAMED)
+            return status;
     }
+}
+
+static sgt_status empty(const sgti_new_file *file)
+{
+    int refused;
+    do
+        refused = ftruncate(file->descriptor, 0);
+    while (refused != 0 && errno == EINTR);
+    return refused != 0 ? failed(file->partial, "cannot be emptied") : SGT_OK;
 }
 
 sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const char *path)
@@ -149,8 +174,8 @@ sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const ch
     memcpy(own.path, path, strlen(path));
     sgti_format(own.partial, own.room, "%s" SGTI_PARTIAL, path);
     status = open_partial(&own);
-    if (status == SGT_OK && ftruncate(own.descriptor, 0) != 0)
-        status = failed(own.partial, "cannot be emptied");
+    if (status == SGT_OK)
+        status = empty(&own);
     if (status != SGT_OK) {
         sgti_new_file_close(&own);
         return status;
@@ -186,6 +211,15 @@ sgt_status sgti_new_file_write(sgti_new_file *file, const void *data, uint64_t b
     return status;
 }
 
+static int synchronise(int descriptor)
+{
+    int refused;
+    do
+        refused = fsync(descriptor);
+    while (refused != 0 && errno == EINTR);
+    return refused;
+}
+
 /* The new name is on the disk once its folder is. Some file systems know no fsync of folders. */
 static sgt_status sync_folder(const char *path)
 {
@@ -196,10 +230,13 @@ static sgt_status sync_folder(const char *path)
         return sgti_fail(SGT_E_IO, "%s: the name is too long", path);
     memcpy(folder, slash == NULL ? "." : path, length == 0 ? 1 : length);
     folder[length == 0 ? 1 : length] = '\0';
-    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int descriptor;
+    do
+        descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (descriptor < 0 && errno == EINTR);
     if (descriptor < 0)
         return errno == EACCES ? SGT_OK : failed(folder, "cannot be opened");
-    int refused = fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP;
+    int refused = synchronise(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP;
     sgt_status status = refused ? failed(folder, "cannot be synchronised") : SGT_OK;
     close(descriptor);
     return status;
@@ -207,11 +244,7 @@ static sgt_status sync_folder(const char *path)
 
 sgt_status sgti_new_file_commit(sgti_new_file *file)
 {
-    int refused;
-    do
-        refused = fsync(file->descriptor);
-    while (refused != 0 && errno == EINTR);
-    if (refused != 0)
+    if (synchronise(file->descriptor) != 0)
         return failed(file->partial, "cannot be synchronised");
     if (rename(file->partial, file->path) != 0)
         return failed(file->path, "cannot be given to the new file");
@@ -251,7 +284,7 @@ void sgti_remove_partial(const char *partial)
     int descriptor = open(partial, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (descriptor < 0)
         return;
-    if (lock_partial(descriptor, partial) > 0)
+    if (lock_partial(descriptor, partial) == LOCKED)
         unlink(partial);
     close(descriptor);
 }

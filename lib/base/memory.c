@@ -62,14 +62,14 @@ sgt_status sgti_memory_init(sgti_memory *memory, const sgt_allocator *allocator,
                              own.allocate ? "release" : "allocate");
     }
     *memory = (sgti_memory){.allocator = own, .limit = limit};
-    if (pthread_mutex_init(&memory->lock, NULL))
+    if (sgti_lock_init(&memory->lock))
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "the lock of the memory counters could not be made");
     return SGT_OK;
 }
 
 void sgti_memory_destroy(sgti_memory *memory)
 {
-    pthread_mutex_destroy(&memory->lock);
+    sgti_lock_destroy(&memory->lock);
 }
 
 /* Under the lock. */
@@ -103,9 +103,9 @@ sgt_status sgti_allocate_aligned(void **pointer, sgti_memory *memory, size_t ali
         *pointer = NULL;
         return SGT_OK;
     }
-    pthread_mutex_lock(&memory->lock);
+    sgti_lock_take(&memory->lock);
     sgt_status status = take(pointer, memory, alignment, bytes, what);
-    pthread_mutex_unlock(&memory->lock);
+    sgti_lock_give(&memory->lock);
     return status;
 }
 
@@ -130,20 +130,20 @@ void sgti_release(sgti_memory *memory, void *pointer, uint64_t bytes)
 {
     if (!pointer)
         return;
-    pthread_mutex_lock(&memory->lock);
+    sgti_lock_take(&memory->lock);
     memory->allocator.release(memory->allocator.user, pointer, (size_t)bytes);
     memory->current -= bytes;
-    pthread_mutex_unlock(&memory->lock);
+    sgti_lock_give(&memory->lock);
 }
 
 void sgti_memory_report(sgt_memory_usage *usage, sgti_memory *memory)
 {
-    pthread_mutex_lock(&memory->lock);
+    sgti_lock_take(&memory->lock);
     sgt_memory_usage own = {.size = sizeof own,
                             .current = memory->current,
                             .peak = memory->peak,
                             .limit = memory->limit,
                             .allocations = memory->allocations};
-    pthread_mutex_unlock(&memory->lock);
+    sgti_lock_give(&memory->lock);
     sgti_struct_write(usage, &own, sizeof own);
 }

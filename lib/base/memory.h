@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Counted, limited memory on top of a host's allocator. Thread-safe: one lock around the host's
- * functions and the counters.
+ * functions and the counters. A child that was forked while another thread was inside has its own,
+ * free lock; the block which that thread was about to get or give is lost to the child.
  */
 #ifndef SGTI_MEMORY_H
 #define SGTI_MEMORY_H
 
-#include <pthread.h>
-
 #include <sgt/context.h>
+
+#include "locks.h"
 
 typedef struct sgti_memory {
     sgt_allocator allocator;
-    pthread_mutex_t lock;
+    sgti_lock lock;
     uint64_t limit; /* 0: none */
     uint64_t current;
     uint64_t peak;

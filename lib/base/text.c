@@ -8,20 +8,40 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+/* The host's locale, (locale_t)0 when nothing was changed. */
+static locale_t leave_locale(void)
+{
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    return plain ? uselocale(plain) : (locale_t)0;
+}
+
+static void return_to_locale(locale_t before)
+{
+    if (before)
+        freelocale(uselocale(before));
+}
 
 int sgti_vformat(char *text, size_t room, const char *format, va_list arguments)
 {
     int saved_errno = errno;
-    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    locale_t before = plain ? uselocale(plain) : (locale_t)0;
+    locale_t before = leave_locale();
     errno = saved_errno; /* for %m */
     int length = vsnprintf(text, room, format, arguments);
-    if (plain) {
-        uselocale(before);
-        freelocale(plain);
-    }
+    return_to_locale(before);
     errno = saved_errno;
     return length;
+}
+
+double sgti_text_to_double(const char *text)
+{
+    int saved_errno = errno;
+    locale_t before = leave_locale();
+    double value = strtod(text, NULL);
+    return_to_locale(before);
+    errno = saved_errno;
+    return value;
 }
 
 int sgti_format(char *text, size_t room, const char *format, ...)

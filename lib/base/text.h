@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Formatting that does not depend on the locale: a number always has a decimal point. */
+/* Numbers as text that do not depend on the locale: there is always a decimal point. */
 #ifndef SGTI_TEXT_H
 #define SGTI_TEXT_H
 
@@ -11,5 +11,8 @@
 /* As vsnprintf and snprintf, but in the "C" locale. Leaves errno alone. */
 int sgti_vformat(char *text, size_t room, const char *format, va_list arguments) SGTI_PRINTF(3, 0);
 int sgti_format(char *text, size_t room, const char *format, ...) SGTI_PRINTF(3, 4);
+
+/* As strtod of a whole text that is a number; infinite beyond double. */
+double sgti_text_to_double(const char *text);
 
 #endif

@@ -18,9 +18,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "error.h"
+#include "locks.h"
 
 #define SPIN_NANOSECONDS 20000
 #define SPINS_PER_CLOCK  64
@@ -40,7 +40,7 @@ struct sgti_pool {
     int32_t threads;
     int32_t started;         /* workers that run; under `callers` */
     int32_t start_attempted; /* or never to be: in a forked child; under `callers` */
-    atomic_long process;     /* whose threads these are; 0 while a child takes over */
+    sgti_process process;    /* whose threads these are */
     pthread_mutex_t callers; /* held during a job */
 
     atomic_uint_fast64_t gate;
@@ -234,18 +234,12 @@ no_sleep:
  * call makes the pool one of a single thread; others of the child wait for it. */
 static void notice_fork(sgti_pool *pool)
 {
-    long self = (long)getpid();
-    long owner = atomic_load(&pool->process);
-    if (owner == self)
+    if (!sgti_process_changed(&pool->process))
         return;
-    if (owner != 0 && atomic_compare_exchange_strong(&pool->process, &owner, 0)) {
-        make_locks(pool);
-        pool->started = 0;
-        pool->start_attempted = 1;
-        atomic_store(&pool->process, self);
-    }
-    while (atomic_load(&pool->process) != self)
-        relax();
+    make_locks(pool);
+    pool->started = 0;
+    pool->start_attempted = 1;
+    sgti_process_taken(&pool->process);
 }
 
 static uint64_t pool_bytes(int32_t threads)
@@ -263,7 +257,7 @@ sgt_status sgti_pool_create(sgti_pool **pool, sgti_memory *memory, int32_t threa
     sgti_pool *created = made;
     created->memory = memory;
     created->threads = threads;
-    atomic_init(&created->process, (long)getpid());
+    atomic_init(&created->process, sgti_process_self());
     atomic_init(&created->gate, 0);
     atomic_init(&created->next, 0);
     atomic_init(&created->sleeping_workers, 0);

@@ -41,8 +41,20 @@ static sgt_status open_folder(DIR **opened, const char *folder)
     *opened = opendir(folder);
     if (*opened != NULL)
         return SGT_OK;
-    return sgti_fail(errno == ENOENT ? SGT_E_NOT_FOUND : SGT_E_IO, "%s: cannot be opened: %s",
-                     folder, strerror(errno));
+    return sgti_fail(errno == ENOENT   ? SGT_E_NOT_FOUND
+                     : errno == ENOMEM ? SGT_E_OUT_OF_MEMORY
+                                       : SGT_E_IO,
+                     "%s: cannot be opened: %s", folder, strerror(errno));
+}
+
+/* The next entry, NULL behind the last one. */
+static sgt_status read_entry(const struct dirent **entry, DIR *opened, const char *folder)
+{
+    errno = 0;
+    *entry = readdir(opened);
+    if (*entry == NULL && errno != 0)
+        return sgti_fail(SGT_E_IO, "%s: cannot be read: %s", folder, strerror(errno));
+    return SGT_OK;
 }
 
 static sgt_status join(char **path, const char *folder, const char *name)
@@ -83,11 +95,14 @@ sgt_status sgt_checkpoint_latest(int64_t *step, const char *folder)
     sgt_status status = open_folder(&opened, folder);
     if (status != SGT_OK)
         return status;
-    for (const struct dirent *entry; (entry = readdir(opened)) != NULL;) {
+    const struct dirent *entry;
+    while ((status = read_entry(&entry, opened, folder)) == SGT_OK && entry != NULL) {
         if (read_name(&found, entry->d_name, "") && found > latest)
             latest = found;
     }
     closedir(opened);
+    if (status != SGT_OK)
+        return status;
     if (latest < 0)
         return sgti_fail(SGT_E_NOT_FOUND, "%s: has no checkpoint", folder);
     *step = latest;
@@ -126,9 +141,10 @@ static int descending(const void *a, const void *b)
 /* Lists the steps; removes what killed saves left. */
 static sgt_status list_steps(steps *s, DIR *opened, const char *folder)
 {
-    sgt_status status = SGT_OK;
+    const struct dirent *entry;
     int64_t step;
-    for (const struct dirent *entry; status == SGT_OK && (entry = readdir(opened)) != NULL;) {
+    sgt_status status = read_entry(&entry, opened, folder);
+    while (status == SGT_OK && entry != NULL) {
         if (read_name(&step, entry->d_name, "")) {
             status = append(s, step);
         } else if (read_name(&step, entry->d_name, SGTI_PARTIAL)) {
@@ -138,6 +154,8 @@ static sgt_status list_steps(steps *s, DIR *opened, const char *folder)
                 sgti_remove_partial(path);
             free(path);
         }
+        if (status == SGT_OK)
+            status = read_entry(&entry, opened, folder);
     }
     return status;
 }

@@ -15,7 +15,7 @@ sgt_status sgt_session_score(sgt_score *score, sgt_session *session, int32_t seq
                            .sequences = &sequence,
                            .lengths = &count,
                            .tokens = tokens};
-    sgt_score own = {.size = sizeof own, .count = count - 1};
+    sgt_score own = {.size = sizeof own};
     if (!session)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
     sgt_status status = sgti_struct_check(score, SCORE_MINIMUM, "sgt_score");
@@ -25,6 +25,7 @@ sgt_status sgt_session_score(sgt_score *score, sgt_session *session, int32_t seq
     status = sgti_session_run(session, &feed, session->state.losses);
     if (status)
         return status;
+    own.count = count - 1;
     for (int32_t i = 0; i + 1 < count; i++) {
         own.log_prob -= (double)losses[i];
         if (log_probs)

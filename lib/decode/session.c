@@ -73,7 +73,7 @@ static uint64_t cut_host(sgti_decode_state *state, char *host, const sgti_decode
     };
     uint64_t bytes = 0;
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
-        char *place = host + bytes;
+        char *place = host ? host + bytes : NULL;
         if (host)
             memcpy(arrays[i].place, &place, sizeof place);
         bytes += (arrays[i].bytes + 7) / 8 * 8;

@@ -1,15 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "json.h"
 
-#include "../base/error.h"
+#include <stdlib.h>
+#include <string.h>
 
-/* What is wrong with the outer shape of a text, or NULL: a cheap walk before anything is built. */
-static const char *find_excess(const char *text, uint64_t bytes, int depth)
+#include "../base/error.h"
+#include "json_read.h"
+
+/* What is wrong with the outer shape of a text, or NULL: a cheap walk before anything is built.
+ * *longest becomes the length of the longest run of bytes that may be a token. */
+static const char *find_excess(uint64_t *longest, const char *text, uint64_t bytes, int depth)
 {
-    uint64_t values = 0;
+    uint64_t values = 0, begin = 0;
     int open = 0, in_string = 0;
+    *longest = 0;
     for (uint64_t i = 0; i < bytes; i++) {
         char c = text[i];
+        if (i + 1 - begin > *longest)
+            *longest = i + 1 - begin;
+        if (!in_string && memchr("{}[],:", c, 6) != NULL)
+            begin = i;
         if (in_string) {
             if (c == '\\')
                 i++;
@@ -35,26 +45,63 @@ static const char *find_excess(const char *text, uint64_t bytes, int depth)
 sgt_status sgti_json_parse(json_t **object, const char *text, uint64_t bytes, int depth,
                            const char *where)
 {
-    json_error_t error;
+    sgti_json_error error;
+    uint64_t longest;
     if (bytes == 0 || text[0] != '{')
         return sgti_fail(SGT_E_FORMAT, "%s: does not start with '{'", where);
-    const char *excess = find_excess(text, bytes, depth);
+    const char *excess = find_excess(&longest, text, bytes, depth);
     if (excess != NULL)
         return sgti_fail(SGT_E_FORMAT, "%s: %s", where, excess);
-    json_t *parsed = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &error);
-    if (parsed == NULL && json_error_code(&error) == json_error_out_of_memory)
+    json_t *parsed = sgti_json_read(&error, text, bytes, longest);
+    if (parsed == NULL && error.text == NULL)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory to read it", where);
     if (parsed == NULL)
-        return sgti_fail(SGT_E_FORMAT, "%s: byte %d: %.120s", where, error.position, error.text);
+        return sgti_fail(SGT_E_FORMAT, "%s: byte %llu: %s", where,
+                         (unsigned long long)error.position, error.text);
     *object = parsed;
     return SGT_OK;
+}
+
+/* ---- writing ---- */
+
+typedef struct sink {
+    char *text;
+    size_t used;
+    size_t room;
+    int failed; /* for good: Jansson goes on writing after some refusals */
+} sink;
+
+static int put_text(const char *text, size_t bytes, void *data)
+{
+    sink *to = data;
+    if (!to->failed && to->room - to->used <= bytes) { /* one more for the zero */
+        size_t room = 2 * to->room + bytes + 1;
+        char *grown = realloc(to->text, room);
+        to->failed = grown == NULL;
+        if (grown != NULL) {
+            to->text = grown;
+            to->room = room;
+        }
+    }
+    if (to->failed)
+        return -1;
+    memcpy(to->text + to->used, text, bytes);
+    to->used += bytes;
+    to->text[to->used] = '\0';
+    return 0;
 }
 
 char *sgti_json_text(const json_t *object, int indent)
 {
     size_t flags = JSON_SORT_KEYS | (indent > 0 ? (size_t)JSON_INDENT(indent) : JSON_COMPACT);
-    return json_dumps(object, flags);
+    sink to = {0};
+    if (json_dump_callback(object, put_text, &to, flags) == 0 && !to.failed)
+        return to.text;
+    free(to.text);
+    return NULL;
 }
+
+/* ---- values ---- */
 
 int sgti_json_integer(int64_t *number, const json_t *value, int64_t least, int64_t most)
 {
@@ -69,7 +116,5 @@ int sgti_json_integer(int64_t *number, const json_t *value, int64_t least, int64
 
 int sgti_json_is_utf8(const char *text)
 {
-    json_t *string = json_string(text);
-    json_decref(string);
-    return string != NULL;
+    return sgti_is_utf8(text, strlen(text));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * JSON from files nobody vouches for, by way of Jansson: one object, no key twice, UTF-8, and no
+ * JSON from files nobody vouches for, as trees of Jansson: one object, no key twice, UTF-8, and no
  * more nesting and values than the reader expects, so that a hostile text cannot take memory
- * without bounds. Its trees are malloc'd, outside the context's counters.
+ * without bounds. The trees are malloc'd, outside the context's counters.
  */
 #ifndef SGTI_JSON_H
 #define SGTI_JSON_H

@@ -39,11 +39,17 @@ static int by_rank(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+/* NULL when memory is short. */
 static json_t *describe(const sgti_st_output *output, uint64_t begin)
 {
     json_t *shape = json_array();
+    int failed = shape == NULL;
     for (int32_t i = 0; i < output->rank; i++)
-        json_array_append_new(shape, json_integer((json_int_t)output->shape[i]));
+        failed |= json_array_append_new(shape, json_integer((json_int_t)output->shape[i]));
+    if (failed) {
+        json_decref(shape);
+        return NULL;
+    }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype_names[output->dtype], "shape", shape,
                      "data_offsets", (json_int_t)begin, (json_int_t)(begin + bytes_of(output)));
 }

@@ -152,7 +152,7 @@ uint64_t sgt_model_generation(const sgt_model *model)
 sgt_status sgti_model_prepare_weights(sgt_model *model)
 {
     sgt_status status = SGT_OK;
-    pthread_mutex_lock(&model->evaluation.lock);
+    sgti_lock_take(&model->evaluation.lock);
     uint64_t generation = atomic_load(&model->generation);
     if (model->prepared_generation != generation) {
         for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++) {
@@ -163,6 +163,6 @@ sgt_status sgti_model_prepare_weights(sgt_model *model)
         if (status == SGT_OK)
             model->prepared_generation = generation;
     }
-    pthread_mutex_unlock(&model->evaluation.lock);
+    sgti_lock_give(&model->evaluation.lock);
     return status;
 }

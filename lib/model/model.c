@@ -96,13 +96,16 @@ sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
     if (status)
         return status;
     sgt_model *m = fresh;
+    if (sgti_lock_init(&m->evaluation.lock)) {
+        sgti_release(&context->memory, m, sizeof *m);
+        return sgti_fail(SGT_E_OUT_OF_MEMORY, "the lock of a model could not be made");
+    }
     atomic_init(&m->references, 1);
     atomic_init(&m->generation, 1);
     m->context = sgti_context_ref(context);
     m->dispatch = context->dispatch;
     m->config = resolved;
     m->step_closed = 1;
-    pthread_mutex_init(&m->evaluation.lock, NULL);
     status = fill_model(m);
     if (status) {
         sgti_model_unref(m);
@@ -126,7 +129,7 @@ static void free_evaluations(sgt_model *model)
         sgti_workspace_destroy(ws, model->dispatch, &model->context->memory);
         sgti_release(&model->context->memory, ws, sizeof *ws);
     }
-    pthread_mutex_destroy(&model->evaluation.lock);
+    sgti_lock_destroy(&model->evaluation.lock);
 }
 
 void sgti_model_unref(sgt_model *model)

@@ -163,11 +163,11 @@ void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
 sgt_status sgti_workspace_take(sgti_workspace **workspace, sgti_workspace_list *list,
                                sgti_memory *memory)
 {
-    pthread_mutex_lock(&list->lock);
+    sgti_lock_take(&list->lock);
     sgti_workspace *first = list->free;
     if (first)
         list->free = first->next;
-    pthread_mutex_unlock(&list->lock);
+    sgti_lock_give(&list->lock);
     if (!first) {
         void *fresh;
         sgt_status status =
@@ -182,8 +182,8 @@ sgt_status sgti_workspace_take(sgti_workspace **workspace, sgti_workspace_list *
 
 void sgti_workspace_give_back(sgti_workspace_list *list, sgti_workspace *workspace)
 {
-    pthread_mutex_lock(&list->lock);
+    sgti_lock_take(&list->lock);
     workspace->next = list->free;
     list->free = workspace;
-    pthread_mutex_unlock(&list->lock);
+    sgti_lock_give(&list->lock);
 }

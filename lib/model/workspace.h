@@ -6,9 +6,8 @@
 #ifndef SGTI_WORKSPACE_H
 #define SGTI_WORKSPACE_H
 
-#include <pthread.h>
-
 #include "../backend/dispatch.h"
+#include "../base/locks.h"
 #include "heads.h"
 #include "layout.h"
 
@@ -50,7 +49,7 @@ void sgti_block_free(sgti_block_of_memory *block, sgti_dispatch *dispatch);
 
 /* Workspaces of evaluations, taken and given back under a lock. */
 typedef struct sgti_workspace_list {
-    pthread_mutex_t lock;
+    sgti_lock lock;
     sgti_workspace *free;
 } sgti_workspace_list;
 

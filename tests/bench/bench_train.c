@@ -37,6 +37,7 @@ typedef struct figures {
     sgt_memory_usage memory;
     double parameters;
     double components[SGTI_PROFILE_SLOTS];
+    double grown_components[SGTI_PROFILE_SLOTS];
 } figures;
 
 static void make(bench_run *run, const bench_options *o)
@@ -90,15 +91,17 @@ static void count_steady(bench_run *run, figures *f)
     f->memory = after;
 }
 
-static void time_components(bench_run *run, figures *f)
+static void time_components(double components[SGTI_PROFILE_SLOTS], bench_run *run,
+                            const sgt_plan *plan)
 {
     enum { STEPS = 3 };
-    sgti_profile_start(run->context->dispatch, f->components);
+    timed_step(run, plan);
+    sgti_profile_start(run->context->dispatch, components);
     for (int i = 0; i < STEPS; i++)
-        timed_step(run, run->vanilla);
+        timed_step(run, plan);
     sgti_profile_stop(run->context->dispatch);
     for (int i = 0; i < SGTI_PROFILE_SLOTS; i++)
-        f->components[i] /= STEPS;
+        components[i] /= STEPS;
 }
 
 static double training_flops(const bench_options *o, const sgt_plan *plan)
@@ -134,7 +137,9 @@ static void measure(bench_run *run, figures *f, const bench_options *o)
         ratios[i] = both ? grown[i] / vanilla[i] - 1.0 : 0.0;
     }
     count_steady(run, f);
-    time_components(run, f);
+    time_components(f->components, run, run->vanilla);
+    if (both)
+        time_components(f->grown_components, run, run->grown);
     f->vanilla = bench_median(vanilla, pairs);
     f->grown = both ? bench_median(grown, pairs) : f->vanilla;
     f->overhead = bench_median(ratios, pairs);
@@ -182,13 +187,17 @@ static void print(const figures *f, const bench_run *run, const bench_options *o
     printf("steady step         %lld allocations, %.1f page faults\n",
            (long long)f->steady_allocations, f->steady_page_faults);
     bench_print_components(f->components, f->vanilla);
+    if (strcmp(o->plan, "none") != 0) {
+        printf("with %s\n", o->plan);
+        bench_print_components(f->grown_components, f->grown);
+    }
 }
 
 static void write_json(const figures *f, const bench_options *o)
 {
     double rate = f->flops / f->vanilla;
     json_t *root = json_pack(
-        "{s:f, s:f, s:f, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:I, s:s, s:o}",
+        "{s:f, s:f, s:f, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:I, s:s, s:o, s:o}",
         "tokens_per_s", (double)o->batch * o->seq / f->vanilla, "gflops", rate * 1e-9,
         "gemm_share", rate / f->gemm_rate, "peak_share", f->peak_rate > 0 ? rate / f->peak_rate : 0,
         "overhead", f->overhead, "overhead_quartiles", f->overhead_low, f->overhead_high,
@@ -196,7 +205,8 @@ static void write_json(const figures *f, const bench_options *o)
         f->gemm_rate * 1e-9, "peak_rss_bytes", (json_int_t)f->peak_rss, "arena_bytes",
         (json_int_t)f->arena, "steady_allocations", (json_int_t)f->steady_allocations,
         "steady_page_faults", f->steady_page_faults, "parameters", (json_int_t)f->parameters,
-        "plan", o->plan, "components", bench_components(f->components));
+        "plan", o->plan, "components", bench_components(f->components),
+        "components_of_plan", bench_components(f->grown_components));
     bench_write_json(root, o->json);
 }
 

@@ -100,9 +100,14 @@ int32_t sgti_blis_choose(sgti_blis *blis, const char *isa)
         return blis->services->fail(blis->host, SGT_E_BACKEND,
                                     "BLIS_ARCH_TYPE in the environment names kernels that this "
                                     "BLIS does not have");
+    if (!sgti_blis_is_usable())
+        return blis->services->fail(blis->host, SGT_E_BACKEND,
+                                    "this process was forked while another thread was inside BLIS: "
+                                    "ask for the backend portable");
     int32_t status = probe(blis, tables);
     if (status != 0)
         return status;
+    sgti_blis_enter();
     bli_init();
     int arch = -1;
 #ifdef SGTI_BLIS_LOOKUP
@@ -117,6 +122,7 @@ int32_t sgti_blis_choose(sgti_blis *blis, const char *isa)
         arch = (int)bli_arch_query_id();
         blis->context = (cntx_t *)bli_gks_query_cntx();
     }
+    sgti_blis_leave();
     blis->generic = arch == BLIS_ARCH_GENERIC;
     snprintf(blis->kernels, sizeof blis->kernels, "blis %s %s%s", bli_info_get_version_str(),
              bli_arch_string((arch_t)arch), chosen ? "" : " (its own choice)");
@@ -217,7 +223,9 @@ static void reserve_part(void *argument, int64_t part, int32_t thread)
 #else
     wait_for_all(job);
 #endif
+    sgti_blis_enter();
     bli_gemm_ex(&BLIS_ONE, &a, &b, &BLIS_ZERO, &c, job->context, &runtime);
+    sgti_blis_leave();
 }
 
 static int32_t reserve(const sgti_blis *blis, int64_t m, int64_t n, int by_columns)

@@ -2,7 +2,8 @@
 /*
  * The product. C is cut into tiles, each the work of one thread and one call of BLIS with one
  * thread. The cut depends on the shape only, so that results do not depend on the number of
- * threads. BLIS aborts on strides that it finds inconsistent; those go to the portable kernels.
+ * threads. BLIS aborts on strides that it finds inconsistent; those go to the portable kernels, and
+ * so does everything in a forked child that cannot rely on BLIS.
  */
 #include "blis_private.h"
 
@@ -154,11 +155,13 @@ static void gemm_part(void *argument, int64_t part, int32_t thread)
     float alpha = job->alpha, beta = job->beta;
     rntm_t runtime = BLIS_RNTM_INITIALIZER;
     bli_rntm_set_num_threads(1, &runtime);
+    sgti_blis_enter();
     bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, rows, columns, job->a.columns, &alpha,
                  element(&job->a, batch, row, 0), job->a.row_stride, job->a.column_stride,
                  element(&job->b, batch, 0, column), job->b.row_stride, job->b.column_stride,
                  &beta, element(&job->c, batch, row, column), job->c.row_stride,
                  job->c.column_stride, job->blis->context, &runtime);
+    sgti_blis_leave();
 }
 
 int32_t sgti_blis_gemm(void *instance, const sgt_gemm_args *args)
@@ -177,7 +180,7 @@ int32_t sgti_blis_gemm(void *instance, const sgt_gemm_args *args)
         if (job.d.data == job.c.data)
             job.d.data = NULL;
     }
-    if (!is_matrix(&job.a) || !is_matrix(&job.b) || !is_matrix(&job.c))
+    if (!is_matrix(&job.a) || !is_matrix(&job.b) || !is_matrix(&job.c) || !sgti_blis_is_usable())
         return blis->services->portable->gemm(blis->portable, args);
     if (job.c.column_stride != 1) {
         operand a = job.a;

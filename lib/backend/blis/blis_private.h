@@ -29,6 +29,13 @@ int32_t sgti_blis_choose(sgti_blis *blis, const char *isa);
  * aborts when it cannot, so that the memory is asked for here first. */
 int32_t sgti_blis_reserve(const sgti_blis *blis);
 
+/* 0 in a child that was forked while a thread was inside BLIS: products must do without it. */
+int sgti_blis_is_usable(void);
+
+/* Around everything in BLIS that takes its blocks. */
+void sgti_blis_enter(void);
+void sgti_blis_leave(void);
+
 int32_t sgti_blis_gemm(void *instance, const sgt_gemm_args *args);
 
 #endif

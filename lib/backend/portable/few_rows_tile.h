@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Products of few rows, as in decoding: dot products straight from memory. B is read once, four of
- * its columns at a time, and what is done with it is hidden behind the reading. An element is
- * always summed in the same order, whatever the rows and columns beside it.
+ * Products of few rows, as in decoding: dot products straight from memory. B is read once and in the
+ * order in which it lies, which is what processors foresee best; what is done with it is hidden
+ * behind the reading. Several rows take two columns at a time, so that they are loaded half as often
+ * themselves. An element is always summed in the same order, in FEW_CHAINS interleaved chains of
+ * vectors, whatever the rows and columns beside it.
  *
  * Only for files compiled once per instruction set.
  */
@@ -13,8 +15,17 @@
 #include "matrix_kernels.h"
 #include "tile_product.h"
 
-/* Columns of B side by side, and rows of A that share what was loaded of them. */
-enum { FEW_COLS = 4, FEW_SHARED_ROWS = 3 };
+/* Vectors of a column that are summed apart, and columns of B and rows of A that share what was
+ * loaded: all sums stay in registers. */
+enum {
+    FEW_CHAINS = 2,
+    FEW_COLS = 2,
+#if defined(__AVX512F__) || defined(__aarch64__)
+    FEW_SHARED_ROWS = 4
+#else
+    FEW_SHARED_ROWS = 3
+#endif
+};
 
 typedef uint16_t few_halves __attribute__((vector_size(SGTI_PIECE_BYTES / 2)));
 typedef few_halves few_loose_halves __attribute__((aligned(2), may_alias));
@@ -36,68 +47,89 @@ static inline __attribute__((always_inline)) float few_one(const void *column, p
     return is_bf16 ? sgti_bf16_to_f32(((const uint16_t *)column)[k]) : ((const float *)column)[k];
 }
 
-/* The elements rows x cols of C from (i0, j0); rows, cols and is_bf16 are constants where this is
+/* The chains added up, then the lanes. */
+static inline float few_total(const sgti_piece chain[FEW_CHAINS])
+{
+    sgti_quad quads[SGTI_PIECE_LANES / 4];
+    sgti_piece sum = chain[0] + chain[1];
+    memcpy(quads, &sum, sizeof quads);
+    TILE_UNROLL
+    for (int i = 1; i < SGTI_PIECE_LANES / 4; i++)
+        quads[0] += quads[i];
+    return (quads[0][0] + quads[0][2]) + (quads[0][1] + quads[0][3]);
+}
+
+/* Element (i,j) of C from the chains of its vectors; what is left of the depth starts at k. */
+static inline __attribute__((always_inline)) void few_store(const sgti_few_rows_part *p,
+                                                            ptrdiff_t i, ptrdiff_t j, ptrdiff_t k,
+                                                            const sgti_piece chain[FEW_CHAINS],
+                                                            int is_bf16)
+{
+    const float *line = p->a + i * p->a_row;
+    const void *column = (const char *)p->b + j * p->b_col * (is_bf16 ? 2 : 4);
+    float total = few_total(chain);
+    for (; k < p->depth; k++)
+        total += line[k] * few_one(column, k, is_bf16);
+    total *= p->alpha;
+    if (p->d)
+        total += p->beta * p->d[i * p->d_row + j * p->d_col];
+    p->c[i * p->c_row + j] = total;
+}
+
+/* One vector of every row with one of every column, into chain c. */
+static inline __attribute__((always_inline)) void
+few_turn(sgti_piece sum[FEW_SHARED_ROWS][FEW_COLS][FEW_CHAINS], const float *a, ptrdiff_t a_row,
+         const char *b, ptrdiff_t column, ptrdiff_t k, int c, int rows, int cols, int is_bf16)
+{
+    TILE_UNROLL
+    for (int j = 0; j < cols; j++) {
+        sgti_piece loaded = few_load(b + j * column, k + c * SGTI_PIECE_LANES, is_bf16);
+        TILE_UNROLL
+        for (int i = 0; i < rows; i++)
+            sum[i][j][c] += tile_load(a + i * a_row + k + c * SGTI_PIECE_LANES) * loaded;
+    }
+}
+
+/* rows x cols elements of C from (i0, j0); rows, cols and is_bf16 are constants where this is
  * inlined. */
 static inline __attribute__((always_inline)) void few_dots(const sgti_few_rows_part *p,
                                                            ptrdiff_t i0, ptrdiff_t j0, int rows,
                                                            int cols, int is_bf16)
 {
+    const ptrdiff_t turn = FEW_CHAINS * SGTI_PIECE_LANES;
     const float *a = p->a + i0 * p->a_row;
     const char *b = (const char *)p->b + j0 * p->b_col * (is_bf16 ? 2 : 4);
-    const void *column[FEW_COLS];
-    sgti_piece sum[FEW_SHARED_ROWS][FEW_COLS];
+    const ptrdiff_t column = p->b_col * (is_bf16 ? 2 : 4);
+    sgti_piece sum[FEW_SHARED_ROWS][FEW_COLS][FEW_CHAINS] = {0};
 
-    TILE_UNROLL
-    for (int j = 0; j < cols; j++)
-        column[j] = b + j * p->b_col * (is_bf16 ? 2 : 4);
+    ptrdiff_t k = 0;
+    for (; k + turn <= p->depth; k += turn)
+        TILE_UNROLL
+        for (int c = 0; c < FEW_CHAINS; c++)
+            few_turn(sum, a, p->a_row, b, column, k, c, rows, cols, is_bf16);
+    if (k + SGTI_PIECE_LANES <= p->depth) {
+        few_turn(sum, a, p->a_row, b, column, k, 0, rows, cols, is_bf16);
+        k += SGTI_PIECE_LANES;
+    }
     TILE_UNROLL
     for (int i = 0; i < rows; i++)
         TILE_UNROLL
         for (int j = 0; j < cols; j++)
-            sum[i][j] = (sgti_piece){0};
-
-    ptrdiff_t k = 0;
-    for (; k + SGTI_PIECE_LANES <= p->depth; k += SGTI_PIECE_LANES) {
-        sgti_piece line[FEW_SHARED_ROWS];
-        TILE_UNROLL
-        for (int i = 0; i < rows; i++)
-            line[i] = tile_load(a + i * p->a_row + k);
-        TILE_UNROLL
-        for (int j = 0; j < cols; j++) {
-            sgti_piece loaded = few_load(column[j], k, is_bf16);
-            TILE_UNROLL
-            for (int i = 0; i < rows; i++)
-                sum[i][j] += line[i] * loaded;
-        }
-    }
-
-    TILE_UNROLL
-    for (int i = 0; i < rows; i++)
-        TILE_UNROLL
-        for (int j = 0; j < cols; j++) {
-            float lanes[SGTI_PIECE_LANES];
-            float total = 0.0f;
-
-            tile_store(lanes, sum[i][j]);
-            for (int lane = 0; lane < SGTI_PIECE_LANES; lane++)
-                total += lanes[lane];
-            for (ptrdiff_t rest = k; rest < p->depth; rest++)
-                total += a[i * p->a_row + rest] * few_one(column[j], rest, is_bf16);
-            total *= p->alpha;
-            if (p->d)
-                total += p->beta * p->d[(i0 + i) * p->d_row + (j0 + j) * p->d_col];
-            p->c[(i0 + i) * p->c_row + j0 + j] = total;
-        }
+            few_store(p, i0 + i, j0 + j, k, sum[i][j], is_bf16);
 }
 
-/* All rows with `cols` columns; the columns come from the cache for all rows but the first few. */
+/* All rows with `cols` columns: after the first few rows these come from the cache. */
 static inline __attribute__((always_inline)) void few_columns(const sgti_few_rows_part *p,
                                                               ptrdiff_t j, int cols, int is_bf16)
 {
     ptrdiff_t i = 0;
     for (; i + FEW_SHARED_ROWS <= p->rows; i += FEW_SHARED_ROWS)
         few_dots(p, i, j, FEW_SHARED_ROWS, cols, is_bf16);
-    for (; i < p->rows; i++)
+    if (p->rows - i == 3)
+        few_dots(p, i, j, 3, cols, is_bf16);
+    else if (p->rows - i == 2)
+        few_dots(p, i, j, 2, cols, is_bf16);
+    else if (p->rows - i == 1)
         few_dots(p, i, j, 1, cols, is_bf16);
 }
 
@@ -105,7 +137,7 @@ static inline __attribute__((always_inline)) void few_rows_of(const sgti_few_row
                                                               int is_bf16)
 {
     ptrdiff_t j = 0;
-    for (; j + FEW_COLS <= p->cols; j += FEW_COLS)
+    for (; p->rows > 1 && j + FEW_COLS <= p->cols; j += FEW_COLS)
         few_columns(p, j, FEW_COLS, is_bf16);
     for (; j < p->cols; j++)
         few_columns(p, j, 1, is_bf16);

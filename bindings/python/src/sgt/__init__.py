@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sparse Growing Transformers: libsgt from Python.
+
+    model = sgt.Model(sgt.ModelConfig(vocab_size=256, d_model=192, n_layers=4, n_heads=6,
+                                      d_ff=768, max_seq_len=256), std=0.05)
+    for metrics in sgt.train(model, sgt.random_windows(tokens, batch=4, seq=256),
+                             policy=sgt.SparseGrowth(), steps=1000):
+        print(metrics.step, metrics.loss)
+
+``sgt.plot`` draws what happened; it needs matplotlib and is imported by itself.
+"""
+from ._library import VERSION as __version__
+from ._library import library_path, library_version
+from .checkpoint import Checkpoint, CheckpointInfo, Restored
+from .config import Flops, FlopsTotal, ModelConfig, count_flops
+from .context import BackendInfo, Context, MemoryEstimate, MemoryUsage, load_backend
+from .data import random_windows, windows
+from .errors import (
+    BackendError,
+    ClosedError,
+    Error,
+    FileError,
+    FormatError,
+    GradientsInvalidError,
+    InternalError,
+    InvalidArgumentError,
+    MemoryLimitError,
+    NotFoundError,
+    OutOfMemoryError,
+    OutOfRangeError,
+    PluginError,
+    SizeOverflowError,
+    StateError,
+    Stopped,
+    StructSizeError,
+    UnsupportedError,
+    VersionError,
+)
+from .growth import Growth
+from .history import History
+from .loss import Evaluation, Loss
+from .model import Model
+from .optimizer import Optimizer, StepReport
+from .plan import Plan
+from .policies import NoGrowth, SparseGrowth, StaticBlocks, StaticPlan
+from .policy import GrowthEvent, Observation, Policy
+from .sampler import Sampler
+from .session import Generation, Score, Session, SessionMemory, Tokenizer
+from .training import StepMetrics, evaluate, train
+
+__all__ = [
+    "BackendError",
+    "BackendInfo",
+    "Checkpoint",
+    "CheckpointInfo",
+    "ClosedError",
+    "Context",
+    "Error",
+    "Evaluation",
+    "FileError",
+    "Flops",
+    "FlopsTotal",
+    "FormatError",
+    "Generation",
+    "GradientsInvalidError",
+    "Growth",
+    "GrowthEvent",
+    "History",
+    "InternalError",
+    "InvalidArgumentError",
+    "Loss",
+    "MemoryEstimate",
+    "MemoryLimitError",
+    "MemoryUsage",
+    "Model",
+    "ModelConfig",
+    "NoGrowth",
+    "NotFoundError",
+    "Observation",
+    "Optimizer",
+    "OutOfMemoryError",
+    "OutOfRangeError",
+    "Plan",
+    "PluginError",
+    "Policy",
+    "Restored",
+    "Sampler",
+    "Score",
+    "Session",
+    "SessionMemory",
+    "SizeOverflowError",
+    "SparseGrowth",
+    "StateError",
+    "StaticBlocks",
+    "StaticPlan",
+    "StepMetrics",
+    "StepReport",
+    "Stopped",
+    "StructSizeError",
+    "Tokenizer",
+    "UnsupportedError",
+    "VersionError",
+    "__version__",
+    "count_flops",
+    "evaluate",
+    "library_path",
+    "library_version",
+    "load_backend",
+    "random_windows",
+    "train",
+    "windows",
+]

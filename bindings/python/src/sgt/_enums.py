@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The enumerations of the headers, by the words that Python callers use.
+
+Each table is named after its C enumeration and checked against it by a test. A word is the rest of
+the constant's name in lower case where that reads well.
+"""
+from __future__ import annotations
+
+from typing import Mapping
+
+LOG_LEVEL = {"error": 1, "warning": 2, "info": 3, "debug": 4}
+PHASE = {"forward": 1, "backward": 2, "evaluate": 3, "decode": 4}
+DTYPE = {"float32": 1, "float64": 2, "bfloat16": 3, "float16": 4, "int32": 5}
+ENTROPY = {"none": 0, "last": 1, "mean": 2, "both": 3}
+PART = {"weight": 1, "gradient": 2}
+FLOPS_DEPTH = {"vanilla": 0, "now": 1, "grown": 2}
+SCHEDULE = {"constant": 0, "linear": 1, "cosine": 2, "warmup_stable_decay": 3}
+DECAY_SCOPE = {"all": 0, "matrices": 1}
+MOMENT = {"first": 1, "second": 2}
+GROWTH_ACTION = {"none": 0, "select": 1, "deepen": 2, "fix": 3}
+RAMP = {"reference": 0, "hard": 1, "warm": 2}
+FADE = {"linear": 0, "cosine": 1, "exponential": 2}
+DIRECTION = {"deep_to_shallow": 0, "shallow_to_deep": 1}
+HEAD_CHOICE = {"highest": 0, "lowest": 1, "random": 2}
+GENERATE_END = {"max_tokens": 1, "stop_token": 2, "callback": 3, "full": 4}
+
+
+def number(table: Mapping[str, int], word: str, name: str) -> int:
+    """The value of a word; ValueError names the argument and the words there are."""
+    try:
+        return table[word]
+    except (KeyError, TypeError):
+        known = ", ".join(repr(w) for w in table)
+        raise ValueError(f"{name} is {word!r}, not one of {known}") from None
+
+
+def word(table: Mapping[str, int], value: int) -> str:
+    """The word of a value of the library."""
+    for known, number_ in table.items():
+        if number_ == value:
+            return known
+    return str(value)

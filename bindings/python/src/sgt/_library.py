@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Finds the shared library, checks its version and declares its functions.
+
+The order: the path in ``SGT_LIBRARY``, the library that a wheel carries inside the package, the
+library of the system by its soname. Only the first of them that is there is tried.
+"""
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import Tuple
+
+from ._functions import PROTOTYPES
+
+#: The version of this package; structures are those of the headers of this version.
+VERSION = "0.1.0"
+
+_FILE_NAMES = {"darwin": "libsgt.0.dylib", "win32": "sgt-0.dll"}
+_FILE_NAME = _FILE_NAMES.get(sys.platform, "libsgt.so.0")
+
+
+def _candidate() -> Tuple[str, str]:
+    """What to load, and where that choice comes from."""
+    override = os.environ.get("SGT_LIBRARY")
+    if override:
+        return override, "named by the environment variable SGT_LIBRARY"
+    bundled = Path(__file__).parent / "_lib" / _FILE_NAME
+    if bundled.exists():
+        return str(bundled), "inside the package"
+    return _FILE_NAME, (
+        "of the system (SGT_LIBRARY is not set and the package carries no library: it was not "
+        "installed from a wheel)"
+    )
+
+
+def _load() -> Tuple[ctypes.CDLL, str]:
+    path, origin = _candidate()
+    try:
+        return ctypes.CDLL(path), path
+    except OSError as error:
+        raise ImportError(f"sgt: the library {path!r} {origin} cannot be loaded: {error}") from None
+
+
+def _numbers(version: str) -> Tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _check_version(library: ctypes.CDLL, path: str) -> None:
+    """Structures only grow, so a newer library of the same major version is fine."""
+    library.sgt_version.restype = ctypes.c_char_p
+    found = library.sgt_version().decode()
+    own, theirs = _numbers(VERSION), _numbers(found)
+    if theirs[0] != own[0] or theirs < own:
+        raise ImportError(
+            f"sgt: the library {path!r} is version {found}; this package is {VERSION} and needs "
+            f"that version or a later one of {own[0]}.x"
+        )
+
+
+def _declare(library: ctypes.CDLL, path: str) -> None:
+    for name, (result, arguments) in PROTOTYPES.items():
+        try:
+            function = getattr(library, name)
+        except AttributeError:
+            raise ImportError(f"sgt: the library {path!r} lacks the function {name}") from None
+        function.restype = result
+        function.argtypes = arguments
+
+
+def _open() -> Tuple[ctypes.CDLL, str]:
+    library, path = _load()
+    try:
+        _check_version(library, path)
+    except AttributeError:
+        raise ImportError(f"sgt: {path!r} is not libsgt: it has no sgt_version") from None
+    _declare(library, path)
+    return library, path
+
+
+lib, library_file = _open()
+
+
+def library_version() -> str:
+    """The version of the library that runs, as "major.minor.patch"."""
+    return str(lib.sgt_version().decode())
+
+
+def library_path() -> str:
+    """What was loaded: a path, or a soname that the system looked up."""
+    return library_file

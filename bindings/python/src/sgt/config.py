@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The architecture of a model, and what its passes cost."""
+from __future__ import annotations
+
+import dataclasses
+from ctypes import byref
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+
+from . import _enums, _structs
+from ._handles import reading
+from ._library import lib
+from .errors import call
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """A pre-norm LLaMA-style decoder: RMSNorm, RoPE, grouped-query attention, SwiGLU, no biases.
+
+    vocab_size V, d_model d, n_heads H, d_ff the inner width of the feed-forward part, max_seq_len
+    the longest sequence of a batch. n_kv_heads 0: n_heads. head_dim 0: d_model / n_heads. tied: the
+    output head is the embedding. recompute: less memory and more work, equal bits.
+    """
+
+    vocab_size: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    d_ff: int
+    max_seq_len: int
+    n_kv_heads: int = 0
+    head_dim: int = 0
+    tied: bool = False
+    rope_theta: float = 10000.0
+    norm_eps: float = 1e-6
+    recompute: bool = False
+
+    def _struct(self) -> Any:
+        return _structs.sgt_model_config(**dataclasses.asdict(self))
+
+    @classmethod
+    def _from(cls, struct: Any) -> "ModelConfig":
+        values = {field.name: getattr(struct, field.name) for field in dataclasses.fields(cls)}
+        values["tied"] = bool(struct.tied)
+        values["recompute"] = bool(struct.recompute)
+        return cls(**values)
+
+
+class Flops(NamedTuple):
+    """FLOPs of the forward pass of one token; ``training`` is 3 times ``forward``."""
+
+    projections: float
+    attention: float
+    feed_forward: float
+    head: float
+    forward: float
+    training: float
+
+
+class FlopsTotal(NamedTuple):
+    """Training FLOPs of a model so far; ``overhead`` is executed / vanilla - 1."""
+
+    executed: float
+    vanilla: float
+    overhead: float
+
+
+def count_flops(
+    config: ModelConfig,
+    plan: Optional["Plan"] = None,
+    *,
+    seq: int = 0,
+    depth: str = "now",
+    full_square: bool = False,
+) -> Flops:
+    """Counts the matrix products of one token for a config and a plan (None: no loops).
+
+    seq T, 0: max_seq_len. depth: "vanilla" (without loops), "now", or "grown" (when all ramps are
+    over). full_square: attention over all T keys, as the paper counts. Raises OutOfRangeError,
+    InvalidArgumentError.
+    """
+    options = _structs.sgt_flops_options(
+        seq=seq,
+        depth=_enums.number(_enums.FLOPS_DEPTH, depth, "depth"),
+        full_square=full_square,
+    )
+    flops = _structs.sgt_flops()
+    with reading(plan):
+        pointer = None if plan is None else plan._pointer
+        call(lib.sgt_flops_count, byref(flops), byref(config._struct()), pointer, byref(options))
+    return Flops(*(float(getattr(flops, field)) for field in Flops._fields))

@@ -1,0 +1,458 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models: passes over batches, parameters and gradients, the depth plan, entropies."""
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import os
+from ctypes import byref
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from . import _enums, _structs
+from ._arrays import Float32, Float64, Views, address, batch, floats, output, view
+from ._handles import Guard, Handle, Owner
+from ._library import lib
+from ._text import Path, encoded_path
+from .config import Flops, FlopsTotal, ModelConfig, count_flops
+from .context import Context
+from .errors import NotFoundError, StateError, call
+from .loss import Evaluation, Loss
+from .plan import Plan
+
+_WEIGHT = _enums.PART["weight"]
+_GRADIENT = _enums.PART["gradient"]
+
+
+class Model(Owner):
+    """A decoder: weights, gradients, the current depth plan.
+
+    config: its architecture. context: None makes one of its own. seed: of the weights, truncated
+    normal of standard deviation ``std`` cut at ``cut`` deviations, norms one; None leaves zero
+    weights. Narrow models (d_model under about 512) learn faster with ``std`` up to
+    1 / sqrt(d_model).
+
+    Raises InvalidArgumentError and OutOfRangeError (the message names the field),
+    SizeOverflowError, OutOfMemoryError, MemoryLimitError, BackendError.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        context: Optional[Context] = None,
+        *,
+        seed: Optional[int] = 0,
+        std: float = 0.02,
+        cut: float = 3.0,
+    ) -> None:
+        context = Context() if context is None else context
+        pointer = ctypes.c_void_p()
+        with context._guard.reading:
+            call(lib.sgt_model_create, byref(pointer), context._pointer, byref(config._struct()))
+        self._own(pointer.value, context)
+        if seed is not None:
+            self.init_weights(seed, std, cut)
+
+    def _own(self, pointer: Optional[int], context: Context) -> None:
+        parent = context._owned
+        self._handle = Handle(pointer, lib.sgt_model_free, parent.family, parent)
+        self._guard = Guard(parent.family)
+        self._context = context
+        self._index: Dict[str, int] = {}
+        self._shapes: List[Tuple[int, ...]] = []
+        self._describe()
+        self._forward_loss: Optional[Loss] = None  # of a forward that waits for its backward
+        self._forward_shape: Optional[Tuple[int, ...]] = None  # of its logits
+        self._step_loss = Loss(0.0, 0)  # of the backwards since the last optimizer step
+        self._last_step: Any = None  # (StepReport, Loss) of the last optimizer step
+        self._collected = "none"
+
+    def _describe(self) -> None:
+        struct = _structs.sgt_model_config()
+        call(lib.sgt_model_get_config, byref(struct), self._pointer)
+        self._config = ModelConfig._from(struct)
+        tensor = _structs.sgt_tensor_view()
+        for i in range(lib.sgt_model_parameter_count(self._pointer)):
+            call(lib.sgt_model_parameter, byref(tensor), self._pointer, i, _WEIGHT)
+            self._index[tensor.name.decode()] = i
+            self._shapes.append(tuple(tensor.shape[: tensor.rank]))
+        self._names = tuple(self._index)
+
+    @classmethod
+    def _adopt(cls, pointer: Optional[int], context: Context) -> "Model":
+        """The owner of a model that the library made."""
+        model = cls.__new__(cls)
+        model._own(pointer, context)
+        return model
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: Path,
+        context: Optional[Context] = None,
+        *,
+        max_seq_len: int = 0,
+        recompute: bool = False,
+    ) -> "Model":
+        """A model from a Hugging Face folder of a LlamaForCausalLM, or of ``save_pretrained``.
+
+        max_seq_len: instead of the folder's max_position_embeddings; 0: that. Raises NotFoundError,
+        FileError, FormatError, UnsupportedError (what this model does not do is named), and what
+        ``Model`` raises.
+        """
+        context = Context() if context is None else context
+        options = _structs.sgt_hf_load_options(max_seq_len=max_seq_len, recompute=recompute)
+        pointer = ctypes.c_void_p()
+        with context._guard.reading:
+            path = encoded_path(folder)
+            call(lib.sgt_model_load_hf, byref(pointer), context._pointer, path, byref(options))
+        return cls._adopt(pointer.value, context)
+
+    def save_pretrained(
+        self,
+        folder: Path,
+        *,
+        dtype: str = "float32",
+        without_loops: bool = False,
+    ) -> None:
+        """Writes model.safetensors and config.json; the folder is made when it is missing.
+
+        With an empty plan, or without its loops, transformers reads it as a LlamaForCausalLM.
+        dtype: "float32", "bfloat16" or "float16". Raises FileError, OSError.
+        """
+        options = _structs.sgt_hf_save_options(
+            dtype=_enums.number(_enums.DTYPE, dtype, "dtype"), without_loops=without_loops
+        )
+        os.makedirs(folder, exist_ok=True)
+        with self._guard.reading:
+            call(lib.sgt_model_save_hf, self._pointer, encoded_path(folder), byref(options))
+
+    @property
+    def config(self) -> ModelConfig:
+        """The configuration with every default resolved."""
+        return self._config
+
+    @property
+    def context(self) -> Context:
+        """The context the model lives in."""
+        return self._context
+
+    def init_weights(self, seed: int = 0, std: float = 0.02, cut: float = 3.0) -> None:
+        """Draws all weights; the same seed gives the same weights for any number of threads.
+
+        Raises OutOfRangeError, InvalidArgumentError.
+        """
+        options = _structs.sgt_init_options(seed=seed, std=std, cut=cut)
+        with self._guard.writing:
+            call(lib.sgt_model_init_weights, self._pointer, byref(options))
+
+    # ---- passes over a batch ----
+
+    def forward(self, tokens: Any, targets: Any = None) -> Loss:
+        """Training forward over tokens [B,T]; targets [B,T], -1 is ignored, None: none at all.
+
+        Any integer dtype; [T] is one sequence. Raises TypeError and ValueError (dtype, shape),
+        OutOfRangeError (length; a token or target, with its position), OutOfMemoryError,
+        MemoryLimitError, BackendError, Stopped.
+        """
+        inputs, outputs = batch(tokens, targets)
+        metrics = _structs.sgt_metrics()
+        with self._guard.writing:
+            given = _batch_struct(inputs, outputs)
+            call(lib.sgt_model_forward, byref(metrics), self._pointer, byref(given))
+            loss = Loss(metrics.loss_sum, metrics.count)
+            self._forward_loss, self._forward_shape = loss, None
+            return loss
+
+    def backward(self, scale: Optional[float] = None) -> None:
+        """Adds ``scale`` times the gradient of the sum of losses of the last forward.
+
+        scale None: 1 / count, the gradient of the mean. For several micro-batches per step give 1 /
+        (all their targets). Raises StateError (no forward before it; once per forward), Stopped,
+        BackendError; gradients are invalid after the last two.
+        """
+        with self._guard.writing:
+            loss = self._forward_loss
+            if scale is None:
+                scale = 1.0 / loss.count if loss is not None and loss.count else 1.0
+            call(lib.sgt_model_backward, self._pointer, scale)
+            self._forward_loss = None
+            if loss is not None:
+                total = self._step_loss
+                self._step_loss = Loss(total.sum + loss.sum, total.count + loss.count)
+
+    def zero_gradients(self) -> None:
+        """Sets all gradients to zero and makes them valid; gives an unfinished step up."""
+        with self._guard.writing:
+            call(lib.sgt_model_zero_gradients, self._pointer)
+            self._step_loss = Loss(0.0, 0)
+
+    def _forget_step(self) -> None:
+        """When weights and gradients are others than those of the last passes."""
+        self._forward_loss = self._forward_shape = self._last_step = None
+        self._step_loss = Loss(0.0, 0)
+
+    def forward_logits(
+        self, tokens: Any, *, out: Optional[Float32] = None, copy: bool = True
+    ) -> Float32:
+        """Training forward up to the logits, float32 [B,T,V], for a loss of one's own.
+
+        out: an array to copy them to. copy False: a read-only view of the library's memory instead,
+        which the next call that changes the model overwrites or releases. Errors as ``forward``;
+        BufferError for a view of memory that the host cannot see.
+        """
+        inputs, _ = batch(tokens, None)
+        shape = inputs.shape + (self._config.vocab_size,)
+        result = output(out, shape) if copy or out is not None else None
+        logits = _structs.sgt_tensor_view()
+        with self._guard.writing:
+            given = _batch_struct(inputs, None)
+            call(lib.sgt_model_forward_logits, byref(logits), self._pointer, byref(given))
+            self._forward_loss, self._forward_shape = None, shape
+            if result is None:
+                return view(logits, self._owned, False)
+            call(lib.sgt_model_read_logits, address(result), result.size, self._pointer)
+            return result
+
+    def backward_logits(self, dlogits: Any) -> None:
+        """Adds the gradients that follow from dLoss/dlogits [B,T,V] of the last forward_logits.
+
+        Raises ValueError (shape), StateError, Stopped, BackendError.
+        """
+        with self._guard.writing:
+            if self._forward_shape is None:
+                raise StateError("backward_logits needs a forward_logits before it")
+            values = floats(dlogits, self._forward_shape, "dlogits")
+            call(lib.sgt_model_backward_logits, self._pointer, address(values))
+            self._forward_shape = None
+
+    def evaluate(
+        self,
+        tokens: Any,
+        targets: Any = None,
+        *,
+        token_losses: bool = False,
+        logits: bool = False,
+        last_logits: bool = False,
+    ) -> Evaluation:
+        """The loss without gradients; keeps nothing, observes nothing, runs in several threads.
+
+        Ask for what else is wanted, see ``Evaluation``. Errors as ``forward``.
+        """
+        inputs, outputs = batch(tokens, targets)
+        vocabulary = self._config.vocab_size
+        losses = np.empty(inputs.shape, np.float32) if token_losses else None
+        every = np.empty(inputs.shape + (vocabulary,), np.float32) if logits else None
+        last = np.empty((inputs.shape[0], vocabulary), np.float32) if last_logits else None
+        options = _structs.sgt_evaluate_options(
+            token_losses=address(losses), logits=address(every), last_logits=address(last)
+        )
+        metrics = _structs.sgt_metrics()
+        given = _batch_struct(inputs, outputs)
+        with self._guard.reading:
+            call(
+                lib.sgt_model_evaluate,
+                byref(metrics),
+                self._pointer,
+                byref(given),
+                byref(options),
+            )
+        return Evaluation(metrics.loss_sum, metrics.count, losses, every, last)
+
+    # ---- parameters ----
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """The names of all parameters, those of Hugging Face's LLaMA; matrices are [out, in]."""
+        return self._names
+
+    @property
+    def n_weights(self) -> int:
+        """How many numbers the parameters hold together."""
+        return sum(math.prod(shape) for shape in self._shapes)
+
+    @property
+    def parameters(self) -> Mapping[str, Float32]:
+        """Read-only views of all weights by name."""
+        return Views(self._names, self.parameter)
+
+    @property
+    def gradients(self) -> Mapping[str, Float32]:
+        """Views of all gradients by name, which may be written."""
+        return Views(self._names, self.gradient)
+
+    def parameter(self, name: str, *, writable: bool = False) -> Float32:
+        """A zero-copy view of a weight; it keeps the weights alive, even after ``close``.
+
+        Whoever writes through it calls ``weights_changed`` afterwards (``writable_parameters``
+        does). Raises NotFoundError, BufferError (memory that the host cannot see).
+        """
+        return self._tensor(name, _WEIGHT, writable)
+
+    def gradient(self, name: str) -> Float32:
+        """A zero-copy view of a gradient. Raises StateError before the first forward."""
+        return self._tensor(name, _GRADIENT, True)
+
+    @contextlib.contextmanager
+    def writable_parameters(self) -> Iterator[Mapping[str, Float32]]:
+        """Views of all weights that may be written; the library is told at the end."""
+        yield Views(self._names, lambda name: self.parameter(name, writable=True))
+        self.weights_changed()
+
+    def read_parameter(self, name: str) -> Float32:
+        """A copy of a weight; works for every backend."""
+        return self._read(name, _WEIGHT)
+
+    def write_parameter(self, name: str, values: Any) -> None:
+        """Copies values of the weight's shape into it. Raises ValueError, NotFoundError."""
+        self._write(name, _WEIGHT, values)
+
+    def read_gradient(self, name: str) -> Float32:
+        """A copy of a gradient. Raises StateError before the first forward."""
+        return self._read(name, _GRADIENT)
+
+    def write_gradient(self, name: str, values: Any) -> None:
+        """Copies values of the gradient's shape into it."""
+        self._write(name, _GRADIENT, values)
+
+    def weights_changed(self) -> None:
+        """Says that weights were written through views."""
+        with self._guard.writing:
+            call(lib.sgt_model_weights_changed, self._pointer)
+
+    @property
+    def generation(self) -> int:
+        """A counter that grows with every change of weights."""
+        with self._guard.reading:
+            return int(lib.sgt_model_generation(self._pointer))
+
+    def _number(self, name: str) -> int:
+        try:
+            return self._index[name]
+        except KeyError:
+            raise NotFoundError(f"there is no parameter {name!r}") from None
+
+    def _tensor(self, name: str, part: int, writable: bool) -> Float32:
+        tensor = _structs.sgt_tensor_view()
+        with self._guard.reading:
+            call(lib.sgt_model_parameter, byref(tensor), self._pointer, self._number(name), part)
+            return view(tensor, self._owned, writable)
+
+    def _read(self, name: str, part: int) -> Float32:
+        index = self._number(name)
+        values = np.empty(self._shapes[index], np.float32)
+        with self._guard.reading:
+            call(
+                lib.sgt_model_read_parameter,
+                address(values),
+                values.size,
+                self._pointer,
+                index,
+                part,
+            )
+        return values
+
+    def _write(self, name: str, part: int, values: Any) -> None:
+        index = self._number(name)
+        given = floats(values, self._shapes[index], name)
+        with self._guard.writing:
+            call(
+                lib.sgt_model_write_parameter,
+                self._pointer,
+                index,
+                part,
+                address(given),
+                given.size,
+            )
+
+    # ---- depth ----
+
+    @property
+    def plan(self) -> Plan:
+        """A copy of the current plan; assign a plan to change it.
+
+        A change forbids the backward of an earlier forward. Assigning raises InvalidArgumentError
+        (shape), OutOfMemoryError and MemoryLimitError (the old plan stays).
+        """
+        pointer = ctypes.c_void_p()
+        with self._guard.reading:
+            call(lib.sgt_plan_clone, byref(pointer), lib.sgt_model_plan(self._pointer))
+            return Plan._adopt(pointer.value, self._context._handle or self._owned)
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        with self._guard.writing, plan._guard.reading:
+            call(lib.sgt_model_set_plan, self._pointer, plan._pointer)
+
+    def n_passes(self, layer: int) -> int:
+        """Passes of a layer in one forward: (1 + extra runs) * (1 + depth); 0 when not there."""
+        with self._guard.reading:
+            return int(lib.sgt_model_n_passes(self._pointer, layer))
+
+    def depths_and_runs(self) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
+        """Extra passes and extra runs of every layer, without a copy of the plan."""
+        with self._guard.reading:
+            plan = lib.sgt_model_plan(self._pointer)
+            layers = range(self._config.n_layers)
+            return (
+                tuple(lib.sgt_plan_depth(plan, i) for i in layers),
+                tuple(lib.sgt_plan_extra_runs(plan, i) for i in layers),
+            )
+
+    def collect_entropy(self, kinds: str) -> None:
+        """What training forwards collect: "none", "last", "mean" or "both".
+
+        A growth policy that is attached adds what it needs.
+        """
+        number = _enums.number(_enums.ENTROPY, kinds, "kinds")
+        with self._guard.writing:
+            call(lib.sgt_model_collect_entropy, self._pointer, number)
+            self._collected = kinds
+
+    def entropies(self, kind: str = "last") -> Float64:
+        """The normalised entropies of the last step, [n_layers, max_passes, n_heads], a copy.
+
+        NaN for a head that did not run and for passes that a layer does not have. They stay
+        readable after the optimizer step until the next training forward. Raises StateError (this
+        kind was not collected).
+        """
+        number = _enums.number(_enums.ENTROPY, kind, "kind")
+        layers, heads = self._config.n_layers, self._config.n_heads
+        with self._guard.reading:
+            pointer = self._pointer
+            passes = [lib.sgt_model_n_passes(pointer, layer) for layer in range(layers)]
+            values = np.full((layers, max(passes), heads), np.nan)
+            start = address(values)
+            assert start is not None
+            for layer, count in enumerate(passes):
+                for pass_ in range(count):
+                    row = start + layer * values.strides[0] + pass_ * values.strides[1]
+                    call(lib.sgt_model_entropies, row, pointer, layer, pass_, number)
+        return values
+
+    # ---- cost ----
+
+    def flops(self, seq: int = 0, depth: str = "now", full_square: bool = False) -> Flops:
+        """FLOPs of one token under the current plan, see ``count_flops``."""
+        return count_flops(
+            self._config, self.plan, seq=seq, depth=depth, full_square=full_square
+        )
+
+    @property
+    def flops_total(self) -> FlopsTotal:
+        """The running total of this model's training."""
+        total = _structs.sgt_flops_total()
+        with self._guard.reading:
+            call(lib.sgt_model_flops, byref(total), self._pointer)
+        return FlopsTotal(total.executed, total.vanilla, total.overhead)
+
+
+def _batch_struct(inputs: Any, outputs: Any) -> Any:
+    return _structs.sgt_batch(
+        batch=inputs.shape[0],
+        seq=inputs.shape[1],
+        tokens=address(inputs),
+        targets=address(outputs),
+    )

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The training loop as a generator, and evaluation over many batches."""
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import math
+import time
+from typing import (
+    Any,
+    ContextManager,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    TextIO,
+    Tuple,
+    Union,
+)
+
+import numpy as np
+
+from ._arrays import Float64, Int32, batch
+from ._interrupt import HeldInterrupt
+from ._recorder import Recorder
+from ._text import Path
+from .growth import AnyPolicy, Growth
+from .history import History
+from .loss import Loss
+from .model import Model
+from .optimizer import Optimizer, StepReport
+from .policy import GrowthEvent
+
+Batches = Iterable[Any]
+Entropies = Optional[Dict[str, Float64]]
+
+
+@dataclasses.dataclass(frozen=True)
+class StepMetrics:
+    """One optimizer step of ``train``.
+
+    loss: mean over the step's ``count`` targets. overhead: FLOPs so far against the same training
+    without loops, minus 1. event: false when the policy did nothing. depths: extra passes per
+    layer after the step. entropies: {kind: [n_layers, max_passes, n_heads]}, where asked for.
+    """
+
+    step: int
+    loss: float
+    count: int
+    lr: float
+    grad_norm: float
+    clip_scale: float
+    skipped: bool
+    seconds: float
+    tokens_per_s: float
+    overhead: float
+    event: GrowthEvent
+    depths: Tuple[int, ...]
+    entropies: Entropies
+
+
+def _is_pair(item: Any) -> bool:
+    """A tuple, or the list of two matrices that other libraries' loaders give."""
+    return isinstance(item, tuple) or (len(item) == 2 and all(np.ndim(part) == 2 for part in item))
+
+
+def split(item: Any) -> Tuple[Int32, Optional[Int32]]:
+    """Tokens and targets [B,T] of a batch: a pair, or an array [B,T+1] whose rows give both."""
+    if isinstance(item, (tuple, list)) and _is_pair(item):
+        return batch(*item)
+    rows, _ = batch(item, None)
+    if rows.shape[1] < 2:
+        raise ValueError(f"a batch of shape {rows.shape} has no token that follows another")
+    return np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, 1:])
+
+
+def evaluate(model: Model, batches: Batches, limit: Optional[int] = None) -> Loss:
+    """The loss over batches as ``train`` takes them, or over the first ``limit`` of them.
+
+    Errors as ``Model.evaluate``.
+    """
+    total, count = 0.0, 0
+    for item in itertools.islice(batches, limit):
+        loss = model.evaluate(*split(item))
+        total += loss.sum
+        count += loss.count
+    return Loss(total, count)
+
+
+# ---- one step ----
+
+Pair = Tuple[Int32, Optional[Int32]]
+
+
+def _count(pairs: List[Pair]) -> int:
+    return sum(int(np.count_nonzero(targets >= 0)) for _, targets in pairs if targets is not None)
+
+
+class _Interrupted(Exception):
+    """Ctrl-C was pressed; nothing is half-way."""
+
+
+def _pass(model: Model, pairs: List[Pair], interrupt: HeldInterrupt) -> Loss:
+    """Forward and backward of the micro-batches: the gradient of the mean over all targets."""
+    total, count = 0.0, _count(pairs)
+    for tokens, targets in pairs:
+        loss = model.forward(tokens, targets)
+        model.backward(1.0 / count if count else 1.0)
+        total += loss.sum
+        if interrupt.wanted:
+            raise _Interrupted
+    return Loss(total, count)
+
+
+class _Loop:
+    """What the steps of one ``train`` share."""
+
+    def __init__(
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        growth: Optional[Growth],
+        kinds: Tuple[str, ...],
+        every: int,
+        recorder: Recorder,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.growth = growth
+        self.kinds = kinds
+        self.every = every
+        self.recorder = recorder
+
+    def step(self, pairs: List[Pair], since: float) -> StepMetrics:
+        """One optimizer step. Ctrl-C waits for the micro-batch, then the step is given up."""
+        with HeldInterrupt() as interrupt:
+            try:
+                loss = _pass(self.model, pairs, interrupt)
+                report = self.optimizer.step()
+                entropies = self._observe(report.step)  # a new plan clears them
+                event = self._grow(report, loss)
+            except BaseException as exception:
+                with contextlib.suppress(Exception):
+                    self.model.zero_gradients()
+                if isinstance(exception, _Interrupted):
+                    raise KeyboardInterrupt from None
+                raise
+            metrics = self._metrics(pairs, loss, report, event, entropies, since)
+            if interrupt.wanted:  # it came after the last micro-batch: the step is whole
+                raise KeyboardInterrupt
+        return metrics
+
+    def _grow(self, report: StepReport, loss: Loss) -> GrowthEvent:
+        if self.growth is None:
+            return GrowthEvent()
+        return self.growth.step(report, loss if loss.count else math.nan)
+
+    def _observe(self, step: int) -> Entropies:
+        if not self.kinds or step % self.every:
+            return None
+        return {kind: self.model.entropies(kind) for kind in self.kinds}
+
+    def _metrics(
+        self,
+        pairs: List[Pair],
+        loss: Loss,
+        report: StepReport,
+        event: GrowthEvent,
+        entropies: Entropies,
+        since: float,
+    ) -> StepMetrics:
+        model = self.model
+        shape = model.depths_and_runs()
+        seconds = time.perf_counter() - since
+        tokens = sum(tokens.size for tokens, _ in pairs)
+        metrics = StepMetrics(
+            step=report.step,
+            loss=float(loss),
+            count=loss.count,
+            lr=report.lr,
+            grad_norm=report.grad_norm,
+            clip_scale=report.clip_scale,
+            skipped=report.skipped,
+            seconds=seconds,
+            tokens_per_s=tokens / seconds if seconds > 0 else 0.0,
+            overhead=model.flops_total.overhead,
+            event=event,
+            depths=shape[0],
+            entropies=entropies,
+        )
+        self.recorder.step(metrics)
+        self.recorder.depth(report.step, shape, event)
+        return metrics
+
+
+# ---- the whole run ----
+
+_KINDS: Dict[Optional[str], Tuple[str, ...]] = {
+    None: (),
+    "last": ("last",),
+    "mean": ("mean",),
+    "both": ("last", "mean"),
+}
+
+
+def train(
+    model: Model,
+    batches: Batches,
+    *,
+    optimizer: Optional[Optimizer] = None,
+    policy: Optional[AnyPolicy] = None,
+    growth: Optional[Growth] = None,
+    steps: Optional[int] = None,
+    micro_batches: int = 1,
+    entropies: Optional[str] = None,
+    entropies_every: int = 1,
+    history: Optional[History] = None,
+    log: Union[Path, TextIO, None] = None,
+    progress: bool = True,
+) -> Iterator[StepMetrics]:
+    """Trains and yields after every optimizer step; nothing runs before the first is asked for.
+
+    batches: any iterable of (tokens, targets) or of arrays [B,T+1], see ``random_windows``.
+    optimizer: None makes an ``Optimizer(model)``. policy: attached for the time of the run; growth:
+    one that is attached already. steps: so many at most; None: to the end of ``batches``.
+    micro_batches: batches per optimizer step, whose gradient is that of the mean over all their
+    targets. entropies: "last", "mean" or "both" are collected to the end and given every
+    entropies_every steps. history, log (a path or text file): get the records of the run.
+    progress: a bar, where tqdm is installed and standard error is a terminal.
+
+    Ctrl-C waits for the micro-batch under way; then gradients are cleared and KeyboardInterrupt is
+    raised. After it, or any exception, model, optimizer and growth are as after a whole step.
+    Raises ValueError and TypeError for what makes no sense here, and what the calls of a step raise.
+    """
+    if policy is not None and growth is not None:
+        raise TypeError("policy and growth were both given")
+    for part in (optimizer, growth):
+        if part is not None and part.model is not model:
+            raise ValueError(f"the {type(part).__name__} belongs to another model")
+    if micro_batches < 1 or entropies_every < 1:
+        raise ValueError("micro_batches and entropies_every are at least 1")
+    if entropies not in _KINDS:
+        raise ValueError(f"entropies is {entropies!r}, not None, 'last', 'mean' or 'both'")
+    run = _Run(model, optimizer, policy, growth, steps, micro_batches, entropies, entropies_every)
+    return run.steps(batches, history, log, progress)
+
+
+class _Run(NamedTuple):
+    """The arguments of ``train`` that its parts share."""
+
+    model: Model
+    optimizer: Optional[Optimizer]
+    policy: Optional[AnyPolicy]
+    growth: Optional[Growth]
+    limit: Optional[int]
+    micro_batches: int
+    entropies: Optional[str]
+    every: int
+
+    def steps(
+        self,
+        batches: Batches,
+        history: Optional[History],
+        log: Union[Path, TextIO, None],
+        progress: bool,
+    ) -> Iterator[StepMetrics]:
+        with contextlib.ExitStack() as inside:
+            file = inside.enter_context(_opened(log))
+            loop = self._loop(inside, Recorder(self.model, history, file))
+            bar = inside.enter_context(_bar(progress, self.limit))
+            start, source, taken = time.perf_counter(), iter(batches), 0
+            since = start
+            while self.limit is None or taken < self.limit:
+                pairs = [split(b) for b in itertools.islice(source, self.micro_batches)]
+                if not pairs:
+                    break
+                metrics = loop.step(pairs, since)
+                taken += 1
+                bar.show(metrics)
+                yield metrics
+                since = time.perf_counter()
+            loop.recorder.end(loop.optimizer.steps, time.perf_counter() - start)
+
+    def _loop(self, inside: contextlib.ExitStack, recorder: Recorder) -> "_Loop":
+        model, optimizer, growth = self.model, self.optimizer, self.growth
+        if optimizer is None:
+            optimizer = inside.enter_context(Optimizer(model))
+        if self.policy is not None:
+            growth = inside.enter_context(Growth(model, self.policy))
+        if self.entropies is not None:
+            inside.callback(model.collect_entropy, model._collected)
+            model.collect_entropy(self.entropies)
+        recorder.start(self.limit, optimizer, growth)
+        recorder.depth(optimizer.steps, model.depths_and_runs(), None)
+        kinds = _KINDS[self.entropies]
+        return _Loop(model, optimizer, growth, kinds, self.every, recorder)
+
+
+def _opened(log: Union[Path, TextIO, None]) -> ContextManager[Optional[TextIO]]:
+    """The file of a path; a file that the caller opened stays open."""
+    if log is None or hasattr(log, "write"):
+        return contextlib.nullcontext(log)  # type: ignore[arg-type]
+    return open(log, "w", encoding="utf-8")
+
+
+class _bar:
+    """tqdm's bar, or nothing where it is not installed or not wanted."""
+
+    def __init__(self, wanted: bool, steps: Optional[int]) -> None:
+        self._bar: Any = None
+        if wanted:
+            with contextlib.suppress(ImportError):
+                from tqdm import tqdm
+
+                self._bar = tqdm(total=steps, unit="step", disable=None)
+
+    def __enter__(self) -> "_bar":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, metrics: StepMetrics) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix(loss=f"{metrics.loss:.3f}", refresh=False)
+            self._bar.update()

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checkpoints and Hugging Face folders: what was saved goes on, bit for bit."""
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import SEQ, VOCABULARY, make_batch, small_config
+from test_policies import Widest
+
+import sgt
+
+
+def make(context, policy, seed=0):
+    model = sgt.Model(small_config(), context, seed=seed)
+    return model, sgt.Optimizer(model, lr=1e-2), sgt.Growth(model, policy)
+
+
+def go_on(model, optimizer, growth, count):
+    for _ in range(count):
+        loss = model.forward(*make_batch(optimizer.steps))
+        model.backward()
+        optimizer.step()
+        growth.step()
+    return loss.sum
+
+
+def everything(model, optimizer):
+    plan = model.plan
+    values = [view.tobytes() for view in model.parameters.values()]
+    values += [optimizer.read_moment(name, "second").tobytes() for name in model.names]
+    return values, plan.to_bytes(), optimizer.steps
+
+
+@pytest.mark.parametrize(
+    "policy", [lambda: sgt.SparseGrowth(first_step=3, window=3), Widest], ids=["sgt", "python"]
+)
+@pytest.mark.parametrize("fresh", [True, False], ids=["create", "load"])
+def test_resume(context, tmp_path, policy, fresh):
+    unbroken = make(context, policy())
+    go_on(*unbroken, 10)
+    first = make(context, policy())
+    go_on(*first, 5)
+    path = tmp_path / "five.safetensors"
+    values = {"position": "5", "näme": "ü"}
+    sgt.Checkpoint.save(path, first[0], optimizer=first[1], growth=first[2], values=values)
+    with sgt.Checkpoint(path, context) as checkpoint:
+        assert checkpoint.values == values
+        assert checkpoint.config == first[0].config
+        info = checkpoint.info
+        assert (info.steps, info.has_optimizer, info.has_growth) == (5, True, True)
+        assert info.executed_flops == first[0].flops_total.executed
+        if fresh:
+            resumed = checkpoint.create(policy())
+        else:
+            resumed = make(context, policy(), seed=99)
+            checkpoint.load(*resumed)
+    go_on(*resumed, 5)
+    assert everything(*resumed[:2]) == everything(*unbroken[:2])
+    assert resumed[2].policy.save() == unbroken[2].policy.save()
+
+
+def test_parts(context, tmp_path):
+    model, optimizer, growth = make(context, sgt.NoGrowth())
+    path = tmp_path / "model"
+    sgt.Checkpoint.save(str(path), model, checksums=False)
+    checkpoint = sgt.Checkpoint(path)
+    assert checkpoint.values == {} and not checkpoint.info.has_optimizer
+    made = checkpoint.create()
+    assert made.optimizer is None and made.growth is None
+    assert (made.model.parameter("lm_head.weight") == model.parameter("lm_head.weight")).all()
+    with pytest.raises(sgt.NotFoundError):
+        checkpoint.optimizer_options
+    with pytest.raises(sgt.NotFoundError):
+        checkpoint.load(model, optimizer)
+    sgt.Checkpoint.save(path, model, optimizer=optimizer)
+    made = sgt.Checkpoint(path).create(optimizer=False)
+    assert made.optimizer is None
+    sgt.Checkpoint(path, context).load(model, optimizer, own_schedule=True, verify=False)
+
+
+def test_optimizer_options(context, tmp_path):
+    model = sgt.Model(small_config(), context)
+    options = dict(
+        lr=1e-2,
+        betas=(0.8, 0.9),
+        eps=1e-7,
+        weight_decay=0.3,
+        clip=2.0,
+        schedule="warmup_stable_decay",
+        warmup_steps=2,
+        total_steps=20,
+        decay_steps=5,
+        final_factor=0.3,
+        decay_scope="matrices",
+    )
+    sgt.Checkpoint.save(tmp_path / "x", model, optimizer=sgt.Optimizer(model, **options))
+    assert sgt.Checkpoint(tmp_path / "x").optimizer_options == options
+
+
+def test_refusals(context, tmp_path, batch):
+    model, optimizer, growth = make(context, sgt.NoGrowth())
+    path = tmp_path / "x"
+    other = sgt.Model(small_config(), context)
+    with pytest.raises(sgt.InvalidArgumentError, match="Optimizer"):
+        sgt.Checkpoint.save(path, other, optimizer=optimizer)
+    model.forward(*batch)
+    model.backward()
+    with pytest.raises(sgt.StateError):
+        sgt.Checkpoint.save(path, model)
+    model.zero_gradients()
+    with pytest.raises(sgt.FileError) as caught:
+        sgt.Checkpoint.save(tmp_path / "no" / "folder", model)
+    assert isinstance(caught.value, OSError) and "folder" in str(caught.value)
+    with pytest.raises(sgt.NotFoundError):
+        sgt.Checkpoint(tmp_path / "nothing")
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(sgt.FormatError):
+        sgt.Checkpoint(path)
+    sgt.Checkpoint.save(path, model)
+    wide = sgt.Model(small_config(d_ff=64), context)
+    with pytest.raises(sgt.InvalidArgumentError, match="d_ff|intermediate"):
+        sgt.Checkpoint(path, context).load(wide)
+
+
+def test_folders(context, tmp_path):
+    model = sgt.Model(small_config(), context)
+    with pytest.raises(sgt.NotFoundError):
+        sgt.Checkpoint.latest(tmp_path)
+    for step in (5, 20, 100):
+        sgt.Checkpoint.save(sgt.Checkpoint.path(tmp_path, step), model)
+    assert sgt.Checkpoint.latest(tmp_path) == 100
+    sgt.Checkpoint.keep_last(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step-000000000020.safetensors",
+        "step-000000000100.safetensors",
+    ]
+
+
+# ---- Hugging Face ----
+
+
+@pytest.mark.parametrize("dtype, close", [("float32", 0), ("bfloat16", 0.05), ("float16", 0.01)])
+def test_pretrained(model, tmp_path, batch, dtype, close):
+    folder = tmp_path / "new" / "folder"
+    model.save_pretrained(folder, dtype=dtype)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["model_type"] == "llama" and config["hidden_size"] == 16
+    with sgt.Model.from_pretrained(folder, model.context) as again:
+        assert again.config == model.config
+        difference = abs(again.evaluate(*batch) - model.evaluate(*batch))
+        assert difference <= close
+    shorter = sgt.Model.from_pretrained(str(folder), max_seq_len=8, recompute=True)
+    assert shorter.config.max_seq_len == 8 and shorter.config.recompute
+    with pytest.raises(ValueError, match="float8"):
+        model.save_pretrained(folder, dtype="float8")
+
+
+def test_pretrained_with_loops(model, tmp_path, batch):
+    plan = model.plan
+    plan.set_depth(2, 1)
+    plan.set_gains(2, 1, [0, 1, 0, 0])
+    model.plan = plan
+    model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "sgt"
+    again = sgt.Model.from_pretrained(tmp_path, model.context)
+    assert again.plan == plan and again.evaluate(*batch) == model.evaluate(*batch)
+    model.save_pretrained(tmp_path, without_loops=True)
+    assert sgt.Model.from_pretrained(tmp_path).plan.depths == (0, 0, 0)
+
+
+def test_what_no_folder_is(context, tmp_path):
+    with pytest.raises(sgt.NotFoundError, match="config.json"):
+        sgt.Model.from_pretrained(tmp_path, context)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises((sgt.UnsupportedError, sgt.FormatError)):
+        sgt.Model.from_pretrained(tmp_path, context)
+    (tmp_path / "file").write_text("")
+    with sgt.Model(small_config(), context) as model, pytest.raises(OSError):
+        model.save_pretrained(tmp_path / "file")

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The Python examples, and the program of doc/python.md as it stands there."""
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sgt
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = ROOT / "examples" / "python"
+TEXT = ROOT / "doc" / "maths.md"
+
+
+def run(program: Path, *arguments: object, folder: Path,
+        status: int = 0) -> "subprocess.CompletedProcess[str]":
+    """Runs a program in a folder, with the package of this process."""
+    result = subprocess.run([sys.executable, str(program), *map(str, arguments)], cwd=folder,
+                            capture_output=True, text=True, timeout=500,
+                            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert result.returncode == status, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
+
+
+def test_the_ten_lines_of_the_documentation(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    found = re.search(r"```python\n(.*?)```", (ROOT / "doc" / "python.md").read_text(), re.DOTALL)
+    assert found
+    program = [line for line in found[1].splitlines() if line.strip()]
+    assert len(program) <= 10
+    last = ("assert [r['action'] for r in history.of_type('growth')] == 3 * ['select'] + ['fix']\n"
+            "assert history.series('loss')[1][-20:].mean() < 3.5\n"
+            "assert len(history.entropies()[0]) == 400")
+    (tmp_path / "program.py").write_text(found[1] + last)
+    (tmp_path / "novel.txt").write_bytes(TEXT.read_bytes())
+    run(tmp_path / "program.py", folder=tmp_path)
+    assert (tmp_path / "grown.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_text(tmp_path: Path) -> None:
+    small = "--d-model 32 --layers 4 --heads 2 --ff 64 --batch 4 --seq 32 --steps 60".split()
+    output = run(EXAMPLES / "train_text.py", TEXT, *small, "--sample-bytes", 20, "--log",
+                 tmp_path / "log", "--figure", tmp_path / "picture.png", folder=tmp_path).stdout
+    history = sgt.History.read(tmp_path / "log")
+    losses = history.series("loss")[1]
+    assert len(losses) == 60 and losses[-1] < losses[0] - 1, losses
+    assert len(history.of_type("eval")) == 10 and len(history.entropies()[0]) == 60
+    assert output.count("growth: layer") == 3 and "---- sample ----\nShe " in output, output
+    bits = re.search(r"held-out: (\d\.\d+) bits per byte\n$", output)
+    assert bits and float(bits[1]) < 6.5, output
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        assert "pip install matplotlib" in output
+    else:
+        assert f"picture: {tmp_path / 'picture.png'}\n" in output
+        assert (tmp_path / "picture.png").exists()
+    (tmp_path / "short").write_text("short")
+    result = run(EXAMPLES / "train_text.py", tmp_path / "short", folder=tmp_path, status=2)
+    assert "too short" in result.stderr
+
+
+def test_custom_policy(tmp_path: Path) -> None:
+    output = run(EXAMPLES / "custom_policy.py", folder=tmp_path).stdout
+    steps = re.findall(r"step +(\d+): head \d of layer \d attends twice", output)
+    losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
+    assert steps and min(map(int, steps)) == 40, output
+    assert losses[-1] < 0.5 * losses[0], output
+    overhead = re.search(r"cost (\S+) % more", output)
+    assert overhead and 0 < float(overhead[1]) < 10, output
+
+
+def test_distill_loss(tmp_path: Path) -> None:
+    output = run(EXAMPLES / "distill_loss.py", folder=tmp_path).stdout
+    divergence = [float(value) for value in re.findall(r"divergence (\S+)", output)]
+    student = re.search(r"student: loss (\S+) .* teacher (\S+)\n$", output)
+    assert divergence[-1] < 0.1 * divergence[0] and "select 1" in output, output
+    assert student and float(student[1]) < 0.2, output
+
+
+def test_finetune_hf(tmp_path: Path) -> None:
+    base, grown = tmp_path / "base", tmp_path / "grown"
+    base.mkdir()
+    model = sgt.Model(sgt.ModelConfig(vocab_size=31, d_model=16, n_layers=3, n_heads=4,
+                                      n_kv_heads=2, d_ff=24, max_seq_len=64), std=0.2)
+    model.save_pretrained(base)
+    np.array([(3 * i * i + i) % 31 for i in range(2000)], dtype="<u2").tofile(tmp_path / "tokens")
+    program = EXAMPLES / "finetune_hf.py"
+    output = run(program, base, grown, "--tokens", tmp_path / "tokens", "--steps", 60,
+                 "--lr", "3e-3", folder=tmp_path).stdout
+    losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
+    assert losses[-1] < losses[0] - 0.5 and output.count(" loops\n") == 2, output
+    assert sum(sgt.Model.from_pretrained(grown).plan.depths) == 2
+    result = run(program, tmp_path / "missing", grown, "--tokens", tmp_path / "tokens",
+                 folder=tmp_path, status=1)
+    assert result.stderr.startswith("finetune_hf.py: "), result.stderr

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the package mirrors is what the headers say: layouts, prototypes, values, statuses."""
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import subprocess
+import sys
+
+import headers
+import pytest
+
+import sgt
+from sgt import _enums, _functions, _structs, errors
+from sgt._library import lib
+
+MIRRORED = {
+    name: value
+    for name, value in vars(_structs).items()
+    if isinstance(value, type) and issubclass(value, _structs.Sized) and name != "Sized"
+}
+
+# Structures that only authors of tensor backends use, and what is passed as an opaque address.
+NOT_MIRRORED = {"sgt_allocator"} - set(MIRRORED)
+
+SCALARS = {
+    "sgt_status": ctypes.c_int32,
+    "int32_t": ctypes.c_int32,
+    "int64_t": ctypes.c_int64,
+    "uint32_t": ctypes.c_uint32,
+    "uint64_t": ctypes.c_uint64,
+    "size_t": ctypes.c_size_t,
+    "double": ctypes.c_double,
+    "float": ctypes.c_float,
+    "void": None,
+}
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory):
+    """{struct: (size, {field: offset})}, as the C compiler lays them out."""
+    folder = tmp_path_factory.mktemp("layout")
+    lines = ["#include <stdio.h>", "#include <stddef.h>"]
+    lines += ["#include <sgt/sgt.h>", "#include <sgt/session.h>", "#include <sgt/sampling.h>"]
+    lines += ["#include <sgt/sys/growth.h>", "int main(void) {"]
+    for name, fields in headers.structures().items():
+        lines.append(f'printf("{name} %zu\\n", sizeof({name}));')
+        for field in fields:
+            lines.append(f'printf("{name} {field} %zu\\n", offsetof({name}, {field}));')
+    lines += ["return 0;", "}"]
+    (folder / "layout.c").write_text("\n".join(lines))
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    program = folder / "layout"
+    command = compiler + [f"-I{headers.INCLUDE}", str(folder / "layout.c"), "-o", str(program)]
+    subprocess.run(command, check=True)
+    found = {}
+    for line in subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout.split("\n"):
+        words = line.split()
+        if len(words) == 2:
+            found[words[0]] = (int(words[1]), {})
+        elif words:
+            found[words[0]][1][words[1]] = int(words[2])
+    return found
+
+
+def test_the_headers_are_understood():
+    structures, functions = headers.structures(), headers.functions()
+    assert structures["sgt_batch"] == ["size", "batch", "seq", "tokens", "targets"]
+    assert functions["sgt_model_backward"] == ("sgt_status", ["sgt_model *", "double"])
+    assert set(functions) == headers.exported()
+    assert len(structures) > 30
+
+
+def test_every_structure_is_mirrored():
+    assert set(headers.structures()) == set(MIRRORED)
+
+
+@pytest.mark.parametrize("name", sorted(MIRRORED))
+def test_layout(name, layouts):
+    struct = MIRRORED[name]
+    size, offsets = layouts[name]
+    assert ctypes.sizeof(struct) == size
+    assert {field[0]: getattr(struct, field[0]).offset for field in struct._fields_} == offsets
+    # Sizes of fields follow from offsets but for the last one.
+    last = struct._fields_[-1]
+    end = getattr(struct, last[0]).offset + ctypes.sizeof(last[1])
+    alignment = ctypes.alignment(struct)
+    assert (end + alignment - 1) // alignment * alignment == size
+
+
+def test_an_integer_that_does_not_fit_is_refused():
+    with pytest.raises(OverflowError, match="vocab_size"):
+        _structs.sgt_model_config(vocab_size=2**32 + 5)
+    with pytest.raises(OverflowError, match="seed"):
+        _structs.sgt_init_options(seed=-1)
+
+
+def test_every_function_is_declared():
+    assert set(_functions.PROTOTYPES) == set(headers.functions())
+
+
+def is_pointer(type_):
+    return type_ in (ctypes.c_void_p, ctypes.c_char_p) or hasattr(type_, "contents")
+
+
+@pytest.mark.parametrize("name", sorted(_functions.PROTOTYPES))
+def test_prototype(name):
+    result, arguments = headers.functions()[name]
+    own_result, own_arguments = _functions.PROTOTYPES[name]
+    assert len(own_arguments) == len(arguments)
+    for type_, own in zip([result] + arguments, [own_result] + own_arguments):
+        if type_.endswith("*"):
+            assert is_pointer(own), type_
+            pointed = getattr(own, "_type_", None)
+            struct = MIRRORED.get(type_[:-2].strip())
+            if struct is not None:
+                assert pointed is struct, type_
+            elif type_ == "char *" and own is not ctypes.c_void_p:
+                assert own is ctypes.c_char_p
+        elif SCALARS[type_] is None:
+            assert own is None
+        else:
+            assert issubclass(own, SCALARS[type_]), type_
+
+
+CONSTANTS = {
+    "LOG_LEVEL": ("sgt_log_level", "SGT_LOG_"),
+    "PHASE": ("sgt_phase", "SGT_PHASE_"),
+    "ENTROPY": ("sgt_entropy", "SGT_ENTROPY_"),
+    "PART": ("sgt_parameter_part", "SGT_"),
+    "FLOPS_DEPTH": ("sgt_flops_depth", "SGT_FLOPS_"),
+    "SCHEDULE": ("sgt_schedule", "SGT_SCHEDULE_"),
+    "DECAY_SCOPE": ("sgt_decay_scope", "SGT_DECAY_"),
+    "MOMENT": ("sgt_moment", "SGT_MOMENT_"),
+    "GROWTH_ACTION": ("sgt_growth_action", "SGT_GROWTH_"),
+    "RAMP": ("sgt_ramp", "SGT_RAMP_"),
+    "FADE": ("sgt_fade", "SGT_FADE_"),
+    "DIRECTION": ("sgt_growth_direction", "SGT_"),
+    "HEAD_CHOICE": ("sgt_head_choice", "SGT_HEADS_"),
+    "GENERATE_END": ("sgt_generate_end", "SGT_END_"),
+}
+
+DTYPES = {"f32": "float32", "f64": "float64", "bf16": "bfloat16", "f16": "float16", "i32": "int32"}
+
+
+def words(enumeration, prefix):
+    values = headers.enumerations()[enumeration]
+    return {name[len(prefix) :].lower(): value for name, value in values.items()}
+
+
+@pytest.mark.parametrize("table", sorted(CONSTANTS))
+def test_constants(table):
+    assert getattr(_enums, table) == words(*CONSTANTS[table])
+
+
+def test_data_types():
+    found = {DTYPES[word]: value for word, value in words("sgt_dtype", "SGT_").items()}
+    assert _enums.DTYPE == found
+
+
+def test_every_enumeration_is_known():
+    mirrored = {enumeration for enumeration, _ in CONSTANTS.values()} | {"sgt_dtype"}
+    assert set(headers.enumerations()) == mirrored
+
+
+def test_max_rank():
+    header = (headers.INCLUDE / "sgt" / "tensor.h").read_text()
+    assert f"#define SGT_MAX_RANK {_structs.MAX_RANK}\n" in header
+
+
+@pytest.mark.parametrize("name, status", [i for i in headers.statuses().items() if i[1] < 0])
+def test_every_status_has_a_class(name, status):
+    cls = errors.class_of(status)
+    assert cls is not errors.Error and issubclass(cls, errors.Error)
+    assert getattr(sgt, cls.__name__) is cls
+    if "PLUGIN" not in name:
+        assert cls.status == status
+    assert lib.sgt_status_name(status).decode() == name
+
+
+def test_other_statuses():
+    assert errors.class_of(1) is sgt.Stopped
+    assert errors.class_of(-89) is sgt.Error
+
+
+def test_option_defaults_are_those_of_the_library():
+    """What a Python signature says is the default is what C's options_init says."""
+    import inspect
+
+    def c_defaults(name):
+        struct = MIRRORED[name]()
+        getattr(lib, f"{name}_init")(ctypes.byref(struct), ctypes.sizeof(struct))
+        return struct
+
+    def check(function, name, **renamed):
+        struct = c_defaults(name)
+        for parameter in inspect.signature(function).parameters.values():
+            field = renamed.get(parameter.name, parameter.name)
+            if parameter.default is inspect.Parameter.empty or field is None:
+                continue
+            found = getattr(struct, field)
+            table = getattr(_enums, field.upper(), None)
+            default = parameter.default
+            if isinstance(default, str):
+                default = table[default]
+            assert default == found, (function, parameter.name)
+
+    check(sgt.Model.init_weights, "sgt_init_options")
+    check(sgt.Optimizer, "sgt_optimizer_options", betas=None, rate=None)
+    betas = inspect.signature(sgt.Optimizer).parameters["betas"].default
+    options = c_defaults("sgt_optimizer_options")
+    assert betas == (options.beta1, options.beta2)
+    check(sgt.SparseGrowth, "sgt_growth_sgt_options", exclude=None)
+    options = c_defaults("sgt_growth_sgt_options")
+    excluded = (ctypes.c_int32 * options.n_exclude).from_address(options.exclude)
+    assert inspect.signature(sgt.SparseGrowth).parameters["exclude"].default == tuple(excluded)
+    check(sgt.Sampler, "sgt_sampling_options", context=None, bias=None)
+    check(sgt.Session, "sgt_session_options")
+    check(sgt.Growth, "sgt_growth_options")
+    struct = c_defaults("sgt_model_config")
+    config = sgt.ModelConfig(1, 1, 1, 1, 1, 1)
+    for name in ("n_kv_heads", "head_dim", "tied", "rope_theta", "norm_eps", "recompute"):
+        assert getattr(config, name) == getattr(struct, name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names of shared objects")
+def test_versions_agree():
+    text = (headers.INCLUDE / "sgt" / "common.h").read_text()
+    import re
+
+    version = ".".join(
+        re.search(rf"#define SGT_VERSION_{part} (\d+)", text).group(1)
+        for part in ("MAJOR", "MINOR", "PATCH")
+    )
+    project = (headers.INCLUDE.parent / "bindings" / "python" / "pyproject.toml").read_text()
+    assert sgt.__version__ == sgt.library_version() == version
+    assert f'\nversion = "{version}"\n' in project

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a clone to a wheel, and from the wheel to a training where there is no compiler."""
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+# Packing is what is tested here: the library need not be fast, only soon there.
+QUICK = ["--config-settings", "setup-args=-Doptimization=1 -Dblis=disabled"]
+
+
+def environment():
+    """Without what this test run sets for itself."""
+    unset = ("SGT_LIBRARY", "PYTHONPATH", "PYTHONHOME")
+    return {key: value for key, value in os.environ.items() if key not in unset}
+
+
+def pip(python, *arguments):
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
+    result = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=500
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """A new virtual environment, with the numpy of this Python as its only package."""
+    folder = tmp_path_factory.mktemp("clean")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    numpy = Path(np.__file__).parent
+    for path in [numpy, *numpy.parent.glob("numpy.libs")]:
+        (site / path.name).symlink_to(path)
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def wheel(clean, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    pip(clean, "wheel", "--no-deps", *QUICK, "-w", folder, ROOT / "bindings" / "python")
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel(wheel):
+    assert re.fullmatch(r"sgt-[\d.]+-py3-none-\w+\.whl", wheel.name)
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        info = wheel.name.split("-py3")[0] + ".dist-info"
+        metadata = archive.read(f"{info}/METADATA").decode()
+        record = archive.read(f"{info}/RECORD").decode()
+    package = {f"sgt/{path.name}" for path in (ROOT / "bindings/python/src/sgt").glob("*.py")}
+    assert package | {"sgt/py.typed", f"{info}/LICENSE"} <= set(names)
+    assert any(name.startswith("sgt/_lib/libsgt") for name in names)
+    assert not any("test" in name or "pyc" in name for name in names)
+    assert "\nRequires-Dist: numpy" in metadata and "\nRequires-Python: >=3.9\n" in metadata
+    assert {line.split(",")[0] for line in record.splitlines()} == set(names)
+
+
+TRAINING = """
+import sys
+import numpy as np
+import sgt
+
+tokens = np.random.default_rng(0).integers(0, 32, 500).astype(np.uint16)
+model = sgt.Model(sgt.ModelConfig(32, 16, 2, 4, 32, 16))
+policy = sgt.SparseGrowth(first_step=2, window=2)
+for metrics in sgt.train(model, sgt.random_windows(tokens, 2, 16), policy=policy, steps=5):
+    pass
+print(sgt.library_path())
+print(metrics.step, metrics.depths)
+"""
+
+
+def test_it_works_without_compilers_and_without_this_clone(clean, wheel, tmp_path):
+    pip(clean, "install", "--no-index", "--no-deps", wheel)
+    result = subprocess.run(
+        [str(clean), "-I", "-c", TRAINING],
+        env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    library, last = result.stdout.splitlines()
+    assert Path(library).parent.name == "_lib" and clean.parents[1] in Path(library).parents
+    assert last == "5 (0, 1)"
+    assert ROOT not in Path(library).parents
+    listed = subprocess.run(["ldd", library], capture_output=True, text=True)
+    if "jansson" in listed.stdout:
+        (jansson,) = re.findall(r"libjansson\S* => (\S+)", listed.stdout)
+        assert Path(jansson).parent == Path(library).parent
+
+
+def test_the_source_distribution(tmp_path):
+    """It has all that a wheel is built of, without the repository around it."""
+    code = "import sys, build_backend; print(build_backend.build_sdist(sys.argv[1]))"
+    name = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=ROOT / "bindings" / "python",
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    with tarfile.open(tmp_path / name) as archive:
+        archive.extractall(tmp_path)
+    unpacked = tmp_path / name[: -len(".tar.gz")]
+    for folder in ("include", "lib"):
+        there = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file()}
+        packed = (unpacked / "libsgt" / folder).rglob("*")
+        assert {path.relative_to(unpacked / "libsgt") for path in packed if path.is_file()} == there
+    code = "import build_backend; print(build_backend.sources())"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=unpacked, check=True, capture_output=True, text=True)
+    assert Path(found.stdout.strip()) == unpacked / "libsgt"
+    meson = ["meson", "setup", str(tmp_path / "build"), str(unpacked / "libsgt"), "-Dtests=false"]
+    result = subprocess.run(
+        meson + ["-Dexamples=false"], env=environment(), capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* sgt_session_generate: the loop it stands for, and its ends. */
+#include <math.h>
+#include <string.h>
+
+#include "generate_scene.h"
+
+/* ---- what is generated ---- */
+
+/* ln p by the book. */
+static double log_prob(const float *logits, int32_t token)
+{
+    double sum = 0;
+    for (int i = 0; i < VOCAB; i++)
+        sum += exp((double)logits[i] - logits[token]);
+    return -log(sum);
+}
+
+START_TEST(it_is_the_loop_of_feed_and_pick)
+{
+    enum { COUNT = 10 };
+    scene s = open_default(_i);
+    int32_t tokens[COUNT];
+    float logits[VOCAB];
+    double expected = 0;
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = COUNT;
+    options.tokens = tokens;
+    sgt_generation made = generate(&s, prompt, PROMPT, &options);
+    ck_assert_int_eq(made.count, COUNT);
+    ck_assert_int_eq(made.end, SGT_END_MAX_TOKENS);
+    ck_assert_int_eq(sgt_session_length(s.session, 0), PROMPT + COUNT - 1);
+    ck_assert_int_eq(sgt_session_length(s.session, 1), 0);
+
+    sgt_sampler *sampler = make_sampler(s.context, _i);
+    sgtt_ok(sgt_sampler_accept(sampler, prompt, PROMPT));
+    sgtt_ok(sgt_session_feed(logits, s.session, 1, prompt, PROMPT));
+    for (int i = 0; i < COUNT; i++) {
+        int32_t token = -1;
+        sgtt_ok(sgt_sampler_pick(&token, sampler, logits));
+        ck_assert_int_eq(token, tokens[i]);
+        expected += log_prob(logits, token);
+        sgtt_ok(sgt_session_feed(logits, s.session, 1, &token, 1));
+    }
+    ck_assert_double_eq_tol(made.log_prob, expected, 1e-12 * COUNT);
+    sgt_sampler_free(sampler);
+    close_scene(&s);
+}
+END_TEST
+
+/* Each token is the likeliest after a whole forward over those before it. */
+START_TEST(greedy_text_is_that_of_whole_forwards)
+{
+    enum { COUNT = 8 };
+    scene s = open_default(1);
+    int32_t text[PROMPT + COUNT];
+    sgt_generate_options options = generate_defaults();
+    memcpy(text, prompt, sizeof prompt);
+    options.max_tokens = COUNT;
+    options.tokens = text + PROMPT;
+    generate(&s, prompt, PROMPT, &options);
+    for (int32_t n = PROMPT; n < PROMPT + COUNT; n++) {
+        float logits[VOCAB];
+        sgt_metrics metrics = {.size = sizeof metrics};
+        sgt_evaluate_options wanted;
+        sgt_batch batch = {.size = sizeof batch, .batch = 1, .seq = n, .tokens = text};
+        int32_t likeliest = 0;
+        sgtt_ok(sgt_evaluate_options_init(&wanted, sizeof wanted));
+        wanted.last_logits = logits;
+        sgtt_ok(sgt_model_evaluate(&metrics, s.model, &batch, &wanted));
+        for (int32_t i = 1; i < VOCAB; i++)
+            if (logits[i] > logits[likeliest])
+                likeliest = i;
+        ck_assert_int_eq(text[n], likeliest);
+    }
+    close_scene(&s);
+}
+END_TEST
+
+/* The last token is not in the sequence: the next prompt begins with it. */
+START_TEST(a_text_goes_on_after_a_stop)
+{
+    enum { FIRST = 4, SECOND = 6 };
+    scene s = open_default(1);
+    int32_t whole[FIRST + SECOND], parts[FIRST + SECOND];
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = FIRST + SECOND;
+    options.tokens = whole;
+    sgt_generation once = generate(&s, prompt, PROMPT, &options);
+    sgtt_ok(sgt_session_rewind(s.session, 0, 0));
+    options.max_tokens = FIRST;
+    options.tokens = parts;
+    sgt_generation first = generate(&s, prompt, PROMPT, &options);
+    options.max_tokens = SECOND;
+    options.tokens = parts + FIRST;
+    sgt_generation second = generate(&s, &parts[FIRST - 1], 1, &options);
+    ck_assert_mem_eq(whole, parts, sizeof whole);
+    ck_assert_double_eq_tol(first.log_prob + second.log_prob, once.log_prob, 1e-4);
+    close_scene(&s);
+}
+END_TEST
+
+START_TEST(a_smaller_struct_is_filled_as_far_as_it_goes)
+{
+    scene s = open_default(1);
+    struct {
+        sgt_generation known;
+        double later;
+    } newer = {.known.size = sizeof newer, .later = 1};
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = 1;
+    sgtt_ok(sgt_session_generate(&newer.known, s.session, 0, s.sampler, prompt, PROMPT, &options));
+    ck_assert_int_eq(newer.known.count, 1);
+    ck_assert(newer.later == 0);
+    close_scene(&s);
+}
+END_TEST
+
+/* ---- ends ---- */
+
+START_TEST(the_callback_sees_each_token_and_ends_it)
+{
+    scene s = open_default(0);
+    int32_t tokens[8] = {0};
+    listener l = {.stop_at = 3, .answer = 1};
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = 8;
+    options.tokens = tokens;
+    options.callback = on_token;
+    options.user = &l;
+    sgt_generation made = generate(&s, prompt, PROMPT, &options);
+    ck_assert_int_eq(made.end, SGT_END_CALLBACK);
+    ck_assert_int_eq(made.count, 4);
+    ck_assert_int_eq(l.count, 4);
+    ck_assert_mem_eq(tokens, l.tokens, 4 * sizeof tokens[0]);
+    ck_assert_int_eq(sgt_session_length(s.session, 0), PROMPT + 3);
+    close_scene(&s);
+}
+END_TEST
+
+START_TEST(a_stop_token_is_reported_and_ends_it)
+{
+    scene s = open_default(1);
+    int32_t tokens[6];
+    listener l = {.stop_at = -1};
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = 6;
+    options.tokens = tokens;
+    generate(&s, prompt, PROMPT, &options);
+    int32_t stops[] = {(tokens[2] + 1) % VOCAB, tokens[2]}, first = 0;
+    while (tokens[first] != stops[0] && tokens[first] != stops[1])
+        first++;
+    sgtt_ok(sgt_session_rewind(s.session, 0, 0));
+    options.stop_tokens = stops;
+    options.n_stop_tokens = 2;
+    options.callback = on_token;
+    options.user = &l;
+    sgt_generation made = generate(&s, prompt, PROMPT, &options);
+    ck_assert_int_eq(made.end, SGT_END_STOP_TOKEN);
+    ck_assert_int_eq(made.count, first + 1);
+    ck_assert_int_eq(l.count, first + 1);
+    ck_assert_int_eq(l.tokens[first], tokens[first]);
+    close_scene(&s);
+}
+END_TEST
+
+START_TEST(a_full_sequence_ends_it)
+{
+    scene s = open_default(0);
+    listener l = {.stop_at = -1};
+    sgt_generate_options options = generate_defaults();
+    options.callback = on_token;
+    options.user = &l;
+    sgt_generation made = generate(&s, prompt, PROMPT, &options);
+    ck_assert_int_eq(made.end, SGT_END_FULL);
+    ck_assert_int_eq(made.count, LENGTH - PROMPT + 1);
+    ck_assert_int_eq(sgt_session_length(s.session, 0), LENGTH);
+    sgtt_ok(sgt_session_rewind(s.session, 0, LENGTH - 1));
+    made = generate(&s, prompt, 1, NULL);
+    ck_assert_int_eq(made.end, SGT_END_FULL);
+    ck_assert_int_eq(made.count, 1);
+    close_scene(&s);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("generate");
+    TCase *cases = tcase_create("all");
+    tcase_add_loop_test(cases, it_is_the_loop_of_feed_and_pick, 0, 2);
+    tcase_add_test(cases, greedy_text_is_that_of_whole_forwards);
+    tcase_add_test(cases, a_text_goes_on_after_a_stop);
+    tcase_add_test(cases, a_smaller_struct_is_filled_as_far_as_it_goes);
+    tcase_add_test(cases, the_callback_sees_each_token_and_ends_it);
+    tcase_add_test(cases, a_stop_token_is_reported_and_ends_it);
+    tcase_add_test(cases, a_full_sequence_ends_it);
+    suite_add_tcase(suite, cases);
+    return sgtt_main(suite);
+}

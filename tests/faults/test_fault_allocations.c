@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Every allocation of a whole life through the context's allocator fails in turn, files included:
+ * the call that needed it says so, the checkpoint that was there stays, nothing leaks, and the life
+ * goes on to the numbers of one in which nothing failed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sweep.h"
+#include "test_allocator.h"
+#include "whole_life.h"
+
+#define USUAL_STEP 1
+
+/* One life with `most` allocations failing from number `at` on. Returns the allocations made. */
+static int64_t live(whole_life *life, int64_t at, int64_t most, int64_t *failed)
+{
+    test_allocator allocator;
+    test_allocator_init(&allocator);
+    allocator.fail_at = at;
+    allocator.fail_count = most;
+    *life = (whole_life){.options = sgtt_model_options(), .allowed = {SGT_E_OUT_OF_MEMORY}};
+    life->options.allocator = &allocator.interface;
+    whole_life_run(life);
+    ck_assert_msg(allocator.live == 0, "allocation %d failed: %d blocks leaked", (int)at,
+                  (int)allocator.live);
+    *failed = allocator.failed;
+    return allocator.calls;
+}
+
+START_TEST(an_allocation_fails)
+{
+    static whole_life quiet, life;
+    int64_t failed, all = 0, calls = live(&quiet, -1, 0, &failed);
+    ck_assert_int_gt(calls, 150);
+    for (int64_t at = 0; at < calls; at = sweep_next(at, USUAL_STEP)) {
+        live(&life, at, 1, &failed);
+        ck_assert_int_eq(failed, 1);
+        ck_assert_msg(life.refused == 1, "allocation %d of %d is done without", (int)at,
+                      (int)calls);
+        whole_life_check_equal(&quiet, &life, "one allocation failed");
+        all += failed;
+    }
+    sweep_report("context's allocator, one", calls, all);
+}
+END_TEST
+
+/* What is done to recover fails too, and so does the next call. */
+START_TEST(several_allocations_fail_in_a_row)
+{
+    static whole_life quiet, life;
+    int64_t failed, all = 0, calls = live(&quiet, -1, 0, &failed);
+    for (int64_t at = 0; at < calls; at = sweep_next(at, 2 * USUAL_STEP)) {
+        live(&life, at, 5, &failed);
+        ck_assert_int_ge(life.refused, 1);
+        whole_life_check_equal(&quiet, &life, "several allocations failed");
+        all += failed;
+    }
+    sweep_report("context's allocator, five", calls, all);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("allocations fail");
+    TCase *cases = tcase_create("all");
+    tcase_set_timeout(cases, 300);
+    tcase_add_checked_fixture(cases, NULL, scratch_remove);
+    tcase_add_test(cases, an_allocation_fails);
+    tcase_add_test(cases, several_allocations_fail_in_a_row);
+    suite_add_tcase(suite, cases);
+    return sgtt_main(suite);
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "whole_life.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <sgt/sgt.h>
+
+enum { MOST_REFUSED = 40, VOCAB = 19, HEADS = 4, LAYERS = 2, BEFORE_SAVE = 4, AFTER_SAVE = 3 };
+
+/* ---- what chapters share ---- */
+
+static int is_allowed(const whole_life *life, sgt_status status)
+{
+    if (status > 0)
+        return life->stops;
+    for (size_t i = 0; i < sizeof life->allowed / sizeof *life->allowed; i++)
+        if (life->allowed[i] != SGT_OK && life->allowed[i] == status)
+            return 1;
+    return 0;
+}
+
+void whole_life_enter(const whole_life *life)
+{
+    if (life->faults)
+        life->faults->inside = 1;
+}
+
+int whole_life_refused(whole_life *life, sgt_status status, const char *call)
+{
+    if (life->faults)
+        life->faults->inside = 0;
+    if (status == SGT_OK)
+        return 0;
+    life->status = status;
+    snprintf(life->refusal, sizeof life->refusal, "%s gave %s: %s", call,
+             sgt_status_name(status), sgt_error_message());
+    if (!is_allowed(life, status) || sgt_error_message()[0] == '\0')
+        ck_abort_msg("%s", life->refusal);
+    if (++life->refused > MOST_REFUSED)
+        ck_abort_msg("for ever: %s", life->refusal);
+    if (life->faults)
+        sweep_lift(life->faults);
+    if (life->look)
+        life->look(life);
+    return 1;
+}
+
+void whole_life_tell(whole_life *life, double number)
+{
+    ck_assert_int_lt(life->count, WHOLE_LIFE_NUMBERS);
+    life->numbers[life->count++] = number;
+}
+
+/* FNV-1a, as a number that a double holds. */
+static double digest(const void *data, size_t bytes)
+{
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < bytes; i++)
+        sum = (sum ^ ((const unsigned char *)data)[i]) * UINT64_C(0x100000001b3);
+    return (double)(sum >> 12);
+}
+
+void whole_life_tell_file(whole_life *life, const char *path)
+{
+    unsigned long bytes;
+    unsigned char *data = scratch_read(path, &bytes);
+    whole_life_tell(life, digest(data, bytes));
+    free(data);
+}
+
+void whole_life_tell_weights(whole_life *life, const sgt_model *model)
+{
+    float *weights = sgtt_read_all(model, SGT_WEIGHT);
+    whole_life_tell(life, digest(weights, sgtt_elements(model) * sizeof *weights));
+    free(weights);
+}
+
+void whole_life_check_equal(const whole_life *a, const whole_life *b, const char *what)
+{
+    ck_assert_msg(a->count == b->count, "%s: %d numbers, %d (%s)", what, (int)a->count,
+                  (int)b->count, b->refusal);
+    for (int32_t i = 0; i < a->count; i++)
+        ck_assert_msg(memcmp(&a->numbers[i], &b->numbers[i], sizeof(double)) == 0,
+                      "%s: number %d is %.17g, not %.17g (%s)", what, (int)i, b->numbers[i],
+                      a->numbers[i], b->refusal);
+}
+
+/* ---- a training ---- */
+
+typedef struct people {
+    sgt_context *context;
+    sgt_model *model;
+    sgt_optimizer *optimizer;
+    sgt_growth_policy *policy;
+    sgt_growth *growth;
+    sgt_batch batches[2];
+} people;
+
+static void make_policy(sgt_growth_policy **policy, whole_life *life, sgt_context *context)
+{
+    sgt_growth_sgt_options options;
+    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    options.first_step = 2;
+    options.window = 2;
+    options.top_k_layers = 2;
+    options.max_layers = 2;
+    options.max_depth = 2;
+    options.fade = SGT_FADE_COSINE;
+    options.n_exclude = 0;
+    MAKE(life, *policy, sgt_growth_policy_sgt(policy, context, LAYERS, HEADS, &options));
+}
+
+static void be_born(people *p, whole_life *life)
+{
+    sgt_model_config config = sgtt_config();
+    config.n_layers = LAYERS;
+    MAKE(life, p->context, sgt_context_create(&p->context, &life->options));
+    MAKE(life, p->model, sgt_model_create(&p->model, p->context, &config));
+    TRY(life, sgt_model_init_weights(p->model, NULL));
+    sgtt_randomize(p->model, 21);
+    MAKE(life, p->optimizer, sgt_optimizer_create(&p->optimizer, p->model, NULL));
+    make_policy(&p->policy, life, p->context);
+    MAKE(life, p->growth, sgt_growth_create(&p->growth, p->model, p->policy, NULL));
+    for (int i = 0; i < 2; i++)
+        p->batches[i] = sgtt_batch(2, 7 - 2 * i, VOCAB, 31 + (uint64_t)i, 9);
+}
+
+/* 0 when a backward was refused: its step begins anew, from zero gradients. */
+static int accumulate(people *p, whole_life *life, double *loss)
+{
+    sgt_metrics metrics = {.size = sizeof metrics};
+    *loss = 0.0;
+    for (int i = 0; i < 2; i++) {
+        TRY(life, sgt_model_forward(&metrics, p->model, &p->batches[i]));
+        whole_life_enter(life);
+        if (whole_life_refused(life, sgt_model_backward(p->model, 0.5 / (double)metrics.count),
+                               "sgt_model_backward")) {
+            sgtt_fails(sgt_optimizer_step(NULL, p->optimizer), SGT_E_GRADIENTS_INVALID, "backward");
+            sgtt_ok(sgt_model_zero_gradients(p->model));
+            return 0;
+        }
+        *loss += metrics.loss;
+    }
+    return 1;
+}
+
+static void take_step(people *p, whole_life *life, int32_t step)
+{
+    sgt_step_report report = {.size = sizeof report};
+    sgt_growth_event event = {.size = sizeof event};
+    double loss;
+    while (!accumulate(p, life, &loss))
+        ;
+    TRY(life, sgt_optimizer_step(&report, p->optimizer));
+    sgt_growth_input input = {.size = sizeof input, .step = step, .loss = loss};
+    TRY(life, sgt_growth_step(&event, p->growth, &input));
+    whole_life_tell(life, loss);
+    whole_life_tell(life, report.grad_norm);
+    whole_life_tell(life, event.action);
+}
+
+/* The loss of a model with all of its logits; the first and the last of them are told. */
+static void look(whole_life *life, const sgt_model *model, const sgt_batch *batch)
+{
+    float logits[2 * 7 * VOCAB];
+    sgt_evaluate_options options;
+    sgt_metrics metrics = {.size = sizeof metrics};
+    sgtt_ok(sgt_evaluate_options_init(&options, sizeof options));
+    options.logits = logits;
+    TRY(life, sgt_model_evaluate(&metrics, model, batch, &options));
+    whole_life_tell(life, metrics.loss_sum);
+    whole_life_tell(life, logits[0]);
+    whole_life_tell(life, logits[batch->batch * batch->seq * VOCAB - 1]);
+}
+
+/* A step with a loss of the host's own, under a plan of the host's own. */
+static void step_by_hand(people *p, whole_life *life)
+{
+    double entropies[HEADS];
+    sgt_tensor_view view = {.size = sizeof view};
+    sgt_plan *plan = NULL;
+    float dlogits[2 * 7 * VOCAB];
+    MAKE(life, plan, sgt_plan_clone(&plan, sgt_model_plan(p->model)));
+    TRY(life, sgt_plan_set_depth(plan, 0, 3));
+    TRY(life, sgt_plan_set_extra_runs(plan, 1, 2));
+    TRY(life, sgt_model_set_plan(p->model, plan));
+    TRY(life, sgt_model_collect_entropy(p->model, SGT_ENTROPY_BOTH));
+    do {
+        TRY(life, sgt_model_forward_logits(&view, p->model, &p->batches[0]));
+        sgtt_ok(sgt_model_read_logits(dlogits, view.count, p->model));
+        whole_life_enter(life);
+    } while (whole_life_refused(life, sgt_model_backward_logits(p->model, dlogits),
+                                "sgt_model_backward_logits") &&
+             sgt_model_zero_gradients(p->model) == SGT_OK);
+    sgtt_ok(sgt_model_entropies(entropies, p->model, 1, 1, SGT_ENTROPY_MEAN));
+    whole_life_tell(life, entropies[0]);
+    TRY(life, sgt_optimizer_step(NULL, p->optimizer));
+    sgt_plan_free(plan);
+}
+
+/* ---- decoding ---- */
+
+/* Feeds tokens and tells their last logits. A feed that was refused has added nothing. */
+static void feed(whole_life *life, sgt_session *session, int32_t sequence, const int32_t *tokens,
+                 int32_t count)
+{
+    float logits[VOCAB];
+    int32_t before = sgt_session_length(session, sequence);
+    do {
+        ck_assert_int_eq(sgt_session_length(session, sequence), before);
+        whole_life_enter(life);
+    } while (whole_life_refused(life, sgt_session_feed(logits, session, sequence, tokens, count),
+                                "sgt_session_feed"));
+    whole_life_tell(life, logits[0]);
+    whole_life_tell(life, logits[VOCAB - 1]);
+}
+
+/* Two sequences that share a beginning; then the model changes, and everything begins anew. */
+static void decode(people *p, whole_life *life)
+{
+    const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2, 6};
+    sgt_session *session = NULL;
+    sgt_session_options options;
+    sgt_score score = {.size = sizeof score};
+    float logits[VOCAB];
+    sgtt_ok(sgt_session_options_init(&options, sizeof options));
+    options.sequences = 2;
+    options.chunk = 3;
+    MAKE(life, session, sgt_session_create(&session, p->model, &options));
+    feed(life, session, 0, tokens, 5);
+    TRY(life, sgt_session_copy(session, 1, 0, 4));
+    feed(life, session, 1, tokens + 4, 1);
+    TRY(life, sgt_session_pack(session, SGT_BF16));
+    feed(life, session, 1, tokens + 5, 2);
+    TRY(life, sgt_session_score(&score, session, 0, tokens + 5, 3, NULL));
+    whole_life_tell(life, score.log_prob);
+    sgtt_ok(sgt_model_weights_changed(p->model));
+    sgtt_fails(sgt_session_feed(logits, session, 0, tokens, 1), SGT_E_STATE, "refresh");
+    TRY(life, sgt_session_refresh(session));
+    ck_assert_int_eq(sgt_session_length(session, 0), 0);
+    feed(life, session, 0, tokens, 8);
+    sgt_session_free(session);
+}
+
+/* ---- files ---- */
+
+static void save(const people *p, whole_life *life)
+{
+    static const char *const keys[] = {"place", "notes"};
+    static const char *const values[] = {"file 3, byte 17 \xc3\xa9",
+                                         "longer than the first buffer of a reader of texts"};
+    sgt_checkpoint_save_options options;
+    sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
+    options.optimizer = p->optimizer;
+    options.growth = p->growth;
+    options.keys = keys;
+    options.values = values;
+    options.n_values = 2;
+    TRY(life, sgt_checkpoint_save(life->path, p->model, &options));
+}
+
+/* Drops all handles but the context, and has them back from the file. */
+static void be_reborn(people *p, whole_life *life)
+{
+    sgt_checkpoint *checkpoint = NULL;
+    sgt_growth_free(p->growth);
+    sgt_growth_policy_free(p->policy);
+    sgt_optimizer_free(p->optimizer);
+    sgt_model_free(p->model);
+    p->model = NULL;
+    p->optimizer = NULL;
+    p->policy = NULL;
+    p->growth = NULL;
+    make_policy(&p->policy, life, p->context);
+    MAKE(life, checkpoint, sgt_checkpoint_open(&checkpoint, p->context, life->path));
+    ck_assert_str_eq(sgt_checkpoint_value(checkpoint, "place"), "file 3, byte 17 \xc3\xa9");
+    MAKE(life, p->model, sgt_checkpoint_create(&p->model, &p->optimizer, &p->growth, checkpoint,
+                                               p->policy, NULL));
+    sgt_checkpoint_free(checkpoint);
+}
+
+static void go_back(people *p, whole_life *life)
+{
+    sgt_checkpoint *checkpoint = NULL;
+    MAKE(life, checkpoint, sgt_checkpoint_open(&checkpoint, p->context, life->path));
+    TRY(life, sgt_checkpoint_load(p->model, p->optimizer, p->growth, checkpoint, NULL));
+    sgt_checkpoint_free(checkpoint);
+}
+
+static void choose_path(whole_life *life, const char *folder, int64_t step)
+{
+    size_t room = sizeof life->path;
+    sgtt_ok(sgt_checkpoint_path(life->path, &room, folder, step));
+}
+
+static void keep_the_last(whole_life *life, const char *folder)
+{
+    int64_t latest = 0;
+    TRY(life, sgt_checkpoint_latest(&latest, folder));
+    ck_assert_int_eq(latest, 7);
+    TRY(life, sgt_checkpoint_keep_last(folder, 1));
+    if (!life->stops)
+        whole_life_tell_file(life, life->path);
+}
+
+/* There and back; what comes back is the same model. */
+static void travel(const people *p, whole_life *life, const char *folder)
+{
+    sgt_model *model = NULL;
+    sgt_hf_save_options options;
+    char file[SCRATCH_PATH + 32];
+    TRY(life, sgt_model_save_hf(p->model, folder, NULL));
+    MAKE(life, model, sgt_model_load_hf(&model, p->context, folder, NULL));
+    look(life, model, &p->batches[0]);
+    look(life, p->model, &p->batches[0]);
+    sgt_model_free(model);
+    sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
+    options.dtype = SGT_BF16;
+    options.without_loops = 1;
+    TRY(life, sgt_model_save_hf(p->model, folder, &options));
+    snprintf(file, sizeof file, "%s/model.safetensors", folder);
+    whole_life_tell_file(life, file);
+    snprintf(file, sizeof file, "%s/config.json", folder);
+    whole_life_tell_file(life, file);
+}
+
+static void die(people *p)
+{
+    sgt_context_free(p->context);
+    sgt_model_free(p->model);
+    sgt_growth_policy_free(p->policy);
+    sgt_optimizer_free(p->optimizer);
+    sgt_growth_free(p->growth);
+    for (int i = 0; i < 2; i++)
+        sgtt_batch_free(&p->batches[i]);
+}
+
+void whole_life_run(whole_life *life)
+{
+    people p = {0};
+    char folder[SCRATCH_PATH], hf[SCRATCH_PATH];
+    life->count = 0;
+    life->refused = 0;
+    life->refusal[0] = '\0';
+    life->path[0] = '\0';
+    scratch_remove();
+    scratch_path(folder, "");
+    scratch_path(hf, "hf");
+    ck_assert_int_eq(mkdir(hf, 0777), 0);
+    be_born(&p, life);
+    for (int32_t step = 1; step <= BEFORE_SAVE; step++)
+        take_step(&p, life, step);
+    look(life, p.model, &p.batches[1]);
+    choose_path(life, folder, BEFORE_SAVE);
+    save(&p, life);
+    be_reborn(&p, life);
+    for (int32_t step = 1; step <= AFTER_SAVE; step++)
+        take_step(&p, life, BEFORE_SAVE + step);
+    go_back(&p, life);
+    for (int32_t step = 1; step <= AFTER_SAVE; step++) /* the same once more */
+        take_step(&p, life, BEFORE_SAVE + step);
+    choose_path(life, folder, BEFORE_SAVE + AFTER_SAVE);
+    save(&p, life);
+    take_step(&p, life, BEFORE_SAVE + AFTER_SAVE + 1);
+    save(&p, life); /* over what is there */
+    keep_the_last(life, folder);
+    step_by_hand(&p, life);
+    decode(&p, life);
+    travel(&p, life, hf);
+    whole_life_tell_weights(life, p.model);
+    die(&p);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Writes the inputs that the corpora of files, plans, policies and calls begin with:
+ *
+ *     make_corpus FOLDER      FOLDER/files and the others are there */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <sgt/sgt.h>
+
+enum { ROOM = 1 << 16, NAME = 512 };
+
+static void need(int condition)
+{
+    if (condition)
+        return;
+    fprintf(stderr, "make_corpus: %s\n", sgt_error_message());
+    exit(1);
+}
+
+static size_t get(uint8_t *data, const char *folder, const char *name)
+{
+    char path[NAME];
+    snprintf(path, sizeof path, "%.400s/%.100s", folder, name);
+    FILE *file = fopen(path, "rb");
+    need(file != NULL);
+    size_t bytes = fread(data, 1, ROOM, file);
+    fclose(file);
+    remove(path);
+    return bytes;
+}
+
+static void put(const char *folder, const char *name, const uint8_t *data, size_t bytes)
+{
+    char path[NAME];
+    snprintf(path, sizeof path, "%.400s/%.100s", folder, name);
+    FILE *file = fopen(path, "wb");
+    need(file != NULL && fwrite(data, 1, bytes, file) == bytes && fclose(file) == 0);
+}
+
+static sgt_model *make_model(sgt_context *context)
+{
+    sgt_model *model = NULL;
+    sgt_plan *plan = NULL;
+    sgt_model_config config;
+    need(sgt_model_config_init(&config, sizeof config) == SGT_OK);
+    config.vocab_size = 3;
+    config.d_model = 2;
+    config.n_layers = 1;
+    config.n_heads = 1;
+    config.head_dim = 2;
+    config.d_ff = 1;
+    config.max_seq_len = 2;
+    need(sgt_model_create(&model, context, &config) == SGT_OK);
+    need(sgt_model_init_weights(model, NULL) == SGT_OK);
+    need(sgt_plan_clone(&plan, sgt_model_plan(model)) == SGT_OK);
+    need(sgt_plan_set_depth(plan, 0, 1) == SGT_OK);
+    need(sgt_model_set_plan(model, plan) == SGT_OK);
+    sgt_plan_free(plan);
+    return model;
+}
+
+static void write_files(const char *folder, const sgt_model *model)
+{
+    static uint8_t data[3 * ROOM], tensors[ROOM];
+    char path[NAME], into[NAME];
+    sgt_optimizer *optimizer = NULL;
+    sgt_checkpoint_save_options options;
+    snprintf(into, sizeof into, "%.400s/files", folder);
+    snprintf(path, sizeof path, "%.400s/checkpoint", into);
+    need(sgt_checkpoint_save_options_init(&options, sizeof options) == SGT_OK);
+    options.checksums = 0; /* what is changed would be refused for its checksum alone */
+    need(sgt_optimizer_create(&optimizer, (sgt_model *)model, NULL) == SGT_OK);
+    for (int i = 0; i < 2; i++) {
+        need(sgt_checkpoint_save(path, model, &options) == SGT_OK);
+        data[0] = 0;
+        put(into, i ? "optimizer" : "model", data, 1 + get(data + 1, into, "checkpoint"));
+        options.optimizer = optimizer;
+    }
+    sgt_optimizer_free(optimizer);
+    need(sgt_model_save_hf(model, into, NULL) == SGT_OK);
+    size_t config = get(data + 3, into, "config.json");
+    size_t bytes = get(tensors, into, "model.safetensors");
+    data[0] = 1;
+    data[1] = (uint8_t)(config & 255);
+    data[2] = (uint8_t)(config >> 8);
+    memcpy(data + 3 + config, tensors, bytes);
+    put(into, "folder", data, 3 + config + bytes);
+}
+
+static void write_plan(const char *folder, const sgt_model *model)
+{
+    uint8_t data[ROOM];
+    char into[NAME];
+    size_t bytes = sizeof data;
+    snprintf(into, sizeof into, "%.400s/plan", folder);
+    need(sgt_plan_save(data, &bytes, sgt_model_plan(model)) == SGT_OK);
+    put(into, "looped", data, bytes);
+}
+
+/* Options of policies that select, deepen and fix soon, after so many steps. */
+static void write_policies(const char *folder)
+{
+    char into[NAME], name[32];
+    snprintf(into, sizeof into, "%.400s/policy", folder);
+    for (uint8_t steps = 1; steps < 32; steps = (uint8_t)(2 * steps + 1)) {
+        const uint8_t input[] = {3, 0, 1, 2, 1, 1, steps, 0, steps, 40, 0, 1};
+        snprintf(name, sizeof name, "after-%d-steps", steps % 32);
+        put(into, name, input, sizeof input);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    sgt_context *context = NULL;
+    sgt_model *model;
+    if (argc != 2)
+        return 2;
+    need(sgt_context_create(&context, NULL) == SGT_OK);
+    model = make_model(context);
+    write_files(argv[1], model);
+    write_plan(argv[1], model);
+    write_policies(argv[1]);
+    sgt_model_free(model);
+    sgt_context_free(context);
+    return 0;
+}
