@@ -62,3 +62,16 @@ sgt_status sgt_backend_info(sgt_backend_report *report, const sgt_context *conte
     sgti_struct_write(report, &own, sizeof own);
     return SGT_OK;
 }
+
+sgt_status sgt_backend_instance(const sgt_backend **table, void **instance,
+                                const sgt_context *context)
+{
+    if (!table || !instance || !context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         !table      ? "table"
+                         : !instance ? "instance"
+                                     : "context");
+    *table = context->dispatch->table;
+    *instance = context->dispatch->instance;
+    return SGT_OK;
+}

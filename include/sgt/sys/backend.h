@@ -364,6 +364,15 @@ struct sgt_backend {
 typedef const sgt_backend *(*sgt_backend_entry_fn)(uint32_t host_abi,
                                                    const sgt_backend_host *services);
 
+/*
+ * The table and the open instance behind a context, for programs that test a backend; whoever
+ * calls slots keeps the rules above. What an older plug-in does not have is NULL in *table. Both
+ * are borrowed, the instance while the context lives. Any thread. Errors: SGT_E_INVALID_ARGUMENT.
+ * Since 0.1.
+ */
+SGT_API sgt_status sgt_backend_instance(const sgt_backend **table, void **instance,
+                                        const sgt_context *context);
+
 SGT_END_DECLS
 
 #endif

@@ -63,6 +63,13 @@ typedef struct sgt_growth_policy_vtable {
     int32_t (*load)(void *state, void *user, const void *data, size_t bytes);
 } sgt_growth_policy_vtable;
 
+/*
+ * The entry of a policy in a shared object, exported as "sgt_growth_policy_entry": what
+ * sgt-policy-test loads. Returns the table, which lives as long as the process; *user, NULL on
+ * entry, goes to its functions. libsgt itself never loads a policy.
+ */
+typedef const sgt_growth_policy_vtable *(*sgt_growth_policy_entry_fn)(void **user);
+
 /* A policy of the host's own; the table is copied, `user` must outlive the policy. Errors:
  * SGT_E_INVALID_ARGUMENT (a missing function is named), SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE,
  * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, or what create returned. Since 0.1. */

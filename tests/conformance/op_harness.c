@@ -2,94 +2,56 @@
 #include "op_harness.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/isa_choice.h"
-#include "backend/registry.h"
-#include "core/tensors.h"
-
-/* ---- devices ---- */
-
-#define MAX_DEVICES 24
-
-typedef struct pair {
-    const char *backend;
-    const char *isa;
-} pair;
-
-static pair devices[MAX_DEVICES];
-static int device_count;
-
-static void add_devices(const char *backend)
-{
-    static const char *const isas[] = {"baseline", "avx2", "avx512"};
-    const sgt_backend *table;
-    const char *chosen;
-    if (sgti_backend_find(&table, backend) != SGT_OK)
-        return;
-    for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++) {
-        if (sgti_isa_choose(&chosen, isas[i]) == SGT_OK && device_count < MAX_DEVICES)
-            devices[device_count++] = (pair){backend, chosen};
-    }
-}
-
-static void add_plugins(const char *paths)
-{
-    char *list = strdup(paths);
-    for (char *path = strtok(list, ":"); path != NULL; path = strtok(NULL, ":")) {
-        const char *name;
-        if (sgt_backend_load(&name, path) != SGT_OK) {
-            fprintf(stderr, "%s: %s\n", path, sgt_error_message());
-            exit(1);
-        }
-        add_devices(name);
-    }
-    free(list);
-}
-
-int sgtt_devices(void)
-{
-    if (device_count == 0) {
-        const char *plugins = getenv("SGT_TEST_BACKEND_PLUGINS");
-        add_devices("portable");
-        add_devices("blis");
-        if (plugins != NULL)
-            add_plugins(plugins);
-    }
-    return device_count;
-}
-
 /* ---- machines ---- */
 
-void sgtt_open(sgtt_machine *machine, int device, int32_t threads)
+sgt_context_options sgtt_subject_options(const sgtt_subject *subject)
 {
-    memset(machine, 0, sizeof *machine);
-    machine->random = 0x9e3779b97f4a7c15u;
-    machine->label = machine->text;
-    snprintf(machine->text, sizeof machine->text, "%s %s with %d threads",
-             devices[device].backend, devices[device].isa, (int)threads);
-
     sgt_context_options options;
     sgtt_ok(sgt_context_options_init(&options, sizeof options));
-    options.backend = devices[device].backend;
-    options.isa = devices[device].isa;
+    options.backend = subject->backend;
+    options.isa = subject->isa;
+    options.threads = subject->threads;
+    return options;
+}
+
+void sgtt_open_with(sgtt_machine *machine, const sgtt_subject *subject,
+                    const sgt_context_options *options)
+{
+    memset(machine, 0, sizeof *machine);
+    machine->subject = subject;
+    machine->random = subject->seed * 2 + 0x9e3779b97f4a7c15u; /* never 0 */
+    sgtt_ok(sgt_context_create(&machine->context, options));
+    sgtt_ok(sgt_backend_instance(&machine->backend, &machine->instance, machine->context));
+    machine->slots = machine->backend;
+    machine->slots_instance = machine->instance;
+}
+
+void sgtt_open(sgtt_machine *machine, const sgtt_subject *subject, int32_t threads, int stand_in)
+{
+    sgt_context_options options = sgtt_subject_options(subject);
     options.threads = threads;
-    sgtt_ok(sgt_context_create(&machine->context, &options));
-    machine->dispatch = machine->context->dispatch;
+    sgtt_open_with(machine, subject, &options);
+    if (stand_in) {
+        options.backend = "portable";
+        sgtt_ok(sgt_context_create(&machine->stand_in, &options));
+        sgtt_ok(sgt_backend_instance(&machine->slots, &machine->slots_instance,
+                                     machine->stand_in));
+    }
 }
 
 static uint64_t buffer_bytes(const sgtt_tensor *tensor)
 {
-    return tensor->count * sgti_dtype_bytes(tensor->t.dtype);
+    return tensor->count * sgtt_dtype_bytes(tensor->t.dtype);
 }
 
 void sgtt_clear(sgtt_machine *machine)
 {
     for (int i = 0; i < machine->tensors; i++) {
         sgtt_tensor *tensor = &machine->tensor[i];
-        sgti_buffer_free(machine->dispatch, tensor->t.buffer, buffer_bytes(tensor));
+        machine->backend->free(machine->instance, tensor->buffer, buffer_bytes(tensor));
         free(tensor->host);
     }
     for (int i = 0; i < machine->temporaries; i++)
@@ -101,15 +63,16 @@ void sgtt_clear(sgtt_machine *machine)
 void sgtt_close(sgtt_machine *machine)
 {
     sgtt_clear(machine);
+    sgt_context_free(machine->stand_in);
     sgt_context_free(machine->context);
     memset(machine, 0, sizeof *machine);
 }
 
 static void *temporary(sgtt_machine *machine, size_t bytes)
 {
-    ck_assert_msg(machine->temporaries < SGTT_MAX_THINGS, "too many arrays in one test");
+    sgtt_require(machine->temporaries < SGTT_MAX_THINGS, "too many arrays in one test");
     void *memory = calloc(1, bytes > 0 ? bytes : 1);
-    ck_assert_ptr_nonnull(memory);
+    sgtt_require(memory != NULL, "out of memory");
     machine->temporary[machine->temporaries++] = memory;
     return memory;
 }
@@ -140,6 +103,11 @@ int64_t sgtt_below(sgtt_machine *machine, int64_t below)
 
 /* ---- one element ---- */
 
+size_t sgtt_dtype_bytes(int32_t dtype)
+{
+    return dtype == SGT_F64 ? 8 : dtype == SGT_BF16 || dtype == SGT_F16 ? 2 : 4;
+}
+
 static double get_element(const unsigned char *at, int32_t dtype)
 {
     float single;
@@ -156,8 +124,7 @@ static double get_element(const unsigned char *at, int32_t dtype)
         memcpy(&integer, at, sizeof integer);
         return (double)integer;
     default:
-        ck_abort_msg("tests read half-width types as bits");
-        return 0.0;
+        sgtt_fail("half-width types are read as bits");
     }
 }
 
@@ -176,7 +143,7 @@ static void put_element(unsigned char *at, int32_t dtype, double value)
         memcpy(at, &integer, sizeof integer);
         break;
     default:
-        ck_abort_msg("tests write half-width types as bits");
+        sgtt_fail("half-width types are written as bits");
     }
 }
 
@@ -188,52 +155,60 @@ static size_t place(const sgt_tensor *t, int64_t index)
         element += index % t->shape[i] * t->strides[i];
         index /= t->shape[i];
     }
-    return (size_t)element * sgti_dtype_bytes(t->dtype);
+    return (size_t)element * sgtt_dtype_bytes(t->dtype);
 }
 
 /* ---- tensors ---- */
 
-/* All of the buffer as one dense tensor. */
+/* All of the buffer as one dense tensor of the backend. */
 static sgt_tensor whole(const sgtt_tensor *tensor)
 {
-    return sgti_tensor_as(sgti_tensor_1d(tensor->t.buffer, 0, (int64_t)tensor->count),
-                          tensor->t.dtype);
+    return (sgt_tensor){.size = sizeof(sgt_tensor),
+                        .dtype = tensor->t.dtype,
+                        .buffer = tensor->buffer,
+                        .rank = 1,
+                        .shape = {(int64_t)tensor->count},
+                        .strides = {1}};
 }
 
 static void upload(sgtt_machine *machine, sgtt_tensor *tensor)
 {
     sgt_tensor all = whole(tensor);
-    sgtt_run_op(machine, sgti_write(machine->dispatch, &all, tensor->host));
+    sgtt_slot_done(machine->backend->write(machine->instance, &all, tensor->host), "write");
 }
 
 static unsigned char *download(sgtt_machine *machine, sgtt_tensor *tensor)
 {
     unsigned char *bytes = malloc(buffer_bytes(tensor));
-    ck_assert_ptr_nonnull(bytes);
+    sgtt_require(bytes != NULL, "out of memory");
     sgt_tensor all = whole(tensor);
-    sgtt_run_op(machine, sgti_read(machine->dispatch, bytes, &all));
+    sgtt_slot_done(machine->backend->read(machine->instance, bytes, &all), "read");
     return bytes;
 }
 
 static sgtt_tensor *make(sgtt_machine *machine, int32_t dtype, int32_t rank, const int64_t *shape,
                          const int64_t *strides, uint64_t offset)
 {
-    ck_assert_msg(machine->tensors < SGTT_MAX_THINGS, "too many tensors in one test");
+    sgtt_require(machine->tensors < SGTT_MAX_THINGS, "too many tensors in one test");
     sgtt_tensor *made = &machine->tensor[machine->tensors];
     uint64_t last = offset;
-    made->t = sgti_tensor_as(sgti_tensor_1d(NULL, offset, 1), dtype);
-    made->t.rank = rank;
+    memset(made, 0, sizeof *made);
+    made->t = (sgt_tensor){.size = sizeof made->t, .dtype = dtype, .offset = offset, .rank = rank};
     for (int32_t i = 0; i < rank; i++) {
         made->t.shape[i] = shape[i];
         made->t.strides[i] = strides[i];
         last += (uint64_t)((shape[i] - 1) * strides[i]);
     }
     made->count = last + 1 + offset;
-    sgtt_run_op(machine, sgti_buffer_allocate(&made->t.buffer, machine->dispatch,
-                                              buffer_bytes(made)));
+    sgtt_slot_done(
+        machine->backend->allocate(machine->instance, &made->buffer, buffer_bytes(made)),
+        "allocate");
+    made->t.buffer = made->buffer;
+    if (machine->stand_in != NULL)
+        made->t.buffer = machine->backend->host_pointer(machine->instance, made->buffer);
     machine->tensors++;
     made->host = malloc(buffer_bytes(made));
-    ck_assert_ptr_nonnull(made->host);
+    sgtt_require(made->host != NULL, "out of memory");
     memset(made->host, dtype == SGT_I32 ? 0 : 0xff, buffer_bytes(made));
     upload(machine, made);
     return made;
@@ -292,21 +267,24 @@ sgtt_tensor *sgtt_random_integers(sgtt_machine *machine, int64_t n, int64_t low,
     return made;
 }
 
-int64_t sgtt_count(const sgtt_tensor *tensor)
+int64_t sgtt_count_of(const sgtt_tensor *tensor)
 {
-    return sgti_tensor_count(&tensor->t);
+    int64_t count = 1;
+    for (int32_t i = 0; i < tensor->t.rank; i++)
+        count *= tensor->t.shape[i];
+    return count;
 }
 
 void sgtt_set(sgtt_machine *machine, sgtt_tensor *tensor, const double *values)
 {
-    for (int64_t i = 0; i < sgtt_count(tensor); i++)
+    for (int64_t i = 0; i < sgtt_count_of(tensor); i++)
         put_element(tensor->host + place(&tensor->t, i), tensor->t.dtype, values[i]);
     upload(machine, tensor);
 }
 
 void sgtt_set_random(sgtt_machine *machine, sgtt_tensor *tensor, double low, double high)
 {
-    for (int64_t i = 0; i < sgtt_count(tensor); i++)
+    for (int64_t i = 0; i < sgtt_count_of(tensor); i++)
         put_element(tensor->host + place(&tensor->t, i), tensor->t.dtype,
                     sgtt_uniform(machine, low, high));
     upload(machine, tensor);
@@ -314,16 +292,16 @@ void sgtt_set_random(sgtt_machine *machine, sgtt_tensor *tensor, double low, dou
 
 double *sgtt_values(sgtt_machine *machine, const sgtt_tensor *tensor)
 {
-    double *values = sgtt_doubles(machine, sgtt_count(tensor));
-    for (int64_t i = 0; i < sgtt_count(tensor); i++)
+    double *values = sgtt_doubles(machine, sgtt_count_of(tensor));
+    for (int64_t i = 0; i < sgtt_count_of(tensor); i++)
         values[i] = get_element(tensor->host + place(&tensor->t, i), tensor->t.dtype);
     return values;
 }
 
 int32_t *sgtt_integers(sgtt_machine *machine, const sgtt_tensor *tensor)
 {
-    int32_t *values = temporary(machine, (size_t)sgtt_count(tensor) * sizeof *values);
-    for (int64_t i = 0; i < sgtt_count(tensor); i++)
+    int32_t *values = temporary(machine, (size_t)sgtt_count_of(tensor) * sizeof *values);
+    for (int64_t i = 0; i < sgtt_count_of(tensor); i++)
         values[i] = (int32_t)get_element(tensor->host + place(&tensor->t, i), tensor->t.dtype);
     return values;
 }
@@ -343,13 +321,14 @@ static double rms_of_finite(const double *values, int64_t count)
     return finite > 0 ? sqrt(sum / (double)finite) : 0.0;
 }
 
-static int close_enough(double got, double expected, double tolerance)
+/* The share of the tolerance that is used; more than 1, or NaN: wrong. */
+static double share_used(double got, double expected, double tolerance)
 {
     if (isnan(expected) || isnan(got))
-        return isnan(expected) && isnan(got);
-    if (isinf(expected) || isinf(got))
-        return got == expected;
-    return fabs(got - expected) <= tolerance;
+        return isnan(expected) && isnan(got) ? 0.0 : INFINITY;
+    if (got == expected)
+        return 0.0;
+    return isinf(expected) || isinf(got) ? INFINITY : fabs(got - expected) / tolerance;
 }
 
 /* Within relative * |expected| + absolute. Elements that hold go to the host's copy, so that the
@@ -357,26 +336,39 @@ static int close_enough(double got, double expected, double tolerance)
 static void compare(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
                     double relative, double absolute, const char *what)
 {
-    const size_t size = sgti_dtype_bytes(tensor->t.dtype);
+    const size_t size = sgtt_dtype_bytes(tensor->t.dtype);
+    double worst = 0.0;
     unsigned char *got = download(machine, tensor);
-    for (int64_t i = 0; i < sgtt_count(tensor); i++) {
+    for (int64_t i = 0; i < sgtt_count_of(tensor); i++) {
         size_t at = place(&tensor->t, i);
         double value = get_element(got + at, tensor->t.dtype);
-        if (!close_enough(value, expected[i], relative * fabs(expected[i]) + absolute))
-            ck_abort_msg("%s: %s: element %lld is %.9g, expected %.9g", machine->label, what,
-                         (long long)i, value, expected[i]);
+        double share = share_used(value, expected[i], relative * fabs(expected[i]) + absolute);
+        if (!(share <= 1.0))
+            sgtt_fail("%s: element %lld is %.9g, expected %.9g", what, (long long)i, value,
+                      expected[i]);
+        worst = share > worst ? share : worst;
         memcpy(tensor->host + at, got + at, size);
     }
-    ck_assert_msg(memcmp(got, tensor->host, buffer_bytes(tensor)) == 0,
-                  "%s: %s: memory outside of the tensor was written", machine->label, what);
+    sgtt_require(memcmp(got, tensor->host, buffer_bytes(tensor)) == 0,
+                 "%s: memory outside of the tensor was written", what);
     free(got);
+    sgtt_count(worst);
 }
 
 void sgtt_expect(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
                  double tolerance, const char *what)
 {
-    double rms = rms_of_finite(expected, sgtt_count(tensor));
+    double rms = rms_of_finite(expected, sgtt_count_of(tensor));
     compare(machine, tensor, expected, tolerance, tolerance * rms, what);
+}
+
+void sgtt_expect_product(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
+                         int64_t k, float alpha, float beta, const char *what)
+{
+    const double root = sqrt((double)k);
+    const double deviation = fabs((double)alpha) * root / 3.0 + fabs((double)beta);
+    const double relative = 2e-6 + 1e-7 * root;
+    compare(machine, tensor, expected, relative, relative * deviation, what);
 }
 
 void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
@@ -388,24 +380,26 @@ void sgtt_expect_within(sgtt_machine *machine, sgtt_tensor *tensor, const double
 void sgtt_expect_norm(sgtt_machine *machine, sgtt_tensor *tensor, const double *expected,
                       double tolerance, const char *what)
 {
-    const double rms = rms_of_finite(expected, sgtt_count(tensor));
+    const double rms = rms_of_finite(expected, sgtt_count_of(tensor));
     compare(machine, tensor, expected, 20.0 * tolerance, 20.0 * tolerance * rms, what);
     double sum = 0.0;
-    for (int64_t i = 0; i < sgtt_count(tensor); i++) {
+    for (int64_t i = 0; i < sgtt_count_of(tensor); i++) {
         double got = get_element(tensor->host + place(&tensor->t, i), tensor->t.dtype);
         sum += (got - expected[i]) * (got - expected[i]);
     }
-    double error = sqrt(sum / (double)sgtt_count(tensor));
-    ck_assert_msg(error <= tolerance * rms, "%s: %s: relative error %.3g, more than %.3g",
-                  machine->label, what, error / rms, tolerance);
+    double error = sqrt(sum / (double)sgtt_count_of(tensor));
+    sgtt_require(error <= tolerance * rms, "%s: relative error %.3g, more than %.3g", what,
+                 error / rms, tolerance);
+    sgtt_count(rms > 0.0 ? error / (tolerance * rms) : 0.0);
 }
 
 void sgtt_expect_unchanged(sgtt_machine *machine, sgtt_tensor *tensor, const char *what)
 {
     unsigned char *got = download(machine, tensor);
-    ck_assert_msg(memcmp(got, tensor->host, buffer_bytes(tensor)) == 0,
-                  "%s: %s: an input was written", machine->label, what);
+    sgtt_require(memcmp(got, tensor->host, buffer_bytes(tensor)) == 0,
+                 "%s: an input was written", what);
     free(got);
+    sgtt_count(0.0);
 }
 
 /* FNV-1a. */
@@ -415,4 +409,85 @@ void sgtt_hash(uint64_t *hash, sgtt_machine *machine, sgtt_tensor *tensor)
     for (uint64_t i = 0; i < buffer_bytes(tensor); i++)
         *hash = (*hash ^ got[i]) * 1099511628211u;
     free(got);
+}
+
+/* ---- transfers ---- */
+
+/* The tensor as the backend knows it. */
+static sgt_tensor of_backend(const sgtt_tensor *tensor)
+{
+    sgt_tensor own = tensor->t;
+    own.buffer = tensor->buffer;
+    return own;
+}
+
+void sgtt_write(sgtt_machine *machine, const sgtt_tensor *tensor, const void *data)
+{
+    const sgt_tensor own = of_backend(tensor);
+    sgtt_slot_done(machine->backend->write(machine->instance, &own, data), "write");
+}
+
+void sgtt_read(sgtt_machine *machine, void *data, const sgtt_tensor *tensor)
+{
+    const sgt_tensor own = of_backend(tensor);
+    sgtt_slot_done(machine->backend->read(machine->instance, data, &own), "read");
+}
+
+/* ---- calling slots ---- */
+
+void sgtt_slot_done(int32_t result, const char *slot)
+{
+    if (result != SGT_OK)
+        sgtt_fail("%s returned %s: %s", slot, sgt_status_name(result), sgt_error_message());
+}
+
+void sgtt_gemm(sgtt_machine *machine, const sgt_tensor *c, float alpha, const sgt_tensor *a,
+               const sgt_tensor *b, float beta, const sgt_tensor *d)
+{
+    sgt_gemm_args args = {.alpha = alpha, .beta = beta, .a = a, .b = b, .c = c, .d = d};
+    sgtt_call(machine, gemm, &args);
+}
+
+void sgtt_copy(sgtt_machine *machine, const sgt_tensor *y, const sgt_tensor *x)
+{
+    sgt_elementwise_args args = {.x = x, .y = y};
+    sgtt_call(machine, copy, &args);
+}
+
+void sgtt_axpy(sgtt_machine *machine, const sgt_tensor *y, float alpha, const sgt_tensor *x)
+{
+    sgt_elementwise_args args = {.alpha = alpha, .x = x, .y = y};
+    sgtt_call(machine, axpy, &args);
+}
+
+void sgtt_scale(sgtt_machine *machine, const sgt_tensor *y, float alpha)
+{
+    sgt_elementwise_args args = {.alpha = alpha, .y = y};
+    sgtt_call(machine, scale, &args);
+}
+
+void sgtt_add(sgtt_machine *machine, const sgt_tensor *y, const sgt_tensor *x,
+              const sgt_tensor *z)
+{
+    sgt_elementwise_args args = {.x = x, .y = y, .z = z};
+    sgtt_call(machine, add, &args);
+}
+
+void sgtt_convert(sgtt_machine *machine, const sgt_tensor *y, const sgt_tensor *x)
+{
+    sgt_elementwise_args args = {.x = x, .y = y};
+    sgtt_call(machine, convert, &args);
+}
+
+void sgtt_fill(sgtt_machine *machine, const sgt_tensor *y, double value)
+{
+    sgtt_slot_done(machine->slots->fill(machine->slots_instance, y, value), "fill");
+}
+
+double sgtt_norm(sgtt_machine *machine, const sgt_tensor *x)
+{
+    double sum = -1.0;
+    sgt_norm_args args = {.x = x, .sum_of_squares = &sum};
+    sgtt_call(machine, norm, &args);
+    return sum;
 }

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Backends that sgt-backend-test must find out: the portable one with one thing wrong each, chosen
+ * by CASE at compile time. Loading and opening them works.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sgt/sys/backend.h>
+
+#define READS_C         1  /* gemm reads what it overwrites when beta is 0 */
+#define SHORT_SUM       2  /* gemm leaves out the last product of a long sum */
+#define ONE_BATCH       3  /* gemm does the first product of a batch only */
+#define OVERWRITES      4  /* rmsnorm_backward overwrites dx */
+#define NO_OFFSETS      5  /* rope starts at position 0 */
+#define NO_LENGTHS      6  /* attention computes every row */
+#define NO_GAINS        7  /* attention_backward takes gains for ones */
+#define WRITES_ASIDE    8  /* swiglu writes one element past a row */
+#define NEEDS_ROOM      9  /* swiglu_backward writes dgate before it reads up */
+#define TRUNCATES       10 /* convert cuts bits off */
+#define KEEPS_GRADIENT  11 /* adamw leaves the gradient */
+#define REVERSED        12 /* embedding_backward adds from the last row on */
+#define BY_THREADS      13 /* norm depends on the number of threads */
+#define NOT_SAFE        14 /* rmsnorm goes through memory that all threads share */
+#define UNALIGNED       15 /* buffers start anywhere */
+#define FORGETS_BUFFER  16 /* free releases nothing */
+#define WRONG_SIZE      17 /* free gives back another size */
+#define MUTE            18 /* allocate fails without a message */
+#define LATE_WRITE      19 /* write remembers the host's memory and copies at the next read */
+#define LEAKY_OPEN      20 /* an open that fails keeps what it has */
+#define CRASHES         21
+#define HANGS           22
+#define IGNORES_TARGETS 23 /* cross_entropy gives a gradient to ignored rows */
+#define OTHER_POINTER   24 /* host_pointer gives a copy */
+#define FLOAT_NORM      25 /* norm sums in float32 */
+
+#ifndef CASE
+#error "CASE says what is wrong"
+#endif
+
+typedef struct instance {
+    const sgt_backend_host *services;
+    void *host;
+    void *portable;
+    int32_t threads;
+    void *late_target;
+    const void *late_source;
+    size_t late_bytes;
+} instance;
+
+static float *data_of(const sgt_tensor *t)
+{
+    return (float *)(void *)t->buffer + t->offset;
+}
+
+/* ---- instances and memory ---- */
+
+static int32_t open_backend(void **made, const sgt_backend_open_args *args)
+{
+    const sgt_backend_host *services = args->services;
+    instance *self = services->allocate(args->host, 16, sizeof *self);
+    if (self == NULL)
+        return SGT_E_OUT_OF_MEMORY;
+    *self = (instance){.services = services, .host = args->host, .threads = args->threads};
+    int32_t status = services->portable->open(&self->portable, args);
+    if (status != SGT_OK) {
+        if (CASE != LEAKY_OPEN)
+            services->release(args->host, self, sizeof *self);
+        return status;
+    }
+    *made = self;
+    return SGT_OK;
+}
+
+static void close_backend(void *made)
+{
+    instance *self = made;
+    self->services->portable->close(self->portable);
+    self->services->release(self->host, self, sizeof *self);
+}
+
+static int32_t allocate(void *made, sgt_buffer **buffer, uint64_t bytes)
+{
+    const instance *self = made;
+    if (CASE == MUTE && bytes > UINT64_C(1) << 50)
+        return SGT_E_OUT_OF_MEMORY;
+    if (CASE != UNALIGNED)
+        return self->services->portable->allocate(self->portable, buffer, bytes);
+    char *memory = self->services->allocate(self->host, 64, (size_t)bytes + 16);
+    if (memory == NULL)
+        return SGT_E_OUT_OF_MEMORY;
+    *buffer = (sgt_buffer *)(void *)(memory + 16);
+    return SGT_OK;
+}
+
+static void free_buffer(void *made, sgt_buffer *buffer, uint64_t bytes)
+{
+    const instance *self = made;
+    if (CASE == FORGETS_BUFFER)
+        return;
+    if (CASE == UNALIGNED)
+        self->services->release(self->host, (char *)(void *)buffer - 16, (size_t)bytes + 16);
+    else
+        self->services->portable->free(self->portable, buffer,
+                                       CASE == WRONG_SIZE && bytes > 4096 ? bytes - 1 : bytes);
+}
+
+static void *host_pointer(void *made, sgt_buffer *buffer)
+{
+    static _Alignas(64) char elsewhere[2][1 << 16];
+    static int next;
+    (void)made;
+    return CASE == OTHER_POINTER ? (void *)elsewhere[next++ % 2] : (void *)buffer;
+}
+
+static int32_t write_tensor(void *made, const sgt_tensor *tensor, const void *data)
+{
+    instance *self = made;
+    if (CASE != LATE_WRITE)
+        return self->services->portable->write(self->portable, tensor, data);
+    size_t count = tensor->dtype == SGT_F64 ? 8 : tensor->dtype == SGT_F32 ? 4 : 2;
+    self->late_target = (char *)(void *)tensor->buffer + tensor->offset * count;
+    for (int32_t i = 0; i < tensor->rank; i++)
+        count *= (size_t)tensor->shape[i];
+    self->late_source = data;
+    self->late_bytes = count;
+    return SGT_OK;
+}
+
+static int32_t read_tensor(void *made, void *data, const sgt_tensor *tensor)
+{
+    instance *self = made;
+    if (self->late_bytes > 0)
+        memcpy(self->late_target, self->late_source, self->late_bytes);
+    self->late_bytes = 0;
+    return self->services->portable->read(self->portable, data, tensor);
+}
+
+static int32_t copy(void *made, const sgt_elementwise_args *args)
+{
+    const instance *self = made;
+    return self->services->portable->copy(self->portable, args);
+}
+
+static int32_t fill(void *made, const sgt_tensor *tensor, double value)
+{
+    const instance *self = made;
+    return self->services->portable->fill(self->portable, tensor, value);
+}
+
+static int32_t synchronise(void *made)
+{
+    const instance *self = made;
+    return self->services->portable->sync(self->portable);
+}
+
+/* ---- operations, each wrong in one of the cases ---- */
+
+static int32_t gemm(void *made, const sgt_gemm_args *args)
+{
+    const instance *self = made;
+    const sgt_backend *portable = self->services->portable;
+    const int32_t last = args->a->rank - 1;
+    sgt_tensor a = *args->a, b = *args->b, c = *args->c;
+    sgt_gemm_args own = *args;
+    if (CASE == READS_C && args->beta == 0.0f) {
+        const sgt_elementwise_args zero = {.size = sizeof zero, .alpha = 0.0f, .y = args->c};
+        portable->scale(self->portable, &zero); /* NaN stays NaN */
+        own.beta = 1.0f;
+        own.d = NULL;
+    }
+    if (CASE == SHORT_SUM && a.shape[last] > 90) {
+        a.shape[last]--;
+        b.shape[last - 1]--;
+        own.a = &a;
+        own.b = &b;
+    }
+    if (CASE == ONE_BATCH && c.rank == 3) {
+        a.shape[0] = b.shape[0] = c.shape[0] = 1;
+        own.a = &a;
+        own.b = &b;
+        own.c = &c;
+    }
+    return portable->gemm(self->portable, &own);
+}
+
+static int32_t embedding_backward(void *made, const sgt_embedding_backward_args *args)
+{
+    const instance *self = made;
+    const int64_t count = args->ids->shape[0];
+    int32_t status = SGT_OK;
+    for (int64_t n = count - 1; n >= 0 && status == SGT_OK; n--) {
+        sgt_tensor id = *args->ids, row = *args->dout;
+        sgt_embedding_backward_args one = *args;
+        id.shape[0] = row.shape[0] = 1;
+        id.offset += (uint64_t)(n * id.strides[0]);
+        row.offset += (uint64_t)(n * row.strides[0]);
+        one.ids = &id;
+        one.dout = &row;
+        status = self->services->portable->embedding_backward(self->portable, &one);
+    }
+    return status;
+}
+
+static int32_t rmsnorm(void *made, const sgt_rmsnorm_args *args)
+{
+    static float shared[1 << 17];
+    const instance *self = made;
+    const int64_t rows = args->x->shape[0], d = args->x->shape[1];
+    if (rows * d > (int64_t)(sizeof shared / sizeof *shared))
+        return self->services->portable->rmsnorm(self->portable, args);
+    const sgt_tensor between = {.size = sizeof between,
+                                .dtype = SGT_F32,
+                                .buffer = (sgt_buffer *)(void *)shared,
+                                .rank = 2,
+                                .shape = {rows, d},
+                                .strides = {d, 1}};
+    const sgt_elementwise_args in = {.size = sizeof in, .x = args->x, .y = &between};
+    sgt_rmsnorm_args own = *args;
+    own.x = &between;
+    self->services->portable->copy(self->portable, &in);
+    usleep(200);
+    return self->services->portable->rmsnorm(self->portable, &own);
+}
+
+static int32_t rmsnorm_backward(void *made, const sgt_rmsnorm_backward_args *args)
+{
+    const instance *self = made;
+    self->services->portable->fill(self->portable, args->dx, 0.0);
+    return self->services->portable->rmsnorm_backward(self->portable, args);
+}
+
+static int32_t rope(void *made, const sgt_rope_args *args)
+{
+    const instance *self = made;
+    sgt_rope_args own = *args;
+    own.offsets = NULL;
+    if (CASE == CRASHES)
+        raise(SIGSEGV);
+    return self->services->portable->rope(self->portable, &own);
+}
+
+static int32_t attention(void *made, const sgt_attention_args *args)
+{
+    const instance *self = made;
+    sgt_attention_args own = *args;
+    own.lengths = NULL;
+    return self->services->portable->attention(self->portable, &own);
+}
+
+static int32_t attention_backward(void *made, const sgt_attention_backward_args *args)
+{
+    const instance *self = made;
+    sgt_attention_backward_args own = *args;
+    own.gains = NULL;
+    return self->services->portable->attention_backward(self->portable, &own);
+}
+
+static int32_t swiglu(void *made, const sgt_swiglu_args *args)
+{
+    const instance *self = made;
+    int32_t status = self->services->portable->swiglu(self->portable, args);
+    if (args->out->strides[0] > args->out->shape[1])
+        data_of(args->out)[args->out->shape[1]] = 0.0f;
+    return status;
+}
+
+static int32_t swiglu_backward(void *made, const sgt_swiglu_backward_args *args)
+{
+    const instance *self = made;
+    const sgt_elementwise_args early = {.size = sizeof early, .x = args->dout, .y = args->dup};
+    int32_t status = self->services->portable->swiglu_backward(self->portable, args);
+    if (status == SGT_OK && data_of(args->up) == data_of(args->dup))
+        status = self->services->portable->copy(self->portable, &early);
+    return status;
+}
+
+static int32_t cross_entropy(void *made, const sgt_cross_entropy_args *args)
+{
+    const instance *self = made;
+    int32_t status = self->services->portable->cross_entropy(self->portable, args);
+    const int32_t *targets = (const int32_t *)(const void *)args->targets->buffer +
+                             args->targets->offset;
+    for (int64_t r = 0; args->dlogits != NULL && r < args->targets->shape[0]; r++) {
+        if (targets[r] < 0)
+            data_of(args->dlogits)[r * args->dlogits->strides[0]] = 1e-3f;
+    }
+    return status;
+}
+
+static int32_t scale(void *made, const sgt_elementwise_args *args)
+{
+    (void)made;
+    (void)args;
+    while (CASE == HANGS)
+        pause();
+    return SGT_OK;
+}
+
+static int32_t norm(void *made, const sgt_norm_args *args)
+{
+    const instance *self = made;
+    const int32_t parts = CASE == BY_THREADS ? self->threads : 1;
+    int64_t count = 1;
+    double sum = 0.0;
+    for (int32_t i = 0; i < args->x->rank; i++)
+        count *= args->x->shape[i];
+    for (int32_t part = 0; part < parts; part++) {
+        double of_part = 0.0;
+        float single = 0.0f;
+        for (int64_t i = count * part / parts; i < count * (part + 1) / parts; i++) {
+            const double value = (double)data_of(args->x)[i];
+            of_part += value * value;
+            single += (float)(value * value);
+        }
+        sum += CASE == FLOAT_NORM ? (double)single : of_part;
+    }
+    *args->sum_of_squares = sum;
+    return SGT_OK;
+}
+
+static int32_t convert(void *made, const sgt_elementwise_args *args)
+{
+    const instance *self = made;
+    if (args->x->dtype != SGT_F32 || args->y->dtype != SGT_BF16 || args->x->rank != 1)
+        return self->services->portable->convert(self->portable, args);
+    const uint16_t *from = (const uint16_t *)(const void *)data_of(args->x);
+    uint16_t *to = (uint16_t *)(void *)args->y->buffer + args->y->offset;
+    for (int64_t i = 0; i < args->x->shape[0]; i++)
+        to[i * args->y->strides[0]] = from[2 * i * args->x->strides[0] + 1];
+    return SGT_OK;
+}
+
+static int32_t adamw(void *made, const sgt_adamw_args *args)
+{
+    const instance *self = made;
+    const size_t bytes = (size_t)args->grad->shape[0] * sizeof(float);
+    float *kept = malloc(bytes);
+    if (kept == NULL)
+        return SGT_E_OUT_OF_MEMORY;
+    memcpy(kept, data_of(args->grad), bytes);
+    int32_t status = self->services->portable->adamw(self->portable, args);
+    memcpy(data_of(args->grad), kept, bytes);
+    free(kept);
+    return status;
+}
+
+/* ---- the entry ---- */
+
+/* The case's slot is its own; the others are left to the portable kernels. */
+#define WHEN(condition, function) ((condition) ? (function) : NULL)
+
+static const sgt_backend table = {
+    .size = sizeof table,
+    .abi = SGT_BACKEND_ABI,
+    .name = "faulty",
+    .open = open_backend,
+    .close = close_backend,
+    .allocate = allocate,
+    .free = free_buffer,
+    .host_pointer = host_pointer,
+    .read = read_tensor,
+    .write = write_tensor,
+    .copy = copy,
+    .fill = fill,
+    .sync = synchronise,
+    .gemm = gemm,
+    .embedding_backward = WHEN(CASE == REVERSED, embedding_backward),
+    .rmsnorm = WHEN(CASE == NOT_SAFE, rmsnorm),
+    .rmsnorm_backward = WHEN(CASE == OVERWRITES, rmsnorm_backward),
+    .rope = WHEN(CASE == NO_OFFSETS || CASE == CRASHES, rope),
+    .attention = WHEN(CASE == NO_LENGTHS, attention),
+    .attention_backward = WHEN(CASE == NO_GAINS, attention_backward),
+    .swiglu = WHEN(CASE == WRITES_ASIDE, swiglu),
+    .swiglu_backward = WHEN(CASE == NEEDS_ROOM, swiglu_backward),
+    .cross_entropy = WHEN(CASE == IGNORES_TARGETS, cross_entropy),
+    .scale = WHEN(CASE == HANGS, scale),
+    .norm = WHEN(CASE == BY_THREADS || CASE == FLOAT_NORM, norm),
+    .convert = WHEN(CASE == TRUNCATES, convert),
+    .adamw = WHEN(CASE == KEEPS_GRADIENT, adamw),
+};
+
+__attribute__((visibility("default"))) const sgt_backend *
+sgt_backend_entry(uint32_t host_abi, const sgt_backend_host *services);
+
+const sgt_backend *sgt_backend_entry(uint32_t host_abi, const sgt_backend_host *services)
+{
+    (void)services;
+    return host_abi == SGT_BACKEND_ABI ? &table : NULL;
+}
