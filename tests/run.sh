@@ -14,7 +14,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/${1:-build}
 [ $# -gt 0 ] && shift
 packages="gcc g++ clang meson ninja-build pkg-config python3 valgrind check
-    libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev
+    libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev gcovr
     python3-numpy python3-matplotlib python3-pytest python3-mypy python3-venv"
 
 passed=0 failed=0 skipped=0
