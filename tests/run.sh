@@ -14,7 +14,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/${1:-build}
 [ $# -gt 0 ] && shift
 packages="gcc g++ clang meson ninja-build pkg-config python3 valgrind check
-    libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev libopenblas-serial-dev
+    libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev libopenblas-serial-dev gcovr
     python3-numpy python3-matplotlib python3-pytest python3-mypy python3-venv"
 # For the worked OpenCL backend; 65 MB, so without them its test is skipped.
 wanted="pocl-opencl-icd ocl-icd-opencl-dev opencl-headers"
