@@ -14,7 +14,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/${1:-build}
 [ $# -gt 0 ] && shift
 packages="gcc g++ clang meson ninja-build pkg-config python3 valgrind check
-    libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev libopenblas-serial-dev gcovr
+    abigail-tools cmake doxygen gcovr libopenblas-serial-dev
+    libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev
     python3-numpy python3-matplotlib python3-pytest python3-mypy python3-venv"
 # For the worked OpenCL backend; 65 MB, so without them its test is skipped.
 wanted="pocl-opencl-icd ocl-icd-opencl-dev opencl-headers"
@@ -105,7 +106,7 @@ choose_python() {
 }
 
 test_python() {
-    library=$build/lib/libsgt.so.0
+    library=$build/lib/libsgt.so
     [ -e "$library" ] || { echo "run.sh: no shared library, no tests in Python"; return 0; }
     "$python" -c 'import sys, numpy; print("Python", sys.version.split()[0], "of", sys.executable,
         "with numpy", numpy.__version__)'
