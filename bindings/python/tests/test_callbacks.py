@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -96,6 +97,16 @@ def test_an_exception_is_raised_once(watched, switch, batch):
         watched.forward(*batch)
     with pytest.raises(sgt.OutOfRangeError):
         watched.forward(batch[0] + 100, batch[1])
+
+
+def test_an_exception_is_not_kept(watched, switch, batch, collected):
+    switch.at, switch.answer = ("forward", 1), Boom()
+    reference = weakref.ref(switch.answer)
+    with pytest.raises(Boom):
+        watched.forward(*batch)
+    switch.answer = None
+    collected()
+    assert reference() is None
 
 
 def test_calling_back_is_refused(context, batch):

@@ -167,6 +167,27 @@ def test_sessions_in_threads(looped):
     assert close(np.array(found), expected)
 
 
+def test_one_session_in_two_threads(looped):
+    """Its calls take turns, whatever their order."""
+    tokens = make_batch(batch=2)[0]
+    expected = looped.evaluate(tokens, logits=True).logits
+    session = sgt.Session(looped, sequences=2)
+    wrong = [0, 0]
+
+    def work(i):
+        for _ in range(30):
+            found = [session.feed(token, i) for token in tokens[i]]
+            wrong[i] += not close(np.array(found), expected[i])
+            session.rewind(0, i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == [0, 0]
+
+
 # ---- sampling ----
 
 

@@ -2,6 +2,7 @@
 """Several threads: readers side by side, writers alone, messages apart, one model in many hands."""
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -10,6 +11,7 @@ import pytest
 from conftest import VOCABULARY, make_batch, small_config
 
 import sgt
+from sgt._handles import Guard
 
 
 def in_threads(functions, timeout=60):
@@ -145,7 +147,7 @@ def test_messages_belong_to_their_thread(model, batch):
     assert in_threads([lambda: fail(VOCABULARY + 11), lambda: fail(VOCABULARY + 222)]) == [{True}] * 2
 
 
-def test_exceptions_belong_to_their_thread(batch):
+def test_exceptions_belong_to_their_thread(batch, request):
     class Boom(Exception):
         pass
 
@@ -156,11 +158,14 @@ def test_exceptions_belong_to_their_thread(batch):
             raise Boom
 
     model = sgt.Model(small_config(), sgt.Context(threads=1, progress=progress))
+    interval = sys.getswitchinterval()
+    request.addfinalizer(lambda: sys.setswitchinterval(interval))
+    sys.setswitchinterval(1e-6)
 
     def work(fails):
         local.fails = fails
         found = set()
-        for _ in range(100):
+        for _ in range(300):
             try:
                 model.evaluate(*batch)
                 found.add("fine")
@@ -171,8 +176,14 @@ def test_exceptions_belong_to_their_thread(batch):
     assert in_threads([lambda: work(True), lambda: work(False)]) == [{"boom"}, {"fine"}]
 
 
-def test_plans_in_two_threads(context):
+def test_plans_in_two_threads(context, monkeypatch):
     first, second = sgt.Plan(context, 4, 4), sgt.Plan(context, 4, 4)
+    entered = []
+    enter = Guard.enter
+    with monkeypatch.context() as patched:
+        patched.setattr(Guard, "enter", lambda g, write: entered.append(g) or enter(g, write))
+        assert first == second and second == first
+    assert entered[:2] == entered[2:]  # in one order, or two threads could wait for each other
 
     def compare(a, b):
         for _ in range(300):
