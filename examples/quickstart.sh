@@ -88,7 +88,7 @@ fetch_novels() {
 # From the log, by Debian's Python, which has the packages; other ones may come first in PATH.
 draw_picture() {
     /usr/bin/python3 -c 'import matplotlib, numpy' 2>/dev/null || return 0
-    if SGT_LIBRARY=build-quickstart/lib/libsgt.so.0 PYTHONPATH=bindings/python/src \
+    if SGT_LIBRARY=build-quickstart/lib/libsgt.so PYTHONPATH=bindings/python/src \
         PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m sgt report $LOG -o $PICTURE >/dev/null; then
         echo "picture of the training: $PICTURE"
     fi

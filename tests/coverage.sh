@@ -11,13 +11,14 @@ build=$root/${1:-build-coverage}
 [ $# -gt 0 ] && shift
 least_lines=92 least_branches=80
 
-command -v gcovr > /dev/null || { echo "coverage.sh: gcovr is missing"; exit 1; }
+command -v gcovr > /dev/null || { echo "coverage.sh: gcovr is missing (Debian: gcovr)"; exit 1; }
 [ -f "$build/build.ninja" ] || meson setup "$build" "$root" -Db_coverage=true -Dbuildtype=debug \
     -Doptimization=1 -Db_ndebug=true -Dfuzz=disabled "$@"
 ninja -C "$build"
 find "$build" -name '*.gcda' -exec rm -f {} +
 status=0
-meson test -C "$build" --no-rebuild --num-processes 2 --print-errorlogs || status=$?
+SGT_FAULT_STEP=${SGT_FAULT_STEP:-53} SGT_TEST_KILLS=${SGT_TEST_KILLS:-10} \
+    meson test -C "$build" --no-rebuild --num-processes 2 --print-errorlogs || status=$?
 gcovr --root "$root" --object-directory "$build" --filter "$root/lib/" --print-summary \
     --exclude-throw-branches --txt "$build/coverage.txt" --json-summary "$build/coverage.json" \
     -j 2 "$build"

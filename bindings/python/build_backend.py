@@ -179,7 +179,10 @@ def build_library(folder: Path, settings: Settings) -> Path:
 
 
 def is_library(path: Path) -> bool:
-    return bool(re.fullmatch(r"libsgt\.so\.\d+|libsgt\.\d+\.dylib|sgt-\d+\.dll", path.name))
+    """Has the name that programs look for: with the soname's number, not the whole version."""
+    number = r"(0\.\d+|[1-9]\d*)"
+    names = rf"libsgt\.so\.{number}|libsgt\.{number}\.dylib|sgt-{number}\.dll"
+    return bool(re.fullmatch(names, path.name))
 
 
 def companions(library: Path) -> List[Path]:

@@ -20,6 +20,7 @@ SGT_BEGIN_DECLS
  */
 SGT_API sgt_status sgt_backend_load(const char **name, const char *path);
 
+/* Which kernels a context runs. */
 typedef struct sgt_backend_report {
     uint32_t size;
     int32_t threads;      /* of the context's pool, with the calling thread */

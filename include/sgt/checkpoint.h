@@ -29,8 +29,10 @@
 
 SGT_BEGIN_DECLS
 
+/* A checkpoint that is open for reading. */
 typedef struct sgt_checkpoint sgt_checkpoint;
 
+/* What is saved beside the model. */
 typedef struct sgt_checkpoint_save_options {
     uint32_t size;
     int32_t checksums;              /* 1: XXH3 of every tensor and of the header; default 1 where
@@ -42,7 +44,8 @@ typedef struct sgt_checkpoint_save_options {
     uint64_t n_values;              /* default 0 */
 } sgt_checkpoint_save_options;
 
-/* Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_checkpoint_save_options_init(sgt_checkpoint_save_options *options,
                                                     size_t size);
 
@@ -68,9 +71,10 @@ SGT_API sgt_status sgt_checkpoint_save(const char *path, const sgt_model *model,
 SGT_API sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context,
                                        const char *path);
 
-/* NULL is fine. Since 0.1. */
+/* Closes it; NULL is fine. Since 0.1. */
 SGT_API void sgt_checkpoint_free(sgt_checkpoint *checkpoint);
 
+/* What a checkpoint holds. */
 typedef struct sgt_checkpoint_info {
     uint32_t size;
     int32_t version;       /* of the format */
@@ -78,7 +82,7 @@ typedef struct sgt_checkpoint_info {
     int32_t has_growth;    /* 1: the state of a growth policy */
     int64_t steps;         /* of the optimizer, skipped ones too */
     double executed_flops; /* as sgt_model_flops */
-    double vanilla_flops;
+    double vanilla_flops;  /* likewise */
     uint64_t n_values;     /* strings of the host */
 } sgt_checkpoint_info;
 
@@ -101,6 +105,7 @@ SGT_API sgt_status sgt_checkpoint_get_optimizer_options(sgt_optimizer_options *o
 SGT_API const char *sgt_checkpoint_value(const sgt_checkpoint *checkpoint, const char *key);
 SGT_API const char *sgt_checkpoint_key(const sgt_checkpoint *checkpoint, uint64_t index);
 
+/* What of a checkpoint is taken over, and whether its data is checked. */
 typedef struct sgt_checkpoint_load_options {
     uint32_t size;
     int32_t own_schedule; /* 1: the optimizer keeps its own options and factors, and only gets
@@ -110,7 +115,8 @@ typedef struct sgt_checkpoint_load_options {
     int32_t reserved;     /* 0 */
 } sgt_checkpoint_load_options;
 
-/* Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_checkpoint_load_options_init(sgt_checkpoint_load_options *options,
                                                     size_t size);
 

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of these headers; sgt_version() is that of the library. */
 #define SGT_VERSION_MAJOR 0
 #define SGT_VERSION_MINOR 1
 #define SGT_VERSION_PATCH 0

@@ -5,6 +5,8 @@
  *
  * Fork. A child of fork() may go on using its context; its work then runs on the calling thread
  * only, because threads do not survive a fork.
+ *
+ * Threads. Contexts may be made and freed, and their counters read, in any thread.
  */
 #ifndef SGT_CONTEXT_H
 #define SGT_CONTEXT_H
@@ -13,13 +15,14 @@
 
 SGT_BEGIN_DECLS
 
+/* What models share; counted references keep it alive. */
 typedef struct sgt_context sgt_context;
 
 /*
  * Where memory comes from. `allocate` returns `bytes` bytes aligned to `alignment` (a power of
  * two, at most 4096) or NULL; the contents may be anything. `release` gets the same size back.
- * Both may be called from any thread that calls the library, never from two threads at once for
- * the same context.
+ * Both get `user`, and may be called from any thread that calls the library, never from two threads
+ * at once for the same context.
  */
 typedef struct sgt_allocator {
     uint32_t size;
@@ -28,23 +31,26 @@ typedef struct sgt_allocator {
     void *user;
 } sgt_allocator;
 
+/* How much a line of the log matters; a level includes those before it. */
 enum sgt_log_level {
-    SGT_LOG_ERROR = 1,
-    SGT_LOG_WARNING = 2,
-    SGT_LOG_INFO = 3,
-    SGT_LOG_DEBUG = 4
+    SGT_LOG_ERROR = 1,   /* something failed that no status tells */
+    SGT_LOG_WARNING = 2, /* it works, but not as well as it could */
+    SGT_LOG_INFO = 3,    /* what was chosen */
+    SGT_LOG_DEBUG = 4    /* for whoever works on the library */
 };
 
 /* Gets one line without a newline; `message` is valid during the call. */
 typedef void (*sgt_log_fn)(void *user, int32_t level, const char *message);
 
+/* What a progress callback is called from. */
 enum sgt_phase {
-    SGT_PHASE_FORWARD = 1,
-    SGT_PHASE_BACKWARD = 2,
-    SGT_PHASE_EVALUATE = 3,
-    SGT_PHASE_DECODE = 4 /* feeding a session */
+    SGT_PHASE_FORWARD = 1,  /* a training forward */
+    SGT_PHASE_BACKWARD = 2, /* a backward */
+    SGT_PHASE_EVALUATE = 3, /* a forward that keeps nothing */
+    SGT_PHASE_DECODE = 4    /* feeding a session */
 };
 
+/* How far a call has come. */
 typedef struct sgt_progress {
     uint32_t size;
     int32_t phase; /* enum sgt_phase */
@@ -60,6 +66,7 @@ typedef struct sgt_progress {
  */
 typedef int32_t (*sgt_progress_fn)(void *user, const sgt_progress *progress);
 
+/* How a context works; each callback gets the pointer that is named after it. */
 typedef struct sgt_context_options {
     uint32_t size;
     int32_t threads;                /* worker threads with the caller's; 0: the processors allowed */
@@ -70,10 +77,10 @@ typedef struct sgt_context_options {
     const sgt_allocator *allocator; /* NULL: the C library's */
     uint64_t memory_limit;          /* bytes; 0: none */
     sgt_log_fn log;                 /* NULL: silent */
-    void *log_user;
+    void *log_user;                 /* for log */
     int32_t log_level;              /* messages above it are dropped; default SGT_LOG_WARNING */
     sgt_progress_fn progress;       /* NULL: none */
-    void *progress_user;
+    void *progress_user;            /* for progress */
 } sgt_context_options;
 
 /*
@@ -92,6 +99,7 @@ SGT_API sgt_status sgt_context_create(sgt_context **context, const sgt_context_o
 /* Drops the caller's reference; models keep the context alive. NULL is fine. Since 0.1. */
 SGT_API void sgt_context_free(sgt_context *context);
 
+/* The memory counters of a context. */
 typedef struct sgt_memory_usage {
     uint32_t size;
     uint64_t current;     /* bytes allocated now through the context */
@@ -100,7 +108,8 @@ typedef struct sgt_memory_usage {
     uint64_t allocations; /* how many were made so far */
 } sgt_memory_usage;
 
-/* Reads the memory counters. Any thread. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. */
+/* Reads the memory counters. Any thread. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_context_memory(sgt_memory_usage *usage, const sgt_context *context);
 
 SGT_END_DECLS

@@ -5,6 +5,8 @@
  * 2 T H dh in the causal one, feed-forward 6 d d_ff; the head 2 d V per token. A loop pass with h
  * heads over g key/value groups: projections 2 d dh (2 h + 2 g) and its attention. Backward is
  * twice forward.
+ *
+ * Threads. Any; counting a model's total only reads the model.
  */
 #ifndef SGT_FLOPS_H
 #define SGT_FLOPS_H
@@ -13,12 +15,14 @@
 
 SGT_BEGIN_DECLS
 
+/* Which loops are counted. */
 enum sgt_flops_depth {
     SGT_FLOPS_VANILLA = 0, /* without any loop */
     SGT_FLOPS_NOW = 1,     /* the heads whose gain is above 0 */
     SGT_FLOPS_GROWN = 2    /* the heads whose target is above 0: when the ramps are over */
 };
 
+/* What is counted. */
 typedef struct sgt_flops_options {
     uint32_t size;
     int32_t seq;         /* T; 0: max_seq_len */
@@ -26,17 +30,19 @@ typedef struct sgt_flops_options {
     int32_t full_square; /* 1: attention over all T keys, as the paper counts; default 0: causal */
 } sgt_flops_options;
 
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_flops_options_init(sgt_flops_options *options, size_t size);
 
 /* FLOPs of the forward pass of one token. */
 typedef struct sgt_flops {
     uint32_t size;
-    double projections;
-    double attention;
-    double feed_forward;
-    double head;
-    double forward;  /* sum of the above */
-    double training; /* forward and backward: 3 x forward */
+    double projections;  /* Q, K, V and output of every attention pass */
+    double attention;    /* scores and weighted sums of every attention pass */
+    double feed_forward; /* gate, up and down */
+    double head;         /* the output head */
+    double forward;      /* sum of the above */
+    double training;     /* forward and backward: 3 x forward */
 } sgt_flops;
 
 /* Counts for a config and a plan (NULL: no loops). options may be NULL. Errors:
@@ -44,6 +50,7 @@ typedef struct sgt_flops {
 SGT_API sgt_status sgt_flops_count(sgt_flops *flops, const sgt_model_config *config,
                                    const sgt_plan *plan, const sgt_flops_options *options);
 
+/* What a training has cost so far. */
 typedef struct sgt_flops_total {
     uint32_t size;
     double executed; /* training FLOPs since the model was made (causal count) */

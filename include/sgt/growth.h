@@ -2,6 +2,9 @@
 /*
  * Growing depth while training: policies, and the driver that asks a policy once per optimizer
  * step and hands its plan to the model. Policies of the host's own: <sgt/sys/growth.h>.
+ *
+ * Threads. A policy and a growth are used by one thread at a time. Making, asking and freeing a
+ * growth changes its model, and excludes every other call on that; saving only reads the policy.
  */
 #ifndef SGT_GROWTH_H
 #define SGT_GROWTH_H
@@ -10,11 +13,15 @@
 
 SGT_BEGIN_DECLS
 
+/* What decides, with all that it remembers. */
 typedef struct sgt_growth_policy sgt_growth_policy;
+
+/* A policy attached to a model. */
 typedef struct sgt_growth sgt_growth;
 
+/* What was decided at a step. */
 enum sgt_growth_action {
-    SGT_GROWTH_NONE = 0,
+    SGT_GROWTH_NONE = 0,   /* nothing new; gains may have moved along their ramps */
     SGT_GROWTH_SELECT = 1, /* a layer got its first loop */
     SGT_GROWTH_DEEPEN = 2, /* a layer got one more pass */
     SGT_GROWTH_FIX = 3     /* growth is over */
@@ -32,6 +39,7 @@ typedef struct sgt_growth_event {
     const int32_t *layers; /* ascending */
 } sgt_growth_event;
 
+/* How the heads of a new loop come and go. */
 enum sgt_ramp {
     SGT_RAMP_REFERENCE = 0, /* heads not kept fade out over the window, see sgt_fade */
     SGT_RAMP_HARD = 1,      /* kept heads only, at once, gain 1 */
@@ -45,14 +53,16 @@ enum sgt_fade {
     SGT_FADE_EXPONENTIAL = 2 /* e^(p ln 1e-8) */
 };
 
+/* Which of the candidate layers is taken, next to those selected already. */
 enum sgt_growth_direction {
-    SGT_DEEP_TO_SHALLOW = 0,
-    SGT_SHALLOW_TO_DEEP = 1
+    SGT_DEEP_TO_SHALLOW = 0, /* the deepest first, then none deeper than the shallowest */
+    SGT_SHALLOW_TO_DEEP = 1  /* the shallowest first, then none shallower than the deepest */
 };
 
+/* Which heads of a selected layer are kept. */
 enum sgt_head_choice {
     SGT_HEADS_HIGHEST = 0, /* highest average entropy */
-    SGT_HEADS_LOWEST = 1,
+    SGT_HEADS_LOWEST = 1,  /* lowest average entropy */
     SGT_HEADS_RANDOM = 2   /* by seed and layer */
 };
 
@@ -77,28 +87,35 @@ typedef struct sgt_growth_sgt_options {
     int32_t reserved;        /* 0 */
 } sgt_growth_sgt_options;
 
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_growth_sgt_options_init(sgt_growth_sgt_options *options, size_t size);
 
 /*
- * Policies are made for models of n_layers layers and n_heads query heads. One policy serves one
- * model at a time. Errors of all: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the message names
- * the field), SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1.
+ * Makes the policy of the paper; options may be NULL. All policies are made for models of n_layers
+ * layers and n_heads query heads, and one policy serves one model at a time. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the message names the field), SGT_E_STRUCT_SIZE,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1.
  */
 SGT_API sgt_status sgt_growth_policy_sgt(sgt_growth_policy **policy, sgt_context *context,
                                          int32_t n_layers, int32_t n_heads,
                                          const sgt_growth_sgt_options *options);
 
-/* Never changes anything. */
+/* Makes a policy that never changes anything. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1. */
 SGT_API sgt_status sgt_growth_policy_none(sgt_growth_policy **policy, sgt_context *context,
                                           int32_t n_layers, int32_t n_heads);
 
-/* Blocks that run again from the start: layers[i] runs extra_runs[i] more times. */
+/* Makes a policy of blocks that run again from the start: layers[i] runs extra_runs[i] more times,
+ * i < count. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY,
+ * SGT_E_MEMORY_LIMIT. Since 0.1. */
 SGT_API sgt_status sgt_growth_policy_static_blocks(sgt_growth_policy **policy,
                                                    sgt_context *context, int32_t n_layers,
                                                    int32_t n_heads, const int32_t *layers,
                                                    const int32_t *extra_runs, int32_t count);
 
-/* A given plan from the start; it is copied. */
+/* Makes a policy of a given plan from the start; it is copied. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1. */
 SGT_API sgt_status sgt_growth_policy_static_heads(sgt_growth_policy **policy,
                                                   sgt_context *context, const sgt_plan *plan);
 
@@ -116,11 +133,14 @@ SGT_API sgt_status sgt_growth_policy_save(void *data, size_t *bytes,
 SGT_API sgt_status sgt_growth_policy_load(sgt_growth_policy *policy, const void *data,
                                           size_t bytes);
 
+/* How a policy is attached. */
 typedef struct sgt_growth_options {
     uint32_t size;
     int32_t observe_after_fix; /* 1: go on collecting entropies when growth is over; default 0 */
 } sgt_growth_options;
 
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_growth_options_init(sgt_growth_options *options, size_t size);
 
 /*
@@ -136,6 +156,7 @@ SGT_API sgt_status sgt_growth_create(sgt_growth **growth, sgt_model *model,
 /* Detaches; the plan stays in the model. NULL is fine. Since 0.1. */
 SGT_API void sgt_growth_free(sgt_growth *growth);
 
+/* What the host tells a policy about a step. */
 typedef struct sgt_growth_input {
     uint32_t size;
     int32_t skipped;  /* the optimizer skipped the step: the policy is not asked */

@@ -3,6 +3,8 @@
  * Models from and for Hugging Face: folders with config.json and safetensors, as transformers keeps
  * a LlamaForCausalLM. Weights keep their names, shapes and order of rows, so nothing is permuted.
  * Tokenizers are the host's.
+ *
+ * Threads. Loading makes a model of its own, in any thread; saving only reads its model.
  */
 #ifndef SGT_HUGGINGFACE_H
 #define SGT_HUGGINGFACE_H
@@ -11,6 +13,7 @@
 
 SGT_BEGIN_DECLS
 
+/* What a folder does not say, or says otherwise. */
 typedef struct sgt_hf_load_options {
     uint32_t size;
     int32_t max_seq_len; /* instead of max_position_embeddings; 0 (default): that */
@@ -18,7 +21,8 @@ typedef struct sgt_hf_load_options {
     int32_t reserved;    /* 0 */
 } sgt_hf_load_options;
 
-/* Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t size);
 
 /*
@@ -34,6 +38,7 @@ SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t
 SGT_API sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char *folder,
                                      const sgt_hf_load_options *options);
 
+/* How a folder is written. */
 typedef struct sgt_hf_save_options {
     uint32_t size;
     int32_t dtype;         /* SGT_F32 (default), SGT_BF16 or SGT_F16 */
@@ -41,7 +46,8 @@ typedef struct sgt_hf_save_options {
     int32_t reserved;      /* 0 */
 } sgt_hf_save_options;
 
-/* Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_hf_save_options_init(sgt_hf_save_options *options, size_t size);
 
 /*

@@ -12,6 +12,9 @@
  * Forward and backward may be repeated for several micro-batches before the step: gradients add
  * up. What may follow what: backward needs a forward that no other backward, plan change or
  * weight change has followed; anything else is SGT_E_STATE and changes nothing.
+ *
+ * Threads. Calls that take a const sgt_model may run at the same time on one model, evaluations
+ * too; a call that takes it without const excludes every other call on it.
  */
 #ifndef SGT_MODEL_H
 #define SGT_MODEL_H
@@ -21,6 +24,7 @@
 
 SGT_BEGIN_DECLS
 
+/* Weights, gradients and a plan; counted references keep it alive. */
 typedef struct sgt_model sgt_model;
 
 /* The architecture: a pre-norm LLaMA-style decoder (RMSNorm, RoPE, grouped-query attention,
@@ -29,7 +33,7 @@ typedef struct sgt_model_config {
     uint32_t size;
     int32_t vocab_size;  /* V */
     int32_t d_model;     /* d */
-    int32_t n_layers;
+    int32_t n_layers;    /* blocks */
     int32_t n_heads;     /* H query heads */
     int32_t n_kv_heads;  /* Hkv key/value heads, divides n_heads; 0: n_heads */
     int32_t head_dim;    /* dh, even; 0: d_model / n_heads, which must then be whole */
@@ -65,6 +69,7 @@ SGT_API void sgt_model_free(sgt_model *model);
  * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
 SGT_API sgt_status sgt_model_get_config(sgt_model_config *config, const sgt_model *model);
 
+/* How weights are drawn. */
 typedef struct sgt_init_options {
     uint32_t size;
     uint64_t seed; /* default 0 */
@@ -73,6 +78,8 @@ typedef struct sgt_init_options {
     double cut;    /* redrawn beyond this many standard deviations; default 3 */
 } sgt_init_options;
 
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_init_options_init(sgt_init_options *options, size_t size);
 
 /*
@@ -84,6 +91,7 @@ SGT_API sgt_status sgt_model_init_weights(sgt_model *model, const sgt_init_optio
 
 /* ---- passes over a batch ---- */
 
+/* Sequences of equal length, row-major; borrowed for the call. */
 typedef struct sgt_batch {
     uint32_t size;
     int32_t batch;          /* B sequences */
@@ -92,6 +100,7 @@ typedef struct sgt_batch {
     const int32_t *targets; /* [B,T], each in [0, V) or -1 (ignored); NULL: none at all */
 } sgt_batch;
 
+/* What a forward tells. */
 typedef struct sgt_metrics {
     uint32_t size;
     int32_t finite;  /* 0 when the loss is NaN or infinite (not an error: the optimizer skips) */
@@ -139,6 +148,7 @@ SGT_API sgt_status sgt_model_read_logits(float *logits, size_t count, const sgt_
  * the last sgt_model_forward_logits. Once per forward. Errors as sgt_model_backward. Since 0.1. */
 SGT_API sgt_status sgt_model_backward_logits(sgt_model *model, const float *dlogits);
 
+/* What an evaluation gives beside the loss. */
 typedef struct sgt_evaluate_options {
     uint32_t size;
     float *token_losses; /* [B,T] out, 0 where the target is -1; NULL: not wanted */
@@ -146,6 +156,8 @@ typedef struct sgt_evaluate_options {
     float *last_logits;  /* [B,V] out, of each sequence's last token; NULL: not wanted */
 } sgt_evaluate_options;
 
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_evaluate_options_init(sgt_evaluate_options *options, size_t size);
 
 /*
@@ -173,10 +185,10 @@ SGT_API sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan);
 
 /* Normalised entropy of attention weights, in [0,1]; see doc/maths.md. */
 enum sgt_entropy {
-    SGT_ENTROPY_NONE = 0,
+    SGT_ENTROPY_NONE = 0, /* nothing is collected */
     SGT_ENTROPY_LAST = 1, /* of the last query row */
     SGT_ENTROPY_MEAN = 2, /* mean over the rows t >= 1 */
-    SGT_ENTROPY_BOTH = 3
+    SGT_ENTROPY_BOTH = 3  /* last and mean */
 };
 
 /* Chooses what training forwards collect (enum sgt_entropy, default none; an attached growth
@@ -198,8 +210,9 @@ SGT_API sgt_status sgt_model_entropies(double *entropies, const sgt_model *model
 
 /* ---- parameters: Hugging Face LLaMA names, every matrix [out, in] ---- */
 
+/* Which tensor of a parameter. */
 enum sgt_parameter_part {
-    SGT_WEIGHT = 1,
+    SGT_WEIGHT = 1,  /* the weight itself */
     SGT_GRADIENT = 2 /* not there before the first training forward */
 };
 
@@ -237,6 +250,7 @@ SGT_API uint64_t sgt_model_generation(const sgt_model *model);
 
 /* ---- memory ---- */
 
+/* The step whose memory is estimated. */
 typedef struct sgt_memory_options {
     uint32_t size;
     int32_t batch;     /* B */
@@ -246,14 +260,17 @@ typedef struct sgt_memory_options {
     int32_t logits;    /* 1: sgt_model_forward_logits instead of sgt_model_forward; default 0 */
 } sgt_memory_options;
 
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size);
 
+/* Bytes, by what they are for. */
 typedef struct sgt_memory_estimate {
     uint32_t size;
     uint64_t context;     /* bytes in use in the context already */
-    uint64_t parameters;
-    uint64_t gradients;
-    uint64_t moments;
+    uint64_t parameters;  /* weights */
+    uint64_t gradients;   /* one for each weight */
+    uint64_t moments;     /* two for each weight, of the optimizer */
     uint64_t activations; /* the arena of a step, or of an evaluation */
     uint64_t other;       /* tables, lists */
     uint64_t total;       /* sum of the above: the peak to expect of sgt_context_memory */

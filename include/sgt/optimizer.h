@@ -7,6 +7,9 @@
  *     p <- p - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
  *
  * Loshchilov and Hutter, arXiv 1711.05101; t counts the updates that were applied.
+ *
+ * Threads. Calls that take a const optimizer may run at the same time; the others exclude every
+ * other call on it, and a step excludes those on its model too.
  */
 #ifndef SGT_OPTIMIZER_H
 #define SGT_OPTIMIZER_H
@@ -15,17 +18,19 @@
 
 SGT_BEGIN_DECLS
 
+/* Moments, counters and options for one model. */
 typedef struct sgt_optimizer sgt_optimizer;
 
 /* With s the 1-based step, W warm-up steps, S total steps, D decay steps, f the final factor: the
  * rate is lr s/W while s < W; after that, as named. Past S it stays at its last value. */
 enum sgt_schedule {
-    SGT_SCHEDULE_CONSTANT = 0,
+    SGT_SCHEDULE_CONSTANT = 0,          /* lr */
     SGT_SCHEDULE_LINEAR = 1,            /* from lr to f lr over (s-W)/(S-W) */
     SGT_SCHEDULE_COSINE = 2,            /* f + (1-f) (1 + cos(pi (s-W)/(S-W))) / 2, times lr */
     SGT_SCHEDULE_WARMUP_STABLE_DECAY = 3 /* lr until S-D, then linear to f lr at S */
 };
 
+/* Which tensors weight decay shrinks. */
 enum sgt_decay_scope {
     SGT_DECAY_ALL = 0,     /* every tensor, as the paper */
     SGT_DECAY_MATRICES = 1 /* not the norm weights */
@@ -35,6 +40,7 @@ enum sgt_decay_scope {
  * step fails with SGT_E_OUT_OF_RANGE and changes nothing). */
 typedef double (*sgt_rate_fn)(void *user, int64_t step, double scheduled);
 
+/* Rates, schedule, decay and clipping. */
 typedef struct sgt_optimizer_options {
     uint32_t size;
     int32_t schedule;     /* enum sgt_schedule; default constant */
@@ -51,9 +57,11 @@ typedef struct sgt_optimizer_options {
     int64_t decay_steps;  /* D, of warm-up-stable-decay; default 0 */
     double final_factor;  /* f; default 0.1 */
     sgt_rate_fn rate;     /* NULL: the schedule alone */
-    void *rate_user;
+    void *rate_user;      /* for rate */
 } sgt_optimizer_options;
 
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_optimizer_options_init(sgt_optimizer_options *options, size_t size);
 
 /*
@@ -64,7 +72,7 @@ SGT_API sgt_status sgt_optimizer_options_init(sgt_optimizer_options *options, si
 SGT_API sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *model,
                                         const sgt_optimizer_options *options);
 
-/* NULL is fine. Since 0.1. */
+/* Drops it, and its hold on the model; NULL is fine. Since 0.1. */
 SGT_API void sgt_optimizer_free(sgt_optimizer *optimizer);
 
 /* Learning-rate and decay factors of one parameter, default 1, finite and >= 0. A rate factor of
@@ -73,6 +81,7 @@ SGT_API void sgt_optimizer_free(sgt_optimizer *optimizer);
 SGT_API sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t index,
                                              double rate_factor, double decay_factor);
 
+/* What a step did. */
 typedef struct sgt_step_report {
     uint32_t size;
     int32_t skipped;  /* 1: the gradient norm was not finite; weights and moments are as before */
@@ -97,12 +106,15 @@ SGT_API int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer);
 SGT_API sgt_status sgt_optimizer_scheduled_rate(double *lr, const sgt_optimizer *optimizer,
                                                 int64_t step);
 
+/* Which moment of a parameter. */
 enum sgt_moment {
-    SGT_MOMENT_FIRST = 1,
-    SGT_MOMENT_SECOND = 2
+    SGT_MOMENT_FIRST = 1, /* m, the average of gradients */
+    SGT_MOMENT_SECOND = 2 /* v, the average of their squares */
 };
 
-/* Views and copies of the moments of a parameter, as for weights (model.h). Errors likewise. */
+/* Views and copies of the moments of a parameter, as for weights (model.h). Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE (of the view), SGT_E_OUT_OF_RANGE (index, moment,
+ * count), SGT_E_BACKEND (of the copies). Since 0.1. */
 SGT_API sgt_status sgt_optimizer_moment(sgt_tensor_view *view, const sgt_optimizer *optimizer,
                                         int32_t index, int32_t moment);
 SGT_API sgt_status sgt_optimizer_read_moment(float *values, size_t count,

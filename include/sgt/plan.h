@@ -11,6 +11,9 @@
  * A head with gain 0 in a pass is not computed in that pass. Beside its gain each head of a pass
  * has a target: what the gain will be when the ramp that is under way is over. Targets do not
  * change what is computed; they only serve the FLOPs accounting.
+ *
+ * Threads. Calls that take a const plan may run at the same time; a call that changes a plan
+ * excludes every other call on it.
  */
 #ifndef SGT_PLAN_H
 #define SGT_PLAN_H
@@ -19,6 +22,7 @@
 
 SGT_BEGIN_DECLS
 
+/* Depths, gains, targets and runs for one shape of model. */
 typedef struct sgt_plan sgt_plan;
 
 #define SGT_PLAN_MAX_DEPTH 64 /* extra attention passes of one layer */
@@ -34,7 +38,7 @@ SGT_API sgt_status sgt_plan_create(sgt_plan **plan, sgt_context *context, int32_
 /* A copy of its own. Errors as sgt_plan_create. Since 0.1. */
 SGT_API sgt_status sgt_plan_clone(sgt_plan **copy, const sgt_plan *plan);
 
-/* NULL is fine. Since 0.1. */
+/* Frees a plan of the host's; NULL is fine. Since 0.1. */
 SGT_API void sgt_plan_free(sgt_plan *plan);
 
 /* The shape the plan was made with; 0 for NULL. Since 0.1. */
@@ -55,8 +59,8 @@ SGT_API int32_t sgt_plan_depth(const sgt_plan *plan, int32_t layer);
 SGT_API sgt_status sgt_plan_set_depth(sgt_plan *plan, int32_t layer, int32_t depth);
 
 /*
- * The gains of a pass (1-based) as n_heads floats, borrowed until the plan changes; NULL when the
- * layer or pass is not there. Since 0.1.
+ * The gains or targets of a pass (1-based) as n_heads floats, borrowed until the plan changes; NULL
+ * when the layer or pass is not there. Since 0.1.
  */
 SGT_API const float *sgt_plan_gains(const sgt_plan *plan, int32_t layer, int32_t pass);
 SGT_API const float *sgt_plan_targets(const sgt_plan *plan, int32_t layer, int32_t pass);
@@ -79,7 +83,8 @@ SGT_API sgt_status sgt_plan_set_targets(sgt_plan *plan, int32_t layer, int32_t p
 /* How often the whole block runs again; 0 for a layer that is not there. Since 0.1. */
 SGT_API int32_t sgt_plan_extra_runs(const sgt_plan *plan, int32_t layer);
 
-/* Sets it, 0 to SGT_PLAN_MAX_RUNS. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. */
+/* Sets it, 0 to SGT_PLAN_MAX_RUNS. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_plan_set_extra_runs(sgt_plan *plan, int32_t layer, int32_t runs);
 
 /*
@@ -89,7 +94,8 @@ SGT_API sgt_status sgt_plan_set_extra_runs(sgt_plan *plan, int32_t layer, int32_
  */
 SGT_API sgt_status sgt_plan_save(void *data, size_t *bytes, const sgt_plan *plan);
 
-/* A plan from such bytes. Errors: SGT_E_FORMAT, SGT_E_VERSION, and as sgt_plan_create. */
+/* A plan from such bytes. Errors: SGT_E_FORMAT, SGT_E_VERSION, and as sgt_plan_create. Since
+ * 0.1. */
 SGT_API sgt_status sgt_plan_load(sgt_plan **plan, sgt_context *context, const void *data,
                                  size_t bytes);
 

@@ -6,6 +6,8 @@
  *
  * A draw uses double arithmetic of the four operations only and a counter-based generator: the same
  * seed, options and logits give the same token on every machine.
+ *
+ * Threads. A sampler is used by one thread at a time; several samplers know nothing of each other.
  */
 #ifndef SGT_SAMPLING_H
 #define SGT_SAMPLING_H
@@ -14,8 +16,10 @@
 
 SGT_BEGIN_DECLS
 
+/* Settings, a window of tokens and a place in a sequence of draws. */
 typedef struct sgt_sampler sgt_sampler;
 
+/* How a token is chosen. */
 typedef struct sgt_sampling_options {
     uint32_t size;
     int32_t top_k;             /* keep the k likeliest; 0 (default): all */
@@ -47,7 +51,7 @@ SGT_API sgt_status sgt_sampling_options_init(sgt_sampling_options *options, size
 SGT_API sgt_status sgt_sampler_create(sgt_sampler **sampler, sgt_context *context,
                                       int32_t vocab_size, const sgt_sampling_options *options);
 
-/* NULL is fine. Since 0.1. */
+/* Drops it, and its hold on the context; NULL is fine. Since 0.1. */
 SGT_API void sgt_sampler_free(sgt_sampler *sampler);
 
 /*

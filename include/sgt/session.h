@@ -26,8 +26,10 @@
 
 SGT_BEGIN_DECLS
 
+/* The keys and values of some sequences, for one model. */
 typedef struct sgt_session sgt_session;
 
+/* How much a session holds. */
 typedef struct sgt_session_options {
     uint32_t size;
     int32_t sequences;  /* S sequences kept side by side; default 1 */
@@ -41,9 +43,10 @@ typedef struct sgt_session_options {
  * 0.1. */
 SGT_API sgt_status sgt_session_options_init(sgt_session_options *options, size_t size);
 
+/* Bytes of a session, by what they are for. */
 typedef struct sgt_session_memory {
     uint32_t size;
-    int32_t reserved;
+    int32_t reserved; /* 0 */
     uint64_t cache;   /* bytes of keys and values */
     uint64_t weights; /* bytes of the gathered weights of looped heads */
     uint64_t scratch; /* bytes of activations, lists and tables */
@@ -68,7 +71,7 @@ SGT_API sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const
 SGT_API sgt_status sgt_session_create(sgt_session **session, const sgt_model *model,
                                       const sgt_session_options *options);
 
-/* NULL is fine. Since 0.1. */
+/* Drops it, and its hold on the model; NULL is fine. Since 0.1. */
 SGT_API void sgt_session_free(sgt_session *session);
 
 /*
@@ -131,6 +134,7 @@ SGT_API sgt_status sgt_session_rewind(sgt_session *session, int32_t sequence, in
 SGT_API sgt_status sgt_session_copy(sgt_session *session, int32_t to, int32_t from,
                                     int32_t length);
 
+/* How likely a text is. */
 typedef struct sgt_score {
     uint32_t size;
     int32_t count;     /* tokens scored */
@@ -155,26 +159,31 @@ SGT_API sgt_status sgt_session_score(sgt_score *score, sgt_session *session, int
  */
 typedef int32_t (*sgt_token_fn)(void *user, int32_t token, int32_t index);
 
+/* Where a generation ends, and who sees it. */
 typedef struct sgt_generate_options {
     uint32_t size;
     int32_t max_tokens;         /* new tokens at most; 0 (default): as many as fit */
     int32_t *tokens;            /* [max_tokens] out; NULL (default): only the callback sees them */
     const int32_t *stop_tokens; /* a token of this list ends the text; it is reported as well */
-    int32_t n_stop_tokens;
+    int32_t n_stop_tokens;      /* entries of the list; default 0 */
     int32_t reserved;           /* 0 */
     sgt_token_fn callback;      /* NULL: none */
-    void *user;
+    void *user;                 /* for callback */
 } sgt_generate_options;
 
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.1. */
 SGT_API sgt_status sgt_generate_options_init(sgt_generate_options *options, size_t size);
 
+/* Why a generation ended. */
 enum sgt_generate_end {
-    SGT_END_MAX_TOKENS = 1,
-    SGT_END_STOP_TOKEN = 2,
-    SGT_END_CALLBACK = 3,
-    SGT_END_FULL = 4 /* the sequence reached max_length */
+    SGT_END_MAX_TOKENS = 1, /* max_tokens were chosen */
+    SGT_END_STOP_TOKEN = 2, /* a token of the list was chosen */
+    SGT_END_CALLBACK = 3,   /* the callback said so */
+    SGT_END_FULL = 4        /* the sequence reached max_length */
 };
 
+/* What a generation did. */
 typedef struct sgt_generation {
     uint32_t size;
     int32_t count;     /* tokens that were chosen */

@@ -13,6 +13,7 @@
 
 SGT_BEGIN_DECLS
 
+/* What every function that can fail returns. */
 typedef int32_t sgt_status;
 
 /* X(name, value, text). Values are grouped by tens and never change. */
@@ -37,6 +38,7 @@ typedef int32_t sgt_status;
     X(SGT_E_PLUGIN_INCOMPLETE, -53, "a plug-in lacks a required entry")                            \
     X(SGT_E_INTERNAL, -90, "internal error")
 
+/* The codes of the list. */
 enum sgt_status_code {
 #define SGT_STATUS_ENUM(name, value, text) name = value,
     SGT_STATUS_LIST(SGT_STATUS_ENUM)
@@ -49,7 +51,8 @@ enum sgt_status_code {
  */
 SGT_API const char *sgt_status_name(sgt_status status);
 
-/* The general text of a code; what happened in particular is in sgt_error_message(). Since 0.1. */
+/* The general text of a code; what happened in particular is in sgt_error_message(). Any
+ * thread. Since 0.1. */
 SGT_API const char *sgt_status_text(sgt_status status);
 
 /*

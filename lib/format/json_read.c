@@ -20,16 +20,27 @@ static json_t *read_value(scanner *s);
 
 /* ---- UTF-8 ---- */
 
+/* The bytes that a character has by its first one, 0 when no character begins so. */
+static size_t bytes_by_first(unsigned char first)
+{
+    if (first < 0x80)
+        return 1;
+    for (size_t bytes = 2; bytes <= 4; bytes++)
+        if (first >> (7 - bytes) == (0xfe & 0xff >> (7 - bytes)))
+            return bytes;
+    return 0;
+}
+
 /* The bytes of the character at text, 0 when it is none. */
 static size_t character(const unsigned char *text, size_t left)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char first = text[0];
-    size_t bytes = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4
-                                                                                                    : 0;
-    if (bytes <= 1 || bytes > left)
-        return bytes <= left ? bytes : 0;
-    uint32_t value = first & (0x7fu >> bytes);
+    size_t bytes = bytes_by_first(text[0]);
+    if (bytes > left)
+        return 0;
+    if (bytes <= 1)
+        return bytes;
+    uint32_t value = text[0] & (0x7fu >> bytes);
     for (size_t i = 1; i < bytes; i++) {
         if (text[i] >> 6 != 2)
             return 0;

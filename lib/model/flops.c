@@ -12,9 +12,8 @@
 #include "config.h"
 #include "plan_data.h"
 
-/* The smallest structs taken: those whose first field after `size` is there. */
-#define OPTIONS_MINIMUM offsetof(sgt_flops_options, depth)
-#define FLOPS_MINIMUM   offsetof(sgt_flops, attention)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_options, full_square)
+#define FLOPS_MINIMUM   SGTI_SIZE_THROUGH(sgt_flops, training)
 
 /* What one attention pass costs per token, by heads and groups that run. */
 typedef struct attention_cost {

@@ -8,7 +8,7 @@
 #include "../base/structs.h"
 #include "schedule.h"
 
-#define OPTIONS_MINIMUM offsetof(sgt_optimizer_options, lr)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_optimizer_options, rate_user)
 
 static const sgt_optimizer_options default_options = {
     .size = sizeof(sgt_optimizer_options),

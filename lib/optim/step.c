@@ -15,7 +15,7 @@
 #include "../core/tensors.h"
 #include "schedule.h"
 
-#define REPORT_MINIMUM offsetof(sgt_step_report, lr)
+#define REPORT_MINIMUM SGTI_SIZE_THROUGH(sgt_step_report, clip_scale)
 
 /* Keeps a norm near 0 from dividing by it, as PyTorch's clip_grad_norm_. */
 static const double clip_margin = 1e-6;

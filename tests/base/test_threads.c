@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -274,7 +275,8 @@ START_TEST(missing_threads_are_done_without)
     none = limit;
     none.rlim_cur = 1 << 20; /* no room for a stack */
     setrlimit(RLIMIT_AS, &none);
-    int works = job_works(1);
+    void *stack = mmap(NULL, 8 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int works = job_works(stack == MAP_FAILED ? 1 : 4); /* emulators do not keep to the limit */
     setrlimit(RLIMIT_AS, &limit);
     ck_assert(works);
     ck_assert(job_works(1));

@@ -156,7 +156,7 @@ def compare(o: argparse.Namespace,
 def main() -> int:
     o = options()
     o.build = o.build.resolve()
-    os.environ["SGT_LIBRARY"] = str(o.build / "lib/libsgt.so.0")
+    os.environ["SGT_LIBRARY"] = str(o.build / "lib/libsgt.so")
     print(f"d {o.d_model}, {o.layers} layers, {o.heads} heads, ff {o.ff}, V {o.vocab}, "
           f"B {o.batch}, T {o.seq}, {o.threads} threads, {o.pairs} pairs of steps")
     figures = {}

@@ -5,10 +5,11 @@
  * Checks a tensor backend against what <sgt/sys/backend.h> promises: every operation against naive
  * ones in double, then whole training steps against the portable backend. Prints a line for each
  * check and last "N passed, N failed, N skipped"; exits 0 when some passed and none failed, 1 when one
- * failed, 77 when all were skipped, 2 for wrong arguments. PLUGIN is a path with a '/', or the name of a backend that is built in.
+ * failed, 77 when all were skipped, 2 for wrong arguments. PLUGIN is a file, or the name of a backend that is built in.
  * doc/backends.md explains the report.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,13 +72,15 @@ static int list_checks(sgtt_check *checks, task *tasks, const sgtt_subject *subj
 
 /* ---- the backend ---- */
 
-/* Loads a plug-in; the exit status when that fails. */
+/* Loads a plug-in; the exit status when that fails. No name of a backend has a '.' or '/'. */
 static int load(sgtt_subject *subject, const char *plugin)
 {
+    char path[PATH_MAX];
     subject->backend = plugin;
-    if (strchr(plugin, '/') == NULL)
+    if (strpbrk(plugin, "./") == NULL)
         return 0;
-    if (sgt_backend_load(&subject->backend, plugin) == SGT_OK)
+    snprintf(path, sizeof path, "%s%s", strchr(plugin, '/') == NULL ? "./" : "", plugin);
+    if (sgt_backend_load(&subject->backend, path) == SGT_OK)
         return 0;
     printf("%-8s %-20s %s\n", "FAILED", "load", sgt_error_message());
     printf("0 passed, 1 failed, 0 skipped\n");

@@ -230,6 +230,8 @@ static int64_t check_refused_open(const sgtt_subject *subject)
             sgtt_expect_released(&memory, "close");
             return left;
         }
+        sgtt_require(memory.left == 0, "opening gives %s: %s", sgt_status_name(status),
+                     sgt_error_message());
         sgtt_require(status < 0 && sgtt_new_message(),
                      "opening with request %lld refused gives %s and no message",
                      (long long)left + 1, sgt_status_name(status));

@@ -9,6 +9,7 @@
  */
 #include <dlfcn.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,9 +48,9 @@ static int load(sgtt_policy_subject *subject, const char *path)
         void *address;
         sgt_growth_policy_entry_fn function;
     } entry;
-    if (strchr(path, '/') == NULL)
-        return fail_to_load("the path of the policy has no '/'");
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    char own[PATH_MAX]; /* without a '/' the dynamic linker would look elsewhere */
+    snprintf(own, sizeof own, "%s%s", strchr(path, '/') == NULL ? "./" : "", path);
+    void *handle = dlopen(own, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL)
         return fail_to_load(dlerror());
     entry.address = dlsym(handle, "sgt_growth_policy_entry");

@@ -18,8 +18,8 @@ START_TEST(as_accurate_as_promised)
 {
     const double bound = LDBL_MANT_DIG > DBL_MANT_DIG ? 2e-16 : 4e-16;
     double worst = 0;
-    for (int i = 0; i <= 3000000; i++)
-        worst = fmax(worst, error_at(SGTI_EXP_LEAST * i / 3000000.0));
+    for (int i = 0; i <= 1000000; i++)
+        worst = fmax(worst, error_at(SGTI_EXP_LEAST * i / 1000000.0));
     for (double x = -1; x < -1e-300; x *= 0.97)
         worst = fmax(worst, error_at(x));
     ck_assert_double_le(worst, bound);
@@ -30,11 +30,13 @@ END_TEST
 /* Where k changes, the remainder is largest. */
 START_TEST(halfway_between_powers_of_two)
 {
+    double worst = 0;
     for (int k = 0; k < 1020; k++) {
         double x = -(k + 0.5) * 0x1.62e42fefa39efp-1;
         for (int i = 0; i < 20; i++, x = nextafter(x, 0))
-            ck_assert_double_le(error_at(x), 2e-16);
+            worst = fmax(worst, error_at(x));
     }
+    ck_assert_double_le(worst, 2e-16);
 }
 END_TEST
 
@@ -54,11 +56,13 @@ END_TEST
 START_TEST(rises)
 {
     double before = 0;
+    int falls = 0;
     for (int i = 0; i <= 1000000; i++) {
         double y = sgti_exp(-40 + 40 * (i / 1e6));
-        ck_assert(y > before);
+        falls += y <= before;
         before = y;
     }
+    ck_assert_int_eq(falls, 0);
 }
 END_TEST
 

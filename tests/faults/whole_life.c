@@ -218,6 +218,37 @@ static void feed(whole_life *life, sgt_session *session, int32_t sequence, const
     whole_life_tell(life, logits[VOCAB - 1]);
 }
 
+/* A text that a sampler chooses. A failure in the middle keeps what was fed: it begins anew. */
+static void generate(people *p, whole_life *life, sgt_session *session)
+{
+    const int32_t prompt[] = {2, 7};
+    int32_t tokens[6] = {0};
+    sgt_sampler *sampler = NULL;
+    sgt_sampling_options sampling;
+    sgt_generate_options options;
+    sgt_generation generation = {.size = sizeof generation};
+    sgtt_ok(sgt_sampling_options_init(&sampling, sizeof sampling));
+    sampling.top_k = 9;
+    sampling.top_p = 0.95;
+    sampling.repetition_penalty = 1.3;
+    sgtt_ok(sgt_generate_options_init(&options, sizeof options));
+    options.tokens = tokens;
+    options.max_tokens = 6;
+    MAKE(life, sampler, sgt_sampler_create(&sampler, p->context, VOCAB, &sampling));
+    do {
+        sgtt_ok(sgt_session_rewind(session, 0, 0));
+        sgtt_ok(sgt_sampler_reset(sampler, 5));
+        whole_life_enter(life);
+    } while (whole_life_refused(
+        life, sgt_session_generate(&generation, session, 0, sampler, prompt, 2, &options),
+        "sgt_session_generate"));
+    ck_assert_int_eq(generation.count, 6);
+    whole_life_tell(life, generation.log_prob);
+    for (int i = 0; i < 6; i++)
+        whole_life_tell(life, tokens[i]);
+    sgt_sampler_free(sampler);
+}
+
 /* Two sequences that share a beginning; then the model changes, and everything begins anew. */
 static void decode(people *p, whole_life *life)
 {
@@ -242,6 +273,7 @@ static void decode(people *p, whole_life *life)
     TRY(life, sgt_session_refresh(session));
     ck_assert_int_eq(sgt_session_length(session, 0), 0);
     feed(life, session, 0, tokens, 8);
+    generate(p, life, session);
     sgt_session_free(session);
 }
 

@@ -20,6 +20,9 @@ void api_set_plan(world *w);
 /* Tokens, and what else a session can be told. */
 void api_feed(world *w);
 void api_session_change(world *w);
+void api_sampler(world *w);
+void api_pick(world *w);
+void api_generate(world *w);
 
 /* A plan or policy to bytes and back, whole or damaged. */
 void api_bytes(world *w);

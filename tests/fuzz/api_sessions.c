@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The calls about sessions. */
+/* The calls about sessions and samplers. */
 #include "api_calls.h"
 
 #include <math.h>
@@ -168,4 +168,120 @@ void api_session_change(world *w)
                                   : check(s));
         return;
     }
+}
+
+/* ---- samplers ---- */
+
+void api_sampler(world *w)
+{
+    int32_t slot = choose(&w->in, SLOTS), vocab = choose(&w->in, 8) == 0 ? VOCAB + 1 : VOCAB;
+    sgt_sampler *made = NULL;
+    sgt_sampling_options options;
+    sgt_status expected = SGT_OK;
+    if (w->samplers[slot] != NULL) {
+        sgt_sampler_free(w->samplers[slot]);
+        w->samplers[slot] = NULL;
+        return;
+    }
+    if (sgt_sampling_options_init(&options, sizeof options) != SGT_OK)
+        abort();
+    options.top_k = choose(&w->in, VOCAB + 2);
+    options.temperature = 0.5 * choose(&w->in, 4);
+    options.repetition_penalty = 1.0 + 0.25 * choose(&w->in, 3);
+    options.repetition_window = choose(&w->in, 4);
+    switch (choose(&w->in, 16)) {
+    case 0:
+        options.top_p = 0.0;
+        expected = SGT_E_OUT_OF_RANGE;
+        break;
+    case 1:
+        options.min_p = NAN;
+        expected = SGT_E_INVALID_ARGUMENT;
+        break;
+    case 2:
+        options.n_bias = 1;
+        expected = SGT_E_INVALID_ARGUMENT;
+        break;
+    case 3:
+        options.temperature = -1.0;
+        expected = SGT_E_OUT_OF_RANGE;
+        break;
+    default:
+        break;
+    }
+    int done = told(w, "sgt_sampler_create",
+                    sgt_sampler_create(&made, w->context, vocab, &options), expected);
+    if (done != (made != NULL))
+        abort();
+    w->samplers[slot] = made;
+    w->sampler_vocab[slot] = vocab;
+}
+
+/* Logits, good and bad, and tokens that are put in the window. */
+void api_pick(world *w)
+{
+    int32_t slot = choose(&w->in, SLOTS), how = choose(&w->in, 8), token = -1;
+    int32_t tokens[] = {choose(&w->in, VOCAB + 2) - 1, 3};
+    float logits[VOCAB + 1];
+    sgt_sampler *sampler = w->samplers[slot];
+    for (int i = 0; i <= VOCAB; i++)
+        logits[i] = 0.5f * (float)(choose(&w->in, 9) - 4);
+    sgt_status expected = sampler ? SGT_OK : SGT_E_INVALID_ARGUMENT;
+    if (how == 0 || how == 1) {
+        logits[2] = how == 0 ? NAN : INFINITY;
+        expected = SGT_E_INVALID_ARGUMENT;
+    } else if (how == 2) {
+        int32_t vocab = sampler ? w->sampler_vocab[slot] : VOCAB;
+        int good = tokens[0] >= 0 && tokens[0] < vocab;
+        told(w, "sgt_sampler_accept", sgt_sampler_accept(sampler, tokens, 2),
+             sampler == NULL ? SGT_E_INVALID_ARGUMENT : good ? SGT_OK : SGT_E_OUT_OF_RANGE);
+        return;
+    } else if (how == 3) {
+        told(w, "sgt_sampler_reset", sgt_sampler_reset(sampler, 9), expected);
+        return;
+    }
+    int done = told(w, "sgt_sampler_pick", sgt_sampler_pick(&token, sampler, logits), expected);
+    if (done ? token < 0 || token >= w->sampler_vocab[slot] : token != -1)
+        abort();
+}
+
+static int32_t stop_text(void *user, int32_t token, int32_t index)
+{
+    const int32_t *answer = user;
+    if (token < 0 || token >= VOCAB)
+        abort();
+    return index >= 1 ? *answer : 0;
+}
+
+void api_generate(world *w)
+{
+    session_facts *s = choose_session(w);
+    int32_t slot = choose(&w->in, SLOTS), sequence = choose(&w->in, SEQUENCES + 1);
+    int32_t count = choose(&w->in, 4), answer = choose(&w->in, 3) * 3 - 3, end = -1;
+    const int32_t prompt[] = {1, 2, 3};
+    sgt_sampler *sampler = w->samplers[slot];
+    sgt_generate_options options;
+    sgt_generation generation = {.size = sizeof generation, .count = -7};
+    if (sgt_generate_options_init(&options, sizeof options) != SGT_OK)
+        abort();
+    options.callback = stop_text;
+    options.user = &answer;
+    sgt_status expected = foretell_feed(s, sequence, count, 0);
+    if (s->handle == NULL || sampler == NULL || w->sampler_vocab[slot] != VOCAB)
+        expected = SGT_E_INVALID_ARGUMENT;
+    int32_t before = sgt_session_length(s->handle, sequence);
+    sgt_status got = sgt_session_generate(&generation, s->handle, sequence, sampler, prompt, count,
+                                          &options);
+    if (expected == SGT_OK && answer < 0 && got == answer)
+        expected = answer; /* if it came to a second token */
+    int done = told(w, "sgt_session_generate", got, expected);
+    int32_t after = sgt_session_length(s->handle, sequence);
+    if (done)
+        end = generation.end;
+    if (done && (after != before + count + generation.count - 1 || end < SGT_END_STOP_TOKEN))
+        abort();
+    if (after < before || (expected != SGT_OK && expected != answer && after != before))
+        abort();
+    if (s->handle != NULL && is_sequence(s, sequence))
+        s->lengths[sequence] = after; /* a failure keeps what was fed */
 }

@@ -169,6 +169,7 @@ void world_close(world *w)
         drop_model(w->optimizers[i].model);
         sgt_plan_free(w->plans[i].handle);
         sgt_session_free(w->sessions[i].handle);
+        sgt_sampler_free(w->samplers[i]);
         sgt_plan_free(w->sessions[i].plan);
         drop_model(w->sessions[i].model);
         if (w->policies[i] != NULL)

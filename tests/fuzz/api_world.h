@@ -90,6 +90,8 @@ typedef struct world {
     growth_facts growths[SLOTS];
     plan_facts plans[SLOTS];
     session_facts sessions[SLOTS];
+    sgt_sampler *samplers[SLOTS];
+    int32_t sampler_vocab[SLOTS];
 
     /* the host's allocator */
     uint64_t bytes;      /* taken and not given back */

@@ -221,7 +221,8 @@ static void logits_to_gradient(forward_case *f)
         double maximum = -INFINITY;
         double sum = 0.0;
         for (size_t v = 0; v < vocab; v++)
-            maximum = fmax(maximum, row[v]);
+            if (row[v] > maximum) /* not fmax: gcc 12 for ARM fails on its reduction */
+                maximum = row[v];
         for (size_t v = 0; v < vocab; v++)
             sum += exp(row[v] - maximum);
         for (size_t v = 0; v < vocab; v++) {

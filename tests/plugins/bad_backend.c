@@ -22,6 +22,12 @@
 #define SILENT_OPEN     11
 #define OLD_TABLE       12
 #define NEW_TABLE       13
+#define NEW_ABI         14
+#define TINY_TABLE      15
+#define EMPTY_NAME      16
+#define LONG_NAME       17
+#define NO_MEMORY       18
+#define MUTE_MEMORY     19
 
 #ifndef CASE
 #error "CASE says what is wrong"
@@ -53,6 +59,29 @@ static int32_t silent_open(void **instance, const sgt_backend_open_args *args)
 }
 #endif
 
+#if CASE == NO_MEMORY || CASE == MUTE_MEMORY
+static const sgt_backend_host *library;
+
+/* An instance that remembers who can take its message. */
+static void *host_of_open;
+
+static int32_t open_and_remember(void **instance, const sgt_backend_open_args *args)
+{
+    host_of_open = args->host;
+    return library->portable->open(instance, args);
+}
+
+static int32_t failing_allocate(void *instance, sgt_buffer **buffer, uint64_t bytes)
+{
+    (void)instance;
+    (void)buffer;
+    (void)bytes;
+    if (CASE == MUTE_MEMORY)
+        return SGT_E_OUT_OF_MEMORY;
+    return library->fail(host_of_open, SGT_E_OUT_OF_MEMORY, "the device is full");
+}
+#endif
+
 /* Changes the portable table `b` into the case's. */
 static void spoil(sgt_backend *b)
 {
@@ -81,6 +110,17 @@ static void spoil(sgt_backend *b)
     b->size = offsetof(sgt_backend, embedding); /* of a time without optional slots */
 #elif CASE == NEW_TABLE
     b->size = sizeof table;
+#elif CASE == NEW_ABI
+    b->abi = SGT_BACKEND_ABI + 1;
+#elif CASE == TINY_TABLE
+    b->size = offsetof(sgt_backend, name); /* ends before its name */
+#elif CASE == EMPTY_NAME
+    b->name = "";
+#elif CASE == LONG_NAME
+    b->name = "a-name-that-goes-on-and-on-until-it-has-more-than-sixty-four-of-them";
+#elif CASE == NO_MEMORY || CASE == MUTE_MEMORY
+    b->open = open_and_remember;
+    b->allocate = failing_allocate;
 #endif
 }
 
@@ -90,6 +130,9 @@ sgt_backend_entry(uint32_t host_abi, const sgt_backend_host *services);
 const sgt_backend *sgt_backend_entry(uint32_t host_abi, const sgt_backend_host *services)
 {
     (void)host_abi;
+#if CASE == NO_MEMORY || CASE == MUTE_MEMORY
+    library = services;
+#endif
     memset(&table, 0xff, sizeof table); /* what lies behind a short table is not zero */
     memcpy(&table.known, services->portable, sizeof table.known);
 #if CASE == OLD_TABLE

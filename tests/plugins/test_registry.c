@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "backend/registry.h"
+#include <sgt/model.h>
+
 #include "plugins.h"
+#include "scratch.h"
 #include "testing.h"
 
 START_TEST(built_in_tables_are_complete)
@@ -28,12 +31,26 @@ START_TEST(path_needs_a_slash)
 }
 END_TEST
 
+/* A file of text under the name of a library. */
+static sgt_status load_text(const char **name)
+{
+    static const char text[1024] = "#!/bin/sh\n"; /* long enough for a library's header */
+    char path[SCRATCH_PATH];
+    scratch_path(path, "no-library.so");
+    scratch_write(path, text, sizeof text);
+    sgt_status status = sgt_backend_load(name, path);
+    scratch_remove();
+    return status;
+}
+
 START_TEST(what_is_no_plugin_is_refused)
 {
     const char *name = "untouched";
     sgtt_fails(sgt_backend_load(&name, "./no-such-file.so"), SGT_E_PLUGIN_LOAD,
                "no-such-file.so");
     sgtt_fails(sgt_backend_load(&name, "/dev/null"), SGT_E_PLUGIN_LOAD, "/dev/null");
+    sgtt_fails(sgt_backend_load(&name, "/"), SGT_E_PLUGIN_LOAD, "/: ");
+    sgtt_fails(load_text(&name), SGT_E_PLUGIN_LOAD, "no-library.so: invalid ELF header");
     sgtt_fails(sgtt_load_plugin(&name, "case_no_entry.so"), SGT_E_PLUGIN_LOAD,
                "case_no_entry.so: it has no symbol sgt_backend_entry");
     ck_assert_str_eq(name, "untouched");
@@ -54,6 +71,10 @@ static const struct refusal {
     {"case_no_name.so", SGT_E_PLUGIN_INCOMPLETE, "the backend has no name"},
     {"case_bad_name.so", SGT_E_PLUGIN_INCOMPLETE, "name is not 1 to 64 of a-z"},
     {"case_clash.so", SGT_E_STATE, "another backend is named 'portable'"},
+    {"case_new_abi.so", SGT_E_PLUGIN_ABI, "made for backend ABI 2, this library has 1"},
+    {"case_tiny_table.so", SGT_E_PLUGIN_INCOMPLETE, "its table has 8 bytes only"},
+    {"case_empty_name.so", SGT_E_PLUGIN_INCOMPLETE, "the backend has no name"},
+    {"case_long_name.so", SGT_E_PLUGIN_INCOMPLETE, "name is not 1 to 64 of a-z"},
 };
 
 START_TEST(bad_tables_are_refused)
@@ -88,6 +109,38 @@ START_TEST(a_failing_open_fails_the_context)
 }
 END_TEST
 
+static sgt_status create_model_on(const char *file)
+{
+    const char *name = NULL;
+    sgt_context *context = NULL;
+    sgt_model *model = NULL;
+    sgt_context_options options;
+    sgt_model_config config;
+    sgtt_ok(sgtt_load_plugin(&name, file));
+    sgtt_ok(sgt_context_options_init(&options, sizeof options));
+    options.backend = name;
+    sgtt_ok(sgt_context_create(&context, &options));
+    sgtt_ok(sgt_model_config_init(&config, sizeof config));
+    config.vocab_size = 8;
+    config.d_model = 8;
+    config.n_layers = 1;
+    config.n_heads = 2;
+    config.d_ff = 8;
+    config.max_seq_len = 4;
+    sgt_status status = sgt_model_create(&model, context, &config);
+    ck_assert_ptr_null(model);
+    sgt_context_free(context);
+    return status;
+}
+
+START_TEST(a_failing_allocate_fails_the_model)
+{
+    sgtt_fails(create_model_on("case_no_memory.so"), SGT_E_OUT_OF_MEMORY, "the device is full");
+    sgtt_fails(create_model_on("case_mute_memory.so"), SGT_E_OUT_OF_MEMORY,
+               "failed in allocate");
+}
+END_TEST
+
 START_TEST(tables_of_other_versions_work)
 {
     sgtt_ok(create_on("case_old_table.so"));
@@ -104,6 +157,25 @@ START_TEST(the_same_file_again_is_fine)
     ck_assert_str_eq(first, "partial");
     ck_assert_ptr_eq(first, second);
     sgtt_ok(sgtt_load_plugin(NULL, "partial_backend.so"));
+}
+END_TEST
+
+START_TEST(the_instance_behind_a_context)
+{
+    const sgt_backend *table = NULL;
+    void *instance = NULL;
+    sgt_context *context = sgtt_context_on("partial", 1);
+    sgtt_ok(sgt_backend_instance(&table, &instance, context));
+    ck_assert_str_eq(table->name, "partial");
+    ck_assert_ptr_nonnull(instance);
+    ck_assert(table->rope == NULL);
+    sgtt_fails(sgt_backend_instance(NULL, &instance, context), SGT_E_INVALID_ARGUMENT,
+               "table is NULL");
+    sgtt_fails(sgt_backend_instance(&table, NULL, context), SGT_E_INVALID_ARGUMENT,
+               "instance is NULL");
+    sgtt_fails(sgt_backend_instance(&table, &instance, NULL), SGT_E_INVALID_ARGUMENT,
+               "context is NULL");
+    sgt_context_free(context);
 }
 END_TEST
 
@@ -176,7 +248,9 @@ int main(void)
     tcase_add_loop_test(tests, bad_tables_are_refused, 0,
                         (int)(sizeof refusals / sizeof *refusals));
     tcase_add_test(tests, a_failing_open_fails_the_context);
+    tcase_add_test(tests, a_failing_allocate_fails_the_model);
     tcase_add_test(tests, tables_of_other_versions_work);
+    tcase_add_test(tests, the_instance_behind_a_context);
     tcase_add_test(tests, the_same_file_again_is_fine);
     tcase_add_test(tests, threads_may_load_at_once);
     tcase_add_test(tests, an_unknown_name_is_not_found);

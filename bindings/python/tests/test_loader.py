@@ -42,14 +42,14 @@ def import_error(environment):
 def test_the_environment_comes_first(tmp_path):
     environment = copy_of_the_package(tmp_path)
     (tmp_path / "sgt" / "_lib").mkdir()
-    (tmp_path / "sgt" / "_lib" / "libsgt.so.0").write_bytes(b"not this one")
+    (tmp_path / "sgt" / "_lib" / "libsgt.so.0.1").write_bytes(b"not this one")
     environment["SGT_LIBRARY"] = str(LIBRARY)
     assert run_python(SHOW, environment=environment).stdout.strip() == str(LIBRARY)
 
 
 def test_then_the_library_in_the_package(tmp_path):
     environment = copy_of_the_package(tmp_path)
-    inside = tmp_path / "sgt" / "_lib" / "libsgt.so.0"
+    inside = tmp_path / "sgt" / "_lib" / "libsgt.so.0.1"
     inside.parent.mkdir()
     inside.symlink_to(LIBRARY)
     environment["SGT_LIBRARY"] = None
@@ -59,9 +59,9 @@ def test_then_the_library_in_the_package(tmp_path):
 def test_then_the_system(tmp_path):
     environment = copy_of_the_package(tmp_path)
     (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "libsgt.so.0").symlink_to(LIBRARY)
+    (tmp_path / "lib" / "libsgt.so.0.1").symlink_to(LIBRARY)
     environment.update(SGT_LIBRARY=None, LD_LIBRARY_PATH=str(tmp_path / "lib"))
-    assert run_python(SHOW, environment=environment).stdout.strip() == "libsgt.so.0"
+    assert run_python(SHOW, environment=environment).stdout.strip() == "libsgt.so.0.1"
 
 
 def test_none_at_all(tmp_path):
@@ -70,7 +70,7 @@ def test_none_at_all(tmp_path):
     if run_python(SHOW, environment=environment).returncode == 0:
         pytest.skip("this system has libsgt installed")
     message = import_error(environment)
-    assert "'libsgt.so.0' of the system" in message and "SGT_LIBRARY is not set" in message
+    assert "'libsgt.so.0.1' of the system" in message and "SGT_LIBRARY is not set" in message
 
 
 def test_a_wrong_path(tmp_path):
@@ -85,7 +85,9 @@ def test_another_library(tmp_path):
     assert "is not libsgt" in message
 
 
-@pytest.mark.parametrize("version, fits", [("0.0.9", False), ("1.0.0", False), ("0.2.0", True)])
+@pytest.mark.parametrize(
+    "version, fits", [("0.0.9", False), ("1.0.0", False), ("0.2.0", False), ("0.1.3", True)]
+)
 def test_versions(tmp_path, version, fits):
     source = f'const char *sgt_version(void) {{ return "{version}"; }}'
     message = import_error(fake_library(tmp_path, source))

@@ -29,19 +29,20 @@
 
 SGT_BEGIN_DECLS
 
-#define SGT_BACKEND_ABI 1u
+#define SGT_BACKEND_ABI 1u /* changes when a backend must be compiled anew */
 
 /* A backend's memory: whatever it wants it to be. */
 typedef struct sgt_buffer sgt_buffer;
 
+/* A piece of a buffer, seen as an array. */
 typedef struct sgt_tensor {
     uint32_t size;
     int32_t dtype;                 /* enum sgt_dtype */
-    sgt_buffer *buffer;
+    sgt_buffer *buffer;            /* of the backend that gets the tensor */
     uint64_t offset;               /* of element 0, in elements from the start of the buffer */
     int32_t rank;                  /* 1 to SGT_MAX_RANK */
-    int32_t reserved;
-    int64_t shape[SGT_MAX_RANK];
+    int32_t reserved;              /* 0 */
+    int64_t shape[SGT_MAX_RANK];   /* of the first `rank` dimensions */
     int64_t strides[SGT_MAX_RANK]; /* in elements; 0 repeats */
 } sgt_tensor;
 
@@ -50,6 +51,7 @@ typedef struct sgt_tensor {
 /* One part of a job; `thread` is in [0, threads), never the same for two parts at one time. */
 typedef void (*sgt_part_fn)(void *argument, int64_t part, int32_t thread);
 
+/* The table of slots below. */
 typedef struct sgt_backend sgt_backend;
 
 /* Services; `host` is the handle from sgt_backend_open_args. All may be called from any slot. */
@@ -72,14 +74,16 @@ typedef struct sgt_backend_host {
     const sgt_backend *portable;
 } sgt_backend_host;
 
+/* What an instance is opened with. */
 typedef struct sgt_backend_open_args {
     uint32_t size;
     int32_t threads;              /* of the context's pool, with the calling thread */
-    const sgt_backend_host *services;
+    const sgt_backend_host *services; /* lives as long as the instance */
     void *host;                   /* first argument of every service */
     const char *isa;              /* "baseline", "avx2", "avx512": the widest kernels to use */
 } sgt_backend_open_args;
 
+/* What an instance says of itself. */
 typedef struct sgt_backend_description {
     uint32_t size;
     int32_t generic;              /* 1: no kernel tuned for this processor */
@@ -96,10 +100,10 @@ typedef struct sgt_gemm_args {
     uint32_t size;
     float alpha;
     float beta;
-    const sgt_tensor *a;
-    const sgt_tensor *b;
-    const sgt_tensor *c;
-    const sgt_tensor *d;
+    const sgt_tensor *a; /* A */
+    const sgt_tensor *b; /* B */
+    const sgt_tensor *c; /* C, the output */
+    const sgt_tensor *d; /* D */
 } sgt_gemm_args;
 
 /* y = x W^T (+ d): the product of a layer at inference. x [N,in], y [N,out], d [N,out] rows, W
@@ -108,7 +112,7 @@ typedef struct sgt_gemm_args {
 typedef struct sgt_linear_args {
     uint32_t size;
     const sgt_tensor *x;
-    const sgt_tensor *weight;
+    const sgt_tensor *weight; /* W */
     const sgt_tensor *y;
     const sgt_tensor *d;
 } sgt_linear_args;
@@ -135,14 +139,15 @@ typedef struct sgt_rmsnorm_args {
     uint32_t size;
     float eps;
     const sgt_tensor *x;
-    const sgt_tensor *weight;
+    const sgt_tensor *weight; /* w */
     const sgt_tensor *y;
 } sgt_rmsnorm_args;
 
 #define SGT_RMSNORM_PARTS 32 /* rows of the scratch of rmsnorm_backward */
 
-/* Accumulates: dx += and dweight += the gradients from dy. x, dy, dx [N,d] rows, weight, dweight
- * [d], scratch [SGT_RMSNORM_PARTS, d] dense, contents undefined before and after. */
+/* Accumulates: dx += and dweight += the gradients from dy, eps as above. x, dy, dx [N,d] rows,
+ * weight, dweight [d], scratch [SGT_RMSNORM_PARTS, d] dense, contents undefined before and
+ * after. */
 typedef struct sgt_rmsnorm_backward_args {
     uint32_t size;
     float eps;
@@ -193,9 +198,9 @@ typedef struct sgt_attention_args {
 
 /*
  * Gradients of the above with offsets 0, full lengths and Tq = Tk, from dout (of the gained
- * output). out and lse are those of the forward. dq, dk, dv, shaped as q, k, v, are overwritten
- * (a key/value head that no head of the list reads gets zeros); dq may be q only if the backend
- * is documented to allow it: the library does not.
+ * output). out, lse, scale and kv_heads are those of the forward. dq, dk, dv, shaped as q, k, v,
+ * are overwritten (a key/value head that no head of the list reads gets zeros); dq may be q only
+ * if the backend is documented to allow it: the library does not.
  */
 typedef struct sgt_attention_backward_args {
     uint32_t size;
@@ -263,24 +268,24 @@ typedef struct sgt_norm_args {
 } sgt_norm_args;
 
 /*
- * One AdamW update of n elements, all dense, the same shape; formulas in <sgt/optimizer.h>. g is
- * multiplied by grad_scale first and set to 0 afterwards. correction1 = 1 - beta1^t, correction2 =
- * 1 - beta2^t.
+ * One AdamW update of n elements, all dense, the same shape; formulas, with beta1, beta2 and eps,
+ * in <sgt/optimizer.h>. g is multiplied by grad_scale first and set to 0 afterwards. correction1 =
+ * 1 - beta1^t, correction2 = 1 - beta2^t.
  */
 typedef struct sgt_adamw_args {
     uint32_t size;
     float grad_scale;
-    float lr;
+    float lr; /* the rate of this step, with the factor of the parameter */
     float beta1;
     float beta2;
     float eps;
-    float weight_decay;
+    float weight_decay; /* wd, with the factor of the parameter */
     float correction1;
     float correction2;
-    const sgt_tensor *param;
-    const sgt_tensor *grad;
-    const sgt_tensor *moment1;
-    const sgt_tensor *moment2;
+    const sgt_tensor *param;   /* p */
+    const sgt_tensor *grad;    /* g */
+    const sgt_tensor *moment1; /* m */
+    const sgt_tensor *moment2; /* v */
 } sgt_adamw_args;
 
 /* Says that a weight matrix [out,in] is new or was changed since the last call for it, before

@@ -4,6 +4,8 @@
  *
  * A policy must depend only on what it observes, so that a resumed run and every rank of a
  * parallel run decide alike: no clock, no addresses, no random numbers but counter-based ones.
+ *
+ * Threads. A policy is asked by one thread at a time, and its functions run on that thread.
  */
 #ifndef SGT_SYS_GROWTH_H
 #define SGT_SYS_GROWTH_H
@@ -15,8 +17,8 @@ SGT_BEGIN_DECLS
 /* What a policy sees at a step. All pointers are borrowed for the call. */
 typedef struct sgt_growth_observation {
     uint32_t size;
-    int32_t n_layers;
-    int32_t n_heads;
+    int32_t n_layers;            /* of the model */
+    int32_t n_heads;             /* query heads of a layer */
     int32_t max_passes;          /* the middle dimension of the entropies */
     int64_t step;                /* 1-based optimizer step that was just taken */
     double loss;                 /* may be NaN: not known */

@@ -17,8 +17,11 @@ from ._functions import PROTOTYPES
 #: The version of this package; structures are those of the headers of this version.
 VERSION = "0.1.0"
 
-_FILE_NAMES = {"darwin": "libsgt.0.dylib", "win32": "sgt-0.dll"}
-_FILE_NAME = _FILE_NAMES.get(sys.platform, "libsgt.so.0")
+#: The binary interface it was made for: below 1.0 every minor release has one of its own.
+ABI = "0.1"
+
+_FILE_NAMES = {"darwin": f"libsgt.{ABI}.dylib", "win32": f"sgt-{ABI}.dll"}
+_FILE_NAME = _FILE_NAMES.get(sys.platform, f"libsgt.so.{ABI}")
 
 
 def _candidate() -> Tuple[str, str]:
@@ -48,14 +51,15 @@ def _numbers(version: str) -> Tuple[int, ...]:
 
 
 def _check_version(library: ctypes.CDLL, path: str) -> None:
-    """Structures only grow, so a newer library of the same major version is fine."""
+    """Structures only grow, so a newer library of the same interface is fine."""
     library.sgt_version.restype = ctypes.c_char_p
     found = library.sgt_version().decode()
     own, theirs = _numbers(VERSION), _numbers(found)
-    if theirs[0] != own[0] or theirs < own:
+    interface = _numbers(ABI)
+    if theirs[: len(interface)] != interface or theirs < own:
         raise ImportError(
             f"sgt: the library {path!r} is version {found}; this package is {VERSION} and needs "
-            f"that version or a later one of {own[0]}.x"
+            f"that version or a later one of {ABI}.x"
         )
 
 

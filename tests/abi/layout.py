@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The table of layouts against the headers.
+
+    layout.py check INCLUDE TABLE             every struct, field and constant is in the table, in the
+                                              order of the headers, and fields keep to the rules
+    layout.py print INCLUDE COMPILER...       a new table, as this compiler lays structs out
+"""
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from public_headers import declarations_of, read_headers
+
+HERE = Path(__file__).resolve().parent
+ALLOWED = {"uint32_t", "int32_t", "uint64_t", "int64_t", "size_t", "float", "double"}
+
+
+def constants(headers):
+    """Names of what has a number: enum constants, and macros that do not move with releases."""
+    names = []
+    for header in headers:
+        for d in header.declarations:
+            if d.kind == "enum":
+                names += [member.name for member in d.members]
+            elif d.kind == "macro" and not d.name.startswith("SGT_VERSION") and \
+                    re.search(r"\s-?\d+u?$", d.text):
+                names.append(d.name)
+    return names
+
+
+def c_name(member):
+    return member.name + "[0]" if member.type.endswith("]") else member.name
+
+
+def rows(headers):
+    for struct in declarations_of(headers, "struct"):
+        yield f"STRUCT({struct.name}"
+        for member in struct.members:
+            yield f"FIELD({struct.name}, {c_name(member)}"
+    for name in constants(headers):
+        yield f"CONSTANT({name}"
+
+
+def broken_rules(headers):
+    callbacks = {d.name for d in declarations_of(headers, "callback")}
+    for struct in declarations_of(headers, "struct"):
+        first = struct.members[0]
+        if (first.name, first.type) != ("size", "uint32_t"):
+            yield f"{struct.name} does not begin with uint32_t size"
+        for member in struct.members:
+            bare = re.sub(r"\[\w+\]$", "", member.type)
+            if "*" not in bare and bare not in ALLOWED | callbacks:
+                yield f"{struct.name}.{member.name} is of type {member.type}"
+
+
+def padded(headers, table):
+    """Structs whose last field is not their last byte: an older caller's padding is not zero, and
+    would be taken for the next field."""
+    constants_of = dict(re.findall(r"^CONSTANT\((\w+), (-?\d+)\)", table, re.M))
+    for struct in declarations_of(headers, "struct"):
+        last = struct.members[-1]
+        size = re.search(rf"^STRUCT\({struct.name}, (\d+)\)", table, re.M)
+        field = re.search(rf"^FIELD\({struct.name}, {re.escape(c_name(last))}, (\d+), (\w+)\)",
+                          table, re.M)
+        if size and field:
+            count = re.search(r"\[(\w+)\]$", last.type)
+            count = int(constants_of.get(count[1], 0)) if count else 1
+            width = 4 if field[2] in ("I32", "U32", "F32") else 8
+            if int(field[1]) + width * count != int(size[1]):
+                yield f"{struct.name} has padding behind {last.name}"
+
+
+def check(include, path):
+    headers = read_headers(include)
+    table = Path(path).read_text(encoding="utf-8")
+    expected = list(rows(headers))
+    found = re.findall(r"^((?:STRUCT|FIELD|CONSTANT)\([^,]+(?:, [a-z]\w*(?:\[0\])?)?)", table, re.M)
+    wrong = list(broken_rules(headers)) + list(padded(headers, table))
+    wrong += [f"{row}) is not in the table" for row in expected if row not in found]
+    wrong += [f"{row}) is not in the headers" for row in found if row not in expected]
+    if not wrong and expected != found:
+        wrong.append("the table has another order than the headers")
+    print(f"{len(declarations_of(headers, 'struct'))} structs, {len(expected)} rows")
+    for line in wrong:
+        print(line)
+    return 1 if wrong or not expected else 0
+
+
+def print_table(include, compiler):
+    headers = read_headers(include)
+    lines = ["#include <inttypes.h>", "#include <stddef.h>", "#include <stdio.h>",
+             '#include "kinds.h"']
+    lines += [f"#include <{header.name}>" for header in headers]
+    lines += ["static const char *const kinds[] = KIND_NAMES;", "int main(void)", "{"]
+    for struct in declarations_of(headers, "struct"):
+        lines.append(f'printf("\\nSTRUCT({struct.name}, %zu)\\n", sizeof({struct.name}));')
+        for member in struct.members:
+            name = c_name(member)
+            lines.append(f'printf("FIELD({struct.name}, {name}, %zu, %s)\\n", '
+                         f'offsetof({struct.name}, {name}), kinds[KIND_OF({struct.name}, {name})]);')
+    lines.append('printf("\\n");')
+    for name in constants(headers):
+        lines.append(f'printf("CONSTANT({name}, %lld)\\n", (long long)({name}));')
+    lines += ["return 0;", "}"]
+    with tempfile.TemporaryDirectory() as work:
+        source, program = Path(work, "print.c"), Path(work, "print")
+        source.write_text("\n".join(lines), encoding="utf-8")
+        subprocess.run([*compiler, "-std=c11", f"-I{include}", f"-I{HERE}", str(source), "-o",
+                        str(program)], check=True)
+        table = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
+    print("/* SPDX-License-Identifier: BSD-3-Clause */\n"
+          "/* Where every field of every public struct is with 64-bit pointers, and the value of every\n"
+          " * public constant. What is here does not change within a soname; renew.sh adds what is new. */")
+    print(table, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4 or sys.argv[1] not in ("check", "print"):
+        sys.exit(__doc__)
+    if sys.argv[1] == "check":
+        sys.exit(check(sys.argv[2], sys.argv[3]))
+    sys.exit(print_table(sys.argv[2], sys.argv[3:]))

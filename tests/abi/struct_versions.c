@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "struct_versions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <sgt/session.h>
+#include <sgt/sgt.h>
+#include <sgt/sys/backend.h>
+#include <sgt/sys/growth.h>
+
+#define NEWER  24 /* bytes of fields this version does not know */
+#define GUARD  16
+#define ROOM   (4096 + NEWER + GUARD)
+#define FILLED 0x5a
+
+static const size_t never[] = {0, 4, 4097, UINT32_MAX}; /* sizes no version has */
+
+/* Where the fields are that later versions may use. */
+static const struct reserved {
+    const char *type;
+    const char *field;
+    size_t offset;
+} fields[] = {
+#define STRUCT(type, bytes)
+#define FIELD(type, field, offset, kind) {#type, #field, offset},
+#define CONSTANT(name, value)
+#include "layout.h"
+};
+
+static void set_size(void *caller, size_t size)
+{
+    uint32_t value = (uint32_t)size;
+    memcpy(caller, &value, sizeof value);
+}
+
+static void size_is(const void *caller, size_t size)
+{
+    uint32_t value;
+    memcpy(&value, caller, sizeof value);
+    ck_assert_uint_eq(value, size);
+}
+
+static void bytes_are(const char *bytes, size_t from, size_t to, int value, const char *function)
+{
+    for (size_t i = from; i < to; i++)
+        if (bytes[i] != value)
+            ck_abort_msg("%s: byte %zu is %d, not %d", function, i, bytes[i], value);
+}
+
+static void works(const struct_input *row, void *caller, const char *version)
+{
+    sgt_status status = row->call(caller);
+    ck_assert_msg(status == SGT_OK, "%s with %s %s gave %s: %s", row->function, version, row->type,
+                  sgt_status_name(status), sgt_error_message());
+}
+
+/* A field without a meaning yet is not ignored when it is set. */
+static void reserved_is_zero(const struct_input *row, char *caller)
+{
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (!strcmp(fields[i].type, row->type) && !strcmp(fields[i].field, "reserved")) {
+            caller[fields[i].offset] = 1;
+            sgt_status status = row->call(caller);
+            ck_assert_msg((status == SGT_E_INVALID_ARGUMENT || status == SGT_E_OUT_OF_RANGE) &&
+                              strstr(sgt_error_message(), "reserved"),
+                          "%s with reserved set gave %s: %s", row->function,
+                          sgt_status_name(status), sgt_error_message());
+            caller[fields[i].offset] = 0;
+        }
+}
+
+void check_input(const struct_input *row)
+{
+    size_t size = row->size;
+    char *caller = calloc(1, ROOM);
+    memcpy(caller, row->right, size);
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
+        set_size(caller, never[i]);
+        sgtt_fails(row->call(caller), SGT_E_STRUCT_SIZE, row->type);
+    }
+    /* Older than the first release: none had a shorter one. */
+    set_size(caller, size - 1);
+    sgtt_fails(row->call(caller), SGT_E_STRUCT_SIZE, row->type);
+
+    /* Newer: what this library does not know must be zero. */
+    set_size(caller, size + NEWER);
+    works(row, caller, "a newer");
+    for (size_t byte = size; byte < size + NEWER; byte++) {
+        caller[byte] = 1;
+        sgtt_fails(row->call(caller), SGT_E_STRUCT_SIZE, row->type);
+        caller[byte] = 0;
+    }
+    caller[size + NEWER] = 1; /* behind it: not the struct's */
+    works(row, caller, "a newer");
+    free(caller);
+
+    /* Not a byte more than its own may be read: sanitizers and valgrind look at this one. */
+    char *exact = malloc(size);
+    memcpy(exact, row->right, size);
+    set_size(exact, size);
+    works(row, exact, "this version's");
+    size_is(exact, size);
+    reserved_is_zero(row, exact);
+    free(exact);
+}
+
+void check_output(const struct_output *row)
+{
+    size_t size = row->size;
+    char *caller = malloc(ROOM), *exact = malloc(ROOM);
+    memset(caller, FILLED, ROOM);
+    memset(exact, FILLED, ROOM);
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
+        set_size(caller, never[i]);
+        sgtt_fails(row->call(caller), SGT_E_STRUCT_SIZE, row->type);
+        bytes_are(caller, 4, ROOM, FILLED, row->function);
+    }
+    set_size(caller, size - 1);
+    sgtt_fails(row->call(caller), SGT_E_STRUCT_SIZE, row->type);
+    bytes_are(caller, 4, ROOM, FILLED, row->function);
+
+    set_size(caller, size + NEWER); /* what this version does not know is zero afterwards */
+    sgtt_ok(row->call(caller));
+    size_is(caller, size + NEWER);
+    bytes_are(caller, size, size + NEWER, 0, row->function);
+    bytes_are(caller, size + NEWER, ROOM, FILLED, row->function);
+
+    set_size(exact, size);
+    sgtt_ok(row->call(exact));
+    size_is(exact, size);
+    bytes_are(exact, size, ROOM, FILLED, row->function);
+    if (row->same)
+        ck_assert_mem_eq(exact + 4, caller + 4, size - 4);
+    free(exact);
+    free(caller);
+}
+
+void check_init(const struct_init *row)
+{
+    size_t size = row->size;
+    char now[ROOM], newer[ROOM];
+    memset(now, FILLED, ROOM);
+    memset(newer, FILLED, ROOM);
+    sgtt_fails(row->call(NULL, size), SGT_E_INVALID_ARGUMENT, row->type);
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+        sgtt_fails(row->call(now, never[i]), SGT_E_STRUCT_SIZE, row->type);
+    sgtt_fails(row->call(now, size - 1), SGT_E_STRUCT_SIZE, row->type);
+    bytes_are(now, 0, ROOM, FILLED, row->function);
+
+    sgtt_ok(row->call(now, size));
+    size_is(now, size);
+    bytes_are(now, size, ROOM, FILLED, row->function);
+    sgtt_ok(row->call(newer, size + NEWER));
+    size_is(newer, size + NEWER);
+    bytes_are(newer, size, size + NEWER, 0, row->function);
+    bytes_are(newer, size + NEWER, ROOM, FILLED, row->function);
+    ck_assert_mem_eq(now + 4, newer + 4, size - 4);
+}
