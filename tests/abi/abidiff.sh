@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # What programs and plug-ins see of the library is what the committed baseline says: first the
-# headers, then a library with debug information. Anything taken away or changed breaks programs that
-# exist; what was added needs a new baseline (renew.sh), so that it is seen in a review and kept from
-# then on.
+# headers, then a library with debug information. Anything taken away or changed breaks programs
+# that exist; what was added needs a new baseline (renew.sh), so that it is seen in a review and
+# kept from then on.
 #
 #     abidiff.sh SOURCE WORK LIBRARY MESON COMPILER...      WORK may be used again
 set -eu
@@ -47,8 +47,8 @@ build_library > "$work/log" 2>&1 || {
     cat "$work/log"
     exit 1
 }
-differs="the headers differ from the baseline. Where they only add: sh tests/abi/renew.sh; else programs
-or plug-ins that exist would break (see doc/abi.md)"
+differs="the headers differ from the baseline. Where they only add: sh tests/abi/renew.sh; else
+programs or plug-ins that exist would break (see doc/abi.md)"
 compare libsgt.abi "$work/libsgt.abi" "$differs"
 compare plugin.abi "$work/plugin.abi" "$differs"
 compare libsgt.abi "$work/debug/lib/libsgt.so" "the library is not what its headers say"

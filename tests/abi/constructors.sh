@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Loading the shared library runs no code of its own: there is no constructor, destructor or resolver
-# in it but the compiler's start-up object, nor anything that hardened hosts refuse.
+# Loading the shared library runs no code of its own: there is no constructor, destructor or
+# resolver in it but the compiler's start-up object, nor anything that hardened hosts refuse.
 #
 #     constructors.sh LIBRARY
 set -eu
@@ -40,6 +40,6 @@ grep -q '(SONAME)' "$work/elf" || fail "it has no soname"
 # Libraries it brings into the host: libc and its parts, and what doc/abi.md names.
 sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' "$work/elf" | tee "$work/needed"
 [ -s "$work/needed" ] || fail "readelf tells nothing of it"
-grep -v '^\(libc\|libm\|libpthread\|libdl\|libgcc_s\|ld-linux[-a-z0-9]*\|libjansson\|libblis\)\.so' \
-    "$work/needed" && fail "it needs more than it should"
+known='libc\|libm\|libpthread\|libdl\|libgcc_s\|ld-linux[-a-z0-9]*\|libjansson\|libblis'
+grep -v "^\($known\)\.so" "$work/needed" && fail "it needs more than it should"
 exit "$failed"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every public function is tried with the structs of other versions that it takes.
 
-    covered.py INCLUDE TEST.c...     the rows INPUT, OUTPUT and INIT of the tests against the headers
+    covered.py INCLUDE TEST.c...     rows INPUT, OUTPUT and INIT of the tests against the headers
 """
 import re
 import sys

@@ -2,8 +2,8 @@
 """What the headers promise, as a C file that abidw can read once it is compiled.
 
     declarations.py library INCLUDE     every public function, with an empty body
-    declarations.py plugin INCLUDE      the entry of a plug-in, which leads to the types that plug-ins
-                                        share with the library, and a function of all enums
+    declarations.py plugin INCLUDE      the entry of a plug-in, which leads to the types that
+                                        plug-ins share with the library, and a function of all enums
 """
 import sys
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Where every field of every public struct is with 64-bit pointers, and the value of every
- * public constant. What is here does not change within a soname; renew.sh adds what is new. */
+/* Where every field of every public struct is with 64-bit pointers, and the value of every public
+ * constant. What is here does not change within a soname; renew.sh adds what is new. */
 
 STRUCT(sgt_backend_report, 40)
 FIELD(sgt_backend_report, size, 0, U32)

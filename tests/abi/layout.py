@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The table of layouts against the headers.
 
-    layout.py check INCLUDE TABLE             every struct, field and constant is in the table, in the
-                                              order of the headers, and fields keep to the rules
-    layout.py print INCLUDE COMPILER...       a new table, as this compiler lays structs out
+    layout.py check INCLUDE TABLE           every struct, field and constant is in the table, in the
+                                            order of the headers, and fields keep to the rules
+    layout.py print INCLUDE COMPILER...     a new table, as this compiler lays structs out
 """
 import re
 import subprocess
@@ -98,8 +98,9 @@ def print_table(include, compiler):
         lines.append(f'printf("\\nSTRUCT({struct.name}, %zu)\\n", sizeof({struct.name}));')
         for member in struct.members:
             name = c_name(member)
-            lines.append(f'printf("FIELD({struct.name}, {name}, %zu, %s)\\n", '
-                         f'offsetof({struct.name}, {name}), kinds[KIND_OF({struct.name}, {name})]);')
+            where = f"{struct.name}, {name}"
+            lines.append(f'printf("FIELD({where}, %zu, %s)\\n", offsetof({where}), '
+                         f'kinds[KIND_OF({where})]);')
     lines.append('printf("\\n");')
     for name in constants(headers):
         lines.append(f'printf("CONSTANT({name}, %lld)\\n", (long long)({name}));')
@@ -110,9 +111,9 @@ def print_table(include, compiler):
         subprocess.run([*compiler, "-std=c11", f"-I{include}", f"-I{HERE}", str(source), "-o",
                         str(program)], check=True)
         table = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
-    print("/* SPDX-License-Identifier: BSD-3-Clause */\n"
-          "/* Where every field of every public struct is with 64-bit pointers, and the value of every\n"
-          " * public constant. What is here does not change within a soname; renew.sh adds what is new. */")
+    print("""/* SPDX-License-Identifier: BSD-3-Clause */
+/* Where every field of every public struct is with 64-bit pointers, and the value of every public
+ * constant. What is here does not change within a soname; renew.sh adds what is new. */""")
     print(table, end="")
     return 0
 

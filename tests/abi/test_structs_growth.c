@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Structs of older and newer callers in the calls of growth.h and sys/growth.h, and the structs that
- * the library hands to callbacks. */
+/* Structs of older and newer callers in the calls of growth.h and sys/growth.h, and the structs
+ * that the library hands to callbacks. */
 #include <string.h>
 
 #include <sgt/optimizer.h>

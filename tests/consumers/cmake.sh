@@ -43,8 +43,10 @@ foreach(name consumer.c consumer_again.cpp)
     target_link_libraries(\${program} PRIVATE \${${prefix}_LIBRARIES})
 endforeach()
 END
-"$cmake" -S "$work/host" -B "$work/host/build" -G Ninja -DCMAKE_BUILD_TYPE=Release > "$work/log" 2>&1 &&
-    "$cmake" --build "$work/host/build" -j 2 >> "$work/log" 2>&1 || {
+{
+    "$cmake" -S "$work/host" -B "$work/host/build" -G Ninja -DCMAKE_BUILD_TYPE=Release &&
+        "$cmake" --build "$work/host/build" -j 2
+} > "$work/log" 2>&1 || {
     cat "$work/log"
     exit 1
 }

@@ -37,8 +37,9 @@ LD_LIBRARY_PATH=$library_dir "$work/consumer"
 # What is loaded is found by the soname, not by the name for linking, and looks for libraries where
 # the system has them.
 if [ "$kind" = shared ]; then
-    if command -v readelf > /dev/null && readelf -d "$library_dir/libsgt.so" | grep 'RPATH\|RUNPATH'; then
-        exit 1
+    if command -v readelf > /dev/null; then
+        readelf -d "$library_dir/libsgt.so" > "$work/dynamic"
+        grep 'RPATH\|RUNPATH' "$work/dynamic" && exit 1
     fi
     rm "$library_dir/libsgt.so"
     LD_LIBRARY_PATH=$library_dir "$work/consumer"

@@ -37,6 +37,7 @@ is headers "$(macro MAJOR).$(macro MINOR).$(macro PATCH)" "$version"
 # Below 1.0 a soname has one node; later each release that adds names has its own.
 nodes=$(sed -n 's/^SGT_\([0-9.]*\) {$/\1/p' "$map" | sort -V)
 newest=$(echo "$nodes" | tail -n 1)
-is "newest node" "$(printf '%s\n%s\n' "$newest" "$major.$minor" | sort -V | tail -n 1)" "$major.$minor"
+later=$(printf '%s\n%s\n' "$newest" "$major.$minor" | sort -V | tail -n 1)
+is "newest node or release" "$later" "$major.$minor"
 [ "$major" -gt 0 ] || is "nodes" "$(echo $nodes)" "0.$minor"
 exit "$failed"

@@ -9,9 +9,9 @@
 #     SGT_CROSS_SUITES   suites to run, default all but those that compile and install
 #
 # The compiler and qemu are packages of this machine (installed when they are missing). What the
-# library and the tests link (jansson, xxhash, Check, BLIS) comes from Debian's arm64 packages, which
-# are unpacked into a folder inside BUILD and never installed: the package manager of this machine
-# is not told of a second architecture.
+# library and the tests link (jansson, xxhash, Check, BLIS) comes from arm64 packages of Debian,
+# which are unpacked into a folder inside BUILD and never installed: the package manager of this
+# machine is not told of a second architecture.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -25,7 +25,8 @@ triplet=aarch64-linux-gnu
 tools="gcc-$triplet libc6-dev-arm64-cross qemu-user pkg-config meson ninja-build"
 libraries="libc6 libgcc-s1 libjansson4 libjansson-dev libxxhash0 libxxhash-dev check libsubunit0
     libsubunit-dev libblis-serial-dev librandom123-dev"
-suites=${SGT_CROSS_SUITES:-base plugins format backend model decode growth optim checkpoint fuzz abi golden}
+suites="base plugins format backend model decode growth optim checkpoint fuzz abi golden"
+suites=${SGT_CROSS_SUITES:-$suites}
 # What starts a program of the other architecture by itself.
 left_out='^\(safetensors-python\|golden_detects\|huggingface interop\|loop cost.*\)$'
 
@@ -49,7 +50,8 @@ install_tools() {
     echo "installing$missing"
     as_root apt-get update -q
     # shellcheck disable=SC2086 # a list
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+        --no-install-recommends $missing
 }
 
 # apt-get as a machine of that architecture would run it, with lists and packages of its own.
