@@ -154,17 +154,23 @@ def run(command: List[str], environment: Dict[str, str]) -> None:
         raise SystemExit(f"sgt: {command[0]} {command[1]} failed with status {result.returncode}")
 
 
-def build_library(folder: Path, settings: Settings) -> Path:
+def configure(folder: Path, settings: Settings) -> None:
+    """Has meson set the folder up for the library alone."""
     command, environment = meson()
     options = [
         "--buildtype=release", "-Ddefault_library=shared", "-Dtests=false", "-Dexamples=false",
-        "-Dbench=false", "-Dpython=disabled",
+        "-Dbench=false", "-Dtools=false", "-Dpython=disabled",
     ]  # fmt: skip
     if sys.platform.startswith("linux"):
         options.append("-Dc_link_args=-Wl,-rpath,$ORIGIN")
     options += str((settings or {}).get("setup-args", "")).split()
     again = ["--reconfigure"] if (folder / "build.ninja").exists() else []
     run(command + ["setup", *again, str(folder), str(sources()), *options], environment)
+
+
+def build_library(folder: Path, settings: Settings) -> Path:
+    configure(folder, settings)
+    command, environment = meson()
     run(command + ["compile", "-C", str(folder)], environment)
     found = [path for path in (folder / "lib").glob("*sgt*") if is_library(path)]
     if not found:

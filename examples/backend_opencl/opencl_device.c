@@ -3,7 +3,6 @@
 #include "opencl_backend.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define GROUP 64 /* items that run together */
 
@@ -175,28 +174,26 @@ int32_t opencl_reserve(opencl_backend *self, size_t bytes)
     return SGT_OK;
 }
 
-/* The values are copied before it returns: their memory is the host's again. */
+/* The values are copied before it returns: their memory is the host's again. Nothing is taken from
+ * the context's allocator, because a training step must not. */
 int32_t opencl_upload(cl_mem *made, opencl_backend *self, const void *values, size_t bytes,
                       int64_t count, const void *standard)
 {
     const size_t whole = bytes * (size_t)count;
-    char *filled = NULL;
+    const cl_mem_flags copied = values != NULL ? CL_MEM_COPY_HOST_PTR : 0;
     cl_int code;
-    if (values == NULL) {
-        filled = self->services->allocate(self->host, 16, whole);
-        if (filled == NULL)
-            return SGT_E_OUT_OF_MEMORY;
-        for (int64_t i = 0; i < count; i++)
-            memcpy(filled + (size_t)i * bytes, standard, bytes);
+    cl_mem list = clCreateBuffer(self->context, CL_MEM_READ_ONLY | copied, whole,
+                                 (void *)(uintptr_t)values, &code);
+    if (code != CL_SUCCESS)
+        return opencl_fail(self, "clCreateBuffer", code);
+    if (values == NULL)
+        code = clEnqueueFillBuffer(self->queue, list, standard, bytes, 0, whole, 0, NULL, NULL);
+    if (code != CL_SUCCESS) {
+        clReleaseMemObject(list);
+        return opencl_fail(self, "clEnqueueFillBuffer", code);
     }
-    *made = clCreateBuffer(self->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, whole,
-                           filled != NULL ? (void *)filled : (void *)(uintptr_t)values, &code);
-    if (filled != NULL)
-        self->services->release(self->host, filled, whole);
-    if (code == CL_SUCCESS)
-        return SGT_OK;
-    *made = NULL;
-    return opencl_fail(self, "clCreateBuffer", code);
+    *made = list;
+    return SGT_OK;
 }
 
 /* ---- tensors for kernels ---- */

@@ -54,6 +54,7 @@ static int list_checks(sgtt_check *checks, task *tasks, const sgtt_subject *subj
         {"training", sgtt_check_training, NULL},
         {"growth", sgtt_check_growth, NULL},
         {"training_threads", sgtt_check_training_threads, NULL},
+        {"training_memory", sgtt_check_training_memory, NULL},
         {"evaluation", sgtt_check_evaluation, NULL},
         {"checkpoint", sgtt_check_checkpoint, NULL},
         {"decoding", sgtt_check_decoding, NULL},

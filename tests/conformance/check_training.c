@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "training.h"
+#include "watched_memory.h"
 
 /* The subject and the portable backend, with equal weights. */
 typedef struct pair {
@@ -139,6 +140,85 @@ void sgtt_check_training_threads(const void *argument)
         sgtt_count(0.0);
         sgtt_training_close(&t);
     }
+}
+
+/* ---- memory ---- */
+
+/* A step after the first ones takes no memory of the context. */
+static void check_steady_steps(const sgtt_subject *subject)
+{
+    sgtt_watched_memory memory = SGTT_WATCHED_MEMORY;
+    const sgt_allocator allocator = sgtt_watched_allocator(&memory);
+    const sgt_model_config config = sgtt_training_config(0);
+    sgt_context_options options = sgtt_subject_options(subject);
+    sgtt_training t;
+    options.allocator = &allocator;
+    sgtt_training_open(&t, &options, &config, subject->seed);
+    sgtt_training_loop(&t);
+    for (int64_t step = 1; step <= 2; step++)
+        sgtt_training_step(&t, step);
+    const int64_t before = memory.requests;
+    for (int64_t step = 3; step <= 5; step++)
+        sgtt_training_step(&t, step);
+    sgtt_require(memory.requests == before, "three steady steps ask %lld times for memory",
+                 (long long)(memory.requests - before));
+    sgtt_count(0.0);
+    sgtt_training_close(&t);
+    sgtt_expect_released(&memory, "a training");
+}
+
+/* 0 when a request was refused on the way. */
+static int try_step(sgt_context *context, const sgtt_subject *subject)
+{
+    const sgt_model_config config = sgtt_training_config(0);
+    sgtt_training t = {.context = context, .seed = subject->seed};
+    int32_t tokens[SGTT_BATCH * SGTT_SEQ], targets[SGTT_BATCH * SGTT_SEQ];
+    sgt_metrics metrics = {.size = sizeof metrics};
+    sgt_status status = sgt_model_create(&t.model, context, &config);
+    if (status == SGT_OK)
+        status = sgt_model_init_weights(t.model, NULL);
+    if (status == SGT_OK)
+        status = sgt_optimizer_create(&t.optimizer, t.model, NULL);
+    if (status == SGT_OK) {
+        const sgt_batch batch = sgtt_training_batch(tokens, targets, &t, 1);
+        status = sgt_model_forward(&metrics, t.model, &batch);
+    }
+    if (status == SGT_OK)
+        status = sgt_model_backward(t.model, 1.0 / (double)metrics.count);
+    if (status == SGT_OK)
+        status = sgt_optimizer_step(NULL, t.optimizer);
+    sgtt_require(status == SGT_OK || (status < 0 && sgt_error_message()[0] != '\0'),
+                 "a refused request gives %d and no message", (int)status);
+    sgt_optimizer_free(t.optimizer);
+    sgt_model_free(t.model);
+    return status == SGT_OK;
+}
+
+/* Requests of a whole first step refused, one more of them let through each time. */
+void sgtt_check_training_memory(const void *argument)
+{
+    const sgtt_subject *subject = argument;
+    sgtt_watched_memory memory = SGTT_WATCHED_MEMORY;
+    const sgt_allocator allocator = sgtt_watched_allocator(&memory);
+    sgt_context_options options = sgtt_subject_options(subject);
+    sgt_context *context;
+    check_steady_steps(subject);
+    options.allocator = &allocator;
+    sgtt_ok(sgt_context_create(&context, &options));
+    const int64_t blocks = memory.blocks;
+    for (int64_t left = 0;; left += 1 + left / 16) {
+        memory.left = left;
+        const int done = try_step(context, subject);
+        sgtt_require(memory.blocks == blocks, "after a refused request %lld blocks are left",
+                     (long long)(memory.blocks - blocks));
+        sgtt_count(0.0);
+        if (done)
+            break;
+        sgtt_require(memory.left == 0, "a step without a refused request fails: %s",
+                     sgt_error_message());
+    }
+    sgt_context_free(context);
+    sgtt_expect_released(&memory, "close");
 }
 
 /* ---- evaluation ---- */

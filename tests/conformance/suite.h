@@ -91,6 +91,7 @@ void sgtt_check_faults(const void *subject);
 void sgtt_check_training(const void *subject);
 void sgtt_check_growth(const void *subject);
 void sgtt_check_training_threads(const void *subject);
+void sgtt_check_training_memory(const void *subject);
 void sgtt_check_evaluation(const void *subject);
 void sgtt_check_checkpoint(const void *subject);
 void sgtt_check_decoding(const void *subject);

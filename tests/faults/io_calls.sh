@@ -4,7 +4,7 @@
 #
 #     io_calls.sh LIBRARY.a CALL...
 #
-# The number of processors is read with stdio, and does without.
+# The number of processors is read with stdio, and does without; advice on pages may be ignored.
 set -eu
 
 library=$1
@@ -16,7 +16,7 @@ known="close closedir access chdir chmod copy_file_range creat dup dup2 faccessa
     mprotect msync munmap open openat opendir pread preadv pwrite pwritev
     read readdir readlink readv realpath remove rename renameat rmdir scandir sendfile stat
     statx sync sync_file_range symlink tmpfile truncate unlink unlinkat write writev"
-excused="closedir fgets fopen"
+excused="closedir fgets fopen madvise"
 
 found=0
 for call in $(nm -A -u "$library" 2> /dev/null | grep -v 'processors' | awk '{print $NF}' |

@@ -288,8 +288,8 @@ START_TEST(a_fork_inside_blis)
     sgti_blis_enter(); /* as another thread that will be in there */
     pid_t child = fork_child();
     if (child == 0) {
-        /* Other products, other rounding. */
-        if (!evaluate(&t, &after) || !(fabs(after - before) < 1e-5 * before) || after == before)
+        /* Other products: perhaps other rounding. */
+        if (!evaluate(&t, &after) || !(fabs(after - before) < 1e-5 * before))
             _exit(WRONG);
         sgt_status status = sgt_context_create(&context, &options);
         int clear = status == SGT_E_BACKEND && strstr(sgt_error_message(), "forked") != NULL;

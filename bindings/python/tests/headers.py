@@ -71,6 +71,8 @@ def normal(type_):
 
 
 def exported():
-    """The names in the symbol map of the library."""
+    """The names in the symbol map of the library, but for those of authors of backends."""
     symbols = (INCLUDE.parent / "lib" / "sgt.map").read_text(encoding="utf-8")
-    return set(re.findall(r"^\s*(sgt_\w+);", symbols, re.MULTILINE))
+    backend = (INCLUDE / "sgt" / "sys" / "backend.h").read_text(encoding="utf-8")
+    theirs = set(re.findall(r"SGT_API[\w\s*]+?\b(sgt_\w+)\(", backend))
+    return set(re.findall(r"^\s*(sgt_\w+);", symbols, re.MULTILINE)) - theirs

@@ -21,9 +21,6 @@ MIRRORED = {
     if isinstance(value, type) and issubclass(value, _structs.Sized) and name != "Sized"
 }
 
-# Structures that only authors of tensor backends use, and what is passed as an opaque address.
-NOT_MIRRORED = {"sgt_allocator"} - set(MIRRORED)
-
 SCALARS = {
     "sgt_status": ctypes.c_int32,
     "int32_t": ctypes.c_int32,
@@ -55,7 +52,8 @@ def layouts(tmp_path_factory):
     command = compiler + [f"-I{headers.INCLUDE}", str(folder / "layout.c"), "-o", str(program)]
     subprocess.run(command, check=True)
     found = {}
-    for line in subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout.split("\n"):
+    output = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
+    for line in output.splitlines():
         words = line.split()
         if len(words) == 2:
             found[words[0]] = (int(words[1]), {})

@@ -111,10 +111,13 @@ def test_training_in_many_hands(batch):
     optimizer = sgt.Optimizer(model)
     growth = sgt.Growth(model, sgt.SparseGrowth(first_step=3, window=2))
 
+    def forward():
+        return model.forward(*batch)
+
     def train():
         failures = set()
         for _ in range(40):
-            for call in (lambda: model.forward(*batch), model.backward, optimizer.step, growth.step):
+            for call in (forward, model.backward, optimizer.step, growth.step):
                 try:
                     call()
                 except sgt.StateError:
@@ -144,7 +147,8 @@ def test_messages_belong_to_their_thread(model, batch):
                 found.add(str(token) in str(error))
         return found
 
-    assert in_threads([lambda: fail(VOCABULARY + 11), lambda: fail(VOCABULARY + 222)]) == [{True}] * 2
+    found = in_threads([lambda: fail(VOCABULARY + 11), lambda: fail(VOCABULARY + 222)])
+    assert found == [{True}] * 2
 
 
 def test_exceptions_belong_to_their_thread(batch, request):
@@ -193,7 +197,8 @@ def test_plans_in_two_threads(context, monkeypatch):
             a.set_depth(1, 0)
         return True
 
-    assert in_threads([lambda: compare(first, second), lambda: compare(second, first)]) == [True] * 2
+    found = in_threads([lambda: compare(first, second), lambda: compare(second, first)])
+    assert found == [True] * 2
 
 
 def test_calls_release_the_interpreter_lock():

@@ -193,7 +193,8 @@ def test_records(recorded):
     assert fix["action"] == "fix" and fix["layers"] == [event.layer]
     start, depth, last = history.of_type("depth")
     assert start["step"] == 0 and start["depths"] == [0] * LAYERS
-    assert last["heads"] == depth["heads"] and depth["step"] == 2 and depth["depths"][event.layer] == 1
+    assert last["heads"] == depth["heads"] and depth["step"] == 2
+    assert depth["depths"][event.layer] == 1
     assert depth["heads"][event.layer] == list(event.heads) and depth["runs"] == [0, 0, 0]
     end = history.of_type("end")[0]
     assert end["steps"] == 6 and end["overhead"] == pytest.approx(model.flops_total.overhead)

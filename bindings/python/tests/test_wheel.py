@@ -121,12 +121,18 @@ def test_the_source_distribution(tmp_path):
         there = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file()}
         packed = (unpacked / "libsgt" / folder).rglob("*")
         assert {path.relative_to(unpacked / "libsgt") for path in packed if path.is_file()} == there
-    code = "import build_backend; print(build_backend.sources())"
-    command = [sys.executable, "-c", code]
-    found = subprocess.run(command, cwd=unpacked, check=True, capture_output=True, text=True)
-    assert Path(found.stdout.strip()) == unpacked / "libsgt"
-    meson = ["meson", "setup", str(tmp_path / "build"), str(unpacked / "libsgt"), "-Dtests=false"]
-    result = subprocess.run(
-        meson + ["-Dexamples=false"], env=environment(), capture_output=True, text=True
+    code = (
+        "import sys, pathlib, build_backend\n"
+        "build_backend.configure(pathlib.Path(sys.argv[1]), None)\n"
+        "print(build_backend.sources())"
     )
-    assert result.returncode == 0, result.stdout
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "build")],
+        cwd=unpacked,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert Path(result.stdout.strip()) == unpacked / "libsgt"

@@ -106,7 +106,12 @@ class _Memory:
     __slots__ = ("__array_interface__", "owner")
 
     def __init__(
-        self, pointer: int, shape: Sequence[int], typestr: str, owner: Optional[Handle], writable: bool
+        self,
+        pointer: int,
+        shape: Sequence[int],
+        typestr: str,
+        owner: Optional[Handle],
+        writable: bool,
     ) -> None:
         self.owner = owner
         self.__array_interface__ = {

@@ -11,8 +11,9 @@ from typing import Any, Optional
 class HeldInterrupt:
     """Inside ``with``, Ctrl-C only sets ``wanted``; pressed again it interrupts at once.
 
-    Where Python's own handler is not in charge, as in a thread or under a host's handler, nothing
-    is changed.
+    At the end KeyboardInterrupt is raised where it was wanted and nothing else is raised. Where
+    Python's own handler is not in charge, as in a thread or under a host's handler, nothing is
+    changed.
     """
 
     def __init__(self) -> None:
@@ -26,10 +27,12 @@ class HeldInterrupt:
             self._previous = signal.signal(signal.SIGINT, self._note)
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, exception: object, trace: object) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
             self._previous = None
+        if self.wanted and kind is None:
+            raise KeyboardInterrupt
 
     def _note(self, number: int, frame: Optional[FrameType]) -> None:
         if self.wanted:

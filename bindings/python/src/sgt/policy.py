@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Growth policies: what they see, what they answer, and how to write one.
 
-The library asks a policy once per optimizer step. It takes the state first (``save``) and gives it
-back (``load``) when the answer fails or its plan does not fit, so that a question is all or nothing.
+The library asks a policy once per optimizer step. It takes the state first (``save``) and gives
+it back (``load``) when the answer fails or its plan does not fit: a question is all or nothing.
 """
 from __future__ import annotations
 

@@ -149,8 +149,6 @@ class _Loop:
                     raise KeyboardInterrupt from None
                 raise
             metrics = self._metrics(pairs, loss, report, event, entropies, since)
-            if interrupt.wanted:  # it came after the last micro-batch: the step is whole
-                raise KeyboardInterrupt
         return metrics
 
     def _grow(self, report: StepReport, loss: Loss) -> GrowthEvent:
@@ -233,7 +231,7 @@ def train(
 
     Ctrl-C waits for the micro-batch under way; then gradients are cleared and KeyboardInterrupt is
     raised. After it, or any exception, model, optimizer and growth are as after a whole step.
-    Raises ValueError and TypeError for what makes no sense here, and what the calls of a step raise.
+    Raises ValueError and TypeError for what makes no sense, and what the calls of a step raise.
     """
     if policy is not None and growth is not None:
         raise TypeError("policy and growth were both given")
