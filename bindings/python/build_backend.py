@@ -36,6 +36,9 @@ SYSTEM_LIBRARIES = {
     "ld-linux-aarch64", "linux-vdso",
 }  # fmt: skip
 
+# What the library is built of, in the repository.
+LIBRARY = ("meson.build", "meson_options.txt", "COPYING", "include", "lib", "doc/meson.build")
+
 Settings = Optional[Mapping[str, Any]]
 
 
@@ -159,7 +162,7 @@ def configure(folder: Path, settings: Settings) -> None:
     command, environment = meson()
     options = [
         "--buildtype=release", "-Ddefault_library=shared", "-Dtests=false", "-Dexamples=false",
-        "-Dbench=false", "-Dtools=false", "-Dpython=disabled",
+        "-Dbench=false", "-Dtools=false", "-Ddocs=disabled", "-Dpython=disabled",
     ]  # fmt: skip
     if sys.platform.startswith("linux"):
         options.append("-Dc_link_args=-Wl,-rpath,$ORIGIN")
@@ -310,7 +313,7 @@ def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     files = {path.relative_to(HERE).as_posix(): path for path in package_files()}
     for name in ("README.md", "build_backend.py", "pyproject.toml"):
         files[name] = HERE / name
-    for name in ("meson.build", "meson_options.txt", "COPYING", "include", "lib"):
+    for name in LIBRARY:
         for path in [root / name] if (root / name).is_file() else sorted((root / name).rglob("*")):
             if path.is_file():
                 files["libsgt/" + path.relative_to(root).as_posix()] = path

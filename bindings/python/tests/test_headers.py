@@ -164,7 +164,7 @@ def test_every_enumeration_is_known():
 
 def test_max_rank():
     header = (headers.INCLUDE / "sgt" / "tensor.h").read_text()
-    assert f"#define SGT_MAX_RANK {_structs.MAX_RANK}\n" in header
+    assert f"#define SGT_MAX_RANK {_structs.MAX_RANK} " in header.replace("\n", " ")
 
 
 @pytest.mark.parametrize("name, status", [i for i in headers.statuses().items() if i[1] < 0])
