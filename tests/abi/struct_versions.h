@@ -5,7 +5,7 @@
  * it with the headers):
  *
  *     INPUT(function, type, call, right)    the call reads the struct; *right is one that works
- *     OUTPUT(function, type, call, same)    it fills the struct; same: each time with equal bytes
+ *     OUTPUT(function, type, call, same)    it fills the struct; same: each time with equal values
  *     INIT(function, type)                  it fills in the defaults
  */
 #ifndef SGTT_STRUCT_VERSIONS_H
