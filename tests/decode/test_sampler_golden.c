@@ -154,11 +154,15 @@ START_TEST(exceptions_of_the_host)
     sgtt_ok(sgt_sampler_create(&sampler, context, 4, &options));
     feclearexcept(FE_ALL_EXCEPT);
     feenableexcept(FE_ALL_EXCEPT);
+    int trapped = fegetexcept(); /* none where the processor cannot */
     sgt_status status = sgt_sampler_pick(&token, sampler, logits);
     int enabled = fegetexcept();
     fedisableexcept(FE_ALL_EXCEPT);
     sgtt_ok(status);
-    ck_assert_int_eq(enabled, FE_ALL_EXCEPT);
+    ck_assert_int_eq(enabled, trapped);
+#if defined(__x86_64__)
+    ck_assert_int_eq(trapped, FE_ALL_EXCEPT);
+#endif
     ck_assert_int_eq(fetestexcept(FE_ALL_EXCEPT), 0);
     ck_assert_int_eq(token, 1);
     sgt_sampler_free(sampler);
