@@ -18,6 +18,49 @@
 #include <cpuid.h>
 #endif
 
+#if !defined(BLIS_FAMILY_X86_64)
+
+/* What this BLIS was built for; its header says it by macros without a value. */
+static int has_kernels(long id)
+{
+    static const long built[] = {
+        -1, /* BLIS chooses */
+#ifdef BLIS_CONFIG_ARMSVE
+        BLIS_ARCH_ARMSVE,
+#endif
+#ifdef BLIS_CONFIG_A64FX
+        BLIS_ARCH_A64FX,
+#endif
+#ifdef BLIS_CONFIG_FIRESTORM
+        BLIS_ARCH_FIRESTORM,
+#endif
+#ifdef BLIS_CONFIG_THUNDERX2
+        BLIS_ARCH_THUNDERX2,
+#endif
+#ifdef BLIS_CONFIG_CORTEXA57
+        BLIS_ARCH_CORTEXA57,
+#endif
+#ifdef BLIS_CONFIG_CORTEXA53
+        BLIS_ARCH_CORTEXA53,
+#endif
+#ifdef BLIS_CONFIG_POWER10
+        BLIS_ARCH_POWER10,
+#endif
+#ifdef BLIS_CONFIG_POWER9
+        BLIS_ARCH_POWER9,
+#endif
+#ifdef BLIS_CONFIG_GENERIC
+        BLIS_ARCH_GENERIC,
+#endif
+    };
+    for (size_t i = 0; i < sizeof built / sizeof built[0]; i++)
+        if (built[i] == id)
+            return 1;
+    return 0;
+}
+
+#endif
+
 /* BLIS reads this variable when it starts and aborts on a number it has no kernels for. */
 static int arch_variable_is_usable(void)
 {
@@ -29,7 +72,7 @@ static int arch_variable_is_usable(void)
     return (id >= -1 && id <= BLIS_ARCH_BULLDOZER && id != BLIS_ARCH_KNC) ||
            id == BLIS_ARCH_GENERIC;
 #else
-    return id >= -1 && id < BLIS_NUM_ARCHS;
+    return has_kernels(id);
 #endif
 }
 
