@@ -131,7 +131,8 @@ static int32_t choose_head(const state *s, int32_t layer)
 static int32_t grow(state *s, int32_t layer, int32_t head, sgt_plan *plan)
 {
     float gains[HEADS] = {0};
-    gains[head] = 1.0f;
+    if (head >= 0)
+        gains[head] = 1.0f;
     int32_t status = sgt_plan_set_depth(plan, layer, 1);
     if (status == SGT_OK)
         status = sgt_plan_set_gains(plan, layer, 1, gains);
