@@ -5,7 +5,7 @@
 #
 #     tests/long.sh [PART...]       of: faults valgrind tsan coverage fuzz; default all
 #
-# SGT_FUZZ_HOURS: of fuzzing, over all targets; default 4. SGT_FUZZ_CORPUS: a folder in which the
+# SGT_FUZZ_HOURS: of one processor, over all targets; default 4. SGT_FUZZ_CORPUS: a folder in which the
 # inputs found are kept; default build-long/corpus.
 set -u
 
@@ -99,12 +99,12 @@ run_fuzz() {
     targets="safetensors config checkpoint json plan policy files api"
     export SGT_FUZZ_CORPUS=${SGT_FUZZ_CORPUS:-$work/corpus}
     mkdir -p "$SGT_FUZZ_CORPUS"
-    seconds=$(python3 -c "print(int(${SGT_FUZZ_HOURS:-4} * 3600 / 8))")
-    for target in $targets; do
-        echo "fuzz: $seconds seconds of $target"
-        SGT_FUZZ_SECONDS=$seconds "$root/tests/fuzz/fuzz.sh" "$clang" "$root" "$work/clang" \
-            "$target" || return 1
-    done
+    SGT_FUZZ_SECONDS=$(python3 -c "print(int(${SGT_FUZZ_HOURS:-4} * 3600 / 8))")
+    export SGT_FUZZ_SECONDS
+    echo "fuzz: $SGT_FUZZ_SECONDS seconds of each target"
+    # shellcheck disable=SC2086 # a list
+    printf '%s\n' $targets | xargs -n 1 -P "$(nproc)" \
+        "$root/tests/fuzz/fuzz.sh" "$clang" "$root" "$work/clang"
 }
 
 for part; do

@@ -27,6 +27,9 @@ echo "$probe" > "$work/probe.c"
 library=$build/lib/libsgt_internal.a
 kernels=$source/tests/fuzz/kernels.ignore
 ignored="-fsanitize-ignorelist=$kernels -fsanitize-coverage-ignorelist=$kernels"
+# One at a time configures and builds; targets run side by side.
+exec 9> "$build.lock"
+flock 9
 if [ ! -f "$build/build.ninja" ]; then
     CC=$clang meson setup "$build" "$source" -Dtests=false -Dexamples=false -Dbench=false \
         -Dblis=disabled -Ddefault_library=static -Dbuildtype=debugoptimized \
@@ -40,6 +43,7 @@ ninja -C "$build" lib/libsgt_internal.a > "$work/log" 2>&1 || {
     cat "$work/log"
     exit 1
 }
+flock -u 9
 
 run_target() {
     name=$1
