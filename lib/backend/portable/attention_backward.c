@@ -2,9 +2,9 @@
 /*
  * Gradients of causal attention in the portable backend. Usually a part is one key/value head of
  * one sequence: it walks over all pairs of blocks, five products each, and writes dq, dk and dv of
- * its own. A call with few such parts is cut finer, into blocks of keys for dk and dv and blocks of
- * queries for dq: seven products, since the scores are computed for each. Which of the two depends
- * on the shape only.
+ * its own. A call whose threads such parts would leave idle is cut finer, into blocks of keys for dk
+ * and dv and blocks of queries for dq: seven products, since the scores are computed for each. Both
+ * add up every element in the same order, so the choice may look at the number of threads.
  */
 #include "portable.h"
 
@@ -13,8 +13,14 @@
 #include "matrix_kernels.h"
 #include "parts.h"
 
-/* Below so many parts the finer cut; its blocks of keys and of queries. */
-enum { FEW_PARTS = 4, KEY_BLOCK = 128, QUERY_BLOCK = 384 };
+/* Products for each pair of blocks in either cut; blocks of keys and of queries of the finer one.
+ * With other blocks of keys than the kernel's own, sums would be cut elsewhere. */
+enum {
+    WHOLE_PRODUCTS = 5,
+    FINE_PRODUCTS = 7,
+    KEY_BLOCK = SGTI_ATTENTION_KEYS,
+    QUERY_BLOCK = 384
+};
 
 typedef struct attention_backward {
     const sgti_portable *portable;
@@ -92,6 +98,12 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
     };
 }
 
+/* Whole parts take as many rounds as the busiest thread has of them. */
+static int fine_is_faster(int64_t wholes, int64_t threads)
+{
+    return WHOLE_PRODUCTS * sgti_ceil_div(wholes, threads) * threads > FINE_PRODUCTS * wholes;
+}
+
 static void run_part(void *argument, int64_t index, int32_t thread)
 {
     const attention_backward *a = argument;
@@ -137,7 +149,7 @@ int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_bac
     if (args->q->shape[3] > SGTI_ATTENTION_MAX_HEAD_DIM)
         return portable->services->fail(portable->host, SGT_E_UNSUPPORTED,
                                         "attention: a head dimension over 512");
-    if (wholes < FEW_PARTS && a.length > KEY_BLOCK) {
+    if (a.length > KEY_BLOCK && fine_is_faster(wholes, portable->threads)) {
         a.key_parts = sgti_ceil_div(a.length, KEY_BLOCK);
         a.query_parts = sgti_ceil_div(a.length, QUERY_BLOCK);
     }

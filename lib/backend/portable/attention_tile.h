@@ -19,7 +19,7 @@
 
 /* Keys of a block, and floats between rows of its scores: not a power of two, so that walking down
  * a column does not stay in few cache sets. */
-enum { ATTENTION_KEYS = 128, SCORE_ROW = ATTENTION_KEYS + SGTI_LANES };
+enum { ATTENTION_KEYS = SGTI_ATTENTION_KEYS, SCORE_ROW = ATTENTION_KEYS + SGTI_LANES };
 
 static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
 {

@@ -62,8 +62,9 @@ typedef struct sgti_few_rows_part {
     int64_t d_col;
 } sgti_few_rows_part;
 
-/* Most heads and most rows in all (heads * rows) of a part of attention. */
-enum { SGTI_ATTENTION_HEADS = 4, SGTI_ATTENTION_ROWS = 512 };
+/* Most heads and most rows in all (heads * rows) of a part of attention; keys that the kernels of
+ * attention and its gradient take at a time, from the first of a part on. */
+enum { SGTI_ATTENTION_HEADS = 4, SGTI_ATTENTION_ROWS = 512, SGTI_ATTENTION_KEYS = 128 };
 
 /*
  * Part of attention: consecutive query rows of one sequence, for heads that read one key/value
