@@ -10,7 +10,7 @@
 
 #include "bench.h"
 
-#define WARM_UP 2
+enum { WARM_UP = 2, PROFILED = 6 };
 
 typedef struct bench_run {
     sgt_context *context;
@@ -20,6 +20,12 @@ typedef struct bench_run {
     sgt_plan *grown;
     sgt_batch batch;
 } bench_run;
+
+/* Seconds of a step, in all and by operation. */
+typedef struct profile {
+    double step;
+    double components[SGTI_PROFILE_SLOTS];
+} profile;
 
 typedef struct figures {
     double vanilla; /* seconds of a step, median */
@@ -36,8 +42,7 @@ typedef struct figures {
     uint64_t arena;
     sgt_memory_usage memory;
     double parameters;
-    double components[SGTI_PROFILE_SLOTS];
-    double grown_components[SGTI_PROFILE_SLOTS];
+    profile vanilla_profile, grown_profile;
 } figures;
 
 static void make(bench_run *run, const bench_options *o)
@@ -91,17 +96,24 @@ static void count_steady(bench_run *run, figures *f)
     f->memory = after;
 }
 
-static void time_components(double components[SGTI_PROFILE_SLOTS], bench_run *run,
-                            const sgt_plan *plan)
+static void add_step(profile *p, bench_run *run, const sgt_plan *plan)
 {
-    enum { STEPS = 3 };
-    timed_step(run, plan);
+    double components[SGTI_PROFILE_SLOTS];
     sgti_profile_start(run->context->dispatch, components);
-    for (int i = 0; i < STEPS; i++)
-        timed_step(run, plan);
+    p->step += timed_step(run, plan) / PROFILED;
     sgti_profile_stop(run->context->dispatch);
     for (int i = 0; i < SGTI_PROFILE_SLOTS; i++)
-        components[i] /= STEPS;
+        p->components[i] += components[i] / PROFILED;
+}
+
+/* Steps of their own, in turn. */
+static void time_components(figures *f, bench_run *run, int both)
+{
+    for (int i = 0; i < PROFILED; i++) {
+        add_step(&f->vanilla_profile, run, run->vanilla);
+        if (both)
+            add_step(&f->grown_profile, run, run->grown);
+    }
 }
 
 static double training_flops(const bench_options *o, const sgt_plan *plan)
@@ -137,9 +149,7 @@ static void measure(bench_run *run, figures *f, const bench_options *o)
         ratios[i] = both ? grown[i] / vanilla[i] - 1.0 : 0.0;
     }
     count_steady(run, f);
-    time_components(f->components, run, run->vanilla);
-    if (both)
-        time_components(f->grown_components, run, run->grown);
+    time_components(f, run, both);
     f->vanilla = bench_median(vanilla, pairs);
     f->grown = both ? bench_median(grown, pairs) : f->vanilla;
     f->overhead = bench_median(ratios, pairs);
@@ -186,10 +196,10 @@ static void print(const figures *f, const bench_run *run, const bench_options *o
     printf("arena               %.1f MB\n", (double)f->arena * 1e-6);
     printf("steady step         %lld allocations, %.1f page faults\n",
            (long long)f->steady_allocations, f->steady_page_faults);
-    bench_print_components(f->components, f->vanilla);
+    bench_print_components(f->vanilla_profile.components, f->vanilla_profile.step);
     if (strcmp(o->plan, "none") != 0) {
         printf("with %s\n", o->plan);
-        bench_print_components(f->grown_components, f->grown);
+        bench_print_components(f->grown_profile.components, f->grown_profile.step);
     }
 }
 
@@ -205,8 +215,8 @@ static void write_json(const figures *f, const bench_options *o)
         f->gemm_rate * 1e-9, "peak_rss_bytes", (json_int_t)f->peak_rss, "arena_bytes",
         (json_int_t)f->arena, "steady_allocations", (json_int_t)f->steady_allocations,
         "steady_page_faults", f->steady_page_faults, "parameters", (json_int_t)f->parameters,
-        "plan", o->plan, "components", bench_components(f->components),
-        "components_of_plan", bench_components(f->grown_components));
+        "plan", o->plan, "components", bench_components(f->vanilla_profile.components),
+        "components_of_plan", bench_components(f->grown_profile.components));
     bench_write_json(root, o->json);
 }
 
