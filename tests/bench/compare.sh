@@ -5,7 +5,7 @@
 #
 #   sh tests/bench/compare.sh [--quick | --decode] [--install-torch] [--rounds N]
 #
-# All of it takes about three quarters of an hour on two cores; --quick is one round of the smaller
+# All of it takes about an hour on two cores; --quick is one round of the smaller
 # shape of training, --decode is decoding alone.
 # Python: $PYTHON, or build-bench/venv (made, with the CPU build of PyTorch 2.13, only when asked by
 # --install-torch). Without PyTorch the library's own figures are printed alone.
@@ -106,11 +106,11 @@ fi
 echo "shape P: d 1024, 16 layers, 16 heads, ff 4096, V 50304, B 1, T 1024"
 shape P 3 $P --batch 1 --seq 1024
 echo "overhead of depth plans (measured, and by FLOPs)"
-overhead S-sgt sgt:3,2 15 $S --batch 4 --seq 512
-overhead S2048-sgt sgt:3,2 11 $S --batch 1 --seq 2048
-overhead P-sgt sgt:3,2 7 $P --batch 1 --seq 1024
-overhead P-allheads allheads:3 5 $P --batch 1 --seq 1024
-overhead P-blocks blocks:3 5 $P --batch 1 --seq 1024
+overhead S-sgt sgt:3,2 31 $S --batch 4 --seq 512
+overhead S2048-sgt sgt:3,2 41 $S --batch 1 --seq 2048
+overhead P-sgt sgt:3,2 15 $P --batch 1 --seq 1024
+overhead P-allheads allheads:3 9 $P --batch 1 --seq 1024
+overhead P-blocks blocks:3 9 $P --batch 1 --seq 1024
 echo "one thread against two, shape S"
 for i in 0 1 2; do
     $bench $S --threads 1 --steps 3 --json $out/scale-1-$i.json >/dev/null
