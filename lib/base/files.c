@@ -161,12 +161,25 @@ static sgt_status empty(const sgti_new_file *file)
     return refused != 0 ? failed(file->partial, "cannot be emptied") : SGT_OK;
 }
 
+/* A new file may take the place of a file, not of a device or a pipe. */
+static sgt_status check_place(const char *path)
+{
+    struct stat there;
+    if (stat(path, &there) != 0)
+        return errno == ENOENT ? SGT_OK : failed(path, "cannot be examined");
+    return S_ISREG(there.st_mode) ? SGT_OK
+                                  : sgti_fail(SGT_E_IO, "%s: is not a regular file", path);
+}
+
 sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const char *path)
 {
     sgti_new_file own = {.memory = memory, .descriptor = -1};
     void *names = NULL;
+    sgt_status status = check_place(path);
+    if (status != SGT_OK)
+        return status;
     own.room = strlen(path) + sizeof SGTI_PARTIAL;
-    sgt_status status = sgti_allocate_zeroed(&names, memory, 2, own.room, "the name of a file");
+    status = sgti_allocate_zeroed(&names, memory, 2, own.room, "the name of a file");
     if (status != SGT_OK)
         return status;
     own.path = names;

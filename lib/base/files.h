@@ -48,7 +48,8 @@ typedef struct sgti_new_file {
     char *partial;
 } sgti_new_file;
 
-/* SGT_E_IO also when another process or thread is writing the same file. */
+/* SGT_E_IO also when another process or thread is writing the same file, or when something else
+ * than a file has its name. */
 sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const char *path);
 
 /* Appends. */
