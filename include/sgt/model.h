@@ -31,14 +31,14 @@ typedef struct sgt_model sgt_model;
  * SwiGLU, no biases). */
 typedef struct sgt_model_config {
     uint32_t size;
-    int32_t vocab_size;  /* V */
-    int32_t d_model;     /* d */
-    int32_t n_layers;    /* blocks */
-    int32_t n_heads;     /* H query heads */
+    int32_t vocab_size;  /* V, 1 to 2^28 */
+    int32_t d_model;     /* d, 1 to 2^24 */
+    int32_t n_layers;    /* blocks, 1 to 2^14 */
+    int32_t n_heads;     /* H query heads, 1 to 2^14 */
     int32_t n_kv_heads;  /* Hkv key/value heads, divides n_heads; 0: n_heads */
-    int32_t head_dim;    /* dh, even; 0: d_model / n_heads, which must then be whole */
-    int32_t d_ff;        /* inner width of the feed-forward part */
-    int32_t max_seq_len; /* the longest sequence a batch may have */
+    int32_t head_dim;    /* dh, even, at most 512; 0: d_model / n_heads, which must then be whole */
+    int32_t d_ff;        /* inner width of the feed-forward part, 1 to 2^26 */
+    int32_t max_seq_len; /* the longest sequence a batch may have, 1 to 2^28 */
     int32_t tied;        /* 1: the output head is the embedding */
     double rope_theta;   /* base of the rotary frequencies; default 10000 */
     double norm_eps;     /* epsilon of RMSNorm, inside the root; default 1e-6 */
