@@ -8,8 +8,6 @@
 #include "../base/structs.h"
 #include "schedule.h"
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_optimizer_options, rate_user)
-
 static const sgt_optimizer_options default_options = {
     .size = sizeof(sgt_optimizer_options),
     .schedule = SGT_SCHEDULE_CONSTANT,
@@ -26,7 +24,7 @@ static const sgt_optimizer_options default_options = {
 sgt_status sgt_optimizer_options_init(sgt_optimizer_options *options, size_t size)
 {
     return sgti_struct_init(options, size, &default_options, sizeof default_options,
-                            OPTIONS_MINIMUM, "sgt_optimizer_options");
+                            SGTI_OPTIMIZER_OPTIONS_MINIMUM, "sgt_optimizer_options");
 }
 
 /* The kernels take float32, so what is checked is the value as they will see it. */
@@ -82,7 +80,8 @@ sgt_status sgti_optimizer_options_read(sgt_optimizer_options *own,
     *own = default_options;
     if (caller == NULL)
         return SGT_OK;
-    sgt_status status = sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM,
+    sgt_status status = sgti_struct_read(own, sizeof *own, caller,
+                                         SGTI_OPTIMIZER_OPTIONS_MINIMUM,
                                          "sgt_optimizer_options");
     return status == SGT_OK ? check(own) : status;
 }
