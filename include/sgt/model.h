@@ -271,14 +271,24 @@ typedef struct sgt_memory_estimate {
     uint64_t parameters;  /* weights */
     uint64_t gradients;   /* one for each weight */
     uint64_t moments;     /* two for each weight, of the optimizer */
-    uint64_t activations; /* the arena of a step, or of an evaluation */
-    uint64_t other;       /* tables, lists */
-    uint64_t total;       /* sum of the above: the peak to expect of sgt_context_memory */
+    uint64_t activations; /* the arena and lists of a step, or of an evaluation */
+    uint64_t other;       /* handles and tables of the model and the optimizer */
+    uint64_t total;       /* sum of the above: the peak of sgt_context_memory, to the byte */
 } sgt_memory_estimate;
 
 /*
- * What a model and its step would need, before anything is allocated. plan NULL: no loops. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW. Since 0.1.
+ * What a model and its step would need, before anything is allocated. plan NULL: no loops. A
+ * memory_limit of `total` lets a host create the model, draw its weights, create the optimizer and
+ * train with batches of this shape or smaller; one byte less does not. Not in it, to be added where
+ * used:
+ *   - evaluations of a model that trains: for each that runs at a time, the `activations` of an
+ *     estimate with training 0;
+ *   - collected entropies: 16 n_layers P n_heads bytes, P the most passes of a layer;
+ *   - growth: its handles, tables of n_layers by n_heads numbers, entropies, and a copy of the plan;
+ *   - sessions: sgt_session_estimate_memory;
+ *   - sgt_checkpoint_load into a model that exists: `parameters` and `moments` once more;
+ *   - what a plug-in backend takes beside the buffers it is asked for.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW. Since 0.1.
  */
 SGT_API sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate,
                                              const sgt_context *context,
