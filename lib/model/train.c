@@ -21,7 +21,8 @@ static sgt_status ensure_gradients(sgt_model *model)
     if (model->gradients.buffer)
         return SGT_OK;
     sgti_block_of_memory block;
-    sgt_status status = sgti_block_allocate(&block, model->dispatch, model->weights.bytes);
+    sgt_status status =
+        sgti_block_allocate(&block, model->dispatch, model->weights.bytes, "the gradients");
     if (status)
         return status;
     sgt_tensor all =

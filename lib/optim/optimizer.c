@@ -34,7 +34,8 @@ static sgt_status create_moments(sgt_optimizer *optimizer)
     uint64_t bytes;
     if (!sgti_mul_u64(&bytes, model->parameters.elements, 2 * sizeof(float)))
         return sgti_fail(SGT_E_OVERFLOW, "the size of the moments does not fit in 64 bits");
-    sgt_status status = sgti_block_allocate(&optimizer->moments, model->dispatch, bytes);
+    sgt_status status =
+        sgti_block_allocate(&optimizer->moments, model->dispatch, bytes, "the moments");
     if (status != SGT_OK)
         return status;
     sgt_tensor all = sgti_tensor_1d(optimizer->moments.buffer, 0,

@@ -8,6 +8,7 @@
 
 #include <sgt/growth.h>
 #include <sgt/optimizer.h>
+#include <sgt/session.h>
 
 #include "test_allocator.h"
 #include "training_life.h"
@@ -206,6 +207,71 @@ START_TEST(a_limit_is_kept_to_the_byte)
         sgt_plan_free(plan);
         sgt_context_free(context);
     }
+}
+END_TEST
+
+/* The whole of a training step, an evaluation and a session, under a limit. */
+static sgt_status live(sgt_context *context, const sgt_model_config *config)
+{
+    sgt_model *model = NULL;
+    sgt_optimizer *optimizer = NULL;
+    sgt_session *session = NULL;
+    sgt_metrics metrics = {.size = sizeof metrics};
+    sgt_batch batch = sgtt_batch(2, 64, config->vocab_size, 3, 0);
+    sgt_status status = sgt_model_create(&model, context, config);
+    if (status == SGT_OK)
+        status = sgt_optimizer_create(&optimizer, model, NULL);
+    if (status == SGT_OK)
+        status = sgt_model_forward(&metrics, model, &batch);
+    if (status == SGT_OK)
+        status = sgt_model_evaluate(&metrics, model, &batch, NULL);
+    if (status == SGT_OK)
+        status = sgt_session_create(&session, model, NULL);
+    if (status == SGT_OK)
+        status = sgt_session_pack(session, SGT_BF16);
+    sgt_session_free(session);
+    sgt_optimizer_free(optimizer);
+    sgt_model_free(model);
+    sgtt_batch_free(&batch);
+    return status;
+}
+
+/* As the limit rises, another purpose is the one that does not fit. */
+START_TEST(what_does_not_fit_is_named)
+{
+    static const char *const purposes[] = {
+        "the weights: ",
+        "the rotary tables: ",
+        "the moments: ",
+        "the gradients: ",
+        "the activations of a training step: ",
+        "the activations of an evaluation: ",
+        "the key/value cache: ",
+        "the activations of a session: ",
+        "the packed weights of a session: ",
+    };
+    enum { N_PURPOSES = sizeof purposes / sizeof purposes[0] };
+    sgt_model_config config = training_life_shape(1);
+    int seen = 0, fitted = 0;
+    sgt_context *context = sgtt_model_context();
+    uint64_t limit = sgtt_memory(context).current;
+    sgt_context_free(context);
+    for (; !fitted; limit += 4096) {
+        context = limited_context(limit);
+        sgt_status status = live(context, &config);
+        fitted = status == SGT_OK;
+        ck_assert(fitted || status == SGT_E_MEMORY_LIMIT);
+        const char *message = fitted ? "" : sgt_error_message();
+        for (int i = seen; i < N_PURPOSES; i++)
+            if (strncmp(message, purposes[i], strlen(purposes[i])) == 0) {
+                ck_assert_msg(i == seen, "%s: before it should be %s", message, purposes[seen]);
+                ck_assert_msg(strstr(message, " bytes are in use already") != NULL, "%s", message);
+                seen = i + 1;
+            }
+        sgt_context_free(context);
+    }
+    ck_assert_msg(seen == N_PURPOSES, "nothing was said of %s",
+                  purposes[seen < N_PURPOSES ? seen : 0]);
 }
 END_TEST
 
@@ -441,6 +507,7 @@ int main(void)
     tcase_add_test(cases, evaluations_beside_training_take_their_activations);
     tcase_add_test(cases, an_estimate_takes_nothing);
     tcase_add_loop_test(cases, a_limit_is_kept_to_the_byte, 0, N_NEEDS);
+    tcase_add_test(cases, what_does_not_fit_is_named);
     tcase_add_test(cases, a_batch_that_does_not_fit_leaves_the_model_usable);
     tcase_add_test(cases, a_plan_that_does_not_fit_changes_nothing);
     tcase_add_test(cases, a_steady_step_takes_no_memory);
