@@ -40,8 +40,9 @@ typedef struct sgt_model_config {
     int32_t d_ff;        /* inner width of the feed-forward part */
     int32_t max_seq_len; /* the longest sequence a batch may have */
     int32_t tied;        /* 1: the output head is the embedding */
-    double rope_theta;   /* base of the rotary frequencies; default 10000 */
-    double norm_eps;     /* epsilon of RMSNorm, inside the root; default 1e-6 */
+    double rope_theta;   /* base of the rotary frequencies, above 0 in float32; default 10000 */
+    double norm_eps;     /* epsilon of RMSNorm, inside the root; finite in float32, and 0 there only
+                            when it is 0 here; default 1e-6 */
     int32_t recompute;   /* 1: keep only each block's input and run its forward again in backward:
                             less memory, more work, equal bits */
     int32_t reserved;    /* 0 */
@@ -74,7 +75,8 @@ typedef struct sgt_init_options {
     uint32_t size;
     uint64_t seed; /* default 0 */
     double std;    /* standard deviation of every matrix; default 0.02; narrow models (d_model under
-                      about 512) learn faster with up to 1 / sqrt(d_model) */
+                      about 512) learn faster with up to 1 / sqrt(d_model); weights of std times cut
+                      must be finite in float32 */
     double cut;    /* redrawn beyond this many standard deviations; default 3 */
 } sgt_init_options;
 
