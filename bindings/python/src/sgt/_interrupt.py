@@ -33,7 +33,7 @@ _POLL = 0.05  # seconds: how long a waiting main thread may overlook a signal
 class _State:
     """Of the main thread; no other one touches it."""
 
-    thread = threading.main_thread().ident
+    thread = threading.main_thread().ident or 0
     calls: List[bool] = []  # under way, innermost last: ``open`` as it was before each
     open = False  # the user's code, or a loop around calls, runs: handlers may raise
     patient = False  # it takes a second signal to interrupt that code
