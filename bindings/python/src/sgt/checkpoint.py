@@ -55,7 +55,7 @@ class Checkpoint(Owner):
                 lib.sgt_checkpoint_open, byref(pointer), context._pointer, encoded_path(path)
             )
             parent = context._owned
-        self._handle = Handle(pointer.value, lib.sgt_checkpoint_free, parent.family, parent)
+            self._handle = Handle(pointer.value, lib.sgt_checkpoint_free, parent.family, parent)
         self._guard = Guard(parent.family)
         self._context = context
 
@@ -224,12 +224,13 @@ class Checkpoint(Owner):
                 policy._pointer if policy is not None else None,
                 byref(options),
             )
-        model = Model._adopt(made_model.value, self._context)
-        return Restored(
-            model,
-            Optimizer._adopt(made_optimizer.value, model) if with_optimizer else None,
-            Growth._adopt(made_growth.value, model, policy) if policy is not None else None,
-        )
+            model = Model._adopt(made_model.value, self._context)
+            restored = Restored(
+                model,
+                Optimizer._adopt(made_optimizer.value, model) if with_optimizer else None,
+                Growth._adopt(made_growth.value, model, policy) if policy is not None else None,
+            )
+        return restored
 
     # ---- folders of checkpoints ----
 

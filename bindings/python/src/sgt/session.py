@@ -13,6 +13,7 @@ import numpy as np
 from . import _enums, _structs
 from ._arrays import Float32, Int32, address, integers, sequence
 from ._handles import Guard, Handle, Owner
+from ._interrupt import in_main_thread
 from ._library import lib
 from .errors import call, held
 from .model import Model
@@ -86,7 +87,7 @@ class Session(Owner):
         with model._guard.reading:
             call(lib.sgt_session_create, byref(pointer), model._pointer, byref(options))
             parent = model._owned
-        self._handle = Handle(pointer.value, lib.sgt_session_free, parent.family, parent)
+            self._handle = Handle(pointer.value, lib.sgt_session_free, parent.family, parent)
         self._guard = Guard(parent.family)
         self._model = model
 
@@ -248,7 +249,8 @@ class Session(Owner):
         stop_tokens end the text and belong to it. callback(token, index): something true ends the
         text, an exception travels to the caller. sampler None: one made of ``sampling``, the
         keyword arguments of ``Sampler``. Every token but the last is in the sequence afterwards, so
-        that the next prompt begins with that one. A failure in the middle keeps what was fed.
+        that the next prompt begins with that one. A failure or Ctrl-C in the middle keeps what was
+        fed.
         Errors as ``feed`` and ``Sampler.pick``.
         """
         given = _encode(prompt, tokenizer)
@@ -263,7 +265,7 @@ class Session(Owner):
             stop_tokens=address(stops),
             n_stop_tokens=stops.size,
         )
-        if callback is not None:
+        if callback is not None or in_main_thread():  # where Ctrl-C ends it
             options.callback = _token_callback(callback)
         done = _structs.sgt_generation()
         with self._computing() as pointer, picker._guard.writing:
@@ -329,8 +331,8 @@ def _encode(prompt: Any, tokenizer: Optional[Tokenizer]) -> Int32:
     return sequence(getattr(tokens, "ids", tokens), "the encoded prompt")
 
 
-def _token_callback(callback: OnToken) -> Any:
+def _token_callback(callback: Optional[OnToken]) -> Any:
     def answer(user: Optional[int], token: int, index: int) -> int:
-        return held(lambda: 1 if callback(token, index) else 0, -1)
+        return held(lambda: 1 if callback is not None and callback(token, index) else 0, -1)
 
     return _structs.token_fn(answer)

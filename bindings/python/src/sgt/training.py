@@ -24,7 +24,7 @@ from typing import (
 import numpy as np
 
 from ._arrays import Float64, Int32, batch
-from ._interrupt import HeldInterrupt
+from ._interrupt import Patiently
 from ._recorder import Recorder
 from ._text import Path
 from .growth import AnyPolicy, Growth
@@ -99,19 +99,14 @@ def _count(pairs: List[Pair]) -> int:
     return sum(int(np.count_nonzero(targets >= 0)) for _, targets in pairs if targets is not None)
 
 
-class _Interrupted(Exception):
-    """Ctrl-C was pressed; nothing is half-way."""
-
-
-def _pass(model: Model, pairs: List[Pair], interrupt: HeldInterrupt) -> Loss:
+def _pass(model: Model, pairs: List[Pair], signals: Patiently) -> Loss:
     """Forward and backward of the micro-batches: the gradient of the mean over all targets."""
     total, count = 0.0, _count(pairs)
     for tokens, targets in pairs:
         loss = model.forward(tokens, targets)
         model.backward(1.0 / count if count else 1.0)
         total += loss.sum
-        if interrupt.wanted:
-            raise _Interrupted
+        signals.deliver()  # nothing is half-way
     return Loss(total, count)
 
 
@@ -136,17 +131,15 @@ class _Loop:
 
     def step(self, pairs: List[Pair], since: float) -> StepMetrics:
         """One optimizer step. Ctrl-C waits for the micro-batch, then the step is given up."""
-        with HeldInterrupt() as interrupt:
+        with Patiently() as signals:
             try:
-                loss = _pass(self.model, pairs, interrupt)
+                loss = _pass(self.model, pairs, signals)
                 report = self.optimizer.step()
                 entropies = self._observe(report.step)  # a new plan clears them
                 event = self._grow(report, loss)
-            except BaseException as exception:
+            except BaseException:
                 with contextlib.suppress(Exception):
                     self.model.zero_gradients()
-                if isinstance(exception, _Interrupted):
-                    raise KeyboardInterrupt from None
                 raise
             metrics = self._metrics(pairs, loss, report, event, entropies, since)
         return metrics
