@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../base/carver.h"
 #include "../base/error.h"
 #include "../base/integers.h"
 #include "../base/random.h"
@@ -17,42 +18,30 @@
 
 /* ---- memory ---- */
 
-typedef struct carver {
-    char *memory; /* NULL: only the size is asked for */
-    uint64_t used;
-} carver;
-
-static void *carve(carver *c, int64_t count, size_t element)
-{
-    const uint64_t line = 64;
-    void *array = c->memory == NULL ? NULL : c->memory + c->used;
-    c->used += ((uint64_t)count * element + line - 1) / line * line;
-    return array;
-}
-
 /* Each count is below 2^31 and each element below 2^5 bytes: the sum cannot overflow. */
 static uint64_t lay_out(sgt_sampler *s, char *memory)
 {
-    carver c = {.memory = memory};
+    sgti_carver c = {.memory = memory};
     sgti_choice *choice = &s->choice;
     sgti_token_window *window = &s->window;
     int64_t vocab = choice->vocab_size, top_k = choice->top_k;
     int draws = choice->temperature > 0, all = draws && top_k == 0;
     int64_t candidates = !draws ? 0 : top_k > 0 ? top_k : choice->top_p < 1 ? vocab : 0;
-    choice->values = carve(&c, vocab, sizeof *choice->values);
-    choice->weights = carve(&c, all ? vocab : 0, sizeof *choice->weights);
-    choice->blocks = carve(&c, all ? sgti_ceil_div(vocab, SGTI_CHOICE_BLOCK) : 0,
-                           sizeof *choice->blocks);
-    choice->candidates = carve(&c, candidates, sizeof *choice->candidates);
-    s->logits = carve(&c, vocab, sizeof *s->logits);
-    s->bias_tokens = carve(&c, s->n_bias, sizeof *s->bias_tokens);
-    s->bias = carve(&c, s->n_bias, sizeof *s->bias);
+    choice->values = sgti_carve(&c, vocab, sizeof *choice->values);
+    choice->weights = sgti_carve(&c, all ? vocab : 0, sizeof *choice->weights);
+    choice->blocks = sgti_carve(&c, all ? sgti_ceil_div(vocab, SGTI_CHOICE_BLOCK) : 0,
+                                sizeof *choice->blocks);
+    choice->candidates = sgti_carve(&c, candidates, sizeof *choice->candidates);
+    s->logits = sgti_carve(&c, vocab, sizeof *s->logits);
+    s->bias_tokens = sgti_carve(&c, s->n_bias, sizeof *s->bias_tokens);
+    s->bias = sgti_carve(&c, s->n_bias, sizeof *s->bias);
     int64_t counted = window->length > 0 ? vocab : 0;
-    window->tokens = carve(&c, window->length, sizeof *window->tokens);
-    window->counts = carve(&c, counted, sizeof *window->counts);
-    window->distinct = carve(&c, sgti_min_i64(window->length, vocab), sizeof *window->distinct);
-    window->places = carve(&c, counted, sizeof *window->places);
-    return c.used;
+    window->tokens = sgti_carve(&c, window->length, sizeof *window->tokens);
+    window->counts = sgti_carve(&c, counted, sizeof *window->counts);
+    window->distinct =
+        sgti_carve(&c, sgti_min_i64(window->length, vocab), sizeof *window->distinct);
+    window->places = sgti_carve(&c, counted, sizeof *window->places);
+    return c.bytes;
 }
 
 /* ---- making and freeing ---- */

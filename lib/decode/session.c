@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "../base/carver.h"
 #include "../base/error.h"
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_session_options, chunk)
@@ -49,36 +50,26 @@ static sgt_status read_options(sgt_session_options *options, const sgt_model *mo
 
 /* ---- memory ---- */
 
-/* Cuts the host allocation (or counts its bytes when host is NULL), widest types first. */
-static uint64_t cut_host(sgti_decode_state *state, char *host, const sgti_decode_layout *layout,
-                         const sgt_model_config *config)
+/* The lists of a session in the host allocation. */
+static uint64_t lay_out(sgti_decode_state *state, char *host, const sgti_decode_layout *layout,
+                        const sgt_model_config *config)
 {
-    uint64_t sequences = (uint64_t)layout->sequences, listed = (uint64_t)layout->n_listed;
-    const struct {
-        void *place;
-        uint64_t bytes;
-    } arrays[] = {
-        {&state->layout.layers, (uint64_t)layout->n_layers * sizeof(sgti_decode_layer)},
-        {&state->layout.passes, (uint64_t)layout->n_passes * sizeof(sgti_decode_pass)},
-        {&state->layout.matrices, (uint64_t)layout->n_matrices * sizeof(sgti_decode_matrix)},
-        {&state->segments, sequences * sizeof(sgti_segment)},
-        {&state->lengths, sequences * sizeof(int32_t)},
-        {&state->positions, sequences * sizeof(int32_t)},
-        {&state->named, sequences * sizeof(int32_t)},
-        {&state->kv_heads, listed * sizeof(int32_t)},
-        {&state->gains, listed * sizeof(float)},
-        {&state->heads, (uint64_t)config->n_heads * sizeof(int32_t)},
-        {&state->groups, (uint64_t)config->n_kv_heads * sizeof(int32_t)},
-        {&state->losses, (uint64_t)layout->max_length * sizeof(float)},
-    };
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
-        char *place = host ? host + bytes : NULL;
-        if (host)
-            memcpy(arrays[i].place, &place, sizeof place);
-        bytes += (arrays[i].bytes + 7) / 8 * 8;
-    }
-    return bytes;
+    sgti_carver c = {.memory = host};
+    int64_t sequences = layout->sequences, listed = layout->n_listed;
+    state->layout.layers = sgti_carve(&c, layout->n_layers, sizeof(sgti_decode_layer));
+    state->layout.passes = sgti_carve(&c, layout->n_passes, sizeof(sgti_decode_pass));
+    state->layout.matrices =
+        sgti_carve(&c, layout->n_matrices, sizeof(sgti_decode_matrix));
+    state->segments = sgti_carve(&c, sequences, sizeof(sgti_segment));
+    state->lengths = sgti_carve(&c, sequences, sizeof(int32_t));
+    state->positions = sgti_carve(&c, sequences, sizeof(int32_t));
+    state->named = sgti_carve(&c, sequences, sizeof(int32_t));
+    state->kv_heads = sgti_carve(&c, listed, sizeof(int32_t));
+    state->gains = sgti_carve(&c, listed, sizeof(float));
+    state->heads = sgti_carve(&c, config->n_heads, sizeof(int32_t));
+    state->groups = sgti_carve(&c, config->n_kv_heads, sizeof(int32_t));
+    state->losses = sgti_carve(&c, layout->max_length, sizeof(float));
+    return c.bytes;
 }
 
 static void destroy_state(sgt_session *session)
@@ -128,13 +119,13 @@ static sgt_status allocate_state(sgt_session *session)
     status = sgti_decode_layout_plan(&layout, model, state->plan, &session->options);
     if (status)
         return status;
-    uint64_t bytes = cut_host(state, NULL, &layout, &model->config);
+    uint64_t bytes = lay_out(state, NULL, &layout, &model->config);
     status = sgti_allocate_zeroed(&host, &model->context->memory, bytes, 1, "the lists of a session");
     if (status)
         return status;
     state->host = host;
     state->host_bytes = bytes;
-    cut_host(state, host, &layout, &model->config);
+    lay_out(state, host, &layout, &model->config);
     status = sgti_decode_layout_plan(&state->layout, model, state->plan, &session->options);
     return status ? status : allocate_blocks(state, &state->layout, model->dispatch);
 }
@@ -217,7 +208,7 @@ sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_mod
     own.cache = layout.cache * sizeof(float);
     own.weights = layout.gathered * sizeof(float);
     own.scratch = layout.scratch * sizeof(float) + sizeof(sgt_session) +
-                  cut_host(&none, NULL, &layout, &model->config) + sgti_plan_bytes(model->plan);
+                  lay_out(&none, NULL, &layout, &model->config) + sgti_plan_bytes(model->plan);
     own.total = own.cache + own.weights + own.scratch;
     own.packed = layout.packed * sizeof(uint16_t) + sgti_decode_panel_bytes(&layout);
     sgti_struct_write(memory, &own, sizeof own);

@@ -4,7 +4,7 @@
 
 #include "policy.h"
 
-#include "../base/checked.h"
+#include "../base/carver.h"
 #include "../base/error.h"
 #include "../base/structs.h"
 #include "../core/context.h"
@@ -88,52 +88,33 @@ static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layer
 
 /* ---- memory ---- */
 
-/* Cuts arrays off one block; without a block it only counts. */
-typedef struct carver {
-    uint8_t *base;
-    uint64_t used;
-    int overflow;
-} carver;
-
-static void *carve(carver *block, int64_t rows, int64_t columns, size_t element)
-{
-    uint64_t bytes = 0;
-    uint64_t at = block->used;
-
-    if (!sgti_mul_u64(&bytes, (uint64_t)rows, (uint64_t)columns) ||
-        !sgti_mul_u64(&bytes, bytes, element) || !sgti_add_u64(&bytes, bytes, 7) ||
-        !sgti_add_u64(&block->used, block->used, bytes / 8 * 8))
-        block->overflow = 1;
-    return block->base == NULL ? NULL : block->base + at;
-}
-
-static void carve_state(sgti_sgt_state *state, carver *block, const sgti_sgt_policy *policy)
+static void carve_state(sgti_sgt_state *state, sgti_carver *block, const sgti_sgt_policy *policy)
 {
     int64_t n_layers = policy->n_layers;
 
-    state->averages = carve(block, n_layers, policy->n_heads, sizeof(double));
-    state->starts = carve(block, n_layers, policy->options.max_depth, sizeof(int64_t));
-    state->depths = carve(block, n_layers, 1, sizeof(int32_t));
-    state->selected = carve(block, n_layers, 1, sizeof(int32_t));
-    state->kept = carve(block, n_layers, policy->options.keep_heads, sizeof(int32_t));
+    state->averages = sgti_carve(block, n_layers * policy->n_heads, sizeof(double));
+    state->starts = sgti_carve(block, n_layers * policy->options.max_depth, sizeof(int64_t));
+    state->depths = sgti_carve(block, n_layers, sizeof(int32_t));
+    state->selected = sgti_carve(block, n_layers, sizeof(int32_t));
+    state->kept = sgti_carve(block, n_layers * policy->options.keep_heads, sizeof(int32_t));
 }
 
 /* Sets every pointer of the policy into the block. */
-static void carve_all(sgti_sgt_policy *policy, carver *block)
+static void carve_all(sgti_sgt_policy *policy, sgti_carver *block)
 {
     int64_t n_layers = policy->n_layers;
     int64_t n_heads = policy->n_heads;
 
-    carve(block, 1, 1, sizeof *policy);
+    sgti_carve(block, 1, sizeof *policy);
     carve_state(&policy->now, block, policy);
     carve_state(&policy->spare, block, policy);
-    policy->excluded = carve(block, n_layers, 1, sizeof(int32_t));
-    policy->scores = carve(block, n_layers, 1, sizeof(double));
-    policy->keys = carve(block, n_heads, 1, sizeof(double));
-    policy->ranking = carve(block, n_layers > n_heads ? n_layers : n_heads, 1, sizeof(int32_t));
-    policy->fixed_layers = carve(block, n_layers, 1, sizeof(int32_t));
-    policy->gains = carve(block, n_heads, 1, sizeof(float));
-    policy->targets = carve(block, n_heads, 1, sizeof(float));
+    policy->excluded = sgti_carve(block, n_layers, sizeof(int32_t));
+    policy->scores = sgti_carve(block, n_layers, sizeof(double));
+    policy->keys = sgti_carve(block, n_heads, sizeof(double));
+    policy->ranking = sgti_carve(block, n_layers > n_heads ? n_layers : n_heads, sizeof(int32_t));
+    policy->fixed_layers = sgti_carve(block, n_layers, sizeof(int32_t));
+    policy->gains = sgti_carve(block, n_heads, sizeof(float));
+    policy->targets = sgti_carve(block, n_heads, sizeof(float));
 }
 
 static sgt_status new_state(sgti_sgt_policy **state, sgti_memory *memory, int32_t n_layers,
@@ -141,7 +122,7 @@ static sgt_status new_state(sgti_sgt_policy **state, sgti_memory *memory, int32_
 {
     sgti_sgt_policy shape = {
         .memory = memory, .options = *options, .n_layers = n_layers, .n_heads = n_heads};
-    carver block = {0};
+    sgti_carver block = {0};
     void *base = NULL;
     sgt_status status;
 
@@ -149,11 +130,11 @@ static sgt_status new_state(sgti_sgt_policy **state, sgti_memory *memory, int32_
     if (block.overflow)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "a growth policy for %d layers of %d heads is too big",
                          (int)n_layers, (int)n_heads);
-    status = sgti_allocate_zeroed(&base, memory, block.used, 1, "a growth policy");
+    status = sgti_allocate_zeroed(&base, memory, block.bytes, 1, "a growth policy");
     if (status != SGT_OK)
         return status;
-    shape.bytes = block.used;
-    block = (carver){.base = base};
+    shape.bytes = block.bytes;
+    block = (sgti_carver){.memory = base};
     carve_all(&shape, &block);
     for (int32_t i = 0; i < options->n_exclude; i++)
         shape.excluded[options->exclude[i]] = 1;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "../base/carver.h"
 #include "../base/error.h"
 
 sgt_status sgti_block_allocate(sgti_block_of_memory *block, sgti_dispatch *dispatch,
@@ -25,38 +26,22 @@ void sgti_block_free(sgti_block_of_memory *block, sgti_dispatch *dispatch)
     block->bytes = 0;
 }
 
-/* Cuts the host allocation (or counts its bytes when host is NULL), widest types first. */
-static uint64_t cut_host(sgti_workspace *workspace, char *host, const sgti_layout *layout,
-                         const sgt_model_config *config, int32_t n_runs, int32_t n_passes)
+/* The lists of a step in the host allocation. */
+static uint64_t lay_out(sgti_workspace *workspace, char *host, const sgti_layout *layout,
+                        const sgt_model_config *config, int32_t n_runs, int32_t n_passes)
 {
-    uint64_t heads = (uint64_t)config->n_heads, groups = (uint64_t)config->n_kv_heads;
-    const uint64_t sizes[] = {
-        layout->n_entropies * sizeof(double),
-        (uint64_t)n_runs * sizeof(sgti_run),
-        (uint64_t)n_passes * sizeof(sgti_pass),
-        (uint64_t)layout->tokens * sizeof(float),
-        heads * sizeof(float),
-        heads * sizeof(int32_t),
-        heads * sizeof(int32_t),
-        groups * sizeof(int32_t),
-    };
-    char *places[sizeof sizes / sizeof sizes[0]];
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        places[i] = host ? host + bytes : NULL;
-        bytes += (sizes[i] + 7) / 8 * 8;
-    }
-    if (host) {
-        workspace->entropies = (double *)(void *)places[0];
-        workspace->layout.runs = (sgti_run *)(void *)places[1];
-        workspace->layout.passes = (sgti_pass *)(void *)places[2];
-        workspace->losses = (float *)(void *)places[3];
-        workspace->running.gains = (float *)(void *)places[4];
-        workspace->running.heads = (int32_t *)(void *)places[5];
-        workspace->running.kv_heads = (int32_t *)(void *)places[6];
-        workspace->running.groups = (int32_t *)(void *)places[7];
-    }
-    return bytes;
+    sgti_carver c = {.memory = host};
+    sgti_head_lists *running = &workspace->running;
+    int64_t heads = config->n_heads;
+    workspace->entropies = sgti_carve(&c, (int64_t)layout->n_entropies, sizeof(double));
+    workspace->layout.runs = sgti_carve(&c, n_runs, sizeof(sgti_run));
+    workspace->layout.passes = sgti_carve(&c, n_passes, sizeof(sgti_pass));
+    workspace->losses = sgti_carve(&c, layout->tokens, sizeof(float));
+    running->gains = sgti_carve(&c, heads, sizeof(float));
+    running->heads = sgti_carve(&c, heads, sizeof(int32_t));
+    running->kv_heads = sgti_carve(&c, heads, sizeof(int32_t));
+    running->groups = sgti_carve(&c, config->n_kv_heads, sizeof(int32_t));
+    return c.bytes;
 }
 
 static sgt_status measure(sgti_layout *layout, uint64_t *host_bytes,
@@ -64,12 +49,13 @@ static sgt_status measure(sgti_layout *layout, uint64_t *host_bytes,
                           int32_t batch, int32_t seq)
 {
     sgti_layout measured = {0};
+    sgti_workspace sizes = {0};
     int32_t n_runs, n_passes;
     sgt_status status = sgti_layout_plan(&measured, config, plan, mode, batch, seq);
     if (status)
         return status;
     sgti_layout_count(&n_runs, &n_passes, config, plan);
-    *host_bytes = cut_host(NULL, NULL, &measured, config, n_runs, n_passes);
+    *host_bytes = lay_out(&sizes, NULL, &measured, config, n_runs, n_passes);
     *layout = measured;
     return SGT_OK;
 }
@@ -149,7 +135,7 @@ sgt_status sgti_workspace_prepare(sgti_workspace *workspace, sgti_dispatch *disp
     if (status)
         return status;
     sgti_layout_count(&n_runs, &n_passes, config, plan);
-    cut_host(workspace, workspace->host, &layout, config, n_runs, n_passes);
+    lay_out(workspace, workspace->host, &layout, config, n_runs, n_passes);
     return sgti_layout_plan(&workspace->layout, config, plan, mode, batch, seq);
 }
 

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Several arrays in one block of memory. The same calls are made twice: without memory they count
+ * the bytes, with a block of so many they cut it.
+ *
+ *     sgti_carver c = {0};                     c = (sgti_carver){.memory = block};
+ *     lay_out(&c, ...);                        lay_out(&c, ...);
+ *     allocate c.bytes, unless c.overflow
+ *
+ * Arrays begin on lines of the cache when the block does.
+ */
+#ifndef SGTI_CARVER_H
+#define SGTI_CARVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "checked.h"
+
+typedef struct sgti_carver {
+    char *memory; /* NULL: only the size is asked for */
+    uint64_t bytes;
+    int overflow; /* 1: the bytes do not fit 64 bits, and mean nothing */
+} sgti_carver;
+
+/* The next array, of count elements, not below 0; NULL while sizes are counted. */
+static inline void *sgti_carve(sgti_carver *c, int64_t count, size_t element)
+{
+    const uint64_t line = 64;
+    void *array = c->memory == NULL ? NULL : c->memory + c->bytes;
+    uint64_t bytes = 0;
+    if (!sgti_mul_u64(&bytes, (uint64_t)count, element) || !sgti_add_u64(&bytes, bytes, line - 1) ||
+        !sgti_add_u64(&c->bytes, c->bytes, bytes / line * line))
+        c->overflow = 1;
+    return array;
+}
+
+#endif
