@@ -51,8 +51,10 @@ typedef struct sgt_hf_save_options {
 SGT_API sgt_status sgt_hf_save_options_init(sgt_hf_save_options *options, size_t size);
 
 /*
- * Writes model.safetensors, then config.json, into a folder that exists; each appears whole. With
- * an empty plan, or without its loops, the folder is a LlamaForCausalLM; else model_type is "sgt"
+ * Writes model.safetensors and config.json into a folder that exists; each appears whole, and the
+ * weights never under the config.json of another model: a call that fails, or a process that dies,
+ * leaves the folder as it was, or without config.json, so that nobody loads it until the next call
+ * ends well. With an empty plan, or without its loops, the folder is a LlamaForCausalLM; else model_type is "sgt"
  * and config.json holds the plan, so that nobody computes without the loops by mistake. options may
  * be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_IO, SGT_E_OUT_OF_MEMORY,
  * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.

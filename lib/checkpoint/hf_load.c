@@ -50,6 +50,9 @@ static sgt_status read_config(folder *f)
     sgt_status status = name_file(path, f, "config.json");
     if (status == SGT_OK)
         status = sgti_file_read_whole(&text, &bytes, f->memory, path, SGTI_HF_MOST_CONFIG);
+    if (status == SGT_E_NOT_FOUND)
+        return sgti_fail(status, "%s: has no config.json: it holds no model, or one whose export "
+                                 "was interrupted", f->path);
     if (status != SGT_OK)
         return status;
     status = sgti_hf_config_parse(&f->config, text, bytes, path);
