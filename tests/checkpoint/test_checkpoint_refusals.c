@@ -268,6 +268,73 @@ START_TEST(a_file_that_shrinks_is_refused)
 }
 END_TEST
 
+static size_t watched_bytes; /* blocks of this size are counted */
+static int32_t watched_blocks;
+
+static void *watched_allocate(void *user, size_t alignment, size_t bytes)
+{
+    void *memory = NULL;
+    (void)user;
+    watched_blocks += bytes == watched_bytes;
+    return posix_memalign(&memory, alignment < 16 ? 16 : alignment, bytes) == 0 ? memory : NULL;
+}
+
+static void limited_release(void *user, void *memory, size_t bytes)
+{
+    (void)user, (void)bytes;
+    free(memory);
+}
+
+/* Makes a model from the file, and counts the blocks of the watched size meanwhile. */
+static sgt_status make_watched(void)
+{
+    static const sgt_allocator allocator = {sizeof allocator, watched_allocate, limited_release,
+                                            NULL};
+    sgt_context_options options = sgtt_model_options();
+    sgt_context *context = NULL;
+    sgt_checkpoint *checkpoint = NULL;
+    sgt_model *model = NULL;
+    options.allocator = &allocator;
+    sgtt_ok(sgt_context_create(&context, &options));
+    sgt_status status = sgt_checkpoint_open(&checkpoint, context, path);
+    watched_blocks = 0;
+    if (status == SGT_OK)
+        status = sgt_checkpoint_create(&model, NULL, NULL, checkpoint, NULL, NULL);
+    sgt_model_free(model);
+    sgt_checkpoint_free(checkpoint);
+    sgt_context_free(context);
+    return status;
+}
+
+/* Memory is taken for those entropies that the file has, not for those it tells of. */
+START_TEST(entropies_are_not_made_up)
+{
+    const int32_t depth = 6;
+    sgt_plan *plan = sgtt_plan_of(t.model);
+    sgtt_ok(sgt_plan_set_depth(plan, 1, depth));
+    sgtt_ok(sgt_model_set_plan(t.model, plan));
+    sgt_plan_free(plan);
+    training_accumulate(&t, 6);
+    training_update(&t);
+    watched_bytes = (size_t)(2 * 3 * (1 + depth) * 4) * sizeof(double);
+    edit("\"entropy.kinds\":\"1\"", "\"entropy.kinds\":\"1\"");
+    sgtt_ok(make_watched());
+    ck_assert_int_eq(watched_blocks, 1);
+    edit("\"entropy.kinds\":\"1\"", "\"entropy.kinds\":\"0\"");
+    sgtt_ok(make_watched());
+    ck_assert_int_eq(watched_blocks, 0);
+    edit("\"entropy.last\":", "\"entropy.lost\":");
+    sgtt_fails(make_watched(), SGT_E_FORMAT, "'entropy.last' is missing");
+    ck_assert_int_eq(watched_blocks, 0);
+    edit("\"entropy.kinds\":\"1\"", "\"entropy.kinds\":\"3\"");
+    sgtt_fails(make_watched(), SGT_E_FORMAT, "'entropy.mean' is missing");
+    ck_assert_int_eq(watched_blocks, 0);
+    edit("\"dtype\":\"F64\",\"shape\":[3,", "\"dtype\":\"I64\",\"shape\":[3,");
+    sgtt_fails(make_watched(), SGT_E_FORMAT, "'entropy.last' has the wrong type");
+    ck_assert_int_eq(watched_blocks, 0);
+}
+END_TEST
+
 static sgt_status allocate_from_budget(int32_t budget);
 
 /* Memory that fails at the n-th call, for every n until a load goes through. */
@@ -292,12 +359,6 @@ static void *limited_allocate(void *user, size_t alignment, size_t bytes)
     if (calls_left-- <= 0)
         return NULL;
     return posix_memalign(&memory, alignment < 16 ? 16 : alignment, bytes) == 0 ? memory : NULL;
-}
-
-static void limited_release(void *user, void *memory, size_t bytes)
-{
-    (void)user, (void)bytes;
-    free(memory);
 }
 
 static sgt_status allocate_from_budget(int32_t budget)
@@ -355,6 +416,7 @@ int main(void)
     tcase_add_test(tests, a_flipped_bit_is_seen);
     tcase_add_test(tests, a_truncated_file_is_refused);
     tcase_add_test(tests, a_file_that_shrinks_is_refused);
+    tcase_add_test(tests, entropies_are_not_made_up);
     tcase_add_test(tests, memory_that_runs_out_changes_nothing);
     tcase_set_timeout(tests, 60);
     suite_add_tcase(suite, tests);
