@@ -215,11 +215,11 @@ static sgt_status check_numbers(sgti_numbers *numbers, const sgti_safetensors *f
         sgti_optimizer_options_read(&options, &numbers->options) != SGT_OK)
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: optimizer: %s", file->path,
                          sgt_error_message());
-    if (numbers->steps < 0)
+    if (numbers->steps < 0 || numbers->steps > SGTI_MOST_STEPS)
         return refuse(file, "optimizer.steps");
     if (numbers->updates < 0 || numbers->updates > numbers->steps)
         return refuse(file, "optimizer.updates");
-    if (numbers->last_step < 0)
+    if (numbers->last_step < 0 || numbers->last_step > SGTI_MOST_STEPS)
         return refuse(file, "growth.last_step");
     if (!numbers->entropy_unseen)
         return SGT_OK;
