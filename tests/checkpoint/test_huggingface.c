@@ -96,6 +96,22 @@ START_TEST(what_is_written_is_read)
 }
 END_TEST
 
+START_TEST(zero_is_a_norm_eps)
+{
+    sgt_model_config config = sgtt_config(), b = {.size = sizeof b};
+    sgt_model *again = NULL;
+    config.norm_eps = 0.0;
+    sgt_model *model = sgtt_model(context, &config, 3);
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_model_get_config(&b, again));
+    ck_assert_double_eq(b.norm_eps, 0.0);
+    ck_assert_double_eq(loss_of(model), loss_of(again));
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
+
 START_TEST(halves_are_near)
 {
     sgt_model *model = make_model(0), *again = NULL;
@@ -177,6 +193,8 @@ static const struct {
     {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", SGT_E_INVALID_ARGUMENT,
      "config.json: n_kv_heads 3"},
     {"\"mlp_bias\"", "\"hidden_size\": 20, \"mlp_bias\"", SGT_E_FORMAT, "duplicate"},
+    {"\"rms_norm_eps\": ", "\"rms_norm_eps\": -", SGT_E_FORMAT,
+     "rms_norm_eps is not a number of at least 0"},
     {"{", "[", SGT_E_FORMAT, "does not start with '{'"},
 };
 
@@ -265,6 +283,7 @@ int main(void)
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, what_is_written_is_read, 0, 2);
+    tcase_add_test(tests, zero_is_a_norm_eps);
     tcase_add_loop_test(tests, halves_are_near, 0, 2);
     tcase_add_test(tests, loops_stay_or_are_left_out);
     tcase_add_loop_test(tests, what_is_not_done_is_refused_by_name, 0,
