@@ -31,6 +31,7 @@ SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t
  * whatever config.json says (the log warns). A folder that sgt_model_save_hf wrote gives the depth
  * plan too. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
  * SGT_E_NOT_FOUND and SGT_E_IO (the file is named), SGT_E_FORMAT (the key or tensor is named),
+ * SGT_E_VERSION (a depth plan of a newer libsgt),
  * SGT_E_UNSUPPORTED (what this model does not do is named: another model_type or hidden_act, biases,
  * sliding windows, scaled or partial rotary positions, quantised or other tensors),
  * SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.

@@ -247,6 +247,9 @@ static sgt_status set_plan(const folder *f, sgt_model *model)
     const char *text = f->config.plan;
     if (text == NULL)
         return SGT_OK;
+    if (strlen(text) % 2 != 0)
+        return sgti_fail(SGT_E_FORMAT, "%s: config.json: sgt_plan has an odd number of digits",
+                         f->path);
     size_t bytes = strlen(text) / 2;
     sgt_status status = sgti_allocate_zeroed(&memory, f->memory, bytes + 1, 1, "a depth plan");
     if (status != SGT_OK)
@@ -255,19 +258,19 @@ static sgt_status set_plan(const folder *f, sgt_model *model)
     for (size_t i = 0; i < bytes && status == SGT_OK; i++) {
         int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
         if (high < 0 || low < 0)
-            status = sgti_fail(SGT_E_FORMAT, "%s: config.json: sgt_plan is not hexadecimal",
-                               f->path);
+            status = sgti_fail(SGT_E_FORMAT, "it is not hexadecimal");
         data[i] = (uint8_t)(16 * (high & 15) + (low & 15));
     }
     if (status == SGT_OK)
         status = sgt_plan_load(&plan, f->context, data, bytes);
     if (status == SGT_OK)
         status = sgt_model_set_plan(model, plan);
-    if (status == SGT_E_INVALID_ARGUMENT)
-        status = sgti_fail(SGT_E_FORMAT, "%.200s: config.json: sgt_plan: %s", f->path,
-                           sgt_error_message());
     sgt_plan_free(plan);
     sgti_release(f->memory, memory, bytes + 1);
+    if (status == SGT_E_INVALID_ARGUMENT)
+        status = SGT_E_FORMAT;
+    if (status == SGT_E_FORMAT || status == SGT_E_VERSION)
+        return sgti_fail(status, "%.200s: config.json: sgt_plan: %s", f->path, sgt_error_message());
     return status;
 }
 

@@ -145,9 +145,6 @@ START_TEST(loops_stay_or_are_left_out)
     sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
     ck_assert_int_eq(sgt_plan_equal(sgt_model_plan(again), plan), 1);
     ck_assert_double_eq(loss_of(model), loss_of(again));
-    edit_config("\"sgt_plan\": \"53", "\"sgt_plan\": \"5x");
-    sgt_model *none = NULL;
-    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), SGT_E_FORMAT, "not hexadecimal");
     sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
     options.without_loops = 1;
     sgtt_ok(sgt_model_save_hf(model, folder, &options));
@@ -158,6 +155,44 @@ START_TEST(loops_stay_or_are_left_out)
     sgt_model_free(model);
     sgt_model_free(again);
     sgt_model_free(plain);
+}
+END_TEST
+
+static const struct {
+    int at; /* digit of the plan */
+    const char *to;
+    sgt_status status;
+    const char *message;
+} damages[] = {
+    {1, "x", SGT_E_FORMAT, "config.json: sgt_plan: it is not hexadecimal"},
+    {0, "0", SGT_E_FORMAT, "config.json: sgt_plan: the bytes are no"}, /* the magic */
+    {9, "2", SGT_E_VERSION, "config.json: sgt_plan: plan bytes: version 2"},
+    {17, "4", SGT_E_FORMAT, "config.json: sgt_plan: "}, /* layers */
+    {16, "", SGT_E_FORMAT, "config.json: sgt_plan has an odd number of digits"},
+};
+
+START_TEST(a_damaged_plan_is_named)
+{
+    static const char key[] = "\"sgt_plan\": \"";
+    char from[64], to[64];
+    sgt_model *model = make_model(0), *none = NULL;
+    sgt_plan *plan = sgtt_plan_of(model);
+    sgtt_ok(sgt_plan_set_depth(plan, 1, 2));
+    sgtt_ok(sgt_model_set_plan(model, plan));
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    char *text = read_config(), *place = strstr(text, key);
+    ck_assert_ptr_nonnull(place);
+    int before = (int)sizeof key - 1 + damages[_i].at;
+    snprintf(from, sizeof from, "%.*s", before + 1, place);
+    snprintf(to, sizeof to, "%.*s%s", before, place, damages[_i].to);
+    edit_config(from, to);
+    free(text);
+    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), damages[_i].status,
+               damages[_i].message);
+    ck_assert_ptr_nonnull(strstr(sgt_error_message(), folder));
+    ck_assert_ptr_null(none);
+    sgt_plan_free(plan);
+    sgt_model_free(model);
 }
 END_TEST
 
@@ -286,6 +321,7 @@ int main(void)
     tcase_add_test(tests, zero_is_a_norm_eps);
     tcase_add_loop_test(tests, halves_are_near, 0, 2);
     tcase_add_test(tests, loops_stay_or_are_left_out);
+    tcase_add_loop_test(tests, a_damaged_plan_is_named, 0, sizeof damages / sizeof damages[0]);
     tcase_add_loop_test(tests, what_is_not_done_is_refused_by_name, 0,
                         sizeof edits / sizeof edits[0]);
     tcase_add_loop_test(tests, forms_of_the_same_are_read, 0, sizeof forms / sizeof forms[0]);
