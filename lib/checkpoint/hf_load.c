@@ -16,6 +16,9 @@
 
 enum { MOST_SHARDS = 1024, PATH_BYTES = 4096, INDEX_DEPTH = 3 };
 
+/* What rotary tables may take, where the weights take less. */
+#define SMALL_TABLES (UINT64_C(1) << 26)
+
 #define MOST_INDEX_BYTES (UINT64_C(1) << 26)
 
 typedef struct folder {
@@ -164,6 +167,22 @@ static void settle_head(folder *f)
     f->config.model.tied = tied;
 }
 
+/* The tables are as long as the file says, and nothing else in the folder makes that good. */
+static sgt_status check_positions(const folder *f, const sgt_model_config *config)
+{
+    uint64_t stored = 0;
+    uint64_t tables =
+        (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
+    for (int32_t i = 0; i < f->n_files; i++)
+        stored += f->files[i].file.bytes;
+    if (tables <= SMALL_TABLES || tables <= stored)
+        return SGT_OK;
+    return sgti_fail(SGT_E_OUT_OF_RANGE,
+                     "%.200s: config.json: max_position_embeddings %d asks for rotary tables of %llu "
+                     "bytes, more than the weights have: pass max_seq_len",
+                     f->path, (int)config->max_seq_len, (unsigned long long)tables);
+}
+
 static int is_parameter(const sgti_parameters *parameters, const char *name)
 {
     for (int32_t i = 0; i < parameters->count; i++) {
@@ -290,7 +309,10 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
     status = sgti_config_resolve(&resolved, &f->config.model);
     if (status != SGT_OK)
         return sgti_fail(status, "%.200s: config.json: %s", f->path, sgt_error_message());
-    status = check_tensors(f, &resolved);
+    if (options->max_seq_len == 0)
+        status = check_positions(f, &resolved);
+    if (status == SGT_OK)
+        status = check_tensors(f, &resolved);
     if (status == SGT_OK)
         status = sgt_model_create(&made, f->context, &resolved);
     if (status == SGT_OK)

@@ -254,6 +254,45 @@ static const struct {
     {"\"mlp_bias\"", "\"eos_token_id\": [1, 2], \"mlp_bias\""},
 };
 
+static const struct {
+    const char *positions;
+    int32_t max_seq_len; /* of the options */
+    int32_t expected;    /* 0: refused */
+} lengths[] = {
+    {"500000", 0, 500000},
+    {"5000000", 0, 0},
+    {"268435456", 0, 0},
+    {"268435456", 300, 300},
+};
+
+/* No more memory for positions than a folder of this size makes good. */
+START_TEST(many_positions_are_asked_about)
+{
+    char from[64], to[64];
+    sgt_model *model = make_model(0), *again = NULL;
+    sgt_model_config config = {.size = sizeof config};
+    sgt_hf_load_options options;
+    sgtt_ok(sgt_hf_load_options_init(&options, sizeof options));
+    options.max_seq_len = lengths[_i].max_seq_len;
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_model_get_config(&config, model));
+    snprintf(from, sizeof from, "embeddings\": %d", (int)config.max_seq_len);
+    snprintf(to, sizeof to, "embeddings\": %s", lengths[_i].positions);
+    edit_config(from, to);
+    sgt_status status = sgt_model_load_hf(&again, context, folder, &options);
+    if (lengths[_i].expected == 0) {
+        sgtt_fails(status, SGT_E_OUT_OF_RANGE, "pass max_seq_len");
+        ck_assert_ptr_null(again);
+    } else {
+        sgtt_ok(status);
+        sgtt_ok(sgt_model_get_config(&config, again));
+        ck_assert_int_eq(config.max_seq_len, lengths[_i].expected);
+    }
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
+
 START_TEST(forms_of_the_same_are_read)
 {
     sgt_model *model = make_model(0), *again = NULL;
@@ -324,6 +363,8 @@ int main(void)
     tcase_add_loop_test(tests, a_damaged_plan_is_named, 0, sizeof damages / sizeof damages[0]);
     tcase_add_loop_test(tests, what_is_not_done_is_refused_by_name, 0,
                         sizeof edits / sizeof edits[0]);
+    tcase_add_loop_test(tests, many_positions_are_asked_about, 0,
+                        sizeof lengths / sizeof lengths[0]);
     tcase_add_loop_test(tests, forms_of_the_same_are_read, 0, sizeof forms / sizeof forms[0]);
     tcase_add_loop_test(tests, presence_decides_about_the_head, 0, 2);
     tcase_add_test(tests, shards_are_found_in_their_folder_only);
