@@ -178,8 +178,8 @@ static sgt_status check_positions(const folder *f, const sgt_model_config *confi
     if (tables <= SMALL_TABLES || tables <= stored)
         return SGT_OK;
     return sgti_fail(SGT_E_OUT_OF_RANGE,
-                     "%.200s: config.json: max_position_embeddings %d asks for rotary tables of %llu "
-                     "bytes, more than the weights have: pass max_seq_len",
+                     "%.200s: config.json: max_position_embeddings %d asks for rotary tables of "
+                     "%llu bytes, more than the weights have: pass max_seq_len",
                      f->path, (int)config->max_seq_len, (unsigned long long)tables);
 }
 

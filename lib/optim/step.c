@@ -39,8 +39,8 @@ static sgt_status choose_rate(double *lr, const sgt_optimizer *optimizer, int64_
     if (!(rate >= 0.0 && rate <= FLT_MAX))
         return sgti_fail(SGT_E_OUT_OF_RANGE,
                          "%s %g for step %lld, not a finite number of at least 0",
-                         options->rate != NULL ? "the rate callback returned" : "the schedule gives",
-                         rate, (long long)step);
+                         options->rate ? "the rate callback returned" : "the schedule gives", rate,
+                         (long long)step);
     *lr = rate;
     return SGT_OK;
 }
