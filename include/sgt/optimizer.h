@@ -40,7 +40,8 @@ enum sgt_decay_scope {
  * step fails with SGT_E_OUT_OF_RANGE and changes nothing). */
 typedef double (*sgt_rate_fn)(void *user, int64_t step, double scheduled);
 
-/* Rates, schedule, decay and clipping. */
+/* Rates, schedule, decay and clipping. The kernels compute in float32: what overflows there, what
+ * becomes 0 though it is not, and a beta that becomes 1 are SGT_E_OUT_OF_RANGE. */
 typedef struct sgt_optimizer_options {
     uint32_t size;
     int32_t schedule;     /* enum sgt_schedule; default constant */
@@ -84,7 +85,8 @@ SGT_API sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t i
 /* What a step did. */
 typedef struct sgt_step_report {
     uint32_t size;
-    int32_t skipped;  /* 1: the gradient norm was not finite; weights and moments are as before */
+    int32_t skipped;  /* 1: the gradient norm was not finite, or beyond 1.8e19 once clipped, which
+                       * has no square in float32; weights and moments are as before */
     int64_t step;     /* 1-based number of this step; skipped ones count */
     double lr;        /* the rate of this step */
     double grad_norm; /* before clipping */

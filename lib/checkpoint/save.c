@@ -275,7 +275,7 @@ static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *
         tensor = sgti_weight(model, output->index);
         break;
     }
-    return sgti_put_tensor(writer, model->dispatch, &tensor, SGTI_ST_F32, s->block);
+    return sgti_put_tensor(writer, model->dispatch, &tensor, output, s->block);
 }
 
 static void clean_up(save *s)
@@ -291,11 +291,12 @@ sgt_status sgt_checkpoint_save(const char *path, const sgt_model *model,
                                const sgt_checkpoint_save_options *options)
 {
     save s = {.model = model};
-    if (path == NULL || path[0] == '\0' || model == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL or empty",
-                         model == NULL ? "model" : "path");
+    if (model == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     s.memory = &model->context->memory;
-    sgt_status status = sgt_checkpoint_save_options_init(&s.options, sizeof s.options);
+    sgt_status status = sgti_check_path(path, "path");
+    if (status == SGT_OK)
+        status = sgt_checkpoint_save_options_init(&s.options, sizeof s.options);
     if (status == SGT_OK && options != NULL)
         status = sgti_struct_read(&s.options, sizeof s.options, options, SAVE_MINIMUM,
                                   "sgt_checkpoint_save_options");

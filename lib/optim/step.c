@@ -38,7 +38,7 @@ static sgt_status choose_rate(double *lr, const sgt_optimizer *optimizer, int64_
         rate = options->rate(options->rate_user, step, rate);
     if (!(rate >= 0.0 && rate <= FLT_MAX))
         return sgti_fail(SGT_E_OUT_OF_RANGE,
-                         "%s %g for step %lld, not a finite number of at least 0",
+                         "%s %g for step %lld, must be at least 0 and finite in float32",
                          options->rate ? "the rate callback returned" : "the schedule gives", rate,
                          (long long)step);
     *lr = rate;
@@ -143,6 +143,9 @@ static sgt_status update_weights(sgt_optimizer *optimizer, double lr, double sca
     return status;
 }
 
+/* The squares of a gradient go into the second moment, in float32: infinite, they would stay. */
+#define LARGEST_NORM 1.8e19
+
 static sgt_status zero_gradients(const sgt_model *model)
 {
     sgt_tensor all = sgti_tensor_1d(model->gradients.buffer, 0,
@@ -171,9 +174,10 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
     if (status != SGT_OK)
         return status;
 
-    own.skipped = !isfinite(own.grad_norm);
+    double scale = clip_scale(optimizer->options.clip, own.grad_norm);
+    own.skipped = !(own.grad_norm * scale <= LARGEST_NORM);
     if (!own.skipped)
-        own.clip_scale = clip_scale(optimizer->options.clip, own.grad_norm);
+        own.clip_scale = scale;
     status = own.skipped ? zero_gradients(model)
                          : update_weights(optimizer, own.lr, own.clip_scale);
     if (status != SGT_OK) {

@@ -379,6 +379,17 @@ START_TEST(memory_that_runs_out_changes_nothing)
 }
 END_TEST
 
+/* What its owner hid stays hidden. */
+START_TEST(permissions_are_kept)
+{
+    struct stat there;
+    ck_assert_int_eq(chmod(path, 0640), 0);
+    sgtt_ok(training_save(&t, path));
+    ck_assert_int_eq(stat(path, &there), 0);
+    ck_assert_int_eq(there.st_mode & 0777, 0640);
+}
+END_TEST
+
 static int32_t calls_left;
 
 static void *limited_allocate(void *user, size_t alignment, size_t bytes)
@@ -443,6 +454,7 @@ int main(void)
     tcase_add_test(tests, a_step_under_way_is_not_saved);
     tcase_add_test(tests, what_cannot_be_saved_is_refused);
     tcase_add_test(tests, only_files_are_replaced);
+    tcase_add_test(tests, permissions_are_kept);
     tcase_add_test(tests, a_flipped_bit_is_seen);
     tcase_add_test(tests, a_truncated_file_is_refused);
     tcase_add_test(tests, a_file_that_shrinks_is_refused);
