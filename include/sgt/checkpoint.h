@@ -79,7 +79,7 @@ SGT_API void sgt_checkpoint_free(sgt_checkpoint *checkpoint);
 /* What a checkpoint holds. */
 typedef struct sgt_checkpoint_info {
     uint32_t size;
-    int32_t version;       /* of the format */
+    int32_t version;       /* of the file's format */
     int32_t has_optimizer; /* 1: moments, counters and options of an optimizer */
     int32_t has_growth;    /* 1: the state of a growth policy */
     int64_t steps;         /* of the optimizer, skipped ones too */

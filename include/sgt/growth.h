@@ -160,7 +160,7 @@ SGT_API void sgt_growth_free(sgt_growth *growth);
 typedef struct sgt_growth_input {
     uint32_t size;
     int32_t skipped;  /* the optimizer skipped the step: the policy is not asked */
-    int64_t step;     /* 1-based optimizer step, larger than at the last call */
+    int64_t step;     /* 1-based optimizer step, larger than at the last call, at most 2^53 */
     double loss;      /* of the step, for policies that look at it; may be NaN */
     double grad_norm; /* likewise */
 } sgt_growth_input;

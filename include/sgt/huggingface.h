@@ -29,11 +29,15 @@ SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t
  * Makes a model from a folder: model.safetensors, or the shards that model.safetensors.index.json
  * names; F32, BF16, F16 and F64 become float32. The head is tied when there is no lm_head.weight,
  * whatever config.json says (the log warns). A folder that sgt_model_save_hf wrote gives the depth
- * plan too. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
+ * plan too. A max_position_embeddings whose rotary tables (4 bytes for each position and element of
+ * a head) would take more than the files of weights and more than 64 MiB is refused with
+ * SGT_E_OUT_OF_RANGE, unless max_seq_len is given: a folder of kilobytes must not ask for
+ * gigabytes. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
  * SGT_E_NOT_FOUND and SGT_E_IO (the file is named), SGT_E_FORMAT (the key or tensor is named),
- * SGT_E_UNSUPPORTED (what this model does not do is named: another model_type or hidden_act, biases,
- * sliding windows, scaled or partial rotary positions, quantised or other tensors),
- * SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ * SGT_E_VERSION (a depth plan of a newer libsgt), SGT_E_UNSUPPORTED (what this model does not do is
+ * named: another model_type or hidden_act, biases, sliding windows, scaled or partial rotary
+ * positions, quantised or other tensors), SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY,
+ * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char *folder,
                                      const sgt_hf_load_options *options);
@@ -51,13 +55,15 @@ typedef struct sgt_hf_save_options {
 SGT_API sgt_status sgt_hf_save_options_init(sgt_hf_save_options *options, size_t size);
 
 /*
- * Writes model.safetensors, then config.json, into a folder that exists; each appears whole. With
- * an empty plan, or without its loops, the folder is a LlamaForCausalLM; else model_type is "sgt"
- * and config.json holds the plan, so that nobody computes without the loops by mistake. options may
- * be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (a finite weight
- * would be infinite as SGT_F16, from 65520 on, or as SGT_BF16: the tensor is named and the folder
- * is as before; NaN and infinities are written as they are), SGT_E_IO, SGT_E_OUT_OF_MEMORY,
- * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ * Writes model.safetensors and config.json into a folder that exists; each appears whole, and the
+ * weights never under the config.json of another model: a call that fails, or a process that dies,
+ * leaves the folder as it was, or without config.json, so that nobody loads it until the next call
+ * ends well. With an empty plan, or without its loops, the folder is a LlamaForCausalLM; else
+ * model_type is "sgt" and config.json holds the plan, so that nobody computes without the loops by
+ * mistake. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
+ * SGT_E_OUT_OF_RANGE (a finite weight would be infinite as SGT_F16, from 65520 on, or as SGT_BF16:
+ * the tensor is named and the folder is as before; NaN and infinities are written as they are),
+ * SGT_E_IO, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
                                      const sgt_hf_save_options *options);

@@ -280,10 +280,18 @@ static sgt_status sync_folder(const char *path)
     return status;
 }
 
-sgt_status sgti_new_file_commit(sgti_new_file *file)
+sgt_status sgti_new_file_synchronise(sgti_new_file *file)
 {
     if (synchronise(file->descriptor) != 0)
         return failed(file->partial, "cannot be synchronised");
+    return SGT_OK;
+}
+
+sgt_status sgti_new_file_commit(sgti_new_file *file)
+{
+    sgt_status status = sgti_new_file_synchronise(file);
+    if (status != SGT_OK)
+        return status;
     if (rename(file->partial, file->path) != 0)
         return failed(file->path, "cannot be given to the new file");
     file->partial[0] = '\0'; /* it has the other name now */
@@ -315,6 +323,13 @@ sgt_status sgti_file_write_whole(sgti_memory *memory, const char *path, const vo
         status = sgti_new_file_commit(&file);
     sgti_new_file_close(&file);
     return status;
+}
+
+sgt_status sgti_file_remove(const char *path)
+{
+    if (unlink(path) != 0)
+        return errno == ENOENT ? SGT_OK : failed(path, "cannot be removed");
+    return sync_folder(path);
 }
 
 void sgti_remove_partial(const char *partial)

@@ -63,6 +63,9 @@ sgt_status sgti_new_file_write(sgti_new_file *file, const void *data, uint64_t b
 sgt_status sgti_new_file_overwrite(sgti_new_file *file, const void *data, uint64_t bytes,
                                    uint64_t offset);
 
+/* Puts on the disk what was written, so that a commit has only the name left to give. */
+sgt_status sgti_new_file_synchronise(sgti_new_file *file);
+
 /* Gives the file its name, for good. On failure what was there before still is; only when the
  * folder cannot be synchronised the new file is there already, but may be lost with the power. */
 sgt_status sgti_new_file_commit(sgti_new_file *file);
@@ -73,6 +76,10 @@ void sgti_new_file_close(sgti_new_file *file);
 /* A whole small file in one call. */
 sgt_status sgti_file_write_whole(sgti_memory *memory, const char *path, const void *data,
                                  uint64_t bytes);
+
+/* Removes a file for good: once this is done not even a loss of power brings it back. None there is
+ * fine. */
+sgt_status sgti_file_remove(const char *path);
 
 /* Removes the .partial file at `partial` unless somebody is writing it, or may be: locks tell. Says
  * nothing. */

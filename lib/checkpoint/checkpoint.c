@@ -129,7 +129,7 @@ sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info, const sgt_checkpoi
         return status;
     const sgti_numbers *numbers = &checkpoint->numbers;
     sgt_checkpoint_info own = {.size = sizeof own,
-                               .version = SGTI_CHECKPOINT_VERSION,
+                               .version = numbers->version,
                                .has_optimizer = numbers->has_optimizer,
                                .has_growth = numbers->has_growth,
                                .steps = numbers->steps,

@@ -39,6 +39,7 @@ typedef struct sgti_field {
 
 /* Whatever of a training is a number: what the other files copy from and to handles. */
 typedef struct sgti_numbers {
+    int32_t version; /* of the file that was read */
     sgt_model_config config;
     double executed_flops;
     double vanilla_flops;

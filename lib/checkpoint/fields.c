@@ -177,7 +177,7 @@ static sgt_status read_table(sgti_numbers *numbers, const sgti_safetensors *file
     return SGT_OK;
 }
 
-static sgt_status read_version(const sgti_safetensors *file)
+static sgt_status read_version(int32_t *found, const sgti_safetensors *file)
 {
     int64_t version;
     const char *text = sgti_safetensors_metadata(file, VERSION_KEY);
@@ -192,6 +192,7 @@ static sgt_status read_version(const sgti_safetensors *file)
                          "%s: is a checkpoint of version %" PRId64
                          ", this libsgt %s knows versions up to %d",
                          file->path, version, sgt_version(), SGTI_CHECKPOINT_VERSION);
+    *found = (int32_t)version;
     return SGT_OK;
 }
 
@@ -215,11 +216,11 @@ static sgt_status check_numbers(sgti_numbers *numbers, const sgti_safetensors *f
         sgti_optimizer_options_read(&options, &numbers->options) != SGT_OK)
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: optimizer: %s", file->path,
                          sgt_error_message());
-    if (numbers->steps < 0)
+    if (numbers->steps < 0 || numbers->steps > SGTI_MOST_STEPS)
         return refuse(file, "optimizer.steps");
     if (numbers->updates < 0 || numbers->updates > numbers->steps)
         return refuse(file, "optimizer.updates");
-    if (numbers->last_step < 0)
+    if (numbers->last_step < 0 || numbers->last_step > SGTI_MOST_STEPS)
         return refuse(file, "growth.last_step");
     if (!numbers->entropy_unseen)
         return SGT_OK;
@@ -236,7 +237,7 @@ static sgt_status check_numbers(sgti_numbers *numbers, const sgti_safetensors *f
 sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file)
 {
     sgti_numbers own = {.config.size = sizeof own.config, .options.size = sizeof own.options};
-    sgt_status status = read_version(file);
+    sgt_status status = read_version(&own.version, file);
     if (status == SGT_OK)
         status = read_table(&own, file, model_fields, COUNT(model_fields));
     if (status == SGT_OK)

@@ -16,6 +16,9 @@
 
 enum { MOST_SHARDS = 1024, PATH_BYTES = 4096, INDEX_DEPTH = 3 };
 
+/* What rotary tables may take, where the weights take less. */
+#define SMALL_TABLES (UINT64_C(1) << 26)
+
 #define MOST_INDEX_BYTES (UINT64_C(1) << 26)
 
 typedef struct folder {
@@ -50,6 +53,9 @@ static sgt_status read_config(folder *f)
     sgt_status status = name_file(path, f, "config.json");
     if (status == SGT_OK)
         status = sgti_file_read_whole(&text, &bytes, f->memory, path, SGTI_HF_MOST_CONFIG);
+    if (status == SGT_E_NOT_FOUND)
+        return sgti_fail(status, "%s: has no config.json: it holds no model, or one whose export "
+                                 "was interrupted", f->path);
     if (status != SGT_OK)
         return status;
     status = sgti_hf_config_parse(&f->config, text, bytes, path);
@@ -161,6 +167,22 @@ static void settle_head(folder *f)
     f->config.model.tied = tied;
 }
 
+/* The tables are as long as the file says, and nothing else in the folder makes that good. */
+static sgt_status check_positions(const folder *f, const sgt_model_config *config)
+{
+    uint64_t stored = 0;
+    uint64_t tables =
+        (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
+    for (int32_t i = 0; i < f->n_files; i++)
+        stored += f->files[i].file.bytes;
+    if (tables <= SMALL_TABLES || tables <= stored)
+        return SGT_OK;
+    return sgti_fail(SGT_E_OUT_OF_RANGE,
+                     "%.200s: config.json: max_position_embeddings %d asks for rotary tables of "
+                     "%llu bytes, more than the weights have: pass max_seq_len",
+                     f->path, (int)config->max_seq_len, (unsigned long long)tables);
+}
+
 static int is_parameter(const sgti_parameters *parameters, const char *name)
 {
     for (int32_t i = 0; i < parameters->count; i++) {
@@ -244,6 +266,9 @@ static sgt_status set_plan(const folder *f, sgt_model *model)
     const char *text = f->config.plan;
     if (text == NULL)
         return SGT_OK;
+    if (strlen(text) % 2 != 0)
+        return sgti_fail(SGT_E_FORMAT, "%s: config.json: sgt_plan has an odd number of digits",
+                         f->path);
     size_t bytes = strlen(text) / 2;
     sgt_status status = sgti_allocate_zeroed(&memory, f->memory, bytes + 1, 1, "a depth plan");
     if (status != SGT_OK)
@@ -252,19 +277,19 @@ static sgt_status set_plan(const folder *f, sgt_model *model)
     for (size_t i = 0; i < bytes && status == SGT_OK; i++) {
         int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
         if (high < 0 || low < 0)
-            status = sgti_fail(SGT_E_FORMAT, "%s: config.json: sgt_plan is not hexadecimal",
-                               f->path);
+            status = sgti_fail(SGT_E_FORMAT, "it is not hexadecimal");
         data[i] = (uint8_t)(16 * (high & 15) + (low & 15));
     }
     if (status == SGT_OK)
         status = sgt_plan_load(&plan, f->context, data, bytes);
     if (status == SGT_OK)
         status = sgt_model_set_plan(model, plan);
-    if (status == SGT_E_INVALID_ARGUMENT)
-        status = sgti_fail(SGT_E_FORMAT, "%.200s: config.json: sgt_plan: %s", f->path,
-                           sgt_error_message());
     sgt_plan_free(plan);
     sgti_release(f->memory, memory, bytes + 1);
+    if (status == SGT_E_INVALID_ARGUMENT)
+        status = SGT_E_FORMAT;
+    if (status == SGT_E_FORMAT || status == SGT_E_VERSION)
+        return sgti_fail(status, "%.200s: config.json: sgt_plan: %s", f->path, sgt_error_message());
     return status;
 }
 
@@ -284,7 +309,10 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
     status = sgti_config_resolve(&resolved, &f->config.model);
     if (status != SGT_OK)
         return sgti_fail(status, "%.200s: config.json: %s", f->path, sgt_error_message());
-    status = check_tensors(f, &resolved);
+    if (options->max_seq_len == 0)
+        status = check_positions(f, &resolved);
+    if (status == SGT_OK)
+        status = check_tensors(f, &resolved);
     if (status == SGT_OK)
         status = sgt_model_create(&made, f->context, &resolved);
     if (status == SGT_OK)

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A model as a Hugging Face folder. */
+/*
+ * A model as a Hugging Face folder. New weights are never under an old config.json:
+ *
+ *     both as NAME.partial, on the disk --> the old config.json removed --> the weights get their
+ *     name --> config.json gets its name
+ *
+ * Whatever stops that leaves the old folder, the new one, or one without config.json, which nobody
+ * loads.
+ */
 #include <sgt/huggingface.h>
 
 #include "checkpoint.h"
@@ -95,7 +103,7 @@ static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *
     return sgti_put_tensor(writer, e->model->dispatch, &weight, output, e->block);
 }
 
-static sgt_status write_weights(export *e, const char *path)
+static sgt_status prepare_weights(sgti_new_file *file, export *e, const char *path)
 {
     const sgti_parameters *parameters = &e->model->parameters;
     void *memory = NULL;
@@ -115,26 +123,42 @@ static sgt_status write_weights(export *e, const char *path)
     if (metadata == NULL)
         status = sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for the header", path);
     if (status == SGT_OK)
-        status = sgti_safetensors_write(path, e->memory, outputs, (uint64_t)parameters->count,
-                                        metadata, 0, put, e);
+        status = sgti_safetensors_prepare(file, path, e->memory, outputs,
+                                          (uint64_t)parameters->count, metadata, 0, put, e);
     json_decref(metadata);
     sgti_release(e->memory, outputs, (uint64_t)parameters->count * sizeof *outputs);
     return status;
 }
 
-static sgt_status write_config(const export *e, const char *path)
+static sgt_status prepare_config(sgti_new_file *file, const export *e, const char *path)
 {
     char *text = sgti_hf_config_text(&e->model->config, e->dtype_name, e->plan);
     if (text == NULL)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for its text", path);
-    sgt_status status = sgti_file_write_whole(e->memory, path, text, strlen(text));
+    sgt_status status = sgti_new_file_open(file, e->memory, path);
+    if (status == SGT_OK)
+        status = sgti_new_file_write(file, text, strlen(text));
     free(text);
     return status;
+}
+
+/* Old files to new ones. */
+static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config)
+{
+    sgt_status status = sgti_new_file_synchronise(config);
+    if (status == SGT_OK)
+        status = sgti_new_file_synchronise(weights);
+    if (status == SGT_OK)
+        status = sgti_file_remove(config->path);
+    if (status == SGT_OK)
+        status = sgti_new_file_commit(weights);
+    return status == SGT_OK ? sgti_new_file_commit(config) : status;
 }
 
 static sgt_status write_folder(export *e, const char *folder)
 {
     char weights[PATH_BYTES], config[PATH_BYTES];
+    sgti_new_file weights_file = {0}, config_file = {0};
     if (strlen(folder) + sizeof "/model.safetensors.partial" > PATH_BYTES)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", folder);
     sgti_format(weights, sizeof weights, "%s/model.safetensors", folder);
@@ -142,8 +166,14 @@ static sgt_status write_folder(export *e, const char *folder)
     sgt_status status = sgti_allocate_aligned(&e->block, e->memory, 64, SGTI_BLOCK_BYTES,
                                               "a block of a file");
     if (status == SGT_OK)
-        status = write_weights(e, weights);
-    return status == SGT_OK ? write_config(e, config) : status;
+        status = prepare_config(&config_file, e, config);
+    if (status == SGT_OK)
+        status = prepare_weights(&weights_file, e, weights);
+    if (status == SGT_OK)
+        status = exchange(&weights_file, &config_file);
+    sgti_new_file_close(&weights_file);
+    sgti_new_file_close(&config_file);
+    return status;
 }
 
 sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,

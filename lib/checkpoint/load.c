@@ -219,11 +219,33 @@ static int32_t most_passes(const sgt_plan *plan)
     return most;
 }
 
+static const struct {
+    int32_t kind;
+    const char *name;
+} entropy_tensors[] = {{SGT_ENTROPY_LAST, "entropy.last"}, {SGT_ENTROPY_MEAN, "entropy.mean"}};
+
+/* So that no more memory is asked for than the file makes good: `count` doubles of each kind. */
+static sgt_status check_entropies(const load *l, uint64_t count)
+{
+    const sgti_safetensors *file = &l->checkpoint->file;
+    for (int i = 0; i < 2; i++) {
+        const sgti_st_tensor *stored;
+        if (!(l->numbers->entropy_kinds & entropy_tensors[i].kind))
+            continue;
+        sgt_status status = sgti_require_tensor(&stored, file, entropy_tensors[i].name);
+        if (status != SGT_OK)
+            return status;
+        if (stored->dtype != SGTI_ST_F64 || stored->count != count)
+            return sgti_fail(SGT_E_FORMAT, "%s: tensor '%s' has the wrong type or length",
+                             file->path, entropy_tensors[i].name);
+    }
+    return SGT_OK;
+}
+
 static sgt_status read_entropies(load *l)
 {
     const sgti_numbers *numbers = l->numbers;
     void *memory = NULL;
-    sgt_status status = SGT_OK;
     if (!numbers->entropy_unseen)
         return SGT_OK;
     if (numbers->entropy_passes != most_passes(l->plan))
@@ -231,6 +253,9 @@ static sgt_status read_entropies(load *l)
                          l->checkpoint->file.path);
     uint64_t count = (uint64_t)l->model->config.n_layers * (uint64_t)numbers->entropy_passes *
                      (uint64_t)l->model->config.n_heads;
+    sgt_status status = check_entropies(l, count);
+    if (status != SGT_OK || numbers->entropy_kinds == SGT_ENTROPY_NONE)
+        return status;
     status = sgti_allocate_zeroed(&memory, l->memory, 2 * count, sizeof(double),
                                   "the entropies of a step");
     if (status != SGT_OK)
@@ -239,10 +264,10 @@ static sgt_status read_entropies(load *l)
     l->entropy_count = count;
     for (uint64_t i = 0; i < 2 * count; i++)
         l->entropies[i] = NAN;
-    if (numbers->entropy_kinds & SGT_ENTROPY_LAST)
-        status = read_doubles(l, l->entropies, "entropy.last", count);
-    if (status == SGT_OK && (numbers->entropy_kinds & SGT_ENTROPY_MEAN))
-        status = read_doubles(l, l->entropies + count, "entropy.mean", count);
+    for (uint64_t i = 0; i < 2 && status == SGT_OK; i++) {
+        if (numbers->entropy_kinds & entropy_tensors[i].kind)
+            status = read_doubles(l, l->entropies + i * count, entropy_tensors[i].name, count);
+    }
     return status;
 }
 
@@ -345,15 +370,16 @@ static void take_entropies(load *l)
     sgti_entropies_clear(entropies);
     if (!l->numbers->entropy_unseen)
         return;
-    if (2 * l->entropy_count > entropies->capacity) {
+    if (l->entropies != NULL && 2 * l->entropy_count > entropies->capacity) {
         sgti_release(l->memory, entropies->last, entropies->capacity * sizeof(double));
         entropies->last = l->entropies;
         entropies->capacity = 2 * l->entropy_count;
         l->entropies = NULL;
-    } else {
+    } else if (l->entropies != NULL) {
         memcpy(entropies->last, l->entropies, 2 * (size_t)l->entropy_count * sizeof(double));
     }
-    entropies->mean = entropies->last + l->entropy_count;
+    if (l->entropy_count > 0)
+        entropies->mean = entropies->last + l->entropy_count;
     entropies->collected = l->numbers->entropy_kinds;
     entropies->batches = l->numbers->entropy_batches;
     entropies->max_passes = l->numbers->entropy_passes;

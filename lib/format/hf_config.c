@@ -43,6 +43,16 @@ static int32_t whole(scan *s, const char *key, int32_t fallback)
     return (int32_t)number;
 }
 
+static double real_from_zero(scan *s, const char *key, double fallback)
+{
+    const json_t *value = get(s->tree, key);
+    if (value == NULL)
+        return fallback;
+    if (!json_is_number(value) || !(json_number_value(value) >= 0.0))
+        malformed(s, key, "is not a number of at least 0");
+    return json_number_value(value);
+}
+
 static double real(scan *s, const json_t *tree, const char *key, double fallback)
 {
     const json_t *value = get(tree, key);
@@ -142,7 +152,7 @@ sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64
     model->n_kv_heads = whole(&s, "num_key_value_heads", 0);
     model->head_dim = whole(&s, "head_dim", 0);
     model->max_seq_len = whole(&s, "max_position_embeddings", 2048);
-    model->norm_eps = real(&s, s.tree, "rms_norm_eps", 1e-6);
+    model->norm_eps = real_from_zero(&s, "rms_norm_eps", 1e-6);
     model->rope_theta = rope_theta(&s);
     model->tied = truth(&s, "tie_word_embeddings", 0);
     const json_t *plan = get(s.tree, "sgt_plan");

@@ -133,12 +133,18 @@ typedef sgt_status (*sgti_st_put_fn)(void *user, sgti_st_writer *writer,
                                      const sgti_st_output *output);
 
 /*
- * Writes a file: sorts `outputs`, then asks for the bytes of each. `metadata` is an object of
+ * Writes a file whole and leaves it open: the caller gives it its name (sgti_new_file_commit), and
+ * closes it. Sorts `outputs`, then asks for the bytes of each. `metadata` is an object of
  * strings; NULL: none. With checksums (which need metadata) it gets theirs: of every tensor, and of
  * the header while the place of its own checksum holds zeros. Errors:
  * SGT_E_IO, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_UNSUPPORTED, or what
- * `put` returned; the path then has what it had before.
+ * `put` returned; nothing is left of the file then.
  */
+sgt_status sgti_safetensors_prepare(sgti_new_file *file, const char *path, sgti_memory *memory,
+                                    sgti_st_output *outputs, uint64_t count, json_t *metadata,
+                                    int checksums, sgti_st_put_fn put, void *user);
+
+/* The same, and gives it its name. On failure the path has what it had before. */
 sgt_status sgti_safetensors_write(const char *path, sgti_memory *memory, sgti_st_output *outputs,
                                   uint64_t count, json_t *metadata, int checksums,
                                   sgti_st_put_fn put, void *user);

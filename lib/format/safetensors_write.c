@@ -186,9 +186,9 @@ static sgt_status write_all(sgti_st_writer *writer, sgti_st_output *outputs, uin
     return status;
 }
 
-sgt_status sgti_safetensors_write(const char *path, sgti_memory *memory, sgti_st_output *outputs,
-                                  uint64_t count, json_t *metadata, int checksums,
-                                  sgti_st_put_fn put, void *user)
+sgt_status sgti_safetensors_prepare(sgti_new_file *file, const char *path, sgti_memory *memory,
+                                    sgti_st_output *outputs, uint64_t count, json_t *metadata,
+                                    int checksums, sgti_st_put_fn put, void *user)
 {
     sgti_st_writer writer = {.memory = memory};
     sgt_status status = sgti_new_file_open(&writer.file, memory, path);
@@ -198,9 +198,23 @@ sgt_status sgti_safetensors_write(const char *path, sgti_memory *memory, sgti_st
         qsort(outputs, (size_t)count, sizeof *outputs, by_rank);
     if (status == SGT_OK)
         status = write_all(&writer, outputs, count, metadata, put, user);
-    if (status == SGT_OK)
-        status = sgti_new_file_commit(&writer.file);
     sgti_checksum_free(writer.checksum);
-    sgti_new_file_close(&writer.file);
+    if (status == SGT_OK)
+        *file = writer.file;
+    else
+        sgti_new_file_close(&writer.file);
+    return status;
+}
+
+sgt_status sgti_safetensors_write(const char *path, sgti_memory *memory, sgti_st_output *outputs,
+                                  uint64_t count, json_t *metadata, int checksums,
+                                  sgti_st_put_fn put, void *user)
+{
+    sgti_new_file file = {0};
+    sgt_status status = sgti_safetensors_prepare(&file, path, memory, outputs, count, metadata,
+                                                 checksums, put, user);
+    if (status == SGT_OK)
+        status = sgti_new_file_commit(&file);
+    sgti_new_file_close(&file);
     return status;
 }

@@ -204,6 +204,9 @@ sgt_status sgt_growth_step(sgt_growth_event *event, sgt_growth *growth,
     if (own.step < 1)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is %lld, not at least 1",
                          (long long)own.step);
+    if (own.step > SGTI_MOST_STEPS)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is %lld, more than 2^53",
+                         (long long)own.step);
     if (own.step <= growth->last_step)
         return sgti_fail(SGT_E_STATE, "step is %lld, the last call had step %lld",
                          (long long)own.step, (long long)growth->last_step);

@@ -77,6 +77,9 @@ sgt_status sgti_model_prepare_weights(sgt_model *model);
 /* Forward FLOPs per token under the current plan, and without loops. */
 void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq);
 
+/* What files and hosts may tell of: a double holds it, and steps from there on do not overflow. */
+#define SGTI_MOST_STEPS (INT64_C(1) << 53)
+
 #define SGTI_VIEW_MINIMUM SGTI_SIZE_THROUGH(sgt_tensor_view, data)
 
 /* A view of something shaped like parameter `index`; the check of a host's array for it. */

@@ -145,7 +145,7 @@ static sgt_status check_moment(const sgt_optimizer *optimizer, int32_t index, in
 sgt_status sgt_optimizer_moment(sgt_tensor_view *view, const sgt_optimizer *optimizer,
                                 int32_t index, int32_t moment)
 {
-    sgt_status status = sgti_struct_check(view, sizeof *view, "sgt_tensor_view");
+    sgt_status status = sgti_struct_check(view, SGTI_VIEW_MINIMUM, "sgt_tensor_view");
     if (status == SGT_OK)
         status = check_moment(optimizer, index, moment);
     if (status != SGT_OK)

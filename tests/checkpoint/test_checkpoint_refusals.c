@@ -54,7 +54,7 @@ static void check_untouched(void)
     ck_assert(scratch_equal(before, now));
 }
 
-/* Changes the header (to one of the same length) and lets the checksums go. */
+/* Changes the header, and lets the checksums go. */
 static void edit(const char *from, const char *to)
 {
     unsigned long bytes;
@@ -67,9 +67,18 @@ static void edit(const char *from, const char *to)
     unsigned char *data = scratch_read(path, &bytes);
     char *place = memmem(data, bytes, from, strlen(from));
     ck_assert_msg(place != NULL, "no %s", from);
-    ck_assert_uint_eq(strlen(from), strlen(to));
-    memcpy(place, to, strlen(to));
-    scratch_write(path, data, bytes);
+    size_t longer = strlen(to) - strlen(from), behind = bytes - (size_t)(place - (char *)data);
+    uint64_t length; /* of the header, in the first 8 bytes */
+    unsigned char *edited = malloc(bytes + strlen(to));
+    ck_assert_ptr_nonnull(edited);
+    memcpy(edited, data, bytes - behind);
+    memcpy(edited + (bytes - behind), to, strlen(to));
+    memcpy(edited + (bytes - behind) + strlen(to), place + strlen(from), behind - strlen(from));
+    memcpy(&length, edited, sizeof length);
+    length += longer;
+    memcpy(edited, &length, sizeof length);
+    scratch_write(path, edited, bytes + longer);
+    free(edited);
     free(data);
 }
 
@@ -90,6 +99,12 @@ static const struct {
     {"\"model.tied\":\"0\"", "\"model.tied\":\"7\"", SGT_E_FORMAT, "tied is 7"},
     {"\"optimizer.steps\":\"5\"", "\"optimizer.steps\":\"4\"", SGT_E_FORMAT, "optimizer.updates"},
     {"\"optimizer.steps\":\"5\"", "\"optimizer.steps\":\" \"", SGT_E_FORMAT, "optimizer.steps"},
+    {"\"optimizer.steps\":\"5\"", "\"optimizer.steps\":\"9223372036854775806\"", SGT_E_FORMAT,
+     "optimizer.steps is not possible"},
+    {"\"optimizer.steps\":\"5\"", "\"optimizer.steps\":\"9007199254740993\"", SGT_E_FORMAT,
+     "optimizer.steps is not possible"},
+    {"\"growth.last_step\":\"5\"", "\"growth.last_step\":\"9007199254740993\"", SGT_E_FORMAT,
+     "growth.last_step is not possible"},
     {"\"optimizer.lr\":\"0x3f", "\"optimizer.lr\":\"0xff", SGT_E_FORMAT, "sgt_optimizer_options.lr"},
     {"\"optimizer.lr\":\"0x3f", "\"optimizer.lr\":\"0X3f", SGT_E_FORMAT, "optimizer.lr is"},
     {"\"flops.executed\":\"0x4", "\"flops.executed\":\"0xf", SGT_E_FORMAT, "flops.executed"},
@@ -105,6 +120,20 @@ START_TEST(an_edited_file_is_refused)
     edit(edits[_i].from, edits[_i].to);
     sgtt_fails(load(), edits[_i].status, edits[_i].message);
     check_untouched();
+}
+END_TEST
+
+/* The most steps that a file may tell of are gone on from. */
+START_TEST(the_last_steps_are_taken)
+{
+    sgt_step_report report = {.size = sizeof report};
+    edit("\"optimizer.steps\":\"5\"", "\"optimizer.steps\":\"9007199254740992\"");
+    sgtt_ok(load());
+    training_accumulate(&other, 6);
+    sgtt_ok(sgt_optimizer_step(&report, other.optimizer));
+    ck_assert_int_eq(report.step, INT64_C(9007199254740993));
+    sgt_growth_input input = {.size = sizeof input, .step = report.step};
+    sgtt_fails(sgt_growth_step(NULL, other.growth, &input), SGT_E_INVALID_ARGUMENT, "2^53");
 }
 END_TEST
 
@@ -268,6 +297,73 @@ START_TEST(a_file_that_shrinks_is_refused)
 }
 END_TEST
 
+static size_t watched_bytes; /* blocks of this size are counted */
+static int32_t watched_blocks;
+
+static void *watched_allocate(void *user, size_t alignment, size_t bytes)
+{
+    void *memory = NULL;
+    (void)user;
+    watched_blocks += bytes == watched_bytes;
+    return posix_memalign(&memory, alignment < 16 ? 16 : alignment, bytes) == 0 ? memory : NULL;
+}
+
+static void limited_release(void *user, void *memory, size_t bytes)
+{
+    (void)user, (void)bytes;
+    free(memory);
+}
+
+/* Makes a model from the file, and counts the blocks of the watched size meanwhile. */
+static sgt_status make_watched(void)
+{
+    static const sgt_allocator allocator = {sizeof allocator, watched_allocate, limited_release,
+                                            NULL};
+    sgt_context_options options = sgtt_model_options();
+    sgt_context *context = NULL;
+    sgt_checkpoint *checkpoint = NULL;
+    sgt_model *model = NULL;
+    options.allocator = &allocator;
+    sgtt_ok(sgt_context_create(&context, &options));
+    sgt_status status = sgt_checkpoint_open(&checkpoint, context, path);
+    watched_blocks = 0;
+    if (status == SGT_OK)
+        status = sgt_checkpoint_create(&model, NULL, NULL, checkpoint, NULL, NULL);
+    sgt_model_free(model);
+    sgt_checkpoint_free(checkpoint);
+    sgt_context_free(context);
+    return status;
+}
+
+/* Memory is taken for those entropies that the file has, not for those it tells of. */
+START_TEST(entropies_are_not_made_up)
+{
+    const int32_t depth = 6;
+    sgt_plan *plan = sgtt_plan_of(t.model);
+    sgtt_ok(sgt_plan_set_depth(plan, 1, depth));
+    sgtt_ok(sgt_model_set_plan(t.model, plan));
+    sgt_plan_free(plan);
+    training_accumulate(&t, 6);
+    training_update(&t);
+    watched_bytes = (size_t)(2 * 3 * (1 + depth) * 4) * sizeof(double);
+    edit("\"entropy.kinds\":\"1\"", "\"entropy.kinds\":\"1\"");
+    sgtt_ok(make_watched());
+    ck_assert_int_eq(watched_blocks, 1);
+    edit("\"entropy.kinds\":\"1\"", "\"entropy.kinds\":\"0\"");
+    sgtt_ok(make_watched());
+    ck_assert_int_eq(watched_blocks, 0);
+    edit("\"entropy.last\":", "\"entropy.lost\":");
+    sgtt_fails(make_watched(), SGT_E_FORMAT, "'entropy.last' is missing");
+    ck_assert_int_eq(watched_blocks, 0);
+    edit("\"entropy.kinds\":\"1\"", "\"entropy.kinds\":\"3\"");
+    sgtt_fails(make_watched(), SGT_E_FORMAT, "'entropy.mean' is missing");
+    ck_assert_int_eq(watched_blocks, 0);
+    edit("\"dtype\":\"F64\",\"shape\":[3,", "\"dtype\":\"I64\",\"shape\":[3,");
+    sgtt_fails(make_watched(), SGT_E_FORMAT, "'entropy.last' has the wrong type");
+    ck_assert_int_eq(watched_blocks, 0);
+}
+END_TEST
+
 static sgt_status allocate_from_budget(int32_t budget);
 
 /* Memory that fails at the n-th call, for every n until a load goes through. */
@@ -303,12 +399,6 @@ static void *limited_allocate(void *user, size_t alignment, size_t bytes)
     if (calls_left-- <= 0)
         return NULL;
     return posix_memalign(&memory, alignment < 16 ? 16 : alignment, bytes) == 0 ? memory : NULL;
-}
-
-static void limited_release(void *user, void *memory, size_t bytes)
-{
-    (void)user, (void)bytes;
-    free(memory);
 }
 
 static sgt_status allocate_from_budget(int32_t budget)
@@ -358,6 +448,7 @@ int main(void)
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, an_edited_file_is_refused, 0, sizeof edits / sizeof edits[0]);
+    tcase_add_test(tests, the_last_steps_are_taken);
     tcase_add_test(tests, every_key_that_differs_is_named);
     tcase_add_test(tests, another_policy_is_refused);
     tcase_add_test(tests, a_step_under_way_is_not_saved);
@@ -367,6 +458,7 @@ int main(void)
     tcase_add_test(tests, a_flipped_bit_is_seen);
     tcase_add_test(tests, a_truncated_file_is_refused);
     tcase_add_test(tests, a_file_that_shrinks_is_refused);
+    tcase_add_test(tests, entropies_are_not_made_up);
     tcase_add_test(tests, memory_that_runs_out_changes_nothing);
     tcase_set_timeout(tests, 60);
     suite_add_tcase(suite, tests);

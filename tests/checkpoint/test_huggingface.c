@@ -98,6 +98,22 @@ START_TEST(what_is_written_is_read)
 }
 END_TEST
 
+START_TEST(zero_is_a_norm_eps)
+{
+    sgt_model_config config = sgtt_config(), b = {.size = sizeof b};
+    sgt_model *again = NULL;
+    config.norm_eps = 0.0;
+    sgt_model *model = sgtt_model(context, &config, 3);
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_model_get_config(&b, again));
+    ck_assert_double_eq(b.norm_eps, 0.0);
+    ck_assert_double_eq(loss_of(model), loss_of(again));
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
+
 START_TEST(halves_are_near)
 {
     sgt_model *model = make_model(0), *again = NULL;
@@ -197,9 +213,6 @@ START_TEST(loops_stay_or_are_left_out)
     sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
     ck_assert_int_eq(sgt_plan_equal(sgt_model_plan(again), plan), 1);
     ck_assert_double_eq(loss_of(model), loss_of(again));
-    edit_config("\"sgt_plan\": \"53", "\"sgt_plan\": \"5x");
-    sgt_model *none = NULL;
-    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), SGT_E_FORMAT, "not hexadecimal");
     sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
     options.without_loops = 1;
     sgtt_ok(sgt_model_save_hf(model, folder, &options));
@@ -210,6 +223,44 @@ START_TEST(loops_stay_or_are_left_out)
     sgt_model_free(model);
     sgt_model_free(again);
     sgt_model_free(plain);
+}
+END_TEST
+
+static const struct {
+    int at; /* digit of the plan */
+    const char *to;
+    sgt_status status;
+    const char *message;
+} damages[] = {
+    {1, "x", SGT_E_FORMAT, "config.json: sgt_plan: it is not hexadecimal"},
+    {0, "0", SGT_E_FORMAT, "config.json: sgt_plan: the bytes are no"}, /* the magic */
+    {9, "2", SGT_E_VERSION, "config.json: sgt_plan: plan bytes: version 2"},
+    {17, "4", SGT_E_FORMAT, "config.json: sgt_plan: "}, /* layers */
+    {16, "", SGT_E_FORMAT, "config.json: sgt_plan has an odd number of digits"},
+};
+
+START_TEST(a_damaged_plan_is_named)
+{
+    static const char key[] = "\"sgt_plan\": \"";
+    char from[64], to[64];
+    sgt_model *model = make_model(0), *none = NULL;
+    sgt_plan *plan = sgtt_plan_of(model);
+    sgtt_ok(sgt_plan_set_depth(plan, 1, 2));
+    sgtt_ok(sgt_model_set_plan(model, plan));
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    char *text = read_config(), *place = strstr(text, key);
+    ck_assert_ptr_nonnull(place);
+    int before = (int)sizeof key - 1 + damages[_i].at;
+    snprintf(from, sizeof from, "%.*s", before + 1, place);
+    snprintf(to, sizeof to, "%.*s%s", before, place, damages[_i].to);
+    edit_config(from, to);
+    free(text);
+    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), damages[_i].status,
+               damages[_i].message);
+    ck_assert_ptr_nonnull(strstr(sgt_error_message(), folder));
+    ck_assert_ptr_null(none);
+    sgt_plan_free(plan);
+    sgt_model_free(model);
 }
 END_TEST
 
@@ -245,6 +296,8 @@ static const struct {
     {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", SGT_E_INVALID_ARGUMENT,
      "config.json: n_kv_heads 3"},
     {"\"mlp_bias\"", "\"hidden_size\": 20, \"mlp_bias\"", SGT_E_FORMAT, "duplicate"},
+    {"\"rms_norm_eps\": ", "\"rms_norm_eps\": -", SGT_E_FORMAT,
+     "rms_norm_eps is not a number of at least 0"},
     {"{", "[", SGT_E_FORMAT, "does not start with '{'"},
 };
 
@@ -279,6 +332,45 @@ static const struct {
     {"\"mlp_bias\"", "\"sliding_window\": null, \"rope_scaling\": null, \"mlp_bias\""},
     {"\"mlp_bias\"", "\"eos_token_id\": [1, 2], \"mlp_bias\""},
 };
+
+static const struct {
+    const char *positions;
+    int32_t max_seq_len; /* of the options */
+    int32_t expected;    /* 0: refused */
+} lengths[] = {
+    {"500000", 0, 500000},
+    {"5000000", 0, 0},
+    {"268435456", 0, 0},
+    {"268435456", 300, 300},
+};
+
+/* No more memory for positions than a folder of this size makes good. */
+START_TEST(many_positions_are_asked_about)
+{
+    char from[64], to[64];
+    sgt_model *model = make_model(0), *again = NULL;
+    sgt_model_config config = {.size = sizeof config};
+    sgt_hf_load_options options;
+    sgtt_ok(sgt_hf_load_options_init(&options, sizeof options));
+    options.max_seq_len = lengths[_i].max_seq_len;
+    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_model_get_config(&config, model));
+    snprintf(from, sizeof from, "embeddings\": %d", (int)config.max_seq_len);
+    snprintf(to, sizeof to, "embeddings\": %s", lengths[_i].positions);
+    edit_config(from, to);
+    sgt_status status = sgt_model_load_hf(&again, context, folder, &options);
+    if (lengths[_i].expected == 0) {
+        sgtt_fails(status, SGT_E_OUT_OF_RANGE, "pass max_seq_len");
+        ck_assert_ptr_null(again);
+    } else {
+        sgtt_ok(status);
+        sgtt_ok(sgt_model_get_config(&config, again));
+        ck_assert_int_eq(config.max_seq_len, lengths[_i].expected);
+    }
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
 
 START_TEST(forms_of_the_same_are_read)
 {
@@ -344,13 +436,17 @@ int main(void)
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, what_is_written_is_read, 0, 2);
+    tcase_add_test(tests, zero_is_a_norm_eps);
     tcase_add_loop_test(tests, halves_are_near, 0, 2);
     tcase_add_loop_test(tests, a_finite_weight_does_not_become_infinite, 0,
                         sizeof ends / sizeof ends[0]);
     tcase_add_test(tests, loops_stay_or_are_left_out);
+    tcase_add_loop_test(tests, a_damaged_plan_is_named, 0, sizeof damages / sizeof damages[0]);
     tcase_add_test(tests, a_folder_has_a_name);
     tcase_add_loop_test(tests, what_is_not_done_is_refused_by_name, 0,
                         sizeof edits / sizeof edits[0]);
+    tcase_add_loop_test(tests, many_positions_are_asked_about, 0,
+                        sizeof lengths / sizeof lengths[0]);
     tcase_add_loop_test(tests, forms_of_the_same_are_read, 0, sizeof forms / sizeof forms[0]);
     tcase_add_loop_test(tests, presence_decides_about_the_head, 0, 2);
     tcase_add_test(tests, shards_are_found_in_their_folder_only);

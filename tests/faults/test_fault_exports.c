@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An export over an older one stops at every call about files, and nothing is cleaned up, as when
+ * the process is killed: the folder then holds the old model, the new one, or is refused; never the
+ * weights of one under the depth plan of the other.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sgt/sgt.h>
+
+#include "fixtures.h"
+#include "io_shim.h"
+#include "scratch.h"
+
+static char folder[SCRATCH_PATH];
+static sgt_context *context;
+static sgt_model *older, *newer; /* with loops */
+
+static void setup(void)
+{
+    sgt_context_options options = sgtt_model_options();
+    sgt_model_config config = sgtt_config();
+    options.threads = 1;
+    scratch_path(folder, "");
+    sgtt_ok(sgt_context_create(&context, &options));
+    older = sgtt_model(context, &config, 3);
+    newer = sgtt_model(context, &config, 4);
+    sgt_plan *plan = sgtt_plan_of(newer);
+    sgtt_loop(plan, 1, 2, (const float[]){0.0f, 1.0f, 0.5f, 0.0f});
+    sgtt_ok(sgt_model_set_plan(newer, plan));
+    sgt_plan_free(plan);
+}
+
+static void teardown(void)
+{
+    sgt_model_free(older);
+    sgt_model_free(newer);
+    sgt_context_free(context);
+    scratch_remove();
+}
+
+static int same(const sgt_model *a, const sgt_model *b)
+{
+    float *of_a = sgtt_read_all(a, SGT_WEIGHT), *of_b = sgtt_read_all(b, SGT_WEIGHT);
+    int equal = memcmp(of_a, of_b, sgtt_elements(a) * sizeof *of_a) == 0;
+    free(of_a);
+    free(of_b);
+    return equal && sgt_plan_equal(sgt_model_plan(a), sgt_model_plan(b));
+}
+
+typedef struct outcomes {
+    int older, newer, refused;
+} outcomes;
+
+static void look_at_folder(outcomes *seen, int64_t at)
+{
+    sgt_model *found = NULL;
+    sgt_status status = sgt_model_load_hf(&found, context, folder, NULL);
+    if (status != SGT_OK) {
+        ck_assert_int_eq(status, SGT_E_NOT_FOUND);
+        ck_assert_ptr_nonnull(strstr(sgt_error_message(), "whose export was interrupted"));
+        seen->refused++;
+        return;
+    }
+    int is_older = same(found, older), is_newer = same(found, newer);
+    ck_assert_msg(is_older || is_newer, "call %d left a mixture", (int)at);
+    seen->older += is_older;
+    seen->newer += is_newer;
+    sgt_model_free(found);
+}
+
+/* 1 when the export was not reached by the fault. */
+static int export_with(int64_t at, int64_t most)
+{
+    sgtt_ok(sgt_model_save_hf(older, folder, NULL));
+    sweep_arm(&io_sweep, at, most);
+    io_sweep.inside = 1;
+    sgt_status status = sgt_model_save_hf(newer, folder, NULL);
+    io_sweep.inside = 0;
+    int through = io_sweep.failed == 0;
+    sweep_lift(&io_sweep);
+    if (through)
+        sgtt_ok(status);
+    else
+        ck_assert_int_eq(status, SGT_E_IO);
+    return through;
+}
+
+static const io_call kinds[] = {IO_OPEN, IO_WRITE, IO_FSYNC, IO_TRUNCATE, IO_EXAMINE, IO_RENAME,
+                                IO_REMOVE};
+
+/* The call alone, and with all of its kind after it. */
+START_TEST(a_stopped_export_is_no_mixture)
+{
+    outcomes seen = {0};
+    for (int64_t most = 1;; most = INT64_MAX) {
+        io_fault_now = (io_fault){kinds[_i], EIO, 0};
+        int64_t at = 0;
+        while (!export_with(at, most))
+            look_at_folder(&seen, at++);
+        ck_assert_int_gt(at, 0);
+        look_at_folder(&seen, at);
+        if (most == INT64_MAX)
+            break;
+    }
+    ck_assert_int_ge(seen.newer, 2); /* those that nothing stopped */
+    if (kinds[_i] == IO_RENAME)
+        ck_assert_int_gt(seen.refused, 0);
+    else
+        ck_assert_int_gt(seen.older, 0);
+}
+END_TEST
+
+/* What an export does before the names change leaves what was there, byte for byte. */
+START_TEST(a_refused_config_leaves_the_folder)
+{
+    char config[SCRATCH_PATH], kept[SCRATCH_PATH], weights[SCRATCH_PATH];
+    char kept_weights[SCRATCH_PATH], partial[SCRATCH_PATH];
+    unsigned long bytes;
+    sgtt_ok(sgt_model_save_hf(older, folder, NULL));
+    scratch_path(config, "config.json");
+    scratch_path(kept, "kept.json");
+    scratch_path(weights, "model.safetensors");
+    scratch_path(kept_weights, "kept.safetensors");
+    unsigned char *data = scratch_read(config, &bytes);
+    scratch_write(kept, data, bytes);
+    free(data);
+    data = scratch_read(weights, &bytes);
+    scratch_write(kept_weights, data, bytes);
+    free(data);
+    scratch_path(partial, "config.json.partial");
+    ck_assert_int_eq(symlink("/nowhere", partial), 0); /* the new one cannot be opened */
+    sgtt_fails(sgt_model_save_hf(newer, folder, NULL), SGT_E_IO, "config.json.partial");
+    ck_assert(scratch_equal(config, kept));
+    ck_assert(scratch_equal(weights, kept_weights));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("exports fail");
+    TCase *cases = tcase_create("all");
+    tcase_set_timeout(cases, 120);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_loop_test(cases, a_stopped_export_is_no_mixture, 0,
+                        (int)(sizeof kinds / sizeof *kinds));
+    tcase_add_test(cases, a_refused_config_leaves_the_folder);
+    suite_add_tcase(suite, cases);
+    return sgtt_main(suite);
+}
