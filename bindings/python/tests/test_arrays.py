@@ -215,8 +215,12 @@ def test_forward_logits_out(model, batch):
     out = np.empty(shape, np.float32)
     assert model.forward_logits(tokens, out=out) is out
     assert (out == copied).all()
-    view = model.forward_logits(tokens, copy=False)
-    assert not view.flags.writeable and (view == out).all()
+    kept = out.copy()
+    model.forward_logits((tokens + 1) % VOCABULARY)
+    model.close()
+    assert copied.flags.writeable and (copied == kept).all() and (out == kept).all()
+    with pytest.raises(TypeError, match="copy"):  # no view of memory that later calls release
+        model.forward_logits(tokens, copy=False)
 
 
 @pytest.mark.parametrize(

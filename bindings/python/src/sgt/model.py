@@ -194,25 +194,20 @@ class Model(Owner):
         self._forward_loss = self._forward_shape = self._last_step = None
         self._step_loss = Loss(0.0, 0)
 
-    def forward_logits(
-        self, tokens: Any, *, out: Optional[Float32] = None, copy: bool = True
-    ) -> Float32:
+    def forward_logits(self, tokens: Any, *, out: Optional[Float32] = None) -> Float32:
         """Training forward up to the logits, float32 [B,T,V], for a loss of one's own.
 
-        out: an array to copy them to. copy False: a read-only view of the library's memory instead,
-        which the next call that changes the model overwrites or releases. Errors as ``forward``;
-        BufferError for a view of memory that the host cannot see.
+        out: a dense float32 array of that shape to write them to, and to return; None: a new one.
+        Errors as ``forward``, for ``out`` too.
         """
         inputs, _ = batch(tokens, None)
         shape = inputs.shape + (self._config.vocab_size,)
-        result = output(out, shape) if copy or out is not None else None
+        result = output(out, shape)
         logits = _structs.sgt_tensor_view()
         with self._guard.writing:
             given = _batch_struct(inputs, None)
             call(lib.sgt_model_forward_logits, byref(logits), self._pointer, byref(given))
             self._forward_loss, self._forward_shape = None, shape
-            if result is None:
-                return view(logits, self._owned, False)
             call(lib.sgt_model_read_logits, address(result), result.size, self._pointer)
             return result
 
