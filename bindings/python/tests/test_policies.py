@@ -272,6 +272,55 @@ def test_state_of_one_s_own(model, tmp_path):
     assert policy.count == 3
 
 
+class Saves(sgt.Policy):
+    """Saves what it is told to."""
+
+    loaded = None
+
+    def __init__(self, data):
+        self.data = data
+
+    def decide(self, obs, plan):
+        return None
+
+    def save(self):
+        return self.data
+
+    def load(self, data):
+        self.loaded = data
+
+
+@pytest.mark.parametrize(
+    "data", [b"12", bytearray(b"12"), memoryview(b"1020")[::2], np.frombuffer(b"12", np.int16), b""]
+)
+def test_save_gives_anything_like_bytes(model, tmp_path, data):
+    policy = Saves(data)
+    growth = sgt.Growth(model, policy)
+    sgt.Checkpoint.save(tmp_path / "x", model, growth=growth)
+    sgt.Checkpoint(tmp_path / "x", model.context).load(model, growth=growth)
+    assert policy.loaded == bytes(data) and isinstance(policy.loaded, bytes)
+
+
+@pytest.mark.parametrize("data", ["12", None, 5, [1, 2]])
+def test_save_gives_bytes(model, tmp_path, data):
+    growth = sgt.Growth(model, Saves(data))
+    with pytest.raises(TypeError, match=f"Saves.save returned is a {type(data).__name__}"):
+        sgt.Checkpoint.save(tmp_path / "x", model, growth=growth)
+    assert not (tmp_path / "x").exists()
+
+
+def test_loading_from_anything_like_bytes(model):
+    plan = model.plan
+    plan.set_depth(1, 2)
+    assert sgt.Plan.from_bytes(model.context, bytearray(plan.to_bytes())) == plan
+    policy = sgt.StaticPlan(plan)
+    policy.bind(model.context, LAYERS, HEADS)
+    policy.load(memoryview(policy.save()))
+    for load in (policy.load, lambda data: sgt.Plan.from_bytes(model.context, data)):
+        with pytest.raises(TypeError, match="str, bytes are needed"):
+            load("12345678")
+
+
 def test_one_policy_asks_another(model):
     class Careful(sgt.Policy):
         """The paper's, but never in the deepest layer."""

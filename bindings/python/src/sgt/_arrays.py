@@ -95,6 +95,14 @@ def sequence(tokens: Any, name: str = "tokens") -> Int32:
     return array
 
 
+def raw(data: Any, what: str) -> bytes:
+    """Anything bytes-like as bytes; ``what`` says whose it is in the TypeError for the rest."""
+    try:
+        return data if isinstance(data, bytes) else bytes(memoryview(data))
+    except (TypeError, ValueError, BufferError):
+        raise TypeError(f"{what} is a {type(data).__name__}, bytes are needed") from None
+
+
 def address(array: Optional[npt.NDArray[Any]]) -> Optional[int]:
     """Where its data is, None (NULL) for no array."""
     return None if array is None else int(array.__array_interface__["data"][0])

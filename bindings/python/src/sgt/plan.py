@@ -8,7 +8,7 @@ from typing import Any, Optional, Tuple
 
 import numpy as np
 
-from ._arrays import Float32, address, copied, floats
+from ._arrays import Float32, address, copied, floats, raw
 from ._handles import Family, Guard, Handle, Owner
 from ._library import lib
 from .context import Context
@@ -63,8 +63,9 @@ class Plan(Owner):
     def from_bytes(cls, context: Context, data: bytes) -> "Plan":
         """A plan from what ``to_bytes`` gave. Raises FormatError, VersionError."""
         pointer = ctypes.c_void_p()
+        given = raw(data, "the data")
         with context._guard.reading:
-            call(lib.sgt_plan_load, byref(pointer), context._pointer, data, len(data))
+            call(lib.sgt_plan_load, byref(pointer), context._pointer, given, len(given))
         return cls._adopt(pointer.value, context._owned)
 
     def to_bytes(self) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple, T
 import numpy as np
 
 from . import _enums, _structs
-from ._arrays import Float64, address, as_array, copied
+from ._arrays import Float64, address, as_array, copied, raw
 from ._handles import Family, Guard, Handle, Owner
 from ._library import lib
 from .context import Context
@@ -194,7 +194,8 @@ class BuiltInPolicy(_Bound):
         """Restores what ``save`` gave to a policy of the same options. Raises FormatError."""
         self._pointer
         with self._guard.writing:
-            call(lib.sgt_growth_policy_load, self._pointer, data, len(data))
+            given = raw(data, "the data")
+            call(lib.sgt_growth_policy_load, self._pointer, given, len(given))
 
 
 class Policy(_Bound):
@@ -336,7 +337,7 @@ class _Table:
 
     def _save(self, state: Any, user: Any, data: Optional[int], room: Any) -> int:
         def body() -> int:
-            saved = self._saved if data and self._saved is not None else self._policy().save()
+            saved = self._saved if data and self._saved is not None else self._ask_to_save()
             if data:
                 self._saved = None
                 if len(saved) > room[0]:
@@ -348,6 +349,10 @@ class _Table:
             return 0
 
         return held(body)
+
+    def _ask_to_save(self) -> bytes:
+        policy = self._policy()
+        return raw(policy.save(), f"what {type(policy).__name__}.save returned")
 
     def _load(self, state: Any, user: Any, data: int, count: int) -> int:
         def body() -> int:
