@@ -202,8 +202,10 @@ class Policy(_Bound):
     """A policy of one's own: subclass it and write ``decide``.
 
     entropy: the kinds that training forwards shall collect, "none", "last", "mean" or "both".
-    state: what the policy remembers, anything that JSON can hold; it goes into checkpoints and is
-    put back when a step is refused. Override ``save`` and ``load`` to keep state in another way.
+    state: what the policy remembers, a dict; it goes into checkpoints and is put back when a step
+    is refused, through JSON. So it holds dicts with keys that are strings, lists, strings, numbers
+    (numpy's too), True, False and None; the rest is a TypeError when it is saved, tuples and arrays
+    for instance. Override ``save`` and ``load`` to keep state in another way.
 
     A policy decides from what it observes and remembers only: no clock, no order of sets, so that a
     resumed run decides alike. An exception in any of its functions travels to the caller of
@@ -232,9 +234,14 @@ class Policy(_Bound):
         raise NotImplementedError(f"{type(self).__name__} has no decide")
 
     def save(self) -> bytes:
-        """The state as bytes; equal states give equal bytes."""
-        text = json.dumps(self.state, sort_keys=True, separators=(",", ":"), default=_plain)
-        return text.encode()
+        """The state as bytes; equal states give equal bytes.
+
+        Raises TypeError (the place is named) for what ``load`` would not give back equal.
+        """
+        if type(self.state) is not dict:
+            raise TypeError(f"state is a {type(self.state).__name__}, a dict is needed")
+        plain = _plain(self.state, "state")
+        return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
 
     def load(self, data: bytes) -> None:
         """Replaces the state by what ``save`` gave, or raises and leaves it."""
@@ -257,11 +264,20 @@ class Policy(_Bound):
         return table
 
 
-def _plain(value: Any) -> Any:
-    """numpy's numbers and arrays as JSON holds them."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise TypeError(f"the state of a policy cannot hold a {type(value).__name__}")
+def _plain(value: Any, where: str) -> Any:
+    """What JSON gives back equal, with numpy's numbers as Python's; the rest is refused."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if type(value) is list:
+        return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if type(value) is dict:
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"{where} has the key {key!r}, which JSON turns into a string")
+        return {key: _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
+    raise TypeError(f"{where} is a {type(value).__name__}, which JSON does not give back")
 
 
 class _Table:
