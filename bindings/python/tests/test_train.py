@@ -319,6 +319,26 @@ def test_an_error_in_the_middle_leaves_a_whole_step(model, tmp_path):
     assert next(sgt.train(model, [rows()], optimizer=optimizer)).step == 2
 
 
+def test_a_step_whose_policy_fails_is_recorded(model, tmp_path):
+    class Fails(sgt.Policy):
+        def decide(self, obs, plan):
+            plan.set_depth(1, 1)
+            if obs.step == 2:
+                raise LookupError("decide")
+
+    optimizer, history, path = sgt.Optimizer(model), sgt.History(), tmp_path / "log"
+    growth = sgt.Growth(model, Fails())
+    run = dict(optimizer=optimizer, growth=growth, history=history, entropies="last")
+    with pytest.raises(LookupError, match="decide"):
+        list(sgt.train(model, [rows()] * 4, log=path, **run))
+    assert optimizer.steps == history.last_step == 2
+    assert history.series("loss")[0].tolist() == history.entropies()[0].tolist() == [1, 2]
+    assert history.of_type("growth") == []
+    assert sgt.History.read(path).records == history.records
+    assert next(sgt.train(model, [rows()], **run)).step == 3
+    assert history.series("loss")[0].tolist() == [1, 2, 3]
+
+
 INTERRUPTED = """
     import os, signal, sys
     import numpy as np

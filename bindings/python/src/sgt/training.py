@@ -140,14 +140,24 @@ class _Loop:
             try:
                 loss = _pass(self.model, pairs, interrupt)
                 report = self.optimizer.step()
-                entropies = self._observe(report.step)  # a new plan clears them
-                event = self._grow(report, loss)
             except BaseException as exception:
                 with contextlib.suppress(Exception):
                     self.model.zero_gradients()
                 if isinstance(exception, _Interrupted):
                     raise KeyboardInterrupt from None
                 raise
+            return self._taken(pairs, loss, report, since)
+
+    def _taken(
+        self, pairs: List[Pair], loss: Loss, report: StepReport, since: float
+    ) -> StepMetrics:
+        """What follows an optimizer step, which is recorded even where a policy fails."""
+        entropies: Entropies = None
+        event = GrowthEvent()
+        try:
+            entropies = self._observe(report.step)  # a new plan clears them
+            event = self._grow(report, loss)
+        finally:
             metrics = self._metrics(pairs, loss, report, event, entropies, since)
         return metrics
 
@@ -230,7 +240,8 @@ def train(
     progress: a bar, where tqdm is installed and standard error is a terminal.
 
     Ctrl-C waits for the micro-batch under way; then gradients are cleared and KeyboardInterrupt is
-    raised. After it, or any exception, model, optimizer and growth are as after a whole step.
+    raised. After it, or any exception, model, optimizer and growth are as after a whole step; one
+    whose policy failed is recorded, without an event.
     Raises ValueError and TypeError for what makes no sense, and what the calls of a step raise.
     """
     if policy is not None and growth is not None:
