@@ -227,6 +227,45 @@ def test_the_log_is_the_history(recorded, tmp_path):
         sgt.History.read(path)
 
 
+def test_a_second_run_appends(model, tmp_path):
+    optimizer, history, path = sgt.Optimizer(model), sgt.History(), tmp_path / "log"
+    first, second = [rows(i) for i in range(4)], [rows(9)] * 2
+    run = dict(optimizer=optimizer, history=history, log=path)
+    losses = [m.loss for m in sgt.train(model, first, **run)]
+    sgt.Checkpoint.save(tmp_path / "four", model, optimizer=optimizer)
+    losses += [m.loss for m in sgt.train(model, second, **run)]
+    assert path.read_text().count('"type":"run"') == 2
+    for records in (history, sgt.History.read(path)):
+        steps, found = records.series("loss")
+        assert steps.tolist() == [1, 2, 3, 4, 5, 6] and found.tolist() == losses
+        assert len(records.of_type("end")) == 1
+    with open(path, "a") as file:  # a run that was killed, and resumed before its last step
+        file.write('{"type":"step","step":7,"loss":1.5' + " " * 100000)
+    sgt.Checkpoint(tmp_path / "four", model.context).load(model, optimizer)
+    (again,) = sgt.train(model, [rows(8)], **run)
+    assert sgt.History.read(path).records == history.records
+    steps, found = history.series("loss")
+    assert steps.tolist() == [1, 2, 3, 4, 5] and found.tolist() == losses[:4] + [again.loss]
+
+
+def test_a_new_optimizer_does_not_wipe_a_history(model):
+    history, optimizer = sgt.History(), sgt.Optimizer(model)
+    assert list(sgt.train(model, [], history=history)) == []  # it has no steps
+    list(sgt.train(model, [rows()] * 2, history=history, optimizer=optimizer))
+    records = list(history.records)
+    optimizer.close()
+    for other in (None, sgt.Optimizer(model)):
+        with pytest.raises(ValueError, match="has 2 steps"):
+            sgt.train(model, [rows()], history=history, optimizer=other)
+    assert history.records == records
+
+
+@pytest.mark.parametrize("options", [{"log": True}, {"log": 1}, {"history": []}])
+def test_where_records_go(model, options):
+    with pytest.raises(TypeError, match=next(iter(options))):
+        sgt.train(model, [rows()], **options)
+
+
 def test_log_to_an_open_file(model):
     file = io.StringIO()
     list(sgt.train(model, [rows()], log=file))

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import math
+import os
 import time
 from typing import (
     Any,
@@ -25,7 +26,7 @@ import numpy as np
 
 from ._arrays import Float64, Int32, batch
 from ._interrupt import HeldInterrupt
-from ._recorder import Recorder
+from ._recorder import Recorder, append_to
 from ._text import Path
 from .growth import AnyPolicy, Growth
 from .history import History
@@ -236,7 +237,9 @@ def train(
     one that is attached already. steps: so many at most; None: to the end of ``batches``.
     micro_batches: batches per optimizer step, whose gradient is that of the mean over all their
     targets. entropies: "last", "mean" or "both" are collected to the end and given every
-    entropies_every steps. history, log (a path or text file): get the records of the run.
+    entropies_every steps. history, log (a path or text file): the records of the run are appended,
+    and where it was resumed before their last step take the place of the earlier ones, in a log
+    when it is read; a history with steps needs the optimizer that took steps.
     progress: a bar, where tqdm is installed and standard error is a terminal.
 
     Ctrl-C waits for the micro-batch under way; then gradients are cleared and KeyboardInterrupt is
@@ -253,8 +256,25 @@ def train(
         raise ValueError("micro_batches and entropies_every are at least 1")
     if entropies not in _KINDS:
         raise ValueError(f"entropies is {entropies!r}, not None, 'last', 'mean' or 'both'")
+    _check_records(history, log, optimizer)
     run = _Run(model, optimizer, policy, growth, steps, micro_batches, entropies, entropies_every)
     return run.steps(batches, history, log, progress)
+
+
+def _check_records(
+    history: Optional[History], log: Union[Path, TextIO, None], optimizer: Optional[Optimizer]
+) -> None:
+    if history is not None and not isinstance(history, History):
+        raise TypeError(f"history is a {type(history).__name__}, a History is needed")
+    known = isinstance(log, (str, bytes, os.PathLike)) or hasattr(log, "write")
+    if log is not None and not known:
+        raise TypeError(f"log is {log!r}, a path or a text file is needed")
+    last = 0 if history is None else history.last_step
+    if last and (optimizer is None or optimizer.steps == 0):
+        raise ValueError(
+            f"the history has {last} steps and the optimizer none, whose records would replace "
+            "them all: give the optimizer of these steps, or another history"
+        )
 
 
 class _Run(NamedTuple):
@@ -312,7 +332,7 @@ def _opened(log: Union[Path, TextIO, None]) -> ContextManager[Optional[TextIO]]:
     """The file of a path; a file that the caller opened stays open."""
     if log is None or hasattr(log, "write"):
         return contextlib.nullcontext(log)  # type: ignore[arg-type]
-    return open(log, "w", encoding="utf-8")
+    return append_to(log)
 
 
 class _bar:
