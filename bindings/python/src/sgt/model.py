@@ -292,9 +292,16 @@ class Model(Owner):
 
     @contextlib.contextmanager
     def writable_parameters(self) -> Iterator[Mapping[str, Float32]]:
-        """Views of all weights that may be written; the library is told at the end."""
-        yield Views(self._names, lambda name: self.parameter(name, writable=True))
-        self.weights_changed()
+        """Views of all weights that may be written; the library is told at the end.
+
+        After an exception too: some may be written by then.
+        """
+        owned = self._owned  # sessions read these weights even when the model is closed by then
+        try:
+            yield Views(self._names, lambda name: self.parameter(name, writable=True))
+        finally:
+            with self._guard.writing:
+                call(lib.sgt_model_weights_changed, owned.pointer)
 
     def read_parameter(self, name: str) -> Float32:
         """A copy of a weight; works for every backend."""
