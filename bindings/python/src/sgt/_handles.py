@@ -38,9 +38,10 @@ def _free(free: Callable[[int], None], pointer: int, family: Family, keep: Any) 
 
 
 class Handle:
-    """One C object. ``keep`` is what C reaches from it: callbacks, the handles it was made from."""
+    """One C object. ``keep`` is what C reaches from it: first the handle it was made from (None for
+    a context), then callbacks and other handles."""
 
-    __slots__ = ("pointer", "family", "__weakref__")
+    __slots__ = ("pointer", "family", "parent", "__weakref__")
 
     def __init__(
         self, pointer: Optional[int], free: Callable[[int], None], family: Family, *keep: Any
@@ -48,6 +49,7 @@ class Handle:
         assert pointer
         self.pointer = pointer
         self.family = family
+        self.parent: Optional[Handle] = keep[0]
         finalizer = weakref.finalize(self, _free, free, pointer, family, keep)
         # A daemon thread may still be inside the library when the interpreter ends.
         finalizer.atexit = False

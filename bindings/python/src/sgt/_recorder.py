@@ -107,10 +107,11 @@ class Recorder:
         self.record("depth", step=step, depths=shape[0], runs=shape[1], heads=heads)
 
     def start(self, steps: Optional[int], optimizer: Optimizer, growth: Optional[Growth]) -> None:
-        config, backend = self._model.config, self._model.context.backend
+        model = self._model
+        config, backend = model.config, model.context._for(model._owned).backend
         policy = None if growth is None else growth.policy
         fields: Dict[str, Any] = {
-            "weights": self._model.n_weights,
+            "weights": model.n_weights,
             "d_model": config.d_model,
             "layers": config.n_layers,
             "heads": config.n_heads,

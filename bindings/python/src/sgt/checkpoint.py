@@ -208,9 +208,10 @@ class Checkpoint(Owner):
         options = _structs.sgt_checkpoint_load_options(own_schedule=own_schedule, verify=verify)
         made_model, made_optimizer, made_growth = (ctypes.c_void_p() for _ in range(3))
         with_optimizer = optimizer and self.info.has_optimizer
+        context = self._context._for(self._owned)
         if policy is not None:
             config = self.config
-            policy.bind(self._context, config.n_layers, config.n_heads)
+            policy.bind(context, config.n_layers, config.n_heads)
         with ExitStack() as inside:
             inside.enter_context(self._guard.reading)
             if policy is not None:
@@ -224,7 +225,7 @@ class Checkpoint(Owner):
                 policy._pointer if policy is not None else None,
                 byref(options),
             )
-        model = Model._adopt(made_model.value, self._context)
+        model = Model._adopt(made_model.value, context)
         return Restored(
             model,
             Optimizer._adopt(made_optimizer.value, model) if with_optimizer else None,

@@ -381,7 +381,7 @@ class Model(Owner):
         pointer = ctypes.c_void_p()
         with self._guard.reading:
             call(lib.sgt_plan_clone, byref(pointer), lib.sgt_model_plan(self._pointer))
-            return Plan._adopt(pointer.value, self._context._handle or self._owned)
+            return Plan._adopt(pointer.value, self._owned.parent)
 
     @plan.setter
     def plan(self, plan: Plan) -> None:

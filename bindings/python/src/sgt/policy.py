@@ -112,7 +112,9 @@ class _Bound(Owner):
         """The context it was made in; ``create`` may use it. Raises StateError before that."""
         if self._context is None:
             raise StateError(_UNBOUND)
-        return self._context
+        if self._handle is None:
+            return self._context
+        return self._context._for(self._handle)
 
     def bind(self, context: Context, n_layers: int, n_heads: int) -> None:
         """Makes the policy for models of that shape; ``Growth`` does it. Twice is fine.

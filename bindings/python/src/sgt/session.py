@@ -309,7 +309,8 @@ class Session(Owner):
 
     def _sampler(self, sampler: Optional[Sampler], options: Any) -> Sampler:
         if sampler is None:
-            return Sampler(self._model.context, self._model.config.vocab_size, **options)
+            context = self._model.context._for(self._owned)
+            return Sampler(context, self._model.config.vocab_size, **options)
         if options:
             raise TypeError(f"a sampler and its options {sorted(options)} were both given")
         return sampler
