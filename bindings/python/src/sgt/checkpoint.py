@@ -85,6 +85,9 @@ class Checkpoint(Owner):
         if checksums is not None:
             options.checksums = checksums
         pairs = dict(values or {})
+        for key, value in pairs.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise TypeError(f"values[{key!r}] is {value!r:.40}, keys and values are strings")
         options.n_values = len(pairs)
         options.keys = encoded_list(pairs.keys())
         options.values = encoded_list(pairs.values())

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple, T
 import numpy as np
 
 from . import _enums, _structs
-from ._arrays import Float64, address, as_array, copied, raw
+from ._arrays import Float64, address, as_array, copied, listed, raw
 from ._handles import Family, Guard, Handle, Owner
 from ._library import lib
 from .context import Context
@@ -345,7 +345,7 @@ class _Table:
     def _fill(self, struct: Any, event: GrowthEvent) -> None:
         if not isinstance(event, GrowthEvent):
             raise TypeError(f"decide returned {event!r}, neither a GrowthEvent nor None")
-        heads, layers = _int32_list(event.heads), _int32_list(event.layers)
+        heads, layers = _int32_list(event.heads, "heads"), _int32_list(event.layers, "layers")
         self._lists = (heads, layers)
         struct.action = _enums.number(_enums.GROWTH_ACTION, event.action, "action")
         struct.layer = event.layer
@@ -380,5 +380,5 @@ class _Table:
         return held(body)
 
 
-def _int32_list(values: Sequence[int]) -> Any:
-    return (ctypes.c_int32 * len(values))(*values)
+def _int32_list(values: Sequence[int], name: str) -> Any:
+    return (ctypes.c_int32 * len(values))(*listed(values, name).tolist())

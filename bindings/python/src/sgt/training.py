@@ -8,6 +8,7 @@ import itertools
 import math
 import os
 import time
+from ctypes import c_int64
 from typing import (
     Any,
     ContextManager,
@@ -27,6 +28,7 @@ import numpy as np
 from ._arrays import Float64, Int32, batch
 from ._interrupt import HeldInterrupt
 from ._recorder import Recorder, append_to
+from ._scalars import integer
 from ._text import Path
 from .growth import AnyPolicy, Growth
 from .history import History
@@ -252,6 +254,10 @@ def train(
     for part in (optimizer, growth):
         if part is not None and part.model is not model:
             raise ValueError(f"the {type(part).__name__} belongs to another model")
+    if steps is not None:
+        integer(steps, "steps", c_int64)
+    integer(micro_batches, "micro_batches", c_int64)
+    integer(entropies_every, "entropies_every", c_int64)
     if micro_batches < 1 or entropies_every < 1:
         raise ValueError("micro_batches and entropies_every are at least 1")
     if entropies not in _KINDS:
