@@ -18,7 +18,7 @@ from ._library import lib
 from ._text import Path, encoded_path
 from .config import Flops, FlopsTotal, ModelConfig, count_flops
 from .context import Context
-from .errors import NotFoundError, StateError, call
+from .errors import NotFoundError, StateError, call, call_for_file
 from .loss import Evaluation, Loss
 from .plan import Plan
 
@@ -98,7 +98,7 @@ class Model(Owner):
     ) -> "Model":
         """A model from a Hugging Face folder of a LlamaForCausalLM, or of ``save_pretrained``.
 
-        max_seq_len: instead of the folder's max_position_embeddings; 0: that. Raises NotFoundError,
+        max_seq_len: instead of the folder's max_position_embeddings; 0: that. Raises MissingFileError,
         FileError, FormatError, UnsupportedError (what this model does not do is named), and what
         ``Model`` raises.
         """
@@ -107,7 +107,9 @@ class Model(Owner):
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             path = encoded_path(folder)
-            call(lib.sgt_model_load_hf, byref(pointer), context._pointer, path, byref(options))
+            call_for_file(
+                lib.sgt_model_load_hf, byref(pointer), context._pointer, path, byref(options)
+            )
         return cls._adopt(pointer.value, context)
 
     def save_pretrained(
