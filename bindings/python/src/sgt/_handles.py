@@ -201,10 +201,23 @@ class Owner:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """For copy and pickle."""
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled: it stands for one object of the "
+            "library"
+        )
+
+    def _about(self) -> str:
+        """What the repr says of an open object; it must not wait for other threads for long."""
+        return f"at {self._pointer:#x}"
+
     def __repr__(self) -> str:
-        if self._handle is None:
-            return f"<{type(self).__module__}.{type(self).__name__} closed>"
-        return f"<{type(self).__module__}.{type(self).__name__} at {self._handle.pointer:#x}>"
+        try:
+            about = "closed" if self._handle is None else self._about()
+        except (StateError, AttributeError):  # just closed by another thread; not yet made
+            about = "not usable now"
+        return f"<{type(self).__module__}.{type(self).__name__} {about}>"
 
 
 def reading(owner: Optional[Owner]) -> ContextManager[None]:

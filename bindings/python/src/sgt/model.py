@@ -131,6 +131,14 @@ class Model(Owner):
         with self._guard.reading:
             call(lib.sgt_model_save_hf, self._pointer, encoded_path(folder), byref(options))
 
+    def _about(self) -> str:
+        config = self._config
+        return (
+            f"of {config.n_layers} layers, d_model {config.d_model}, {config.n_heads} heads, "
+            f"vocab_size {config.vocab_size}, max_seq_len {config.max_seq_len}: "
+            f"{self.n_weights} weights"
+        )
+
     @property
     def config(self) -> ModelConfig:
         """The configuration with every default resolved."""

@@ -84,6 +84,19 @@ class Plan(Owner):
             call(lib.sgt_plan_clone, byref(pointer), self._pointer)
         return Plan._adopt(pointer.value, self._owned)
 
+    def __copy__(self) -> "Plan":
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> "Plan":
+        return self.copy()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("a Plan cannot be pickled: use to_bytes and Plan.from_bytes")
+
+    def _about(self) -> str:
+        runs = f", runs {self.runs}" if any(self.runs) else ""
+        return f"of {self.n_layers} layers of {self.n_heads} heads, depths {self.depths}{runs}"
+
     def __eq__(self, other: object) -> bool:
         """Whether both execute the same: shape, depths, gains and runs, not targets."""
         if not isinstance(other, Plan):

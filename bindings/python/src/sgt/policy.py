@@ -140,6 +140,20 @@ class _Bound(Owner):
         raise NotImplementedError
 
     @property
+    def closed(self) -> bool:
+        """Whether it has no shape: not yet, or no more after ``close``."""
+        return self._handle is None
+
+    def __repr__(self) -> str:
+        if self._handle is None:
+            return f"<{type(self).__module__}.{type(self).__name__} unbound>"
+        return super().__repr__()
+
+    def _about(self) -> str:
+        layers, heads = self._shape
+        return f"for {layers} layers of {heads} heads"
+
+    @property
     def _pointer(self) -> int:
         if self._handle is None:
             raise StateError(_UNBOUND)
@@ -221,6 +235,11 @@ class Policy(_Bound):
         policy = super().__new__(cls)
         policy.state = {}  # even where a subclass does not call __init__
         return policy
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._handle is None:  # nothing of the library's yet
+            return object.__reduce_ex__(self, protocol)
+        return super().__reduce_ex__(protocol)
 
     def create(self, n_layers: int, n_heads: int) -> None:
         """Called once, when the shape of the model is known."""

@@ -90,6 +90,11 @@ class Session(Owner):
         self._handle = Handle(pointer.value, lib.sgt_session_free, parent.family, parent)
         self._guard = Guard(parent.family)
         self._model = model
+        longest = lib.sgt_session_max_length(pointer.value)
+        self._size = f"{options.sequences} sequences of up to {longest} tokens"
+
+    def _about(self) -> str:
+        return f"of {self._size}, over {self._model!r}"
 
     @staticmethod
     def estimate_memory(
