@@ -43,12 +43,13 @@ run_faults() {
 }
 
 # Every program of Check that does not need a second process. valgrind 3.19 has no AVX-512; BLIS keeps
-# its blocks, the sweep of malloc has an allocator of its own.
+# its blocks, the sweep of malloc has an allocator of its own, the exponential is compared with long
+# double, which valgrind takes for double, and it traps no floating-point exceptions.
 run_valgrind() {
     build plain -Dfuzz=disabled || return 1
-    clean=0
+    clean=0 unclean=0
     for program in $(programs "$work/plain" \
-        'test_[a-z_0-9]+$' | grep -vE 'fork|kill|malloc|threads$|registry|blis|fault_(files|stops)'); do
+        'test_[a-z_0-9]+$' | grep -vE 'fork|kill|malloc|threads$|registry|blis|fault_(files|stops)|exponential|sampler_golden'); do
         SGT_TEST_BACKEND=portable SGT_TEST_ISA=avx2 SGT_FAULT_STEP=97 CK_FORK=no \
         CK_DEFAULT_TIMEOUT=0 SGT_TEST_PLUGINS=$work/plain/tests/plugins timeout 7200 \
             valgrind -q --error-exitcode=9 --leak-check=full \
@@ -60,11 +61,12 @@ run_valgrind() {
         *)
             tail -n 60 "$work/valgrind.log"
             echo "valgrind: $(basename "$program") gave status $status"
-            return 1
+            unclean=$((unclean + 1))
             ;;
         esac
     done
-    echo "valgrind: $clean programs clean"
+    echo "valgrind: $clean programs clean, $unclean not"
+    [ "$unclean" -eq 0 ]
 }
 
 # What has threads; Check must not fork, or nothing is seen.

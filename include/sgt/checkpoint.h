@@ -14,7 +14,9 @@
  * FLOPs so far, and strings of the host's own (its place in the data). No generator has a state to
  * keep. It holds no time, name, path or thread count: equal states give equal bytes. Numbers that
  * are not whole are tensors or bit patterns. Files appear by rename: a process that is killed
- * while it saves leaves the previous file whole. doc/checkpoints.md describes the file.
+ * while it saves leaves the previous file whole. So a symbolic link is replaced, not followed;
+ * devices, pipes and folders are refused. The permissions of the previous file are kept (its owner
+ * may write the new one). doc/checkpoints.md describes the file.
  *
  * Threads: a save only reads its handles, but nothing else may change them meanwhile; a load changes
  * its handles. An open checkpoint may be read by several threads. Two savers of one path: the second

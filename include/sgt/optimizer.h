@@ -84,7 +84,8 @@ SGT_API sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t i
 /* What a step did. */
 typedef struct sgt_step_report {
     uint32_t size;
-    int32_t skipped;  /* 1: the gradient norm was not finite; weights and moments are as before */
+    int32_t skipped;  /* 1: the gradient norm was not finite, or beyond 1.8e19 once clipped, which
+                       * has no square in float32; weights and moments are as before */
     int64_t step;     /* 1-based number of this step; skipped ones count */
     double lr;        /* the rate of this step */
     double grad_norm; /* before clipping */

@@ -28,6 +28,13 @@ static sgt_status failed(const char *path, const char *what)
 
 /* ---- reading ---- */
 
+sgt_status sgti_check_path(const char *path, const char *what)
+{
+    if (path == NULL || path[0] == '\0')
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is %s", what, path == NULL ? "NULL" : "empty");
+    return SGT_OK;
+}
+
 sgt_status sgti_file_open(sgti_file *file, const char *path)
 {
     struct stat about;
@@ -107,12 +114,13 @@ sgt_status sgti_file_read_whole(char **data, uint64_t *bytes, sgti_memory *memor
 
 typedef enum locked {
     LOCKED,
+    WITHOUT_LOCK, /* this file system has none */
     LOCKED_BY_ANOTHER,
-    RENAMED,    /* by its writer, since it was opened: the name is free again */
-    UNKNOWABLE  /* the system does not tell; errno says why */
+    RENAMED,      /* by its writer, since it was opened: the name is free again */
+    UNKNOWABLE    /* the system does not tell; errno says why */
 } locked;
 
-/* Locks an open partial file. File systems without locks are written to without. */
+/* Locks an open partial file. */
 static locked lock_partial(int descriptor, const char *partial)
 {
     struct stat opened, named;
@@ -126,7 +134,9 @@ static locked lock_partial(int descriptor, const char *partial)
         return UNKNOWABLE;
     if (stat(partial, &named) != 0)
         return errno == ENOENT ? RENAMED : UNKNOWABLE;
-    return opened.st_ino == named.st_ino && opened.st_dev == named.st_dev ? LOCKED : RENAMED;
+    if (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
+        return RENAMED;
+    return refused != 0 ? WITHOUT_LOCK : LOCKED;
 }
 
 static sgt_status open_partial(sgti_new_file *file)
@@ -143,7 +153,7 @@ static sgt_status open_partial(sgti_new_file *file)
             status = sgti_fail(SGT_E_IO, "%s: is being written by somebody else", file->path);
         else if (state == UNKNOWABLE)
             status = failed(file->partial, "cannot be examined");
-        if (state == LOCKED)
+        if (state == LOCKED || state == WITHOUT_LOCK)
             file->descriptor = descriptor;
         else
             close(descriptor);
@@ -161,12 +171,38 @@ static sgt_status empty(const sgti_new_file *file)
     return refused != 0 ? failed(file->partial, "cannot be emptied") : SGT_OK;
 }
 
+/* The permissions of the file whose place the new one will take, 0 when there is none. It must not
+ * be a device or a pipe. */
+static sgt_status examine_place(mode_t *permissions, const char *path)
+{
+    struct stat there;
+    *permissions = 0;
+    if (stat(path, &there) != 0)
+        return errno == ENOENT ? SGT_OK : failed(path, "cannot be examined");
+    if (!S_ISREG(there.st_mode))
+        return sgti_fail(SGT_E_IO, "%s: is not a regular file", path);
+    *permissions = there.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+    return SGT_OK;
+}
+
+/* The owner may always write: a later save must open what a killed one left. */
+static sgt_status keep_permissions(const sgti_new_file *file, mode_t permissions)
+{
+    if (permissions != 0 && fchmod(file->descriptor, permissions | S_IRUSR | S_IWUSR) != 0)
+        return failed(file->partial, "cannot be given the permissions of the previous file");
+    return SGT_OK;
+}
+
 sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const char *path)
 {
     sgti_new_file own = {.memory = memory, .descriptor = -1};
     void *names = NULL;
+    mode_t permissions;
+    sgt_status status = examine_place(&permissions, path);
+    if (status != SGT_OK)
+        return status;
     own.room = strlen(path) + sizeof SGTI_PARTIAL;
-    sgt_status status = sgti_allocate_zeroed(&names, memory, 2, own.room, "the name of a file");
+    status = sgti_allocate_zeroed(&names, memory, 2, own.room, "the name of a file");
     if (status != SGT_OK)
         return status;
     own.path = names;
@@ -174,6 +210,8 @@ sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const ch
     memcpy(own.path, path, strlen(path));
     sgti_format(own.partial, own.room, "%s" SGTI_PARTIAL, path);
     status = open_partial(&own);
+    if (status == SGT_OK)
+        status = keep_permissions(&own, permissions);
     if (status == SGT_OK)
         status = empty(&own);
     if (status != SGT_OK) {

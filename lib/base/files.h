@@ -7,7 +7,8 @@
  *     NAME.partial --write, fsync--> NAME.partial --rename--> NAME --fsync--> its folder
  *
  * A process that dies at any moment leaves the old NAME whole; what it leaves of NAME.partial the
- * next save of NAME writes over. The lock on NAME.partial makes a second writer fail instead.
+ * next save of NAME writes over. The lock on NAME.partial makes a second writer fail instead; a
+ * file system without locks is written to without. The new file has the permissions of the old.
  * Every failure is SGT_E_IO with a message that names the file, unless said otherwise.
  */
 #ifndef SGTI_FILES_H
@@ -24,6 +25,9 @@ typedef struct sgti_file {
     uint64_t bytes;   /* when it was opened */
     const char *path; /* borrowed */
 } sgti_file;
+
+/* A path of the host's, the argument `what`: SGT_E_INVALID_ARGUMENT when it is NULL or "". */
+sgt_status sgti_check_path(const char *path, const char *what);
 
 /* Opens a regular file; path must live as long as *file. SGT_E_NOT_FOUND when it is not there. */
 sgt_status sgti_file_open(sgti_file *file, const char *path);
@@ -48,7 +52,8 @@ typedef struct sgti_new_file {
     char *partial;
 } sgti_new_file;
 
-/* SGT_E_IO also when another process or thread is writing the same file. */
+/* SGT_E_IO also when another process or thread is writing the same file, or when something else
+ * than a file has its name. */
 sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const char *path);
 
 /* Appends. */
@@ -69,7 +74,8 @@ void sgti_new_file_close(sgti_new_file *file);
 sgt_status sgti_file_write_whole(sgti_memory *memory, const char *path, const void *data,
                                  uint64_t bytes);
 
-/* Removes the .partial file at `partial` unless somebody is writing it. Says nothing. */
+/* Removes the .partial file at `partial` unless somebody is writing it, or may be: locks tell. Says
+ * nothing. */
 void sgti_remove_partial(const char *partial);
 
 #endif

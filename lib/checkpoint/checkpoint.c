@@ -81,12 +81,13 @@ static sgt_status check_table(const sgt_checkpoint *checkpoint)
 sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context, const char *path)
 {
     void *memory = NULL;
-    if (checkpoint == NULL || context == NULL || path == NULL)
+    if (checkpoint == NULL || context == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         checkpoint == NULL ? "checkpoint"
-                         : context == NULL  ? "context"
-                                            : "path");
-    sgt_status status = sgti_allocate_zeroed(&memory, &context->memory, 1, sizeof **checkpoint,
+                         checkpoint == NULL ? "checkpoint" : "context");
+    sgt_status status = sgti_check_path(path, "path");
+    if (status != SGT_OK)
+        return status;
+    status = sgti_allocate_zeroed(&memory, &context->memory, 1, sizeof **checkpoint,
                                              "a checkpoint");
     if (status != SGT_OK)
         return status;

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../base/error.h"
 #include "../base/files.h"
@@ -25,10 +27,9 @@ static int read_name(int64_t *step, const char *name, const char *tail)
     if (strncmp(name, STEM, strlen(STEM)) != 0)
         return 0;
     const char *digits = name + strlen(STEM);
-    size_t count = strspn(digits, "0123456789");
-    if (count < DIGITS || count > 18)
+    if (strspn(digits, "0123456789") < DIGITS)
         return 0;
-    int64_t found = strtoll(digits, NULL, 10);
+    int64_t found = strtoll(digits, NULL, 10); /* beyond 64 bits it is cut: another name */
     sgti_format(expected, sizeof expected, STEM "%0*" PRId64 SUFFIX "%s", DIGITS, found, tail);
     if (strcmp(name, expected) != 0)
         return 0;
@@ -67,11 +68,30 @@ static sgt_status join(char **path, const char *folder, const char *name)
     return SGT_OK;
 }
 
+/* Folders may have any name. */
+static sgt_status is_file(int *file, const char *folder, const char *name)
+{
+    char *path = NULL;
+    struct stat there;
+    sgt_status status = join(&path, folder, name);
+    if (status != SGT_OK)
+        return status;
+    int unknown = stat(path, &there) != 0;
+    if (unknown && errno != ENOENT)
+        status = sgti_fail(SGT_E_IO, "%s: cannot be examined: %s", path, strerror(errno));
+    *file = !unknown && S_ISREG(there.st_mode);
+    free(path);
+    return status;
+}
+
 sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder, int64_t step)
 {
     char name[MOST_NAME];
-    if (bytes == NULL || folder == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", bytes == NULL ? "bytes" : "folder");
+    if (bytes == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "bytes is NULL");
+    sgt_status status = sgti_check_path(folder, "folder");
+    if (status != SGT_OK)
+        return status;
     if (step < 0)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "step is %" PRId64 ", below 0", step);
     sgti_format(name, sizeof name, STEM "%0*" PRId64 SUFFIX, DIGITS, step);
@@ -90,15 +110,22 @@ sgt_status sgt_checkpoint_latest(int64_t *step, const char *folder)
 {
     DIR *opened = NULL;
     int64_t latest = -1, found;
-    if (step == NULL || folder == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", step == NULL ? "step" : "folder");
-    sgt_status status = open_folder(&opened, folder);
+    if (step == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is NULL");
+    sgt_status status = sgti_check_path(folder, "folder");
+    if (status == SGT_OK)
+        status = open_folder(&opened, folder);
     if (status != SGT_OK)
         return status;
     const struct dirent *entry;
     while ((status = read_entry(&entry, opened, folder)) == SGT_OK && entry != NULL) {
-        if (read_name(&found, entry->d_name, "") && found > latest)
-            latest = found;
+        int file = 0;
+        if (!read_name(&found, entry->d_name, "") || found <= latest)
+            continue;
+        status = is_file(&file, folder, entry->d_name);
+        if (status != SGT_OK)
+            break;
+        latest = file ? found : latest;
     }
     closedir(opened);
     if (status != SGT_OK)
@@ -146,7 +173,10 @@ static sgt_status list_steps(steps *s, DIR *opened, const char *folder)
     sgt_status status = read_entry(&entry, opened, folder);
     while (status == SGT_OK && entry != NULL) {
         if (read_name(&step, entry->d_name, "")) {
-            status = append(s, step);
+            int file = 0;
+            status = is_file(&file, folder, entry->d_name);
+            if (status == SGT_OK && file)
+                status = append(s, step);
         } else if (read_name(&step, entry->d_name, SGTI_PARTIAL)) {
             char *path = NULL;
             status = join(&path, folder, entry->d_name);
@@ -166,7 +196,7 @@ static sgt_status remove_step(const char *folder, int64_t step)
     char *path = NULL;
     sgti_format(name, sizeof name, STEM "%0*" PRId64 SUFFIX, DIGITS, step);
     sgt_status status = join(&path, folder, name);
-    if (status == SGT_OK && remove(path) != 0 && errno != ENOENT)
+    if (status == SGT_OK && unlink(path) != 0 && errno != ENOENT)
         status = sgti_fail(SGT_E_IO, "%s: cannot be removed: %s", path, strerror(errno));
     free(path);
     return status;
@@ -176,11 +206,12 @@ sgt_status sgt_checkpoint_keep_last(const char *folder, int32_t keep)
 {
     DIR *opened = NULL;
     steps s = {0};
-    if (folder == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "folder is NULL");
+    sgt_status status = sgti_check_path(folder, "folder");
+    if (status != SGT_OK)
+        return status;
     if (keep < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "keep is %d, not at least 1", (int)keep);
-    sgt_status status = open_folder(&opened, folder);
+    status = open_folder(&opened, folder);
     if (status != SGT_OK)
         return status;
     status = list_steps(&s, opened, folder);

@@ -303,13 +303,10 @@ sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char
                              const sgt_hf_load_options *options)
 {
     sgt_hf_load_options own = {.size = sizeof own};
-    if (model == NULL || context == NULL || path == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         model == NULL     ? "model"
-                         : context == NULL ? "context"
-                                           : "folder");
-    sgt_status status = SGT_OK;
-    if (options != NULL)
+    if (model == NULL || context == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model == NULL ? "model" : "context");
+    sgt_status status = sgti_check_path(path, "path");
+    if (status == SGT_OK && options != NULL)
         status = sgti_struct_read(&own, sizeof own, options, LOAD_MINIMUM, "sgt_hf_load_options");
     if (status != SGT_OK)
         return status;

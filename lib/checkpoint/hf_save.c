@@ -151,11 +151,11 @@ sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
 {
     sgt_hf_save_options own = {.size = sizeof own, .dtype = SGT_F32};
     export e = {.model = model};
-    if (model == NULL || folder == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model == NULL ? "model" : "folder");
+    if (model == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     e.memory = &model->context->memory;
-    sgt_status status = SGT_OK;
-    if (options != NULL)
+    sgt_status status = sgti_check_path(folder, "folder");
+    if (status == SGT_OK && options != NULL)
         status = sgti_struct_read(&own, sizeof own, options, SAVE_MINIMUM, "sgt_hf_save_options");
     if (status == SGT_OK && (own.without_loops >> 1 || own.reserved != 0))
         status = sgti_fail(SGT_E_INVALID_ARGUMENT, "without_loops is %d, reserved is %d",

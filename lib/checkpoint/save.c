@@ -291,11 +291,12 @@ sgt_status sgt_checkpoint_save(const char *path, const sgt_model *model,
                                const sgt_checkpoint_save_options *options)
 {
     save s = {.model = model};
-    if (path == NULL || path[0] == '\0' || model == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL or empty",
-                         model == NULL ? "model" : "path");
+    if (model == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     s.memory = &model->context->memory;
-    sgt_status status = sgt_checkpoint_save_options_init(&s.options, sizeof s.options);
+    sgt_status status = sgti_check_path(path, "path");
+    if (status == SGT_OK)
+        status = sgt_checkpoint_save_options_init(&s.options, sizeof s.options);
     if (status == SGT_OK && options != NULL)
         status = sgti_struct_read(&s.options, sizeof s.options, options, SAVE_MINIMUM,
                                   "sgt_checkpoint_save_options");

@@ -79,13 +79,33 @@ void sgt_growth_policy_free(sgt_growth_policy *policy)
     sgti_policy_unref(policy);
 }
 
-/* What a function of a custom policy returned goes through untouched; a positive code is the
- * host's own and has no message yet. */
-static sgt_status callback_status(int32_t returned, const char *function)
+/* What a function of a custom policy returned goes through untouched, with a message if the library
+ * recorded none meanwhile: `failures` were before. */
+static sgt_status callback_status(uint64_t failures, int32_t returned, const char *function)
 {
-    if (returned > 0)
+    if (returned != SGT_OK && (returned > 0 || sgti_failures() == failures))
         return sgti_fail(returned, "%s of the growth policy returned %d", function, (int)returned);
     return returned;
+}
+
+/* Both of its calls: how many bytes there are, and with room for so many. */
+static sgt_status save_state(const sgt_growth_policy *policy, void *data, size_t *bytes)
+{
+    size_t room = *bytes;
+    uint64_t failures = sgti_failures();
+    sgt_status status = callback_status(
+        failures, policy->vtable.save(policy->state, policy->user, data, bytes), "save");
+    if (status == SGT_OK && data != NULL && *bytes != room)
+        status = sgti_fail(SGT_E_INVALID_ARGUMENT,
+                           "save of the growth policy said %zu bytes and wrote %zu", room, *bytes);
+    return status;
+}
+
+static sgt_status load_state(sgt_growth_policy *policy, const void *data, size_t bytes)
+{
+    uint64_t failures = sgti_failures();
+    return callback_status(
+        failures, policy->vtable.load(policy->state, policy->user, data, bytes), "load");
 }
 
 static sgt_status read_vtable(sgt_growth_policy_vtable *own, const sgt_growth_policy_vtable *caller)
@@ -121,6 +141,7 @@ sgt_status sgt_growth_policy_custom(sgt_growth_policy **policy, sgt_context *con
 {
     sgt_growth_policy_vtable own = {0};
     sgt_growth_policy *made = NULL;
+    uint64_t failures;
     sgt_status status;
 
     if (policy == NULL || context == NULL)
@@ -133,7 +154,8 @@ sgt_status sgt_growth_policy_custom(sgt_growth_policy **policy, sgt_context *con
                              NULL);
     if (status != SGT_OK)
         return status;
-    status = callback_status(own.create(&made->state, user, n_layers, n_heads), "create");
+    failures = sgti_failures();
+    status = callback_status(failures, own.create(&made->state, user, n_layers, n_heads), "create");
     if (status != SGT_OK) {
         made->vtable.destroy = NULL; /* there is no state to destroy */
         sgti_policy_unref(made);
@@ -155,8 +177,7 @@ static sgt_status remember(sgt_growth_policy *policy)
     policy->saved_bytes = 0;
     if (policy->vtable.save == NULL)
         return SGT_OK;
-    status = callback_status(policy->vtable.save(policy->state, policy->user, NULL, &bytes),
-                             "save");
+    status = save_state(policy, NULL, &bytes);
     if (status != SGT_OK)
         return status;
     if (bytes > policy->saved_room) {
@@ -168,9 +189,7 @@ static sgt_status remember(sgt_growth_policy *policy)
         policy->saved = grown;
         policy->saved_room = bytes;
     }
-    bytes = policy->saved_room;
-    status = callback_status(
-        policy->vtable.save(policy->state, policy->user, policy->saved, &bytes), "save");
+    status = save_state(policy, policy->saved, &bytes);
     if (status == SGT_OK)
         policy->saved_bytes = bytes;
     return status;
@@ -182,9 +201,7 @@ sgt_status sgti_policy_restore(sgt_growth_policy *policy, sgt_status status)
 
     policy->fixed = policy->saved_fixed;
     if (policy->vtable.load != NULL)
-        failed = callback_status(policy->vtable.load(policy->state, policy->user, policy->saved,
-                                                     policy->saved_bytes),
-                                 "load");
+        failed = load_state(policy, policy->saved, policy->saved_bytes);
     return failed != SGT_OK ? failed : status;
 }
 
@@ -192,13 +209,27 @@ sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *poli
                              const sgt_plan *plan)
 {
     sgt_status status = sgti_plan_assign(policy->scratch, plan);
+    uint64_t failures = sgti_failures();
 
     if (status == SGT_OK && policy->vtable.start != NULL)
         status = callback_status(
-            policy->vtable.start(policy->state, policy->user, policy->scratch), "start");
+            failures, policy->vtable.start(policy->state, policy->user, policy->scratch), "start");
     if (status == SGT_OK)
         *candidate = policy->scratch;
     return status;
+}
+
+/* A list of an event: there, and each of it below `end`. */
+static sgt_status check_list(const int32_t *list, int32_t count, int32_t end, const char *what)
+{
+    if (count < 0 || (count > 0 && list == NULL))
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "the policy's event has %d %ss but no list",
+                         (int)count, what);
+    for (int32_t i = 0; i < count; i++)
+        if (list[i] < 0 || list[i] >= end)
+            return sgti_fail(SGT_E_OUT_OF_RANGE, "the policy's event names %s %d of %d", what,
+                             (int)list[i], (int)end);
+    return SGT_OK;
 }
 
 /* What a custom policy says it did must be something a host can rely on. */
@@ -212,13 +243,10 @@ static sgt_status check_event(const sgt_growth_policy *policy, const sgt_growth_
     if (has_layer && (event->layer < 0 || event->layer >= policy->n_layers))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "the policy's event names layer %d of %d",
                          (int)event->layer, (int)policy->n_layers);
-    if (event->n_heads < 0 || (event->n_heads > 0 && event->heads == NULL))
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "the policy's event has %d heads but no list",
-                         (int)event->n_heads);
-    if (event->n_layers < 0 || (event->n_layers > 0 && event->layers == NULL))
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "the policy's event has %d layers but no list",
-                         (int)event->n_layers);
-    return SGT_OK;
+    sgt_status status = check_list(event->heads, event->n_heads, policy->n_heads, "head");
+    return status != SGT_OK
+               ? status
+               : check_list(event->layers, event->n_layers, policy->n_layers, "layer");
 }
 
 sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
@@ -226,6 +254,7 @@ sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
                            const sgt_plan *plan)
 {
     sgt_growth_event made = {.size = sizeof made, .action = SGT_GROWTH_NONE, .layer = -1};
+    uint64_t failures;
     sgt_status status;
 
     status = sgti_plan_assign(policy->scratch, plan);
@@ -233,7 +262,9 @@ sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
         status = remember(policy);
     if (status != SGT_OK)
         return status;
-    status = callback_status(policy->vtable.decide(policy->state, policy->user, observation,
+    failures = sgti_failures();
+    status = callback_status(failures,
+                             policy->vtable.decide(policy->state, policy->user, observation,
                                                    policy->scratch, &made),
                              "decide");
     if (status == SGT_OK)
@@ -325,14 +356,12 @@ sgt_status sgt_growth_policy_save(void *data, size_t *bytes, const sgt_growth_po
 {
     sgti_writer header = {0};
     size_t length = 0;
-    size_t written;
     sgt_status status = SGT_OK;
 
     if (bytes == NULL || policy == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", bytes == NULL ? "bytes" : "policy");
     if (policy->vtable.save != NULL)
-        status = callback_status(policy->vtable.save(policy->state, policy->user, NULL, &length),
-                                 "save");
+        status = save_state(policy, NULL, &length);
     if (status != SGT_OK)
         return status;
     write_header(&header, policy, length);
@@ -344,14 +373,8 @@ sgt_status sgt_growth_policy_save(void *data, size_t *bytes, const sgt_growth_po
                              *bytes, (size_t)header.used + length);
         header = (sgti_writer){.data = data, .used = 0};
         write_header(&header, policy, length);
-        written = length;
         if (policy->vtable.save != NULL)
-            status = callback_status(policy->vtable.save(policy->state, policy->user,
-                                                         header.data + header.used, &written),
-                                     "save");
-        if (status == SGT_OK && written != length)
-            status = sgti_fail(SGT_E_INTERNAL, "save of the policy said %zu bytes and wrote %zu",
-                               length, written);
+            status = save_state(policy, header.data + header.used, &length);
         if (status != SGT_OK)
             return status;
     }
@@ -403,8 +426,7 @@ sgt_status sgt_growth_policy_load(sgt_growth_policy *policy, const void *data, s
     if (status != SGT_OK)
         return status;
     if (policy->vtable.load != NULL)
-        status = callback_status(
-            policy->vtable.load(policy->state, policy->user, reader.data, reader.left), "load");
+        status = load_state(policy, reader.data, reader.left);
     else if (reader.left != 0)
         status = sgti_fail(SGT_E_FORMAT, "policy state: %zu bytes for a policy that keeps none",
                            reader.left);

@@ -42,22 +42,19 @@ sgt_status sgti_entropies_reserve(sgt_model *model, int32_t max_passes, int32_t 
     return SGT_OK;
 }
 
-sgt_status sgti_entropies_prepare(sgt_model *model, int32_t max_passes, int32_t kinds)
+/* Starts anew when the step was closed or the kinds or the plan changed. */
+static void begin(sgt_model *model, int32_t max_passes, int32_t kinds)
 {
     sgti_entropies *e = &model->entropies;
     uint64_t count = count_of(model, max_passes);
-    sgt_status status = sgti_entropies_reserve(model, max_passes, kinds);
-    if (status)
-        return status;
     if (!model->step_closed && e->collected == kinds && e->max_passes == max_passes &&
         e->batches > 0)
-        return SGT_OK;
+        return;
     sgti_entropies_clear(e);
     e->max_passes = max_passes;
     e->mean = e->last ? e->last + count : NULL;
     for (uint64_t i = 0; kinds != SGT_ENTROPY_NONE && i < 2 * count; i++)
         e->last[i] = NAN;
-    return SGT_OK;
 }
 
 /* Mean over the batch of values [B,h], added to the sums [H] of one pass. */
@@ -88,6 +85,7 @@ sgt_status sgti_entropies_add(sgt_model *model, const sgti_step *step)
         if (status)
             return status;
     }
+    begin(model, layout->max_passes, step->entropy);
     for (int32_t r = 0; step->entropy != SGT_ENTROPY_NONE && r < layout->n_runs; r++) {
         const sgti_run *run = &layout->runs[r];
         for (int32_t k = 0; k < run->n_passes; k++) {

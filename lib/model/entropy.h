@@ -26,11 +26,8 @@ void sgti_entropies_clear(sgti_entropies *entropies);
 /* Takes the memory for plans of so many passes; what was collected stays. */
 sgt_status sgti_entropies_reserve(struct sgt_model *model, int32_t max_passes, int32_t kinds);
 
-/* Makes room for the batch that comes; starts anew when the step was closed or the kinds or the
- * plan changed. */
-sgt_status sgti_entropies_prepare(struct sgt_model *model, int32_t max_passes, int32_t kinds);
-
-/* Reads what the passes of a finished forward left in the arena and adds it. */
+/* Reads what the passes of a finished forward left in the arena and adds it, in memory that was
+ * reserved. The first of a step forgets the step before. */
 sgt_status sgti_entropies_add(struct sgt_model *model, const struct sgti_step *step);
 
 /* The means of this step as [n_layers, max_passes, n_heads]: writes n_layers * max_passes * n_heads

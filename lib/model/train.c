@@ -48,7 +48,7 @@ static sgt_status run_blocks(sgti_step *step, sgt_model *model, const sgt_batch 
                                     &model->config, model->plan, mode, batch->batch, batch->seq);
     if (status)
         return status;
-    status = sgti_entropies_prepare(model, model->training.layout.max_passes, kinds);
+    status = sgti_entropies_reserve(model, model->training.layout.max_passes, kinds);
     if (status)
         return status;
     status = sgti_model_prepare_weights(model);

@@ -143,6 +143,9 @@ static sgt_status update_weights(sgt_optimizer *optimizer, double lr, double sca
     return status;
 }
 
+/* The squares of a gradient go into the second moment, in float32: infinite, they would stay. */
+#define LARGEST_NORM 1.8e19
+
 static sgt_status zero_gradients(const sgt_model *model)
 {
     sgt_tensor all = sgti_tensor_1d(model->gradients.buffer, 0,
@@ -171,9 +174,10 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
     if (status != SGT_OK)
         return status;
 
-    own.skipped = !isfinite(own.grad_norm);
+    double scale = clip_scale(optimizer->options.clip, own.grad_norm);
+    own.skipped = !(own.grad_norm * scale <= LARGEST_NORM);
     if (!own.skipped)
-        own.clip_scale = clip_scale(optimizer->options.clip, own.grad_norm);
+        own.clip_scale = scale;
     status = own.skipped ? zero_gradients(model)
                          : update_weights(optimizer, own.lr, own.clip_scale);
     if (status != SGT_OK) {

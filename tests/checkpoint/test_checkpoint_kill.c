@@ -117,6 +117,28 @@ START_TEST(the_last_ones_are_kept)
 }
 END_TEST
 
+/* A folder may be called like a checkpoint, and a step may have 19 digits. */
+START_TEST(only_files_are_checkpoints)
+{
+    char path[SCRATCH_PATH];
+    int64_t step = -1;
+    scratch_path(path, "step-000000000009.safetensors");
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    sgtt_fails(sgt_checkpoint_latest(&step, folder), SGT_E_NOT_FOUND, "no checkpoint");
+    touch("step-000000000003.safetensors");
+    touch("step-000000000004.safetensors");
+    sgtt_ok(sgt_checkpoint_latest(&step, folder));
+    ck_assert_int_eq(step, 4);
+    sgtt_ok(sgt_checkpoint_keep_last(folder, 1));
+    ck_assert(exists("step-000000000009.safetensors") && exists("step-000000000004.safetensors"));
+    ck_assert(!exists("step-000000000003.safetensors"));
+    touch("step-9223372036854775807.safetensors");
+    touch("step-9223372036854775808.safetensors");
+    sgtt_ok(sgt_checkpoint_latest(&step, folder));
+    ck_assert_int_eq(step, INT64_MAX);
+}
+END_TEST
+
 START_TEST(paths_are_made)
 {
     char path[64] = "";
@@ -128,6 +150,7 @@ START_TEST(paths_are_made)
     bytes--;
     sgtt_fails(sgt_checkpoint_path(path, &bytes, "run", 1000), SGT_E_OUT_OF_RANGE, "needs");
     sgtt_fails(sgt_checkpoint_path(path, &bytes, "run", -1), SGT_E_OUT_OF_RANGE, "step is -1");
+    sgtt_fails(sgt_checkpoint_path(path, &bytes, "", 1), SGT_E_INVALID_ARGUMENT, "folder is empty");
 }
 END_TEST
 
@@ -138,6 +161,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, scratch_remove);
     tcase_add_test(tests, a_kill_leaves_a_whole_file);
     tcase_add_test(tests, the_last_ones_are_kept);
+    tcase_add_test(tests, only_files_are_checkpoints);
     tcase_add_test(tests, paths_are_made);
     tcase_set_timeout(tests, 120);
     suite_add_tcase(suite, tests);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "format/safetensors.h"
@@ -190,6 +191,35 @@ START_TEST(what_cannot_be_saved_is_refused)
 }
 END_TEST
 
+/* A device would be a file from then on. */
+START_TEST(only_files_are_replaced)
+{
+    char pipe[SCRATCH_PATH], link[SCRATCH_PATH];
+    struct stat there;
+    scratch_path(pipe, "pipe");
+    ck_assert_int_eq(mkfifo(pipe, 0600), 0);
+    sgtt_fails(training_save(&t, pipe), SGT_E_IO, "pipe: is not a regular file");
+    ck_assert_int_eq(stat(pipe, &there), 0);
+    ck_assert(S_ISFIFO(there.st_mode));
+    scratch_path(link, "");
+    sgtt_fails(training_save(&t, link), SGT_E_IO, "is not a regular file");
+    scratch_path(link, "link to a pipe");
+    ck_assert_int_eq(symlink(pipe, link), 0);
+    sgtt_fails(training_save(&t, link), SGT_E_IO, "link to a pipe: is not a regular file");
+    ck_assert_int_eq(unlink(link), 0);
+
+    ck_assert_int_eq(symlink(path, link), 0); /* is replaced */
+    scratch_write(path, "kept", 4);
+    sgtt_ok(training_save(&t, link));
+    ck_assert_int_eq(lstat(link, &there), 0);
+    ck_assert(S_ISREG(there.st_mode));
+    unsigned long bytes;
+    unsigned char *kept = scratch_read(path, &bytes);
+    ck_assert_uint_eq(bytes, 4);
+    free(kept);
+}
+END_TEST
+
 /* Each flipped bit is seen, wherever it is: prime steps hit header and data alike. */
 START_TEST(a_flipped_bit_is_seen)
 {
@@ -250,6 +280,17 @@ START_TEST(memory_that_runs_out_changes_nothing)
         status = allocate_from_budget(budget);
     }
     ck_assert_int_gt(budget, 8);
+}
+END_TEST
+
+/* What its owner hid stays hidden. */
+START_TEST(permissions_are_kept)
+{
+    struct stat there;
+    ck_assert_int_eq(chmod(path, 0640), 0);
+    sgtt_ok(training_save(&t, path));
+    ck_assert_int_eq(stat(path, &there), 0);
+    ck_assert_int_eq(there.st_mode & 0777, 0640);
 }
 END_TEST
 
@@ -321,6 +362,8 @@ int main(void)
     tcase_add_test(tests, another_policy_is_refused);
     tcase_add_test(tests, a_step_under_way_is_not_saved);
     tcase_add_test(tests, what_cannot_be_saved_is_refused);
+    tcase_add_test(tests, only_files_are_replaced);
+    tcase_add_test(tests, permissions_are_kept);
     tcase_add_test(tests, a_flipped_bit_is_seen);
     tcase_add_test(tests, a_truncated_file_is_refused);
     tcase_add_test(tests, a_file_that_shrinks_is_refused);

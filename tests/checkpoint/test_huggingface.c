@@ -180,6 +180,17 @@ static const struct {
     {"{", "[", SGT_E_FORMAT, "does not start with '{'"},
 };
 
+/* It would be the root of the file system. */
+START_TEST(a_folder_has_a_name)
+{
+    sgt_model *model = make_model(0), *again = NULL;
+    sgtt_fails(sgt_model_save_hf(model, "", NULL), SGT_E_INVALID_ARGUMENT, "folder is empty");
+    sgtt_fails(sgt_model_load_hf(&again, context, "", NULL), SGT_E_INVALID_ARGUMENT,
+               "path is empty");
+    sgt_model_free(model);
+}
+END_TEST
+
 START_TEST(what_is_not_done_is_refused_by_name)
 {
     sgt_model *model = make_model(0), *again = NULL;
@@ -267,6 +278,7 @@ int main(void)
     tcase_add_loop_test(tests, what_is_written_is_read, 0, 2);
     tcase_add_loop_test(tests, halves_are_near, 0, 2);
     tcase_add_test(tests, loops_stay_or_are_left_out);
+    tcase_add_test(tests, a_folder_has_a_name);
     tcase_add_loop_test(tests, what_is_not_done_is_refused_by_name, 0,
                         sizeof edits / sizeof edits[0]);
     tcase_add_loop_test(tests, forms_of_the_same_are_read, 0, sizeof forms / sizeof forms[0]);

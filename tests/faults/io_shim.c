@@ -34,8 +34,8 @@ int __real_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to);
 int __real_unlink(const char *path);
 int __wrap_unlink(const char *path);
-int __real_remove(const char *path);
-int __wrap_remove(const char *path);
+int __real_fchmod(int file, mode_t mode);
+int __wrap_fchmod(int file, mode_t mode);
 int __real_close(int file);
 int __wrap_close(int file);
 DIR *__real_opendir(const char *path);
@@ -119,9 +119,9 @@ int __wrap_unlink(const char *path)
     return fails(IO_REMOVE) ? -1 : __real_unlink(path);
 }
 
-int __wrap_remove(const char *path)
+int __wrap_fchmod(int file, mode_t mode)
 {
-    return fails(IO_REMOVE) ? -1 : __real_remove(path);
+    return fails(IO_MODE) ? -1 : __real_fchmod(file, mode);
 }
 
 /* As the system does it, a close that fails has closed. */

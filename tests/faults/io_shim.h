@@ -17,7 +17,8 @@ typedef enum io_call {
     IO_LOCK,
     IO_EXAMINE, /* fstat, stat */
     IO_RENAME,
-    IO_REMOVE,  /* unlink, remove */
+    IO_REMOVE,  /* unlink */
+    IO_MODE,    /* fchmod */
     IO_CLOSE,
     IO_OPEN_FOLDER,
     IO_READ_FOLDER,

@@ -58,6 +58,7 @@ static const struct {
     {"rename: disk full", {IO_RENAME, ENOSPC, 0}, REPORTED, 0},
     {"remove: I/O error", {IO_REMOVE, EIO, 0}, REPORTED, 0},
     {"remove: gone already", {IO_REMOVE, ENOENT, 0}, EITHER, 0},
+    {"fchmod: not permitted", {IO_MODE, EPERM, 0}, REPORTED, 0},
     {"close: I/O error", {IO_CLOSE, EIO, 0}, GONE_ON_WITH, 0},
     {"close: interrupted", {IO_CLOSE, EINTR, 0}, GONE_ON_WITH, 0},
     {"opendir: I/O error", {IO_OPEN_FOLDER, EIO, 0}, REPORTED, 0},
@@ -202,6 +203,27 @@ START_TEST(every_kind_of_call_is_made)
 }
 END_TEST
 
+/* Where locks do not tell whether somebody is writing. */
+START_TEST(partial_files_stay_without_locks)
+{
+    char path[SCRATCH_PATH], folder[SCRATCH_PATH];
+    scratch_path(folder, "");
+    scratch_path(path, "step-000000000007.safetensors.partial");
+    scratch_write(path, "half", 4);
+    io_fault_now = (io_fault){IO_LOCK, ENOLCK, 0};
+    sweep_arm(&io_sweep, 0, INT64_MAX);
+    io_sweep.inside = 1;
+    sgt_status status = sgt_checkpoint_keep_last(folder, 1);
+    io_sweep.inside = 0;
+    sweep_lift(&io_sweep);
+    sgtt_ok(status);
+    ck_assert_int_ge(io_sweep.failed, 1);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    sgtt_ok(sgt_checkpoint_keep_last(folder, 1));
+    ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("files fail");
@@ -209,6 +231,7 @@ int main(void)
     tcase_set_timeout(cases, 300);
     tcase_add_checked_fixture(cases, NULL, scratch_remove);
     tcase_add_test(cases, every_kind_of_call_is_made);
+    tcase_add_test(cases, partial_files_stay_without_locks);
     tcase_add_loop_test(cases, a_call_fails_once, 0, FAULTS);
     tcase_add_loop_test(cases, a_call_fails_again_and_again, 0, FAULTS);
     suite_add_tcase(suite, cases);

@@ -395,6 +395,41 @@ START_TEST(events_are_checked)
 }
 END_TEST
 
+/* A code of the list without a word gets a message that names the function. */
+START_TEST(a_silent_refusal_has_a_message)
+{
+    host user = {.decide_status = SGT_E_STATE};
+    sgtt_replay replay;
+
+    open_host(&replay, sgtt_portable_context(NULL), &user);
+    replay.observation.step = 1;
+    sgtt_fails(sgt_plan_create(NULL, NULL, 1, 1), SGT_E_INVALID_ARGUMENT, "NULL"); /* stale */
+    refuse_question(&replay, SGT_E_STATE, "decide of the growth policy returned -20");
+    user.decide_status = 0;
+    user.save_status = SGT_E_OUT_OF_MEMORY;
+    sgtt_fails(
+        sgt_growth_policy_decide(NULL, replay.policy, &replay.observation, replay.plan),
+        SGT_E_OUT_OF_MEMORY, "save of the growth policy returned -30");
+    sgtt_replay_close(&replay);
+}
+END_TEST
+
+START_TEST(events_list_what_there_is)
+{
+    const int32_t heads[] = {0, HEADS}, layers[] = {-1};
+    host user = {.event = {.action = SGT_GROWTH_SELECT, .n_heads = 2, .heads = heads}};
+    sgtt_replay replay;
+
+    open_host(&replay, sgtt_portable_context(NULL), &user);
+    replay.observation.step = 1;
+    refuse_question(&replay, SGT_E_OUT_OF_RANGE, "names head");
+    user.event = (sgt_growth_event){
+        .size = sizeof user.event, .action = SGT_GROWTH_FIX, .n_layers = 1, .layers = layers};
+    refuse_question(&replay, SGT_E_OUT_OF_RANGE, "names layer -1 of");
+    sgtt_replay_close(&replay);
+}
+END_TEST
+
 START_TEST(saving_twice_must_agree)
 {
     host user = {.save_more = 1};
@@ -403,7 +438,12 @@ START_TEST(saving_twice_must_agree)
     size_t bytes = sizeof data;
 
     open_host(&replay, sgtt_portable_context(NULL), &user);
-    sgtt_fails(sgt_growth_policy_save(data, &bytes, replay.policy), SGT_E_INTERNAL, "4 bytes");
+    replay.observation.step = 1;
+    sgtt_fails(
+        sgt_growth_policy_decide(NULL, replay.policy, &replay.observation, replay.plan),
+        SGT_E_INVALID_ARGUMENT, "said 4 bytes and wrote 5");
+    sgtt_fails(sgt_growth_policy_save(data, &bytes, replay.policy), SGT_E_INVALID_ARGUMENT,
+               "4 bytes");
     ck_assert_uint_eq(bytes, sizeof data);
     sgtt_replay_close(&replay);
 }
@@ -424,6 +464,8 @@ int main(void)
     tcase_add_test(tests, without_save_the_plan_is_kept_all_the_same);
     tcase_add_test(tests, events_pass_through);
     tcase_add_test(tests, events_are_checked);
+    tcase_add_test(tests, a_silent_refusal_has_a_message);
+    tcase_add_test(tests, events_list_what_there_is);
     tcase_add_test(tests, saving_twice_must_agree);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);

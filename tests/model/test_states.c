@@ -214,6 +214,29 @@ START_TEST(a_stopped_forward_leaves_no_trace)
 }
 END_TEST
 
+/* What was collected in the step before can still be looked at. */
+START_TEST(a_stopped_forward_keeps_the_entropies)
+{
+    sgt_optimizer *optimizer;
+    double before[4], after[4];
+    sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
+    sgtt_ok(sgt_model_collect_entropy(model, SGT_ENTROPY_MEAN));
+    forward();
+    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_model_entropies(before, model, 1, 0, SGT_ENTROPY_MEAN));
+    watch = (struct watch){.phase = SGT_PHASE_FORWARD, .stop_at = _i, .code = 7};
+    ck_assert_int_eq(sgt_model_forward(&metrics, model, &batch), 7);
+    sgtt_ok(sgt_model_entropies(after, model, 1, 0, SGT_ENTROPY_MEAN));
+    ck_assert_mem_eq(before, after, sizeof before);
+    watch = (struct watch){.phase = SGT_PHASE_FORWARD};
+    forward();
+    sgtt_ok(sgt_model_entropies(after, model, 1, 0, SGT_ENTROPY_MEAN));
+    ck_assert_mem_ne(before, after, sizeof before);
+    sgt_optimizer_free(optimizer);
+}
+END_TEST
+
 START_TEST(a_stopped_backward_invalidates_the_gradients)
 {
     sgt_optimizer *optimizer;
@@ -395,6 +418,7 @@ int main(void)
     tcase_add_loop_test(cases, a_change_forbids_the_backward, 0, 5);
     tcase_add_test(cases, what_changes_nothing_forbids_nothing);
     tcase_add_loop_test(cases, a_stopped_forward_leaves_no_trace, 0, 5);
+    tcase_add_loop_test(cases, a_stopped_forward_keeps_the_entropies, 0, 5);
     tcase_add_loop_test(cases, a_stopped_backward_invalidates_the_gradients, 0, 5);
     tcase_add_test(cases, a_stopped_evaluation_leaves_no_trace);
     tcase_add_test(cases, zero_means_zero);

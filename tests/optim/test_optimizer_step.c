@@ -175,6 +175,28 @@ START_TEST(an_infinite_gradient_skips_the_step)
 }
 END_TEST
 
+/* The second moment would be infinite for good; clipped, the same gradient is used. */
+START_TEST(a_gradient_without_a_square_skips_the_step)
+{
+    sgt_step_report report = {.size = sizeof report};
+    sgt_optimizer_options options;
+    sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
+    for (int clipped = 0; clipped < 2; clipped++) {
+        tiny_model tiny = tiny_model_make();
+        options.clip = clipped;
+        sgt_optimizer *optimizer = create(&tiny, &options);
+        tiny_model_write_gradients(&tiny, 1, 1.0);
+        poison(&tiny, "model.layers.0.mlp.down_proj.weight", 5e25f);
+        sgtt_ok(sgt_optimizer_step(&report, optimizer));
+        ck_assert_int_eq(report.skipped, !clipped);
+        ck_assert(report.grad_norm > 1e25 && isfinite(report.grad_norm));
+        expect_zero_gradients(&tiny);
+        sgt_optimizer_free(optimizer);
+        tiny_model_free(&tiny);
+    }
+}
+END_TEST
+
 START_TEST(a_frozen_nan_does_not_matter)
 {
     tiny_model tiny = tiny_model_make();
@@ -446,6 +468,7 @@ int main(void)
     tcase_add_test(tcase, a_step_changes_weights_and_zeroes_gradients);
     tcase_add_test(tcase, a_nan_gradient_skips_the_step);
     tcase_add_test(tcase, an_infinite_gradient_skips_the_step);
+    tcase_add_test(tcase, a_gradient_without_a_square_skips_the_step);
     tcase_add_test(tcase, a_frozen_nan_does_not_matter);
     tcase_add_test(tcase, a_skipped_step_leaves_no_trace_in_later_updates);
     tcase_add_test(tcase, a_failing_norm_changes_nothing);

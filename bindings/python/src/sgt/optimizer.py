@@ -23,7 +23,8 @@ Rate = Callable[[int, float], float]
 
 
 class StepReport(NamedTuple):
-    """An optimizer step. ``skipped``: the gradient norm was not finite and nothing was changed.
+    """An optimizer step. ``skipped``: the gradient norm was not finite (or beyond
+    1.8e19 once clipped) and nothing was changed.
 
     step counts from 1, skipped ones too; grad_norm is before clipping; gradients were multiplied by
     clip_scale.
