@@ -54,7 +54,9 @@ SGT_API sgt_status sgt_hf_save_options_init(sgt_hf_save_options *options, size_t
  * Writes model.safetensors, then config.json, into a folder that exists; each appears whole. With
  * an empty plan, or without its loops, the folder is a LlamaForCausalLM; else model_type is "sgt"
  * and config.json holds the plan, so that nobody computes without the loops by mistake. options may
- * be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_IO, SGT_E_OUT_OF_MEMORY,
+ * be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (a finite weight
+ * would be infinite as SGT_F16, from 65520 on, or as SGT_BF16: the tensor is named and the folder
+ * is as before; NaN and infinities are written as they are), SGT_E_IO, SGT_E_OUT_OF_MEMORY,
  * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,

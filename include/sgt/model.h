@@ -31,17 +31,18 @@ typedef struct sgt_model sgt_model;
  * SwiGLU, no biases). */
 typedef struct sgt_model_config {
     uint32_t size;
-    int32_t vocab_size;  /* V */
-    int32_t d_model;     /* d */
-    int32_t n_layers;    /* blocks */
-    int32_t n_heads;     /* H query heads */
+    int32_t vocab_size;  /* V, 1 to 2^28 */
+    int32_t d_model;     /* d, 1 to 2^24 */
+    int32_t n_layers;    /* blocks, 1 to 2^14 */
+    int32_t n_heads;     /* H query heads, 1 to 2^14 */
     int32_t n_kv_heads;  /* Hkv key/value heads, divides n_heads; 0: n_heads */
-    int32_t head_dim;    /* dh, even; 0: d_model / n_heads, which must then be whole */
-    int32_t d_ff;        /* inner width of the feed-forward part */
-    int32_t max_seq_len; /* the longest sequence a batch may have */
+    int32_t head_dim;    /* dh, even, at most 512; 0: d_model / n_heads, which must then be whole */
+    int32_t d_ff;        /* inner width of the feed-forward part, 1 to 2^26 */
+    int32_t max_seq_len; /* the longest sequence a batch may have, 1 to 2^28 */
     int32_t tied;        /* 1: the output head is the embedding */
-    double rope_theta;   /* base of the rotary frequencies; default 10000 */
-    double norm_eps;     /* epsilon of RMSNorm, inside the root; default 1e-6 */
+    double rope_theta;   /* base of the rotary frequencies, above 0 in float32; default 10000 */
+    double norm_eps;     /* epsilon of RMSNorm, inside the root; finite in float32, and 0 there only
+                            when it is 0 here; default 1e-6 */
     int32_t recompute;   /* 1: keep only each block's input and run its forward again in backward:
                             less memory, more work, equal bits */
     int32_t reserved;    /* 0 */
@@ -74,7 +75,8 @@ typedef struct sgt_init_options {
     uint32_t size;
     uint64_t seed; /* default 0 */
     double std;    /* standard deviation of every matrix; default 0.02; narrow models (d_model under
-                      about 512) learn faster with up to 1 / sqrt(d_model) */
+                      about 512) learn faster with up to 1 / sqrt(d_model); weights of std times cut
+                      must be finite in float32 */
     double cut;    /* redrawn beyond this many standard deviations; default 3 */
 } sgt_init_options;
 
@@ -271,14 +273,24 @@ typedef struct sgt_memory_estimate {
     uint64_t parameters;  /* weights */
     uint64_t gradients;   /* one for each weight */
     uint64_t moments;     /* two for each weight, of the optimizer */
-    uint64_t activations; /* the arena of a step, or of an evaluation */
-    uint64_t other;       /* tables, lists */
-    uint64_t total;       /* sum of the above: the peak to expect of sgt_context_memory */
+    uint64_t activations; /* the arena and lists of a step, or of an evaluation */
+    uint64_t other;       /* handles and tables of the model and the optimizer */
+    uint64_t total;       /* sum of the above: the peak of sgt_context_memory, to the byte */
 } sgt_memory_estimate;
 
 /*
- * What a model and its step would need, before anything is allocated. plan NULL: no loops. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW. Since 0.1.
+ * What a model and its step would need, before anything is allocated. plan NULL: no loops. A
+ * memory_limit of `total` lets a host create the model, draw its weights, create the optimizer and
+ * train with batches of this shape or smaller; one byte less does not. Not in it, to be added where
+ * used:
+ *   - evaluations of a model that trains: for each that runs at a time, the `activations` of an
+ *     estimate with training 0;
+ *   - collected entropies: 16 n_layers P n_heads bytes, P the most passes of a layer;
+ *   - growth: its handles, tables of n_layers by n_heads numbers, entropies, and a copy of the plan;
+ *   - sessions: sgt_session_estimate_memory;
+ *   - sgt_checkpoint_load into a model that exists: `parameters` and `moments` once more;
+ *   - what a plug-in backend takes beside the buffers it is asked for.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW. Since 0.1.
  */
 SGT_API sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate,
                                              const sgt_context *context,

@@ -40,7 +40,8 @@ enum sgt_decay_scope {
  * step fails with SGT_E_OUT_OF_RANGE and changes nothing). */
 typedef double (*sgt_rate_fn)(void *user, int64_t step, double scheduled);
 
-/* Rates, schedule, decay and clipping. */
+/* Rates, schedule, decay and clipping. The kernels compute in float32: what overflows there, what
+ * becomes 0 though it is not, and a beta that becomes 1 are SGT_E_OUT_OF_RANGE. */
 typedef struct sgt_optimizer_options {
     uint32_t size;
     int32_t schedule;     /* enum sgt_schedule; default constant */

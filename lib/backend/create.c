@@ -6,7 +6,6 @@
 #include "../base/structs.h"
 #include "dispatch_data.h"
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_context_options, progress_user)
 #define REPORT_MINIMUM  SGTI_SIZE_THROUGH(sgt_backend_report, host_visible)
 
 static void log_choice(const sgt_context *context)
@@ -27,7 +26,7 @@ sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "context is NULL");
     sgt_status status = sgt_context_options_init(&own, sizeof own);
     if (!status && options)
-        status = sgti_struct_read(&own, sizeof own, options, OPTIONS_MINIMUM,
+        status = sgti_struct_read(&own, sizeof own, options, SGTI_CONTEXT_OPTIONS_MINIMUM,
                                   "sgt_context_options");
     if (status)
         return status;

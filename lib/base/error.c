@@ -7,20 +7,36 @@
 
 #include "text.h"
 
-#define MESSAGE_BYTES 512
+enum { MESSAGE_BYTES = 512, WHOLE_BYTES = 4096 + MESSAGE_BYTES };
 
 static _Thread_local char message[MESSAGE_BYTES];
 static _Thread_local uint64_t failures;
 static _Thread_local sgt_status last_failure;
 
+/* Of one that is too long, as of a file deep down, the middle is left out: the reason is at the
+ * end. */
+static void keep(const char *whole)
+{
+    static const char gap[] = " ... ";
+    const size_t head = MESSAGE_BYTES / 3, tail = MESSAGE_BYTES - head - sizeof gap + 1;
+    size_t bytes = strlen(whole) + 1;
+    if (bytes <= MESSAGE_BYTES) {
+        memcpy(message, whole, bytes);
+        return;
+    }
+    memcpy(message, whole, head);
+    memcpy(message + head, gap, sizeof gap - 1);
+    memcpy(message + head + sizeof gap - 1, whole + bytes - tail, tail);
+}
+
 sgt_status sgti_fail(sgt_status status, const char *format, ...)
 {
-    char text[MESSAGE_BYTES] = ""; /* the arguments may hold the old message */
+    char whole[WHOLE_BYTES] = ""; /* the arguments may hold the old message */
     va_list arguments;
     va_start(arguments, format);
-    sgti_vformat(text, sizeof text, format, arguments);
+    sgti_vformat(whole, sizeof whole, format, arguments);
     va_end(arguments);
-    memcpy(message, text, sizeof message);
+    keep(whole);
     failures++;
     last_failure = status;
     return status;

@@ -23,7 +23,7 @@ static size_t at_once(uint64_t bytes)
 
 static sgt_status failed(const char *path, const char *what)
 {
-    return sgti_fail(SGT_E_IO, "%s: %s: %s", path, what, strerror(errno));
+    return sgti_fail(SGT_E_IO, "%.4000s: %s: %s", path, what, strerror(errno));
 }
 
 /* ---- reading ---- */

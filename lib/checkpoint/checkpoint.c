@@ -10,8 +10,7 @@
 #include "../base/text.h"
 #include "../model/config.h"
 
-#define INFO_MINIMUM    SGTI_SIZE_THROUGH(sgt_checkpoint_info, n_values)
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_optimizer_options, rate_user)
+#define INFO_MINIMUM SGTI_SIZE_THROUGH(sgt_checkpoint_info, n_values)
 
 static int by_name(const void *a, const void *b)
 {
@@ -156,7 +155,8 @@ sgt_status sgt_checkpoint_get_optimizer_options(sgt_optimizer_options *options,
 {
     if (checkpoint == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
-    sgt_status status = sgti_struct_check(options, OPTIONS_MINIMUM, "sgt_optimizer_options");
+    sgt_status status = sgti_struct_check(options, SGTI_OPTIMIZER_OPTIONS_MINIMUM,
+                                          "sgt_optimizer_options");
     if (status != SGT_OK)
         return status;
     if (!checkpoint->numbers.has_optimizer)

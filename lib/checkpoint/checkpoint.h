@@ -76,9 +76,10 @@ struct sgt_checkpoint {
 
 /* ---- tensors between backend and file (tensors.c) ---- */
 
-/* Writes a float32 tensor in blocks, as a type of sgti_st_from_float. */
+/* Writes a float32 tensor in blocks, as an output of a type of sgti_st_from_float. A finite value
+ * that would become infinite is SGT_E_OUT_OF_RANGE; NaN and infinities stay what they are. */
 sgt_status sgti_put_tensor(sgti_st_writer *writer, sgti_dispatch *dispatch,
-                           const sgt_tensor *tensor, sgti_st_dtype dtype, void *block);
+                           const sgt_tensor *tensor, const sgti_st_output *output, void *block);
 
 /* Bytes of the block that put_tensor and get_tensor work in. */
 #define SGTI_BLOCK_BYTES (2 * SGTI_ST_BLOCK)

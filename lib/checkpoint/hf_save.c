@@ -92,7 +92,7 @@ static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *
 {
     const export *e = user;
     sgt_tensor weight = sgti_weight(e->model, output->index);
-    return sgti_put_tensor(writer, e->model->dispatch, &weight, e->dtype, e->block);
+    return sgti_put_tensor(writer, e->model->dispatch, &weight, output, e->block);
 }
 
 static sgt_status write_weights(export *e, const char *path)

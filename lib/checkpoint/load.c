@@ -125,9 +125,11 @@ static sgt_status stage(load *l)
     sgti_dispatch *dispatch = l->model->dispatch;
     if (l->fresh)
         return SGT_OK;
-    sgt_status status = sgti_block_allocate(&l->weights, dispatch, l->model->weights.bytes);
+    sgt_status status = sgti_block_allocate(&l->weights, dispatch, l->model->weights.bytes,
+                                            "the weights of a checkpoint");
     if (status == SGT_OK && l->optimizer != NULL)
-        status = sgti_block_allocate(&l->moments, dispatch, l->optimizer->moments.bytes);
+        status = sgti_block_allocate(&l->moments, dispatch, l->optimizer->moments.bytes,
+                                     "the moments of a checkpoint");
     return status;
 }
 

@@ -275,7 +275,7 @@ static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *
         tensor = sgti_weight(model, output->index);
         break;
     }
-    return sgti_put_tensor(writer, model->dispatch, &tensor, SGTI_ST_F32, s->block);
+    return sgti_put_tensor(writer, model->dispatch, &tensor, output, s->block);
 }
 
 static void clean_up(save *s)

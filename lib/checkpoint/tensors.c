@@ -17,10 +17,12 @@ static sgt_tensor part_of(const sgt_tensor *tensor, uint64_t first, uint64_t cou
 }
 
 sgt_status sgti_put_tensor(sgti_st_writer *writer, sgti_dispatch *dispatch,
-                           const sgt_tensor *tensor, sgti_st_dtype dtype, void *block)
+                           const sgt_tensor *tensor, const sgti_st_output *output, void *block)
 {
+    sgti_st_dtype dtype = output->dtype;
     uint64_t count = (uint64_t)sgti_tensor_count(tensor);
     uint64_t most = SGTI_ST_BLOCK / sizeof(float);
+    const float *floats = block;
     char *stored = (char *)block + SGTI_ST_BLOCK;
     sgt_status status = SGT_OK;
     for (uint64_t done = 0; done < count && status == SGT_OK; done += most) {
@@ -29,7 +31,14 @@ sgt_status sgti_put_tensor(sgti_st_writer *writer, sgti_dispatch *dispatch,
         status = sgti_read(dispatch, block, &part);
         if (status != SGT_OK)
             break;
-        sgti_st_from_float(stored, block, dtype, n);
+        uint64_t bad = sgti_st_find_overflow(floats, dtype, n);
+        if (bad < n)
+            return sgti_fail(SGT_E_OUT_OF_RANGE,
+                             "%s: element %" PRIu64 " of tensor '%s' is %g, which would be "
+                             "infinite in %s",
+                             writer->file.path, done + bad, output->name, (double)floats[bad],
+                             dtype == SGTI_ST_F16 ? "float16" : "bfloat16");
+        sgti_st_from_float(stored, floats, dtype, n);
         status = sgti_safetensors_put(writer, stored, n * sgti_st_element_bytes(dtype));
     }
     return status;

@@ -12,13 +12,13 @@
 #define MOST_THREADS 256
 #define LOG_LINE     1024
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_context_options, progress_user)
-#define USAGE_MINIMUM   SGTI_SIZE_THROUGH(sgt_memory_usage, allocations)
+#define USAGE_MINIMUM SGTI_SIZE_THROUGH(sgt_memory_usage, allocations)
 
 sgt_status sgt_context_options_init(sgt_context_options *options, size_t size)
 {
     const sgt_context_options defaults = {.log_level = SGT_LOG_WARNING};
-    return sgti_struct_init(options, size, &defaults, sizeof defaults, OPTIONS_MINIMUM,
+    return sgti_struct_init(options, size, &defaults, sizeof defaults,
+                            SGTI_CONTEXT_OPTIONS_MINIMUM,
                             "sgt_context_options");
 }
 

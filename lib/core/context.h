@@ -8,7 +8,10 @@
 #include <sgt/context.h>
 
 #include "../base/memory.h"
+#include "../base/structs.h"
 #include "../base/threads.h"
+
+#define SGTI_CONTEXT_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_context_options, progress_user)
 
 struct sgti_dispatch; /* lib/backend/dispatch.h */
 

@@ -99,13 +99,16 @@ static sgt_status allocate_blocks(sgti_decode_state *state, const sgti_decode_la
     const struct {
         sgti_block_of_memory *block;
         uint64_t bytes;
-    } blocks[] = {{&state->cache, layout->cache * sizeof(float)},
-                  {&state->gathered, layout->gathered * sizeof(float)},
-                  {&state->scratch, layout->scratch * sizeof(float)}};
+        const char *what;
+    } blocks[] = {
+        {&state->cache, layout->cache * sizeof(float), "the key/value cache"},
+        {&state->gathered, layout->gathered * sizeof(float), "the gathered weights of a session"},
+        {&state->scratch, layout->scratch * sizeof(float), "the activations of a session"}};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
-        sgt_status status = blocks[i].bytes == 0 ? SGT_OK
-                                                 : sgti_block_allocate(blocks[i].block, dispatch,
-                                                                       blocks[i].bytes);
+        sgt_status status = SGT_OK;
+        if (blocks[i].bytes > 0)
+            status = sgti_block_allocate(blocks[i].block, dispatch, blocks[i].bytes,
+                                         blocks[i].what);
         if (status)
             return status;
     }
@@ -163,9 +166,11 @@ static sgt_status make_packed(sgt_session *session)
     const sgti_decode_layout *layout = &session->state.layout;
     sgti_dispatch *dispatch = session->model->dispatch;
     sgt_status status =
-        sgti_block_allocate(&session->packed, dispatch, layout->packed * sizeof(uint16_t));
+        sgti_block_allocate(&session->packed, dispatch, layout->packed * sizeof(uint16_t),
+                            "the packed weights of a session");
     if (status == SGT_OK)
-        status = sgti_block_allocate(&session->panel, dispatch, sgti_decode_panel_bytes(layout));
+        status = sgti_block_allocate(&session->panel, dispatch, sgti_decode_panel_bytes(layout),
+                                     "the panel of packed weights");
     if (status == SGT_OK)
         status = sgti_decode_convert(session);
     if (status)

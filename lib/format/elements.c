@@ -2,6 +2,8 @@
 /* The elements of tensors: conversion between what is stored and float32, and checksums. */
 #include "safetensors.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +82,18 @@ void sgti_st_from_float(void *stored, const float *floats, sgti_st_dtype dtype, 
         to[2 * i] = (unsigned char)half;
         to[2 * i + 1] = (unsigned char)(half >> 8);
     }
+}
+
+uint64_t sgti_st_find_overflow(const float *floats, sgti_st_dtype dtype, uint64_t count)
+{
+    /* Half-way from the largest number to the next power of two: it rounds up, to infinity. */
+    float limit = dtype == SGTI_ST_F16 ? 0x1.ffep15f : 0x1.ffp127f;
+    uint64_t i = 0;
+    if (dtype == SGTI_ST_F32)
+        return count;
+    while (i < count && !(fabsf(floats[i]) >= limit && fabsf(floats[i]) <= FLT_MAX))
+        i++;
+    return i;
 }
 
 /* ---- checksums: XXH3, 64 bits, seed 0 ---- */

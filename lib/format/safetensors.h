@@ -85,6 +85,10 @@ sgt_status sgti_st_check_float(const sgti_safetensors *file, const sgti_st_tenso
 void sgti_st_to_float(float *floats, const void *stored, sgti_st_dtype dtype, uint64_t count);
 void sgti_st_from_float(void *stored, const float *floats, sgti_st_dtype dtype, uint64_t count);
 
+/* Index of the first finite value that would become infinite in this type (F32, F16, BF16); count
+ * when there is none. */
+uint64_t sgti_st_find_overflow(const float *floats, sgti_st_dtype dtype, uint64_t count);
+
 /* Running over the bytes of one tensor. */
 typedef struct sgti_checksum sgti_checksum;
 

@@ -12,8 +12,8 @@
 #include "../core/context.h"
 #include "../model/model.h"
 
-#define OPTIONS_MINIMUM (offsetof(sgt_growth_options, observe_after_fix) + sizeof(int32_t))
-#define INPUT_MINIMUM   (offsetof(sgt_growth_input, grad_norm) + sizeof(double))
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_options, observe_after_fix)
+#define INPUT_MINIMUM   SGTI_SIZE_THROUGH(sgt_growth_input, grad_norm)
 
 static const sgt_growth_options default_options = {.size = sizeof default_options};
 

@@ -17,8 +17,8 @@
 #define STATE_VERSION UINT32_C(1)
 
 /* Sizes of the callers' structs in their first version. */
-#define OBSERVATION_MINIMUM (offsetof(sgt_growth_observation, vanilla_flops) + sizeof(double))
-#define VTABLE_MINIMUM      (offsetof(sgt_growth_policy_vtable, load) + sizeof(void (*)(void)))
+#define OBSERVATION_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_observation, vanilla_flops)
+#define VTABLE_MINIMUM      SGTI_SIZE_THROUGH(sgt_growth_policy_vtable, load)
 
 /* ---- making ---- */
 

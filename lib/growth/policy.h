@@ -12,6 +12,8 @@
 
 #include <sgt/sys/growth.h>
 
+#include "../base/structs.h"
+
 /* Names a policy in its saved bytes. */
 enum sgti_policy_kind {
     SGTI_POLICY_CUSTOM = 0,
@@ -40,7 +42,7 @@ struct sgt_growth_policy {
 };
 
 /* The size of an event in its first version. */
-#define SGTI_EVENT_MINIMUM (offsetof(sgt_growth_event, layers) + sizeof(const int32_t *))
+#define SGTI_EVENT_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_event, layers)
 
 /* A policy around a state that is there already; vtable->create is not called. The state is the
  * policy's only when this succeeds. */

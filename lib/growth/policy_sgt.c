@@ -9,7 +9,7 @@
 #include "../base/structs.h"
 #include "../core/context.h"
 
-#define OPTIONS_MINIMUM (offsetof(sgt_growth_sgt_options, reserved) + sizeof(int32_t))
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_sgt_options, reserved)
 
 static const int32_t default_exclude[] = {0};
 

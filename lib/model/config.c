@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config.h"
 
-#include <math.h>
-
 #include "../base/error.h"
+#include "../base/float32.h"
 
 static const sgt_model_config defaults = {
     .size = sizeof(sgt_model_config),
@@ -84,10 +83,11 @@ sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_confi
     status = resolve_heads(&config);
     if (status)
         return status;
-    if (!isfinite(config.rope_theta) || config.rope_theta <= 0.0)
-        return sgti_fail(SGT_E_OUT_OF_RANGE, "rope_theta must be finite and above 0");
-    if (!isfinite(config.norm_eps) || config.norm_eps < 0.0)
-        return sgti_fail(SGT_E_OUT_OF_RANGE, "norm_eps must be finite and at least 0");
+    status = sgti_check_float32(config.rope_theta, SGTI_ABOVE_0, "rope_theta");
+    if (status == SGT_OK)
+        status = sgti_check_float32(config.norm_eps, SGTI_AT_LEAST_0, "norm_eps");
+    if (status)
+        return status;
     *resolved = config;
     return SGT_OK;
 }

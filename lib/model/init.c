@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "../base/error.h"
+#include "../base/float32.h"
 #include "../base/random.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
@@ -13,6 +14,7 @@
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_init_options, cut)
 #define PART_ELEMENTS   65536
+#define LARGEST_NORMAL  10.0 /* beyond what 53 bits of a uniform number become */
 
 sgt_status sgt_init_options_init(sgt_init_options *options, size_t size)
 {
@@ -89,6 +91,18 @@ static sgt_status init_parameter(sgt_model *model, int32_t index, const sgt_init
     return SGT_OK;
 }
 
+static sgt_status check_options(const sgt_init_options *options)
+{
+    if (!(options->cut >= 0.1))
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "cut is %g, must be at least 0.1", options->cut);
+    sgt_status status = sgti_check_float32(options->std, SGTI_AT_LEAST_0, "std");
+    if (status)
+        return status;
+    /* The largest weight that can be drawn must be a float32. */
+    return sgti_check_float32(options->std * fmin(options->cut, LARGEST_NORMAL), SGTI_AT_LEAST_0,
+                              "std times cut");
+}
+
 sgt_status sgt_model_init_weights(sgt_model *model, const sgt_init_options *caller)
 {
     sgt_init_options options;
@@ -100,10 +114,9 @@ sgt_status sgt_model_init_weights(sgt_model *model, const sgt_init_options *call
                                   "sgt_init_options");
     if (status)
         return status;
-    if (!isfinite(options.std) || options.std < 0.0)
-        return sgti_fail(SGT_E_OUT_OF_RANGE, "std must be finite and at least 0");
-    if (!(options.cut >= 0.1))
-        return sgti_fail(SGT_E_OUT_OF_RANGE, "cut must be at least 0.1");
+    status = check_options(&options);
+    if (status)
+        return status;
     sgti_model_touch_weights(model);
     status = sgti_sync(model->dispatch);
     for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++)

@@ -32,7 +32,8 @@ static sgt_status create_rope(sgt_model *model)
     uint64_t bytes = count * sizeof(float);
     sgti_memory *memory = &model->context->memory;
     void *table;
-    sgt_status status = sgti_block_allocate(&model->rope, model->dispatch, bytes);
+    sgt_status status = sgti_block_allocate(&model->rope, model->dispatch, bytes,
+                                            "the rotary tables");
     if (status)
         return status;
     sgt_tensor tensor = sgti_tensor_1d(model->rope.buffer, 0, (int64_t)count);
@@ -54,7 +55,8 @@ static sgt_status create_rope(sgt_model *model)
 static sgt_status create_weights(sgt_model *model)
 {
     sgt_status status = sgti_block_allocate(&model->weights, model->dispatch,
-                                            model->parameters.elements * sizeof(float));
+                                            model->parameters.elements * sizeof(float),
+                                            "the weights");
     if (status)
         return status;
     sgt_tensor all =

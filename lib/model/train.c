@@ -21,7 +21,8 @@ static sgt_status ensure_gradients(sgt_model *model)
     if (model->gradients.buffer)
         return SGT_OK;
     sgti_block_of_memory block;
-    sgt_status status = sgti_block_allocate(&block, model->dispatch, model->weights.bytes);
+    sgt_status status =
+        sgti_block_allocate(&block, model->dispatch, model->weights.bytes, "the gradients");
     if (status)
         return status;
     sgt_tensor all =
@@ -142,7 +143,8 @@ sgt_status sgt_model_backward(sgt_model *model, double scale)
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     if (!isfinite(scale) || fabs(scale) > 1e38)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "scale is not finite in float32");
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "scale is %g, must be finite and within 1e38",
+                         scale);
     if (model->state != SGTI_LOSS_READY)
         return sgti_fail(SGT_E_STATE,
                          "backward needs an sgt_model_forward that no other backward, plan change "

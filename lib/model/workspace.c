@@ -6,12 +6,12 @@
 #include "../base/error.h"
 
 sgt_status sgti_block_allocate(sgti_block_of_memory *block, sgti_dispatch *dispatch,
-                               uint64_t bytes)
+                               uint64_t bytes, const char *what)
 {
     sgt_buffer *buffer;
     sgt_status status = sgti_buffer_allocate(&buffer, dispatch, bytes);
     if (status)
-        return status;
+        return sgti_fail(status, "%s: %s", what, sgt_error_message());
     block->buffer = buffer;
     block->bytes = bytes;
     return SGT_OK;
@@ -88,13 +88,13 @@ sgt_status sgti_workspace_measure(uint64_t *arena_bytes, uint64_t *host_bytes,
 
 /* Gives up blocks of another size, then takes these. On failure some may be missing. */
 static sgt_status resize(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_memory *memory,
-                         uint64_t arena_bytes, uint64_t host_bytes)
+                         uint64_t arena_bytes, uint64_t host_bytes, const char *what)
 {
     sgt_status status = SGT_OK;
     if (workspace->arena.bytes != arena_bytes) {
         sgti_block_free(&workspace->arena, dispatch);
         if (arena_bytes > 0)
-            status = sgti_block_allocate(&workspace->arena, dispatch, arena_bytes);
+            status = sgti_block_allocate(&workspace->arena, dispatch, arena_bytes, what);
     }
     if (status == SGT_OK && workspace->host_bytes != host_bytes) {
         void *host = NULL;
@@ -118,15 +118,15 @@ static uint64_t larger(uint64_t a, uint64_t b)
 /* Old blocks are given up first, so that old and new never add up; when the new ones cannot be
  * had, the old sizes are taken back. */
 static sgt_status grow(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_memory *memory,
-                       uint64_t arena_bytes, uint64_t host_bytes)
+                       uint64_t arena_bytes, uint64_t host_bytes, const char *what)
 {
     uint64_t arena_before = workspace->arena.bytes, host_before = workspace->host_bytes;
     sgt_status status = resize(workspace, dispatch, memory, larger(arena_bytes, arena_before),
-                               larger(host_bytes, host_before));
+                               larger(host_bytes, host_before), what);
     if (status) {
         char message[512];
         snprintf(message, sizeof message, "%s", sgt_error_message());
-        resize(workspace, dispatch, memory, arena_before, host_before);
+        resize(workspace, dispatch, memory, arena_before, host_before, what);
         sgti_fail(status, "%s", message);
     }
     return status;
@@ -143,7 +143,9 @@ sgt_status sgti_workspace_prepare(sgti_workspace *workspace, sgti_dispatch *disp
     sgt_status status = measure(&layout, &host_bytes, config, plan, mode, batch, seq);
     if (status)
         return status;
-    status = grow(workspace, dispatch, memory, layout.elements * sizeof(float), host_bytes);
+    status = grow(workspace, dispatch, memory, layout.elements * sizeof(float), host_bytes,
+                  mode == SGTI_EVALUATE ? "the activations of an evaluation"
+                                        : "the activations of a training step");
     if (status)
         return status;
     sgti_layout_count(&n_runs, &n_passes, config, plan);

@@ -43,8 +43,10 @@ sgt_status sgti_workspace_measure(uint64_t *arena_bytes, uint64_t *host_bytes,
                                   const sgt_model_config *config, const sgt_plan *plan,
                                   sgti_mode mode, int32_t batch, int32_t seq);
 
+/* `what` names the purpose ("the weights"): a failure's message begins with it, because a backend
+ * knows no more than the bytes. */
 sgt_status sgti_block_allocate(sgti_block_of_memory *block, sgti_dispatch *dispatch,
-                               uint64_t bytes);
+                               uint64_t bytes, const char *what);
 void sgti_block_free(sgti_block_of_memory *block, sgti_dispatch *dispatch);
 
 /* Workspaces of evaluations, taken and given back under a lock. */

@@ -5,10 +5,9 @@
  */
 #include "optimizer.h"
 
-#include <float.h>
-
 #include "../base/checked.h"
 #include "../base/error.h"
+#include "../base/float32.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "schedule.h"
@@ -34,7 +33,8 @@ static sgt_status create_moments(sgt_optimizer *optimizer)
     uint64_t bytes;
     if (!sgti_mul_u64(&bytes, model->parameters.elements, 2 * sizeof(float)))
         return sgti_fail(SGT_E_OVERFLOW, "the size of the moments does not fit in 64 bits");
-    sgt_status status = sgti_block_allocate(&optimizer->moments, model->dispatch, bytes);
+    sgt_status status =
+        sgti_block_allocate(&optimizer->moments, model->dispatch, bytes, "the moments");
     if (status != SGT_OK)
         return status;
     sgt_tensor all = sgti_tensor_1d(optimizer->moments.buffer, 0,
@@ -111,22 +111,14 @@ static sgt_status check_index(const sgt_optimizer *optimizer, int32_t index)
     return SGT_OK;
 }
 
-static sgt_status check_factor(double factor, const char *name)
-{
-    if (factor >= 0.0 && factor <= FLT_MAX)
-        return SGT_OK;
-    return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %g, not a finite number of at least 0", name,
-                     factor);
-}
-
 sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t index, double rate_factor,
                                      double decay_factor)
 {
     sgt_status status = check_index(optimizer, index);
     if (status == SGT_OK)
-        status = check_factor(rate_factor, "rate_factor");
+        status = sgti_check_float32(rate_factor, SGTI_AT_LEAST_0, "rate_factor");
     if (status == SGT_OK)
-        status = check_factor(decay_factor, "decay_factor");
+        status = sgti_check_float32(decay_factor, SGTI_AT_LEAST_0, "decay_factor");
     if (status != SGT_OK)
         return status;
     optimizer->factors[index] = (sgti_factors){.rate = rate_factor, .decay = decay_factor};

@@ -5,7 +5,10 @@
 
 #include <sgt/optimizer.h>
 
+#include "../base/structs.h"
 #include "../model/model.h"
+
+#define SGTI_OPTIMIZER_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_optimizer_options, rate_user)
 
 typedef struct sgti_factors {
     double rate; /* 0: frozen */

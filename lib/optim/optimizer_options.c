@@ -2,13 +2,10 @@
 /* The options of an optimizer: defaults and checks. Every message names the field. */
 #include "optimizer.h"
 
-#include <float.h>
-
 #include "../base/error.h"
+#include "../base/float32.h"
 #include "../base/structs.h"
 #include "schedule.h"
-
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_optimizer_options, rate_user)
 
 static const sgt_optimizer_options default_options = {
     .size = sizeof(sgt_optimizer_options),
@@ -26,46 +23,38 @@ static const sgt_optimizer_options default_options = {
 sgt_status sgt_optimizer_options_init(sgt_optimizer_options *options, size_t size)
 {
     return sgti_struct_init(options, size, &default_options, sizeof default_options,
-                            OPTIONS_MINIMUM, "sgt_optimizer_options");
+                            SGTI_OPTIMIZER_OPTIONS_MINIMUM, "sgt_optimizer_options");
 }
 
-/* The kernels take float32, so what is checked is the value as they will see it. */
-static sgt_status check_not_negative(double value, const char *field)
+/* The numbers that the kernels take. */
+static sgt_status check_numbers(const sgt_optimizer_options *options)
 {
-    if (value >= 0.0 && value <= FLT_MAX)
-        return SGT_OK;
-    return sgti_fail(SGT_E_OUT_OF_RANGE,
-                     "sgt_optimizer_options.%s is %g, not a finite number of at least 0", field,
-                     value);
-}
-
-static sgt_status check_beta(double value, const char *field)
-{
-    if (value >= 0.0 && (float)value < 1.0f)
-        return SGT_OK;
-    return sgti_fail(SGT_E_OUT_OF_RANGE, "sgt_optimizer_options.%s is %g, not in [0,1)", field,
-                     value);
+    const struct {
+        double value;
+        sgti_float32_range range;
+        const char *field;
+    } numbers[] = {
+        {options->lr, SGTI_AT_LEAST_0, "sgt_optimizer_options.lr"},
+        {options->beta1, SGTI_FROM_0_TO_1, "sgt_optimizer_options.beta1"},
+        {options->beta2, SGTI_FROM_0_TO_1, "sgt_optimizer_options.beta2"},
+        {options->weight_decay, SGTI_AT_LEAST_0, "sgt_optimizer_options.weight_decay"},
+        {options->clip, SGTI_AT_LEAST_0, "sgt_optimizer_options.clip"},
+        /* Without it a weight whose gradient is always 0 would become 0/0. */
+        {options->eps, SGTI_ABOVE_0, "sgt_optimizer_options.eps"},
+    };
+    sgt_status status = SGT_OK;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && status == SGT_OK; i++)
+        status = sgti_check_float32(numbers[i].value, numbers[i].range, numbers[i].field);
+    return status;
 }
 
 static sgt_status check(const sgt_optimizer_options *options)
 {
     sgt_status status = sgti_schedule_check(options);
     if (status == SGT_OK)
-        status = check_not_negative(options->lr, "lr");
-    if (status == SGT_OK)
-        status = check_beta(options->beta1, "beta1");
-    if (status == SGT_OK)
-        status = check_beta(options->beta2, "beta2");
-    if (status == SGT_OK)
-        status = check_not_negative(options->weight_decay, "weight_decay");
-    if (status == SGT_OK)
-        status = check_not_negative(options->clip, "clip");
+        status = check_numbers(options);
     if (status != SGT_OK)
         return status;
-    /* Without it a weight whose gradient is always 0 would become 0/0. */
-    if (!(options->eps <= FLT_MAX && (float)options->eps > 0.0f))
-        return sgti_fail(SGT_E_OUT_OF_RANGE,
-                         "sgt_optimizer_options.eps is %g, not a float32 above 0", options->eps);
     if (options->decay_scope != SGT_DECAY_ALL && options->decay_scope != SGT_DECAY_MATRICES)
         return sgti_fail(SGT_E_OUT_OF_RANGE,
                          "sgt_optimizer_options.decay_scope is %d, not an sgt_decay_scope",
@@ -82,7 +71,8 @@ sgt_status sgti_optimizer_options_read(sgt_optimizer_options *own,
     *own = default_options;
     if (caller == NULL)
         return SGT_OK;
-    sgt_status status = sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM,
+    sgt_status status = sgti_struct_read(own, sizeof *own, caller,
+                                         SGTI_OPTIMIZER_OPTIONS_MINIMUM,
                                          "sgt_optimizer_options");
     return status == SGT_OK ? check(own) : status;
 }

@@ -38,8 +38,8 @@ static sgt_status choose_rate(double *lr, const sgt_optimizer *optimizer, int64_
         rate = options->rate(options->rate_user, step, rate);
     if (!(rate >= 0.0 && rate <= FLT_MAX))
         return sgti_fail(SGT_E_OUT_OF_RANGE,
-                         "the rate callback returned %g for step %lld, not a finite number of at "
-                         "least 0",
+                         "the rate callback returned %g for step %lld, must be at least 0 and "
+                         "finite in float32",
                          rate, (long long)step);
     *lr = rate;
     return SGT_OK;

@@ -53,13 +53,20 @@ START_TEST(a_message_may_quote_the_last_one)
 }
 END_TEST
 
+/* Both ends stay: whose it was, and what. */
 START_TEST(a_long_message_is_cut)
 {
     char text[1000];
     memset(text, 'x', sizeof text);
     text[sizeof text - 1] = '\0';
-    sgti_fail(SGT_E_IO, "%s", text);
-    ck_assert_uint_eq(strlen(sgt_error_message()), 511);
+    sgti_fail(SGT_E_IO, "/home/%s: disk full", text);
+    const char *message = sgt_error_message();
+    ck_assert_uint_eq(strlen(message), 511);
+    ck_assert(strncmp(message, "/home/x", 7) == 0);
+    ck_assert_ptr_nonnull(strstr(message, "xx ... xx"));
+    ck_assert_str_eq(message + 511 - strlen("x: disk full"), "x: disk full");
+    sgti_fail(SGT_E_IO, "%.511s", text);
+    ck_assert(memcmp(sgt_error_message(), text, 511) == 0);
     sgti_fail(SGT_E_IO, "short");
     ck_assert_str_eq(sgt_error_message(), "short");
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Hugging Face folders: what we write we read; forms of config.json; what is refused by name. */
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +110,72 @@ START_TEST(halves_are_near)
     ck_assert_double_ne(loss_of(model), loss_of(again));
     options.dtype = SGT_F64;
     sgtt_fails(sgt_model_save_hf(model, folder, &options), SGT_E_INVALID_ARGUMENT, "dtype is 2");
+    sgt_model_free(model);
+    sgt_model_free(again);
+}
+END_TEST
+
+static const struct {
+    int32_t dtype;
+    float value;
+    const char *message; /* NULL: it is written */
+} ends[] = {
+    {SGT_F16, 65519.0f, NULL},
+    {SGT_F16, 65520.0f, "of tensor 'model.layers.1.mlp.up_proj.weight' is 65520, which would be "
+                        "infinite in float16"},
+    {SGT_F16, -1e6f, "is -1e+06"},
+    {SGT_BF16, 0x1.fep127f, NULL},
+    {SGT_BF16, -FLT_MAX, "infinite in bfloat16"},
+    {SGT_F32, FLT_MAX, NULL},
+    {SGT_F16, INFINITY, NULL},
+    {SGT_F16, NAN, NULL},
+    {SGT_BF16, -INFINITY, NULL},
+};
+
+/* What does not fit is refused before anything of the folder changes; what never was finite is
+ * written. */
+START_TEST(a_finite_weight_does_not_become_infinite)
+{
+    sgt_model *model = make_model(0), *again = NULL;
+    sgt_hf_save_options options;
+    sgt_tensor_view view = {.size = sizeof view};
+    char path[SCRATCH_PATH];
+    unsigned long before_bytes, after_bytes;
+    int32_t index;
+    scratch_path(path, "model.safetensors");
+    sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
+    sgtt_ok(sgt_model_save_hf(model, folder, &options));
+    void *before = scratch_read(path, &before_bytes);
+    char *config = read_config();
+    sgtt_ok(sgt_model_find_parameter(&index, model, "model.layers.1.mlp.up_proj.weight"));
+    sgtt_ok(sgt_model_parameter(&view, model, index, SGT_WEIGHT));
+    float *values = malloc(view.count * sizeof *values);
+    sgtt_ok(sgt_model_read_parameter(values, view.count, model, index, SGT_WEIGHT));
+    values[view.count - 1] = ends[_i].value;
+    sgtt_ok(sgt_model_write_parameter(model, index, SGT_WEIGHT, values, view.count));
+    options.dtype = ends[_i].dtype;
+    if (ends[_i].message) {
+        sgtt_fails(sgt_model_save_hf(model, folder, &options), SGT_E_OUT_OF_RANGE,
+                   ends[_i].message);
+        void *after = scratch_read(path, &after_bytes);
+        ck_assert_uint_eq(before_bytes, after_bytes);
+        ck_assert_mem_eq(before, after, before_bytes);
+        char *config_after = read_config();
+        ck_assert_str_eq(config, config_after);
+        free(after);
+        free(config_after);
+    } else {
+        sgtt_ok(sgt_model_save_hf(model, folder, &options));
+        sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+        sgtt_ok(sgt_model_read_parameter(values, view.count, again, index, SGT_WEIGHT));
+        float read = values[view.count - 1], wrote = ends[_i].value;
+        ck_assert_int_eq(isfinite(read), isfinite(wrote));
+        ck_assert_int_eq(isnan(read), isnan(wrote));
+        ck_assert_int_eq(signbit(read), signbit(wrote));
+    }
+    free(values);
+    free(before);
+    free(config);
     sgt_model_free(model);
     sgt_model_free(again);
 }
@@ -277,6 +345,8 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, what_is_written_is_read, 0, 2);
     tcase_add_loop_test(tests, halves_are_near, 0, 2);
+    tcase_add_loop_test(tests, a_finite_weight_does_not_become_infinite, 0,
+                        sizeof ends / sizeof ends[0]);
     tcase_add_test(tests, loops_stay_or_are_left_out);
     tcase_add_test(tests, a_folder_has_a_name);
     tcase_add_loop_test(tests, what_is_not_done_is_refused_by_name, 0,

@@ -179,9 +179,9 @@ END_TEST
 
 START_TEST(wrong_numbers_of_a_configuration)
 {
-    const double bad[] = {NAN, INFINITY, -1.0};
+    const double bad[] = {NAN, INFINITY, -1.0, 1e300, 3.5e38, 1e-60, -1e-60};
     sgt_model *none = NULL;
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sgt_model_config config = sgtt_config();
         config.rope_theta = bad[i];
         sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE, "rope_theta");
@@ -190,6 +190,20 @@ START_TEST(wrong_numbers_of_a_configuration)
         sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE, "norm_eps");
     }
     sgt_model_config config = sgtt_config();
+    config.norm_eps = 1e300;
+    sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE,
+               "norm_eps is 1e+300 (inf in float32)");
+    config.norm_eps = 1e-60;
+    sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE,
+               "norm_eps is 1e-60, which is too small: it is 0 in float32");
+    config.norm_eps = 0.0;
+    sgt_model *sharp = NULL;
+    sgtt_ok(sgt_model_create(&sharp, context, &config));
+    sgt_model_free(sharp);
+    config.rope_theta = 1e-60;
+    sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE,
+               "rope_theta is 1e-60 (0 in float32), must be finite and above 0");
+    config = sgtt_config();
     config.d_model = 22;
     config.head_dim = 0;
     sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_INVALID_ARGUMENT, "d_model 22");
@@ -364,8 +378,8 @@ START_TEST(wrong_ways_to_draw_weights)
 {
     sgt_init_options options;
     uint64_t generation = sgt_model_generation(model);
-    const double bad[] = {NAN, -0.02, INFINITY};
-    for (int i = 0; i < 3; i++) {
+    const double bad[] = {NAN, -0.02, INFINITY, 1e300, 1e-60, 2e38}; /* the last times cut */
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sgtt_ok(sgt_init_options_init(&options, sizeof options));
         options.std = bad[i];
         sgtt_fails(sgt_model_init_weights(model, &options), SGT_E_OUT_OF_RANGE, "std");

@@ -77,6 +77,26 @@ START_TEST(bad_values_name_the_field)
 }
 END_TEST
 
+/* What is refused for float32 alone says so, with the digits that matter. */
+START_TEST(what_float32_loses_is_told)
+{
+    tiny_model tiny = tiny_model_make();
+    sgt_optimizer_options options;
+    sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
+    options.lr = 1e300;
+    refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, ".lr is 1e+300 (inf in float32)");
+    options.lr = 1e-60;
+    refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, ".lr is 1e-60, which is too small: it is 0 in");
+    options.lr = 0.0; /* is what it says */
+    options.beta1 = 0.99999999999;
+    refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, ".beta1 is 0.99999999999 (1 in float32), must be");
+    options.beta1 = 0.9;
+    options.eps = 1e-60;
+    refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, ".eps is 1e-60 (0 in float32), must be");
+    tiny_model_free(&tiny);
+}
+END_TEST
+
 START_TEST(null_arguments_are_named)
 {
     tiny_model tiny = tiny_model_make();
@@ -146,6 +166,7 @@ int main(void)
     TCase *tcase = tcase_create("options");
     tcase_add_test(tcase, defaults_are_the_paper_s);
     tcase_add_test(tcase, bad_values_name_the_field);
+    tcase_add_test(tcase, what_float32_loses_is_told);
     tcase_add_test(tcase, null_arguments_are_named);
     tcase_add_test(tcase, a_struct_shorter_than_the_first_version_is_refused);
     tcase_add_test(tcase, a_newer_struct_works_unless_it_uses_what_is_not_known);

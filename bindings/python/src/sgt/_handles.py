@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from _thread import allocate_lock, get_ident
 from contextlib import nullcontext
 from typing import Any, Callable, ContextManager, Dict, Optional, TypeVar
 
+from ._interrupt import begin, end, end_finalizer, forked, wait
 from .errors import ClosedError, StateError
 
 _Self = TypeVar("_Self", bound="Owner")
@@ -33,8 +35,12 @@ class Family:
 
 
 def _free(free: Callable[[int], None], pointer: int, family: Family, keep: Any) -> None:
-    if not family.broken:
-        free(pointer)
+    begin()
+    try:
+        if not family.broken:
+            free(pointer)
+    finally:
+        end_finalizer()
 
 
 class Handle:
@@ -49,7 +55,7 @@ class Handle:
         assert pointer
         self.pointer = pointer
         self.family = family
-        self.parent: Optional[Handle] = keep[0]
+        self.parent: Optional[Handle] = keep[0] if keep else None
         finalizer = weakref.finalize(self, _free, free, pointer, family, keep)
         # A daemon thread may still be inside the library when the interpreter ends.
         finalizer.atexit = False
@@ -61,46 +67,74 @@ _guards: "weakref.WeakSet[Guard]" = weakref.WeakSet()
 
 
 class _Reading:
+    """Signals are held back around it; an exception leaves the guard as it was."""
+
     __slots__ = ("guard",)
+    write = False
 
     def __init__(self, guard: "Guard") -> None:
         self.guard = guard
 
     def __enter__(self) -> None:
-        self.guard.enter(False)
+        guard = self.guard
+        before = guard._inside.get(get_ident(), 0)
+        begin()
+        try:
+            guard.enter(self.write)
+        except BaseException:
+            guard.leave(before)
+            end()
+            raise
 
     def __exit__(self, *exception: object) -> None:
-        self.guard.leave()
+        guard = self.guard
+        try:
+            guard.leave(guard._inside[get_ident()] - 1)
+        finally:
+            end()
 
 
 class _Writing(_Reading):
     __slots__ = ()
-
-    def __enter__(self) -> None:
-        self.guard.enter(True)
+    write = True
 
 
 class Guard:
     """Readers side by side (``with guard.reading``), writers alone (``with guard.writing``).
 
     nested: a thread may read again while it reads; else that is an error, because a callback must
-    not call the object that it is called from.
+    not call the object that it is called from. The lock is one of C, held for a few instructions
+    in a ``with`` that nothing can come between; what waits has a ticket, a lock to sleep on.
     """
 
     def __init__(self, family: Family, nested: bool = False) -> None:
         self.family = family
         self._nested = nested
-        self._turn = threading.Condition(threading.Lock())
+        self._lock = allocate_lock()
         self._inside: Dict[int, int] = {}  # how often each thread is inside
         self._writing = False
-        self._writers_waiting = 0
+        self._waiting: Dict[Any, bool] = {}  # tickets, and whether they are for writing
         self.reading = _Reading(self)
         self.writing = _Writing(self)
         _guards.add(self)
 
     def enter(self, write: bool) -> None:
-        me = threading.get_ident()
-        with self._turn:
+        if self._admit(write):
+            return
+        ticket = allocate_lock()
+        ticket.acquire()
+        try:
+            while not self._admit(write, ticket):
+                wait(ticket)
+        finally:
+            with self._lock:
+                self._waiting.pop(ticket, None)
+                self._wake()
+
+    def _admit(self, write: bool, ticket: Any = None) -> bool:
+        """Goes inside, or has the ticket called when somebody leaves."""
+        me = get_ident()
+        with self._lock:
             if self.family.broken:
                 raise StateError(
                     "this process was forked while another thread was using the library; "
@@ -110,46 +144,53 @@ class Guard:
                 if write or self._writing or not self._nested:
                     raise StateError("called from a callback of the same object")
                 self._inside[me] += 1
-                return
-            if write:
-                self._wait_to_write()
-            else:
-                while self._writing or self._writers_waiting:
-                    self._turn.wait()
-            self._inside[me] = 1
+                return True
+            if self._inside if write else self._writing or any(self._waiting.values()):
+                if ticket is not None:
+                    self._waiting[ticket] = write
+                return False
             self._writing = write
+            self._inside[me] = 1
+            return True
 
-    def _wait_to_write(self) -> None:
-        self._writers_waiting += 1
+    def leave(self, left: int) -> None:
+        """Takes this thread out until it is inside ``left`` times; repeating that is harmless."""
         try:
-            while self._inside:
-                self._turn.wait()
-        finally:
-            self._writers_waiting -= 1
-            self._turn.notify_all()
+            self._leave(left)
+        except BaseException:
+            self._leave(left)
+            raise
 
-    def leave(self) -> None:
-        me = threading.get_ident()
-        with self._turn:
-            self._inside[me] -= 1
-            if not self._inside[me]:
-                del self._inside[me]
+    def _leave(self, left: int) -> None:
+        me = get_ident()
+        with self._lock:
+            if left > 0:
+                self._inside[me] = left
+                return
+            self._inside.pop(me, None)
+            if not self._inside:
                 self._writing = False
-                self._turn.notify_all()
+                self._wake()
+
+    def _wake(self) -> None:
+        for ticket in self._waiting:
+            if ticket.locked():
+                ticket.release()
 
     def forked(self) -> None:
         """In the child: threads are gone, with what they were doing."""
-        me = threading.get_ident()
+        me = get_ident()
         if any(thread != me for thread in self._inside):
             self.family.broken = True
         self._inside = {me: self._inside[me]} if me in self._inside else {}
         self._writing = self._writing and bool(self._inside)
-        self._writers_waiting = 0
-        self._turn = threading.Condition(threading.Lock())
+        self._waiting = {}
+        self._lock = allocate_lock()
 
 
 def _after_fork_in_child() -> None:
     registry_lock.release()
+    forked()
     for guard in list(_guards):
         guard.forked()
 

@@ -54,7 +54,7 @@ class Checkpoint(Owner):
             name = encoded_path(path)
             call_for_file(lib.sgt_checkpoint_open, byref(pointer), context._pointer, name)
             parent = context._owned
-        self._handle = Handle(pointer.value, lib.sgt_checkpoint_free, parent.family, parent)
+            self._handle = Handle(pointer.value, lib.sgt_checkpoint_free, parent.family, parent)
         self._guard = Guard(parent.family)
         self._context = context
 
@@ -227,12 +227,13 @@ class Checkpoint(Owner):
                 policy._pointer if policy is not None else None,
                 byref(options),
             )
-        model = Model._adopt(made_model.value, context)
-        return Restored(
-            model,
-            Optimizer._adopt(made_optimizer.value, model) if with_optimizer else None,
-            Growth._adopt(made_growth.value, model, policy) if policy is not None else None,
-        )
+            model = Model._adopt(made_model.value, context)
+            restored = Restored(
+                model,
+                Optimizer._adopt(made_optimizer.value, model) if with_optimizer else None,
+                Growth._adopt(made_growth.value, model, policy) if policy is not None else None,
+            )
+        return restored
 
     # ---- folders of checkpoints ----
 

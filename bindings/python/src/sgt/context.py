@@ -2,7 +2,6 @@
 """Contexts: the backend, threads, log and memory budget that models share."""
 from __future__ import annotations
 
-import _thread
 import ctypes
 import logging
 import weakref
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from . import _enums, _structs
 from ._handles import Family, Guard, Handle, Owner, reading, registry_lock
+from ._interrupt import Call
 from ._library import lib
 from ._text import Path, encoded, encoded_path
 from .errors import call, held
@@ -69,10 +69,7 @@ def _log_level(level: int) -> int:
 
 
 def _forward_log(user: Optional[int], level: int, message: bytes) -> None:
-    try:
-        logger.log(_TO_LOGGING.get(level, logging.DEBUG), "%s", message.decode("utf-8", "replace"))
-    except KeyboardInterrupt:  # nothing is raised through C: again, later
-        _thread.interrupt_main()
+    logger.log(_TO_LOGGING.get(level, logging.DEBUG), "%s", message.decode("utf-8", "replace"))
 
 
 _log_callback = _structs.log_fn(_forward_log)
@@ -130,11 +127,11 @@ class Context(Owner):
         if progress is not None:
             keep = options.progress = _progress_callback(self)
         pointer = ctypes.c_void_p()
-        with registry_lock:
+        with Call(), registry_lock:
             call(lib.sgt_context_create, byref(pointer), byref(options))
-        self._family = Family()
-        self._guard = Guard(self._family, nested=True)
-        self._handle = Handle(pointer.value, lib.sgt_context_free, self._family, None, keep)
+            self._family = Family()
+            self._guard = Guard(self._family, nested=True)
+            self._handle = Handle(pointer.value, lib.sgt_context_free, self._family, None, keep)
 
     def _for(self, handle: Handle) -> "Context":
         """This context for the use of what was made of it, which may outlast ``close``."""
@@ -206,6 +203,6 @@ def load_backend(path: Path) -> str:
     Raises InvalidArgumentError, PluginError, StateError (the name is taken), OutOfRangeError.
     """
     name = ctypes.c_char_p()
-    with registry_lock:
+    with Call(), registry_lock:
         call(lib.sgt_backend_load, byref(name), encoded_path(path))
     return (name.value or b"").decode()

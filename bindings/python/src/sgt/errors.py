@@ -2,13 +2,15 @@
 """Exceptions: one class per status of the library, with its message.
 
 Exceptions that are raised inside a callback cannot cross C. They are held for their thread, the
-library is told to stop, and they go on from the call that the callback was part of.
+library is told to stop, and they go on from the call that the callback was part of. So does what a
+signal's handler raises there.
 """
 from __future__ import annotations
 
 import threading
 from typing import Any, Callable, Optional
 
+from ._interrupt import asked
 from ._library import lib
 
 
@@ -176,7 +178,7 @@ def held(function: Callable[[], int], failure: int = 1) -> int:
     """Runs the body of a callback; an exception is held and becomes the answer ``failure``."""
     outer, _held.exception = _held.exception, None
     try:
-        answer = function()
+        answer = asked(function)
     except BaseException as exception:  # noqa: B902, it goes on from the caller
         _held.exception = outer or exception
         return failure

@@ -51,7 +51,7 @@ class Model(Owner):
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             call(lib.sgt_model_create, byref(pointer), context._pointer, byref(config._struct()))
-        self._own(pointer.value, context)
+            self._own(pointer.value, context)
         if seed is not None:
             self.init_weights(seed, std, cut)
 
@@ -110,7 +110,7 @@ class Model(Owner):
             call_for_file(
                 lib.sgt_model_load_hf, byref(pointer), context._pointer, path, byref(options)
             )
-        return cls._adopt(pointer.value, context)
+            return cls._adopt(pointer.value, context)
 
     def save_pretrained(
         self,

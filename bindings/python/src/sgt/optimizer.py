@@ -41,17 +41,17 @@ def _rate_callback(optimizer: "Optimizer") -> Any:
     reference = weakref.ref(optimizer)
 
     def answer(user: Optional[int], step: int, scheduled: float) -> float:
-        rate = math.nan  # what the library refuses
+        rate = scheduled
 
         def ask() -> int:
             nonlocal rate
             owner = reference()
-            if owner is not None and owner._rate is not None:
-                rate = float(owner._rate(step, scheduled))
+            if owner is None or owner._rate is None:
+                return 1
+            rate = float(owner._rate(step, scheduled))
             return 0
 
-        held(ask)
-        return rate
+        return math.nan if held(ask) else rate  # which the library refuses
 
     return _structs.rate_fn(answer)
 

@@ -38,7 +38,7 @@ class Plan(Owner):
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             call(lib.sgt_plan_create, byref(pointer), context._pointer, n_layers, n_heads)
-        self._own(pointer.value, context._owned)
+            self._own(pointer.value, context._owned)
 
     def _own(self, pointer: Optional[int], context: Any) -> None:
         self._guard = Guard(context.family)
@@ -66,7 +66,7 @@ class Plan(Owner):
         given = raw(data, "the data")
         with context._guard.reading:
             call(lib.sgt_plan_load, byref(pointer), context._pointer, given, len(given))
-        return cls._adopt(pointer.value, context._owned)
+            return cls._adopt(pointer.value, context._owned)
 
     def to_bytes(self) -> bytes:
         """The plan as bytes; equal plans give equal bytes."""

@@ -68,7 +68,7 @@ class Sampler(Owner):
                 byref(options),
             )
             parent = context._owned
-        self._handle = Handle(pointer.value, lib.sgt_sampler_free, parent.family, parent)
+            self._handle = Handle(pointer.value, lib.sgt_sampler_free, parent.family, parent)
         self._guard = Guard(parent.family)
         self._vocab_size = vocab_size
 

@@ -13,6 +13,7 @@ import numpy as np
 from . import _enums, _structs
 from ._arrays import Float32, Int32, address, listed, sequence
 from ._handles import Guard, Handle, Owner
+from ._interrupt import in_main_thread
 from ._library import lib
 from ._scalars import integer
 from .errors import call, held
@@ -87,11 +88,10 @@ class Session(Owner):
         with model._guard.reading:
             call(lib.sgt_session_create, byref(pointer), model._pointer, byref(options))
             parent = model._owned
-        self._handle = Handle(pointer.value, lib.sgt_session_free, parent.family, parent)
+            self._handle = Handle(pointer.value, lib.sgt_session_free, parent.family, parent)
         self._guard = Guard(parent.family)
         self._model = model
-        longest = lib.sgt_session_max_length(pointer.value)
-        self._size = f"{options.sequences} sequences of up to {longest} tokens"
+        self._size = f"{options.sequences} sequences of up to {self.max_length} tokens"
 
     def _about(self) -> str:
         return f"of {self._size}, over {self._model!r}"
@@ -254,7 +254,8 @@ class Session(Owner):
         stop_tokens end the text and belong to it. callback(token, index): something true ends the
         text, an exception travels to the caller. sampler None: one made of ``sampling``, the
         keyword arguments of ``Sampler``. Every token but the last is in the sequence afterwards, so
-        that the next prompt begins with that one. A failure in the middle keeps what was fed.
+        that the next prompt begins with that one. A failure or Ctrl-C in the middle keeps what was
+        fed.
         Errors as ``feed`` and ``Sampler.pick``.
         """
         given = _encode(prompt, tokenizer)
@@ -270,7 +271,7 @@ class Session(Owner):
             stop_tokens=address(stops),
             n_stop_tokens=stops.size,
         )
-        if callback is not None:
+        if callback is not None or in_main_thread():  # where Ctrl-C ends it
             options.callback = _token_callback(callback)
         done = _structs.sgt_generation()
         with self._computing() as pointer, picker._guard.writing:
@@ -338,8 +339,8 @@ def _encode(prompt: Any, tokenizer: Optional[Tokenizer]) -> Int32:
     return sequence(getattr(tokens, "ids", tokens), "tokens of the encoded prompt")
 
 
-def _token_callback(callback: OnToken) -> Any:
+def _token_callback(callback: Optional[OnToken]) -> Any:
     def answer(user: Optional[int], token: int, index: int) -> int:
-        return held(lambda: 1 if callback(token, index) else 0, -1)
+        return held(lambda: 1 if callback is not None and callback(token, index) else 0, -1)
 
     return _structs.token_fn(answer)

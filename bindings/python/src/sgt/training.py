@@ -26,7 +26,7 @@ from typing import (
 import numpy as np
 
 from ._arrays import Float64, Int32, batch
-from ._interrupt import HeldInterrupt
+from ._interrupt import Patiently
 from ._recorder import Recorder, append_to
 from ._scalars import integer
 from ._text import Path
@@ -102,19 +102,14 @@ def _count(pairs: List[Pair]) -> int:
     return sum(int(np.count_nonzero(targets >= 0)) for _, targets in pairs if targets is not None)
 
 
-class _Interrupted(Exception):
-    """Ctrl-C was pressed; nothing is half-way."""
-
-
-def _pass(model: Model, pairs: List[Pair], interrupt: HeldInterrupt) -> Loss:
+def _pass(model: Model, pairs: List[Pair], signals: Patiently) -> Loss:
     """Forward and backward of the micro-batches: the gradient of the mean over all targets."""
     total, count = 0.0, _count(pairs)
     for tokens, targets in pairs:
         loss = model.forward(tokens, targets)
         model.backward(1.0 / count if count else 1.0)
         total += loss.sum
-        if interrupt.wanted:
-            raise _Interrupted
+        signals.deliver()  # nothing is half-way
     return Loss(total, count)
 
 
@@ -139,15 +134,13 @@ class _Loop:
 
     def step(self, pairs: List[Pair], since: float) -> StepMetrics:
         """One optimizer step. Ctrl-C waits for the micro-batch, then the step is given up."""
-        with HeldInterrupt() as interrupt:
+        with Patiently() as signals:
             try:
-                loss = _pass(self.model, pairs, interrupt)
+                loss = _pass(self.model, pairs, signals)
                 report = self.optimizer.step()
-            except BaseException as exception:
+            except BaseException:
                 with contextlib.suppress(Exception):
                     self.model.zero_gradients()
-                if isinstance(exception, _Interrupted):
-                    raise KeyboardInterrupt from None
                 raise
             return self._taken(pairs, loss, report, since)
 

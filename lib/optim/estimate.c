@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a model and its step will take, from the same arithmetic that later takes it. */
+/*
+ * What a model, its optimizer and its step will take, from the same arithmetic that later takes it.
+ * It is here, above the model, because it knows both.
+ */
 #include "../base/error.h"
 #include "../base/structs.h"
-#include "config.h"
-#include "model.h"
+#include "../model/config.h"
+#include "optimizer.h"
 
 #define OPTIONS_MINIMUM  SGTI_SIZE_THROUGH(sgt_memory_options, logits)
 #define ESTIMATE_MINIMUM SGTI_SIZE_THROUGH(sgt_memory_estimate, total)
@@ -24,29 +27,36 @@ static uint64_t plan_bytes(const sgt_plan *plan, const sgt_model_config *config)
     return bytes;
 }
 
+/* What an optimizer takes beside its moments. */
+static uint64_t optimizer_bytes(int32_t n_parameters)
+{
+    return sizeof(sgt_optimizer) + (uint64_t)n_parameters * sizeof(sgti_factors);
+}
+
 static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_config *config,
                                     const sgt_plan *plan, const sgt_memory_options *options)
 {
     sgti_mode mode = !options->training ? SGTI_EVALUATE
                      : options->logits  ? SGTI_TRAIN_LOGITS
                                         : SGTI_TRAIN_LOSS;
-    uint64_t elements, host;
+    int optimizer = options->training && options->optimizer;
+    uint64_t elements, arena, host;
     int32_t count;
     sgt_status status = sgti_parameters_measure(&count, &elements, config);
     if (status)
         return status;
-    status = sgti_workspace_measure(&e->activations, &host, config, plan, mode, options->batch,
+    status = sgti_workspace_measure(&arena, &host, config, plan, mode, options->batch,
                                     options->seq);
     if (status)
         return status;
     e->parameters = elements * sizeof(float);
     e->gradients = options->training ? e->parameters : 0;
-    e->moments = options->training && options->optimizer ? 2 * e->parameters : 0;
+    e->moments = optimizer ? 2 * e->parameters : 0;
+    e->activations = arena + host + (options->training ? 0 : sizeof(sgti_workspace));
     uint64_t rope =
         (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
     e->other = sizeof(sgt_model) + (uint64_t)count * sizeof(sgti_parameter) +
-               plan_bytes(plan, config) + rope + host +
-               (options->training ? 0 : sizeof(sgti_workspace));
+               plan_bytes(plan, config) + rope + (optimizer ? optimizer_bytes(count) : 0);
     e->total = e->context + e->parameters + e->gradients + e->moments + e->activations + e->other;
     return SGT_OK;
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "float32.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "error.h"
+#include "text.h"
+
+#define NUMBER_TEXT 40
+
+/* As few digits as tell this double from its neighbours. */
+static void print_shortest(char text[NUMBER_TEXT], double value)
+{
+    for (int digits = 6; digits <= DBL_DECIMAL_DIG; digits++) {
+        sgti_format(text, NUMBER_TEXT, "%.*g", digits, value);
+        if (sgti_text_to_double(text) == value)
+            return;
+    }
+}
+
+/* Without the conversion of a double beyond float32, which C does not define. */
+static double as_float32(double value)
+{
+    if (fabs(value) > FLT_MAX)
+        return copysign(INFINITY, value);
+    return (double)(float)value;
+}
+
+sgt_status sgti_check_float32(double value, sgti_float32_range range, const char *field)
+{
+    static const char *const ranges[] = {
+        [SGTI_AT_LEAST_0] = "finite and at least 0",
+        [SGTI_ABOVE_0] = "finite and above 0",
+        [SGTI_FROM_0_TO_1] = "at least 0 and below 1",
+    };
+    char text[NUMBER_TEXT];
+    double kept = as_float32(value);
+    int vanished = kept == 0.0 && value != 0.0;
+    int good = value >= 0.0 && !vanished && isfinite(kept);
+    if (range == SGTI_ABOVE_0)
+        good = good && kept > 0.0;
+    if (range == SGTI_FROM_0_TO_1)
+        good = good && kept < 1.0;
+    if (good)
+        return SGT_OK;
+    print_shortest(text, value);
+    if (vanished && value > 0.0 && range != SGTI_ABOVE_0)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %s, which is too small: it is 0 in float32",
+                         field, text);
+    return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %s (%g in float32), must be %s", field, text, kept,
+                     ranges[range]);
+}
