@@ -390,7 +390,7 @@ INTERRUPTED = """
     growth = sgt.Growth(model, sgt.SparseGrowth(first_step=1, window=1))
     where, times = sys.argv[1], int(sys.argv[2])
     forward, backward, step = model.forward, model.backward, optimizer.step
-    counts = dict(forward=0, backward=0, step=0)
+    counts, history = dict(forward=0, backward=0, step=0), sgt.History()
 
     def interrupting(name, function):
         def call(*arguments):
@@ -408,12 +408,13 @@ INTERRUPTED = """
     handler = signal.getsignal(signal.SIGINT)
     try:
         for metrics in sgt.train(model, [rows()] * 40, optimizer=optimizer, growth=growth,
-                                 micro_batches=4):
+                                 micro_batches=4, history=history):
             pass
         print("not interrupted")
     except KeyboardInterrupt:
         print("interrupted", counts["forward"], counts["backward"], optimizer.steps)
     assert signal.getsignal(signal.SIGINT) is handler
+    assert history.series("loss")[0].tolist() == [1, 2, 3][:optimizer.steps]
     sgt.Checkpoint.save(sys.argv[3], model, optimizer=optimizer, growth=growth)
     for metrics in sgt.train(model, [rows()] * 8, optimizer=optimizer, growth=growth):
         pass
@@ -428,6 +429,7 @@ INTERRUPTED = """
         ("backward", 1, "3 3 0"),
         ("step", 1, "12 12 3"),  # the step is whole
         ("forward", 2, "3 2 0"),  # pressed again: at once
+        ("step", 2, "12 12 3"),
     ],
 )
 def test_ctrl_c(tmp_path, where, times, passes):

@@ -134,6 +134,7 @@ class _Loop:
 
     def step(self, pairs: List[Pair], since: float) -> StepMetrics:
         """One optimizer step. Ctrl-C waits for the micro-batch, then the step is given up."""
+        before = self.model._last_step
         with Patiently() as signals:
             try:
                 loss = _pass(self.model, pairs, signals)
@@ -141,6 +142,9 @@ class _Loop:
             except BaseException:
                 with contextlib.suppress(Exception):
                     self.model.zero_gradients()
+                if self.model._last_step is not before:  # interrupted when it was taken
+                    report, _ = self.model._last_step
+                    self._metrics(pairs, loss, report, GrowthEvent(), None, since)
                 raise
             return self._taken(pairs, loss, report, since)
 
