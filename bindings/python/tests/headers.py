@@ -61,6 +61,16 @@ def functions():
     return found
 
 
+def parameters():
+    """{name: [parameter, ...]} of every exported function."""
+    return {
+        name: [re.search(r"(\w+)\s*$", argument).group(1) for argument in arguments.split(",")]
+        for name, arguments in re.findall(
+            r"SGT_API\s+[\w\s*]+?\b(sgt_\w+)\(([^;]*)\);", text(), re.DOTALL
+        )
+    }
+
+
 def argument_type(argument):
     """The type of a parameter: all of it but the name at its end."""
     return normal(re.sub(r"\w+\s*$", "", argument.strip()))

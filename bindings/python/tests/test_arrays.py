@@ -147,6 +147,25 @@ def test_writable_parameters(model, batch):
     assert loss_of(model, *batch) != before
 
 
+def test_weights_changed_before_an_exception(model):
+    session, generation = sgt.Session(model), model.generation
+    session.feed([1, 2])
+    with pytest.raises(LookupError, match="body"):
+        with model.writable_parameters() as views:
+            views["model.norm.weight"][:] = 0
+            raise LookupError("body")
+    assert model.generation > generation
+    with pytest.raises(sgt.StateError):
+        session.feed([3])
+    with pytest.raises(LookupError, match="body"):
+        with model.writable_parameters():
+            session.refresh()
+            model.close()
+            raise LookupError("body")
+    with pytest.raises(sgt.StateError):
+        session.feed([3])
+
+
 def test_mappings(model, batch):
     assert tuple(model.parameters) == model.names
     assert len(model.parameters) == len(model.names)
@@ -215,8 +234,12 @@ def test_forward_logits_out(model, batch):
     out = np.empty(shape, np.float32)
     assert model.forward_logits(tokens, out=out) is out
     assert (out == copied).all()
-    view = model.forward_logits(tokens, copy=False)
-    assert not view.flags.writeable and (view == out).all()
+    kept = out.copy()
+    model.forward_logits((tokens + 1) % VOCABULARY)
+    model.close()
+    assert copied.flags.writeable and (copied == kept).all() and (out == kept).all()
+    with pytest.raises(TypeError, match="copy"):  # no view of memory that later calls release
+        model.forward_logits(tokens, copy=False)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -113,8 +114,17 @@ def test_refusals(context, tmp_path, batch):
     with pytest.raises(sgt.FileError) as caught:
         sgt.Checkpoint.save(tmp_path / "no" / "folder", model)
     assert isinstance(caught.value, OSError) and "folder" in str(caught.value)
-    with pytest.raises(sgt.NotFoundError):
-        sgt.Checkpoint(tmp_path / "nothing")
+    for find in (
+        lambda: sgt.Checkpoint(tmp_path / "nothing"),
+        lambda: sgt.Checkpoint.latest(tmp_path / "nothing"),
+        lambda: sgt.Checkpoint.keep_last(tmp_path / "nothing", 1),
+        lambda: sgt.Model.from_pretrained(tmp_path / "nothing"),
+    ):
+        with pytest.raises(FileNotFoundError, match="nothing") as caught:
+            find()
+        assert isinstance(caught.value, sgt.NotFoundError) and caught.value.status == -13
+        copy = pickle.loads(pickle.dumps(caught.value))
+        assert (type(copy), str(copy)) == (sgt.MissingFileError, str(caught.value))
     path.write_bytes(b"no checkpoint")
     with pytest.raises(sgt.FormatError):
         sgt.Checkpoint(path)

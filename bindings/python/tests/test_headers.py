@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import headers
+import numpy as np
 import pytest
 
 import sgt
@@ -92,6 +93,18 @@ def test_an_integer_that_does_not_fit_is_refused():
         _structs.sgt_model_config(vocab_size=2**32 + 5)
     with pytest.raises(OverflowError, match="seed"):
         _structs.sgt_init_options(seed=-1)
+    batch = _structs.sgt_batch(batch=np.int16(7), seq=True)
+    assert (batch.batch, batch.seq) == (7, 1)
+    with pytest.raises(OverflowError, match="seq: 4294967552"):
+        batch.seq = np.int64(2**32 + 256)
+    for wrong in (1.0, np.float64(2), "3", None, np.array([1, 2])):
+        with pytest.raises(TypeError, match="batch: an integer"):
+            batch.batch = wrong
+    with pytest.raises(TypeError, match="std: a real number"):
+        _structs.sgt_init_options(std="0.1")
+    with pytest.raises(OverflowError, match="std"):
+        _structs.sgt_init_options(std=10**400)
+    assert (batch.batch, batch.seq) == (7, 1)
 
 
 def test_every_function_is_declared():
@@ -120,6 +133,8 @@ def test_prototype(name):
             assert own is None
         else:
             assert issubclass(own, SCALARS[type_]), type_
+    for name_, own in zip(headers.parameters()[name], own_arguments):
+        assert getattr(own, "parameter", name_) == name_
 
 
 CONSTANTS = {

@@ -65,6 +65,47 @@ def test_any_order_of_closing(order):
         objects[index].close()
 
 
+def test_what_was_made_of_a_closed_context_goes_on(tmp_path, batch, collected):
+    """All of it, with what it makes by itself."""
+
+    class Asks(sgt.Policy):
+        def create(self, n_layers, n_heads):
+            self.made = sgt.Plan(self.context, n_layers, n_heads)
+
+        def decide(self, obs, plan):
+            assert self.context.memory.current
+            plan.set_depth(1, 1)
+
+    phases = []
+    context = sgt.Context(threads=1, progress=lambda *seen: phases.append(seen))
+    model = sgt.Model(small_config(), context)
+    session, policy = sgt.Session(model), Asks()
+    path = tmp_path / "checkpoint"
+    with sgt.Growth(model, policy) as growth:
+        sgt.Checkpoint.save(path, model, growth=growth)
+    checkpoint = sgt.Checkpoint(path, context)
+    context.close()
+    list(sgt.train(model, [batch], policy=sgt.NoGrowth(), history=sgt.History()))
+    list(sgt.train(model, [batch], policy=policy, history=sgt.History()))
+    assert model.plan.depths == (0, 1, 0)
+    session.refresh()
+    assert session.generate([1], max_tokens=2).tokens.size == 2
+    assert len(list(session.stream([1], max_tokens=2))) == 2
+    model.close()
+    assert session.generate([1], max_tokens=2).tokens.size == 2
+    restored = checkpoint.create(Asks())
+    del context, checkpoint, session, model, policy
+    collected()
+    phases.clear()
+    assert restored.model.forward(*batch).count and phases
+    assert restored.growth.policy.context.memory.current
+    for use in (lambda: sgt.Model(small_config(), closed), lambda: closed.memory):
+        closed = sgt.Context(threads=1)
+        closed.close()
+        with pytest.raises(sgt.ClosedError):
+            use()
+
+
 def test_a_closed_object_says_so(model, batch):
     optimizer = sgt.Optimizer(model)
     view = model.parameters

@@ -2,6 +2,7 @@
 """Growth: the library's policies, policies in Python, their state and their failures."""
 from __future__ import annotations
 
+import collections
 import math
 
 import numpy as np
@@ -239,14 +240,38 @@ def test_state_is_json(model):
             return None
 
     growth = sgt.Growth(model, Keeps({1, 2}))
-    with pytest.raises(TypeError, match="set"):
+    with pytest.raises(TypeError, match=r"state\['value'\] is a set"):
         steps(model, sgt.Optimizer(model), growth, 1)
-    policy = Keeps([np.float64(0.1), np.arange(3)])
+    value = [0.1, {"a": [None, True, -3, 1e-300, "\0é\ud800"]}, []]
+    mixed = [None, np.bool_(True), np.int8(-3), *value[1]["a"][3:]]
+    policy = Keeps([np.float64(0.1), {"a": mixed}, []])
     policy.load(policy.save())
-    assert policy.state == {"value": [0.1, [0, 1, 2]]}
+    assert policy.state == {"value": value}
+    assert [type(item) for item in policy.state["value"][1]["a"][1:3]] == [bool, int]
     with pytest.raises(ValueError):
         policy.load(b"[1]")
-    assert policy.state == {"value": [0.1, [0, 1, 2]]}
+    assert policy.state == {"value": value}
+
+
+@pytest.mark.parametrize(
+    "state, where",
+    [
+        ({0: "a"}, "state has the key 0"),
+        ({"a": [{None: 1}]}, r"state\['a'\]\[0\] has the key None"),
+        ({"a": (1, 2)}, r"state\['a'\] is a tuple"),
+        ({"a": np.arange(3)}, r"state\['a'\] is a ndarray"),
+        ({"a": collections.Counter("a")}, r"state\['a'\] is a Counter"),
+        ([1, 2], "state is a list"),
+    ],
+)
+def test_state_comes_back_equal_or_is_refused(model, tmp_path, state, where):
+    class Keeps(sgt.Policy):
+        def create(self, n_layers, n_heads):
+            self.state = state
+
+    growth = sgt.Growth(model, Keeps())
+    with pytest.raises(TypeError, match=where):
+        sgt.Checkpoint.save(tmp_path / "x", model, growth=growth)
 
 
 def test_state_of_one_s_own(model, tmp_path):
@@ -270,6 +295,55 @@ def test_state_of_one_s_own(model, tmp_path):
     steps(model, optimizer, growth, 2)
     sgt.Checkpoint(path, model.context).load(model, growth=growth)
     assert policy.count == 3
+
+
+class Saves(sgt.Policy):
+    """Saves what it is told to."""
+
+    loaded = None
+
+    def __init__(self, data):
+        self.data = data
+
+    def decide(self, obs, plan):
+        return None
+
+    def save(self):
+        return self.data
+
+    def load(self, data):
+        self.loaded = data
+
+
+@pytest.mark.parametrize(
+    "data", [b"12", bytearray(b"12"), memoryview(b"1020")[::2], np.frombuffer(b"12", np.int16), b""]
+)
+def test_save_gives_anything_like_bytes(model, tmp_path, data):
+    policy = Saves(data)
+    growth = sgt.Growth(model, policy)
+    sgt.Checkpoint.save(tmp_path / "x", model, growth=growth)
+    sgt.Checkpoint(tmp_path / "x", model.context).load(model, growth=growth)
+    assert policy.loaded == bytes(data) and isinstance(policy.loaded, bytes)
+
+
+@pytest.mark.parametrize("data", ["12", None, 5, [1, 2]])
+def test_save_gives_bytes(model, tmp_path, data):
+    growth = sgt.Growth(model, Saves(data))
+    with pytest.raises(TypeError, match=f"Saves.save returned is a {type(data).__name__}"):
+        sgt.Checkpoint.save(tmp_path / "x", model, growth=growth)
+    assert not (tmp_path / "x").exists()
+
+
+def test_loading_from_anything_like_bytes(model):
+    plan = model.plan
+    plan.set_depth(1, 2)
+    assert sgt.Plan.from_bytes(model.context, bytearray(plan.to_bytes())) == plan
+    policy = sgt.StaticPlan(plan)
+    policy.bind(model.context, LAYERS, HEADS)
+    policy.load(memoryview(policy.save()))
+    for load in (policy.load, lambda data: sgt.Plan.from_bytes(model.context, data)):
+        with pytest.raises(TypeError, match="str, bytes are needed"):
+            load("12345678")
 
 
 def test_one_policy_asks_another(model):

@@ -70,7 +70,7 @@ def test_wrong_feeds(model, prompt):
         session.feed(np.zeros(3))
     with pytest.raises(ValueError, match="shape"):
         session.feed(np.zeros((1, 3), int))
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match="tokens: there are none"):
         session.feed(np.zeros(0, int))
     with pytest.raises(sgt.OutOfRangeError):
         session.feed([1, VOCABULARY])

@@ -227,6 +227,45 @@ def test_the_log_is_the_history(recorded, tmp_path):
         sgt.History.read(path)
 
 
+def test_a_second_run_appends(model, tmp_path):
+    optimizer, history, path = sgt.Optimizer(model), sgt.History(), tmp_path / "log"
+    first, second = [rows(i) for i in range(4)], [rows(9)] * 2
+    run = dict(optimizer=optimizer, history=history, log=path)
+    losses = [m.loss for m in sgt.train(model, first, **run)]
+    sgt.Checkpoint.save(tmp_path / "four", model, optimizer=optimizer)
+    losses += [m.loss for m in sgt.train(model, second, **run)]
+    assert path.read_text().count('"type":"run"') == 2
+    for records in (history, sgt.History.read(path)):
+        steps, found = records.series("loss")
+        assert steps.tolist() == [1, 2, 3, 4, 5, 6] and found.tolist() == losses
+        assert len(records.of_type("end")) == 1
+    with open(path, "a") as file:  # a run that was killed, and resumed before its last step
+        file.write('{"type":"step","step":7,"loss":1.5' + " " * 100000)
+    sgt.Checkpoint(tmp_path / "four", model.context).load(model, optimizer)
+    (again,) = sgt.train(model, [rows(8)], **run)
+    assert sgt.History.read(path).records == history.records
+    steps, found = history.series("loss")
+    assert steps.tolist() == [1, 2, 3, 4, 5] and found.tolist() == losses[:4] + [again.loss]
+
+
+def test_a_new_optimizer_does_not_wipe_a_history(model):
+    history, optimizer = sgt.History(), sgt.Optimizer(model)
+    assert list(sgt.train(model, [], history=history)) == []  # it has no steps
+    list(sgt.train(model, [rows()] * 2, history=history, optimizer=optimizer))
+    records = list(history.records)
+    optimizer.close()
+    for other in (None, sgt.Optimizer(model)):
+        with pytest.raises(ValueError, match="has 2 steps"):
+            sgt.train(model, [rows()], history=history, optimizer=other)
+    assert history.records == records
+
+
+@pytest.mark.parametrize("options", [{"log": True}, {"log": 1}, {"history": []}])
+def test_where_records_go(model, options):
+    with pytest.raises(TypeError, match=next(iter(options))):
+        sgt.train(model, [rows()], **options)
+
+
 def test_log_to_an_open_file(model):
     file = io.StringIO()
     list(sgt.train(model, [rows()], log=file))
@@ -319,6 +358,26 @@ def test_an_error_in_the_middle_leaves_a_whole_step(model, tmp_path):
     assert next(sgt.train(model, [rows()], optimizer=optimizer)).step == 2
 
 
+def test_a_step_whose_policy_fails_is_recorded(model, tmp_path):
+    class Fails(sgt.Policy):
+        def decide(self, obs, plan):
+            plan.set_depth(1, 1)
+            if obs.step == 2:
+                raise LookupError("decide")
+
+    optimizer, history, path = sgt.Optimizer(model), sgt.History(), tmp_path / "log"
+    growth = sgt.Growth(model, Fails())
+    run = dict(optimizer=optimizer, growth=growth, history=history, entropies="last")
+    with pytest.raises(LookupError, match="decide"):
+        list(sgt.train(model, [rows()] * 4, log=path, **run))
+    assert optimizer.steps == history.last_step == 2
+    assert history.series("loss")[0].tolist() == history.entropies()[0].tolist() == [1, 2]
+    assert history.of_type("growth") == []
+    assert sgt.History.read(path).records == history.records
+    assert next(sgt.train(model, [rows()], **run)).step == 3
+    assert history.series("loss")[0].tolist() == [1, 2, 3]
+
+
 INTERRUPTED = """
     import os, signal, sys
     import numpy as np
@@ -331,7 +390,7 @@ INTERRUPTED = """
     growth = sgt.Growth(model, sgt.SparseGrowth(first_step=1, window=1))
     where, times = sys.argv[1], int(sys.argv[2])
     forward, backward, step = model.forward, model.backward, optimizer.step
-    counts = dict(forward=0, backward=0, step=0)
+    counts, history = dict(forward=0, backward=0, step=0), sgt.History()
 
     def interrupting(name, function):
         def call(*arguments):
@@ -349,12 +408,13 @@ INTERRUPTED = """
     handler = signal.getsignal(signal.SIGINT)
     try:
         for metrics in sgt.train(model, [rows()] * 40, optimizer=optimizer, growth=growth,
-                                 micro_batches=4):
+                                 micro_batches=4, history=history):
             pass
         print("not interrupted")
     except KeyboardInterrupt:
         print("interrupted", counts["forward"], counts["backward"], optimizer.steps)
     assert signal.getsignal(signal.SIGINT) is handler
+    assert history.series("loss")[0].tolist() == [1, 2, 3][:optimizer.steps]
     sgt.Checkpoint.save(sys.argv[3], model, optimizer=optimizer, growth=growth)
     for metrics in sgt.train(model, [rows()] * 8, optimizer=optimizer, growth=growth):
         pass
@@ -369,6 +429,7 @@ INTERRUPTED = """
         ("backward", 1, "3 3 0"),
         ("step", 1, "12 12 3"),  # the step is whole
         ("forward", 2, "3 2 0"),  # pressed again: at once
+        ("step", 2, "12 12 3"),
     ],
 )
 def test_ctrl_c(tmp_path, where, times, passes):

@@ -6,13 +6,14 @@ Whoever passes an address to C keeps the array it belongs to until the call is o
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ._enums import DTYPE
 from ._handles import Handle
+from ._scalars import integer
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -31,9 +32,16 @@ def as_array(values: Any) -> npt.NDArray[Any]:
     return np.asarray(values)
 
 
+def listed(values: Iterable[Any], name: str) -> Int32:
+    """A dense int32 array of integers that come one by one; none is cut."""
+    return np.array([integer(value, f"{name}[{i}]") for i, value in enumerate(values)], np.int32)
+
+
 def integers(values: Any, name: str) -> Int32:
     """A dense int32 array of any shape: the one given if it is that already, else a copy."""
     array = as_array(values)
+    if array.size == 0:  # of no integers, whatever numpy took them for
+        return np.empty(array.shape, np.int32)
     if array.dtype == np.int32 and array.flags.c_contiguous and array.flags.aligned:
         return array
     if array.dtype.kind not in "iu":
@@ -90,9 +98,19 @@ def batch(tokens: Any, targets: Any) -> Tuple[Int32, Optional[Int32]]:
 def sequence(tokens: Any, name: str = "tokens") -> Int32:
     """Tokens of one sequence as [N], N at least 1."""
     array = integers(tokens, name)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{name} have shape {array.shape}, [N] with N at least 1 is needed")
+    if array.size == 0:
+        raise ValueError(f"{name}: there are none, at least one is needed")
+    if array.ndim != 1:
+        raise ValueError(f"{name} have shape {array.shape}, [N] is needed")
     return array
+
+
+def raw(data: Any, what: str) -> bytes:
+    """Anything bytes-like as bytes; ``what`` says whose it is in the TypeError for the rest."""
+    try:
+        return data if isinstance(data, bytes) else bytes(memoryview(data))
+    except (TypeError, ValueError, BufferError):
+        raise TypeError(f"{what} is a {type(data).__name__}, bytes are needed") from None
 
 
 def address(array: Optional[npt.NDArray[Any]]) -> Optional[int]:

@@ -2,7 +2,8 @@
 """The functions of the library: result and arguments of each, as the headers declare them.
 
 A test reads the headers and compares: every exported function is here, with arguments of the same
-width and kind. Handles and arrays are addresses (``c_void_p``).
+width and kind. Handles and arrays are addresses (``c_void_p``). Numbers have the names that they
+have in the headers, for errors.
 """
 from __future__ import annotations
 
@@ -17,29 +18,33 @@ from ctypes import (
     c_uint32,
     c_uint64,
     c_void_p,
-    sizeof,
 )
 from typing import Any, Dict, List, Tuple
 
 from . import _structs as s
+from ._scalars import parameter
 
 
 
-def _checked(base: Any) -> Any:
-    """An integer argument that refuses what ctypes would cut."""
-
-    def from_param(cls: Any, value: Any) -> Any:
-        converted = base(value)
-        if converted.value != value:
-            raise OverflowError(f"{value} does not fit in {8 * sizeof(base)} bits")
-        return converted
-
-    return type("checked_" + base.__name__, (base,), {"from_param": classmethod(from_param)})
+def _int32(name: str) -> Any:
+    return parameter(c_int32, name)
 
 
-_int32 = _checked(c_int32)
-_int64 = _checked(c_int64)
-_uint64 = _checked(c_uint64)
+def _int64(name: str) -> Any:
+    return parameter(c_int64, name)
+
+
+def _uint64(name: str) -> Any:
+    return parameter(c_uint64, name)
+
+
+def _double(name: str) -> Any:
+    return parameter(c_double, name)
+
+
+def _float(name: str) -> Any:
+    return parameter(c_float, name)
+
 
 _handle = c_void_p
 _array = c_void_p
@@ -70,21 +75,24 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_backend_load": (_status, [POINTER(c_char_p), c_char_p]),
     "sgt_backend_info": (_status, [_p(s.sgt_backend_report), _handle]),
     # plan.h
-    "sgt_plan_create": (_status, [_new, _handle, _int32, _int32]),
+    "sgt_plan_create": (_status, [_new, _handle, _int32("n_layers"), _int32("n_heads")]),
     "sgt_plan_clone": (_status, [_new, _handle]),
     "sgt_plan_free": (None, [_handle]),
     "sgt_plan_n_layers": (c_int32, [_handle]),
     "sgt_plan_n_heads": (c_int32, [_handle]),
     "sgt_plan_equal": (c_int32, [_handle, _handle]),
-    "sgt_plan_depth": (c_int32, [_handle, _int32]),
-    "sgt_plan_set_depth": (_status, [_handle, _int32, _int32]),
-    "sgt_plan_gains": (c_void_p, [_handle, _int32, _int32]),
-    "sgt_plan_targets": (c_void_p, [_handle, _int32, _int32]),
-    "sgt_plan_set_gains": (_status, [_handle, _int32, _int32, _array]),
-    "sgt_plan_set_gain": (_status, [_handle, _int32, _int32, _int32, c_float]),
-    "sgt_plan_set_targets": (_status, [_handle, _int32, _int32, _array]),
-    "sgt_plan_extra_runs": (c_int32, [_handle, _int32]),
-    "sgt_plan_set_extra_runs": (_status, [_handle, _int32, _int32]),
+    "sgt_plan_depth": (c_int32, [_handle, _int32("layer")]),
+    "sgt_plan_set_depth": (_status, [_handle, _int32("layer"), _int32("depth")]),
+    "sgt_plan_gains": (c_void_p, [_handle, _int32("layer"), _int32("pass")]),
+    "sgt_plan_targets": (c_void_p, [_handle, _int32("layer"), _int32("pass")]),
+    "sgt_plan_set_gains": (_status, [_handle, _int32("layer"), _int32("pass"), _array]),
+    "sgt_plan_set_gain": (
+        _status,
+        [_handle, _int32("layer"), _int32("pass"), _int32("head"), _float("gain")],
+    ),
+    "sgt_plan_set_targets": (_status, [_handle, _int32("layer"), _int32("pass"), _array]),
+    "sgt_plan_extra_runs": (c_int32, [_handle, _int32("layer")]),
+    "sgt_plan_set_extra_runs": (_status, [_handle, _int32("layer"), _int32("runs")]),
     "sgt_plan_save": (_status, [_array, POINTER(c_size_t), _handle]),
     "sgt_plan_load": (_status, [_new, _handle, _array, c_size_t]),
     # model.h
@@ -95,7 +103,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_init_options_init": _options(s.sgt_init_options),
     "sgt_model_init_weights": (_status, [_handle, _p(s.sgt_init_options)]),
     "sgt_model_forward": (_status, [_p(s.sgt_metrics), _handle, _p(s.sgt_batch)]),
-    "sgt_model_backward": (_status, [_handle, c_double]),
+    "sgt_model_backward": (_status, [_handle, _double("scale")]),
     "sgt_model_zero_gradients": (_status, [_handle]),
     "sgt_model_forward_logits": (_status, [_p(s.sgt_tensor_view), _handle, _p(s.sgt_batch)]),
     "sgt_model_read_logits": (_status, [_array, c_size_t, _handle]),
@@ -107,14 +115,26 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     ),
     "sgt_model_plan": (_handle, [_handle]),
     "sgt_model_set_plan": (_status, [_handle, _handle]),
-    "sgt_model_collect_entropy": (_status, [_handle, _int32]),
-    "sgt_model_n_passes": (c_int32, [_handle, _int32]),
-    "sgt_model_entropies": (_status, [_array, _handle, _int32, _int32, _int32]),
+    "sgt_model_collect_entropy": (_status, [_handle, _int32("kinds")]),
+    "sgt_model_n_passes": (c_int32, [_handle, _int32("layer")]),
+    "sgt_model_entropies": (
+        _status,
+        [_array, _handle, _int32("layer"), _int32("pass"), _int32("kind")],
+    ),
     "sgt_model_parameter_count": (c_int32, [_handle]),
     "sgt_model_find_parameter": (_status, [POINTER(c_int32), _handle, c_char_p]),
-    "sgt_model_parameter": (_status, [_p(s.sgt_tensor_view), _handle, _int32, _int32]),
-    "sgt_model_read_parameter": (_status, [_array, c_size_t, _handle, _int32, _int32]),
-    "sgt_model_write_parameter": (_status, [_handle, _int32, _int32, _array, c_size_t]),
+    "sgt_model_parameter": (
+        _status,
+        [_p(s.sgt_tensor_view), _handle, _int32("index"), _int32("part")],
+    ),
+    "sgt_model_read_parameter": (
+        _status,
+        [_array, c_size_t, _handle, _int32("index"), _int32("part")],
+    ),
+    "sgt_model_write_parameter": (
+        _status,
+        [_handle, _int32("index"), _int32("part"), _array, c_size_t],
+    ),
     "sgt_model_weights_changed": (_status, [_handle]),
     "sgt_model_generation": (c_uint64, [_handle]),
     "sgt_memory_options_init": _options(s.sgt_memory_options),
@@ -139,23 +159,35 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_optimizer_options_init": _options(s.sgt_optimizer_options),
     "sgt_optimizer_create": (_status, [_new, _handle, _p(s.sgt_optimizer_options)]),
     "sgt_optimizer_free": (None, [_handle]),
-    "sgt_optimizer_set_factors": (_status, [_handle, _int32, c_double, c_double]),
+    "sgt_optimizer_set_factors": (
+        _status,
+        [_handle, _int32("index"), _double("rate_factor"), _double("decay_factor")],
+    ),
     "sgt_optimizer_step": (_status, [_p(s.sgt_step_report), _handle]),
     "sgt_optimizer_steps": (c_int64, [_handle]),
-    "sgt_optimizer_scheduled_rate": (_status, [POINTER(c_double), _handle, _int64]),
-    "sgt_optimizer_moment": (_status, [_p(s.sgt_tensor_view), _handle, _int32, _int32]),
-    "sgt_optimizer_read_moment": (_status, [_array, c_size_t, _handle, _int32, _int32]),
-    "sgt_optimizer_write_moment": (_status, [_handle, _int32, _int32, _array, c_size_t]),
+    "sgt_optimizer_scheduled_rate": (_status, [POINTER(c_double), _handle, _int64("step")]),
+    "sgt_optimizer_moment": (
+        _status,
+        [_p(s.sgt_tensor_view), _handle, _int32("index"), _int32("moment")],
+    ),
+    "sgt_optimizer_read_moment": (
+        _status,
+        [_array, c_size_t, _handle, _int32("index"), _int32("moment")],
+    ),
+    "sgt_optimizer_write_moment": (
+        _status,
+        [_handle, _int32("index"), _int32("moment"), _array, c_size_t],
+    ),
     # growth.h, sys/growth.h
     "sgt_growth_sgt_options_init": _options(s.sgt_growth_sgt_options),
     "sgt_growth_policy_sgt": (
         _status,
-        [_new, _handle, _int32, _int32, _p(s.sgt_growth_sgt_options)],
+        [_new, _handle, _int32("n_layers"), _int32("n_heads"), _p(s.sgt_growth_sgt_options)],
     ),
-    "sgt_growth_policy_none": (_status, [_new, _handle, _int32, _int32]),
+    "sgt_growth_policy_none": (_status, [_new, _handle, _int32("n_layers"), _int32("n_heads")]),
     "sgt_growth_policy_static_blocks": (
         _status,
-        [_new, _handle, _int32, _int32, _array, _array, _int32],
+        [_new, _handle, _int32("n_layers"), _int32("n_heads"), _array, _array, _int32("count")],
     ),
     "sgt_growth_policy_static_heads": (_status, [_new, _handle, _handle]),
     "sgt_growth_policy_free": (None, [_handle]),
@@ -167,7 +199,14 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_growth_step": (_status, [_p(s.sgt_growth_event), _handle, _p(s.sgt_growth_input)]),
     "sgt_growth_policy_custom": (
         _status,
-        [_new, _handle, _int32, _int32, _p(s.sgt_growth_policy_vtable), c_void_p],
+        [
+            _new,
+            _handle,
+            _int32("n_layers"),
+            _int32("n_heads"),
+            _p(s.sgt_growth_policy_vtable),
+            c_void_p,
+        ],
     ),
     "sgt_growth_policy_decide": (
         _status,
@@ -182,7 +221,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_checkpoint_get_config": (_status, [_p(s.sgt_model_config), _handle]),
     "sgt_checkpoint_get_optimizer_options": (_status, [_p(s.sgt_optimizer_options), _handle]),
     "sgt_checkpoint_value": (c_char_p, [_handle, c_char_p]),
-    "sgt_checkpoint_key": (c_char_p, [_handle, _uint64]),
+    "sgt_checkpoint_key": (c_char_p, [_handle, _uint64("index")]),
     "sgt_checkpoint_load_options_init": _options(s.sgt_checkpoint_load_options),
     "sgt_checkpoint_load": (
         _status,
@@ -192,9 +231,9 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         _status,
         [_new, _new, _new, _handle, _handle, _p(s.sgt_checkpoint_load_options)],
     ),
-    "sgt_checkpoint_path": (_status, [_array, POINTER(c_size_t), c_char_p, _int64]),
+    "sgt_checkpoint_path": (_status, [_array, POINTER(c_size_t), c_char_p, _int64("step")]),
     "sgt_checkpoint_latest": (_status, [POINTER(c_int64), c_char_p]),
-    "sgt_checkpoint_keep_last": (_status, [c_char_p, _int32]),
+    "sgt_checkpoint_keep_last": (_status, [c_char_p, _int32("keep")]),
     # huggingface.h
     "sgt_hf_load_options_init": _options(s.sgt_hf_load_options),
     "sgt_model_load_hf": (_status, [_new, _handle, c_char_p, _p(s.sgt_hf_load_options)]),
@@ -202,11 +241,14 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_model_save_hf": (_status, [_handle, c_char_p, _p(s.sgt_hf_save_options)]),
     # sampling.h
     "sgt_sampling_options_init": _options(s.sgt_sampling_options),
-    "sgt_sampler_create": (_status, [_new, _handle, _int32, _p(s.sgt_sampling_options)]),
+    "sgt_sampler_create": (
+        _status,
+        [_new, _handle, _int32("vocab_size"), _p(s.sgt_sampling_options)],
+    ),
     "sgt_sampler_free": (None, [_handle]),
     "sgt_sampler_pick": (_status, [POINTER(c_int32), _handle, _array]),
-    "sgt_sampler_accept": (_status, [_handle, _array, _int32]),
-    "sgt_sampler_reset": (_status, [_handle, _uint64]),
+    "sgt_sampler_accept": (_status, [_handle, _array, _int32("count")]),
+    "sgt_sampler_reset": (_status, [_handle, _uint64("seed")]),
     # session.h
     "sgt_session_options_init": _options(s.sgt_session_options),
     "sgt_session_estimate_memory": (
@@ -216,16 +258,16 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_session_create": (_status, [_new, _handle, _p(s.sgt_session_options)]),
     "sgt_session_free": (None, [_handle]),
     "sgt_session_refresh": (_status, [_handle]),
-    "sgt_session_pack": (_status, [_handle, _int32]),
-    "sgt_session_feed": (_status, [_array, _handle, _int32, _array, _int32]),
+    "sgt_session_pack": (_status, [_handle, _int32("dtype")]),
+    "sgt_session_feed": (_status, [_array, _handle, _int32("sequence"), _array, _int32("count")]),
     "sgt_session_feed_batch": (_status, [_handle, _p(s.sgt_feed)]),
-    "sgt_session_length": (c_int32, [_handle, _int32]),
+    "sgt_session_length": (c_int32, [_handle, _int32("sequence")]),
     "sgt_session_max_length": (c_int32, [_handle]),
-    "sgt_session_rewind": (_status, [_handle, _int32, _int32]),
-    "sgt_session_copy": (_status, [_handle, _int32, _int32, _int32]),
+    "sgt_session_rewind": (_status, [_handle, _int32("sequence"), _int32("length")]),
+    "sgt_session_copy": (_status, [_handle, _int32("to"), _int32("from"), _int32("length")]),
     "sgt_session_score": (
         _status,
-        [_p(s.sgt_score), _handle, _int32, _array, _int32, _array],
+        [_p(s.sgt_score), _handle, _int32("sequence"), _array, _int32("count"), _array],
     ),
     "sgt_generate_options_init": _options(s.sgt_generate_options),
     "sgt_session_generate": (
@@ -233,10 +275,10 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         [
             _p(s.sgt_generation),
             _handle,
-            _int32,
+            _int32("sequence"),
             _handle,
             _array,
-            _int32,
+            _int32("n_prompt"),
             _p(s.sgt_generate_options),
         ],
     ),

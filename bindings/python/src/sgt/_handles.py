@@ -44,9 +44,10 @@ def _free(free: Callable[[int], None], pointer: int, family: Family, keep: Any) 
 
 
 class Handle:
-    """One C object. ``keep`` is what C reaches from it: callbacks, the handles it was made from."""
+    """One C object. ``keep`` is what C reaches from it: first the handle it was made from (None for
+    a context), then callbacks and other handles."""
 
-    __slots__ = ("pointer", "family", "__weakref__")
+    __slots__ = ("pointer", "family", "parent", "__weakref__")
 
     def __init__(
         self, pointer: Optional[int], free: Callable[[int], None], family: Family, *keep: Any
@@ -54,6 +55,7 @@ class Handle:
         assert pointer
         self.pointer = pointer
         self.family = family
+        self.parent: Optional[Handle] = keep[0] if keep else None
         finalizer = weakref.finalize(self, _free, free, pointer, family, keep)
         # A daemon thread may still be inside the library when the interpreter ends.
         finalizer.atexit = False
@@ -240,10 +242,23 @@ class Owner:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """For copy and pickle."""
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled: it stands for one object of the "
+            "library"
+        )
+
+    def _about(self) -> str:
+        """What the repr says of an open object; it must not wait for other threads for long."""
+        return f"at {self._pointer:#x}"
+
     def __repr__(self) -> str:
-        if self._handle is None:
-            return f"<{type(self).__module__}.{type(self).__name__} closed>"
-        return f"<{type(self).__module__}.{type(self).__name__} at {self._handle.pointer:#x}>"
+        try:
+            about = "closed" if self._handle is None else self._about()
+        except (StateError, AttributeError):  # just closed by another thread; not yet made
+            about = "not usable now"
+        return f"<{type(self).__module__}.{type(self).__name__} {about}>"
 
 
 def reading(owner: Optional[Owner]) -> ContextManager[None]:

@@ -10,7 +10,7 @@ import ctypes
 import os
 import sys
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Callable, List, Tuple
 
 from ._functions import PROTOTYPES
 
@@ -71,6 +71,26 @@ def _declare(library: ctypes.CDLL, path: str) -> None:
             raise ImportError(f"sgt: the library {path!r} lacks the function {name}") from None
         function.restype = result
         function.argtypes = arguments
+        setattr(library, name, _explaining(name, function, arguments))
+
+
+def _explaining(name: str, function: Callable[..., Any], arguments: List[Any]) -> Any:
+    """The function, with the error of an argument as it is in place of ctypes' own."""
+
+    def caller(*given: Any) -> Any:
+        try:
+            return function(*given)
+        except ctypes.ArgumentError as error:
+            wrong: Exception = error
+        for type_, value in zip(arguments, given):
+            try:
+                type_.from_param(value)
+            except (TypeError, OverflowError) as error:
+                wrong = type(error)(f"{name}: {error}")
+                break
+        raise wrong
+
+    return caller
 
 
 def _open() -> Tuple[ctypes.CDLL, str]:

@@ -2,11 +2,13 @@
 """Turns what a training does into the records of ``History``."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Optional, TextIO
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Optional, TextIO
 
 import numpy as np
 
 from ._library import library_version
+from ._text import Path
 from .growth import Growth
 from .history import History, Record, line, plain
 from .model import Model
@@ -16,6 +18,27 @@ from .policy import GrowthEvent
 
 if TYPE_CHECKING:
     from .training import StepMetrics
+
+
+def append_to(log: Path) -> TextIO:
+    """A log to append to, without the last line of a run that was killed while it wrote it."""
+    if os.path.isfile(log):
+        with open(log, "r+b") as file:
+            file.truncate(_whole_lines(file))
+    return open(log, "a", encoding="utf-8")
+
+
+def _whole_lines(file: BinaryIO) -> int:
+    """Where the last line that has a newline ends."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - (1 << 16))
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 class Recorder:
@@ -84,10 +107,11 @@ class Recorder:
         self.record("depth", step=step, depths=shape[0], runs=shape[1], heads=heads)
 
     def start(self, steps: Optional[int], optimizer: Optimizer, growth: Optional[Growth]) -> None:
-        config, backend = self._model.config, self._model.context.backend
+        model = self._model
+        config, backend = model.config, model.context._for(model._owned).backend
         policy = None if growth is None else growth.policy
         fields: Dict[str, Any] = {
-            "weights": self._model.n_weights,
+            "weights": model.n_weights,
             "d_model": config.d_model,
             "layers": config.n_layers,
             "heads": config.n_heads,

@@ -17,19 +17,28 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
-from typing import Any
+from typing import Any, Dict
+
+from ._scalars import checked
 
 MAX_RANK = 4
 
 
 class Sized(ctypes.Structure):
-    """A structure whose first field is its own size. ctypes cuts integers; this refuses them."""
+    """A structure whose first field is its own size. Numbers that are not of their field's kind or
+    do not fit are a TypeError or an OverflowError that names it."""
+
+    _types: Dict[str, Any] = {}
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls._types = {field[0]: field[1] for field in cls._fields_}
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(size=ctypes.sizeof(self), **fields)
-        for name, value in fields.items():
-            if isinstance(value, int) and getattr(self, name) != value:
-                raise OverflowError(f"{name}: {value} does not fit")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, checked(value, name, self._types.get(name)))
 
 
 # ---- callbacks ----

@@ -14,7 +14,7 @@ from ._library import lib
 from ._text import Path, encoded_list, encoded_path
 from .config import ModelConfig
 from .context import Context
-from .errors import InvalidArgumentError, call
+from .errors import InvalidArgumentError, call, call_for_file
 from .growth import AnyPolicy, Growth
 from .model import Model
 from .optimizer import Optimizer
@@ -42,7 +42,7 @@ class Restored(NamedTuple):
 class Checkpoint(Owner):
     """An open checkpoint; it stays readable when the file is replaced or removed.
 
-    context: of the models that ``create`` makes; None: one of its own. Raises NotFoundError,
+    context: of the models that ``create`` makes; None: one of its own. Raises MissingFileError,
     FileError, FormatError (no checkpoint, or damaged), VersionError, UnsupportedError,
     OutOfMemoryError, MemoryLimitError.
     """
@@ -51,9 +51,8 @@ class Checkpoint(Owner):
         context = Context() if context is None else context
         pointer = ctypes.c_void_p()
         with context._guard.reading:
-            call(
-                lib.sgt_checkpoint_open, byref(pointer), context._pointer, encoded_path(path)
-            )
+            name = encoded_path(path)
+            call_for_file(lib.sgt_checkpoint_open, byref(pointer), context._pointer, name)
             parent = context._owned
             self._handle = Handle(pointer.value, lib.sgt_checkpoint_free, parent.family, parent)
         self._guard = Guard(parent.family)
@@ -85,6 +84,9 @@ class Checkpoint(Owner):
         if checksums is not None:
             options.checksums = checksums
         pairs = dict(values or {})
+        for key, value in pairs.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise TypeError(f"values[{key!r}] is {value!r:.40}, keys and values are strings")
         options.n_values = len(pairs)
         options.keys = encoded_list(pairs.keys())
         options.values = encoded_list(pairs.values())
@@ -208,9 +210,10 @@ class Checkpoint(Owner):
         options = _structs.sgt_checkpoint_load_options(own_schedule=own_schedule, verify=verify)
         made_model, made_optimizer, made_growth = (ctypes.c_void_p() for _ in range(3))
         with_optimizer = optimizer and self.info.has_optimizer
+        context = self._context._for(self._owned)
         if policy is not None:
             config = self.config
-            policy.bind(self._context, config.n_layers, config.n_heads)
+            policy.bind(context, config.n_layers, config.n_heads)
         with ExitStack() as inside:
             inside.enter_context(self._guard.reading)
             if policy is not None:
@@ -224,7 +227,7 @@ class Checkpoint(Owner):
                 policy._pointer if policy is not None else None,
                 byref(options),
             )
-            model = Model._adopt(made_model.value, self._context)
+            model = Model._adopt(made_model.value, context)
             restored = Restored(
                 model,
                 Optimizer._adopt(made_optimizer.value, model) if with_optimizer else None,
@@ -246,15 +249,15 @@ class Checkpoint(Owner):
 
     @staticmethod
     def latest(folder: Path) -> int:
-        """The highest step that has a file there. Raises NotFoundError, FileError."""
+        """The highest step that has a file there. Raises MissingFileError, FileError."""
         step = ctypes.c_int64()
-        call(lib.sgt_checkpoint_latest, byref(step), encoded_path(folder))
+        call_for_file(lib.sgt_checkpoint_latest, byref(step), encoded_path(folder))
         return step.value
 
     @staticmethod
     def keep_last(folder: Path, keep: int) -> None:
         """Removes all but the ``keep`` highest steps, and what killed saves left."""
-        call(lib.sgt_checkpoint_keep_last, encoded_path(folder), keep)
+        call_for_file(lib.sgt_checkpoint_keep_last, encoded_path(folder), keep)
 
 
 def _check_parts(model: Model, optimizer: Optional[Optimizer], growth: Optional[Growth]) -> None:

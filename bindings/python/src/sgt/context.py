@@ -131,7 +131,17 @@ class Context(Owner):
             call(lib.sgt_context_create, byref(pointer), byref(options))
             self._family = Family()
             self._guard = Guard(self._family, nested=True)
-            self._handle = Handle(pointer.value, lib.sgt_context_free, self._family, keep)
+            self._handle = Handle(pointer.value, lib.sgt_context_free, self._family, None, keep)
+
+    def _for(self, handle: Handle) -> "Context":
+        """This context for the use of what was made of it, which may outlast ``close``."""
+        if self._handle is not None:
+            return self
+        while handle.parent is not None:
+            handle = handle.parent
+        lasting = Context.__new__(Context)
+        lasting.__dict__.update(self.__dict__, _handle=handle, _first=self)  # progress asks it
+        return lasting
 
     @property
     def memory(self) -> MemoryUsage:

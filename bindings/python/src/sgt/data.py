@@ -2,18 +2,22 @@
 """Batches from one long row of tokens, such as a memory map of uint16: only windows are copied."""
 from __future__ import annotations
 
+from ctypes import c_uint64
 from typing import Any, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import Int32, as_array
+from ._arrays import Int32, as_array, integers
+from ._scalars import integer
 
 
 def _row(tokens: Any, batch: int, seq: int) -> npt.NDArray[Any]:
     row = as_array(tokens)
     if row.dtype.kind not in "iu":
         raise TypeError(f"tokens: integers are needed, not {row.dtype}")
+    integer(batch, "batch")
+    integer(seq, "seq")
     if row.ndim != 1:
         raise ValueError(f"tokens have shape {row.shape}, one dimension is needed")
     if batch < 1 or seq < 1:
@@ -25,17 +29,18 @@ def _row(tokens: Any, batch: int, seq: int) -> npt.NDArray[Any]:
 
 def _cut(row: npt.NDArray[Any], starts: Any, seq: int) -> Int32:
     """[len(starts), seq + 1]: windows with the token that follows each."""
-    batch = np.empty((len(starts), seq + 1), np.int32)
+    batch = np.empty((len(starts), seq + 1), row.dtype)
     for window, start in zip(batch, starts):
         window[:] = row[start : start + seq + 1]
-    return batch
+    return integers(batch, "tokens")
 
 
 class random_windows:
     """Endless random batches [batch, seq + 1] of a one-dimensional array of tokens.
 
     Batch i depends on (seed, i) alone, so a resumed run begins with ``start`` = the batches it has
-    used and sees what the unbroken one would have. Raises TypeError, ValueError.
+    used and sees what the unbroken one would have. seed and start have 64 bits. Raises TypeError,
+    ValueError, OverflowError.
     """
 
     def __init__(
@@ -45,15 +50,16 @@ class random_windows:
             raise ValueError("seed and start are at least 0")
         self._row = _row(tokens, batch, seq)
         self._shape = (batch, seq)
-        self._seed = seed
-        self.position = start  #: the number of the next batch
+        self._seed = integer(seed, "seed", c_uint64)
+        self.position = integer(start, "start", c_uint64)  #: the number of the next batch
 
     def __iter__(self) -> Iterator[Int32]:
         return self
 
     def __next__(self) -> Int32:
         batch, seq = self._shape
-        draws = np.random.Generator(np.random.Philox(key=[self._seed, self.position]))
+        key = np.array([self._seed, self.position], np.uint64)
+        draws = np.random.Generator(np.random.Philox(key=key))
         starts = draws.integers(0, self._row.size - seq, size=batch)
         self.position += 1
         return _cut(self._row, starts, seq)

@@ -49,6 +49,10 @@ class NotFoundError(Error, LookupError):
     status = -13
 
 
+class MissingFileError(NotFoundError, FileNotFoundError):
+    """A file or folder is not there."""
+
+
 class UnsupportedError(Error):
     """The library, its build or this processor does not do it."""
 
@@ -192,6 +196,14 @@ def failure(status: int) -> BaseException:
         return exception
     message = lib.sgt_error_message().decode("utf-8", "replace")
     return class_of(status)(message or lib.sgt_status_text(status).decode(), status)
+
+
+def call_for_file(function: Callable[..., int], *arguments: Any) -> None:
+    """``call`` of a function that finds no other thing missing than a file."""
+    try:
+        call(function, *arguments)
+    except NotFoundError as error:
+        raise MissingFileError(str(error), error.status) from None
 
 
 def call(function: Callable[..., int], *arguments: Any) -> None:

@@ -32,7 +32,8 @@ class Growth(Owner):
         self, model: Model, policy: AnyPolicy, *, observe_after_fix: bool = False
     ) -> None:
         config = model.config
-        policy.bind(model.context, config.n_layers, config.n_heads)
+        context = model.context._for(model._owned)
+        policy.bind(context, config.n_layers, config.n_heads)
         options = _structs.sgt_growth_options(observe_after_fix=observe_after_fix)
         pointer = ctypes.c_void_p()
         with model._guard.writing, policy._guard.writing:

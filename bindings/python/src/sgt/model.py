@@ -18,7 +18,7 @@ from ._library import lib
 from ._text import Path, encoded_path
 from .config import Flops, FlopsTotal, ModelConfig, count_flops
 from .context import Context
-from .errors import NotFoundError, StateError, call
+from .errors import NotFoundError, StateError, call, call_for_file
 from .loss import Evaluation, Loss
 from .plan import Plan
 
@@ -98,7 +98,7 @@ class Model(Owner):
     ) -> "Model":
         """A model from a Hugging Face folder of a LlamaForCausalLM, or of ``save_pretrained``.
 
-        max_seq_len: instead of the folder's max_position_embeddings; 0: that. Raises NotFoundError,
+        max_seq_len: instead of the folder's max_position_embeddings; 0: that. Raises MissingFileError,
         FileError, FormatError, UnsupportedError (what this model does not do is named), and what
         ``Model`` raises.
         """
@@ -107,7 +107,9 @@ class Model(Owner):
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             path = encoded_path(folder)
-            call(lib.sgt_model_load_hf, byref(pointer), context._pointer, path, byref(options))
+            call_for_file(
+                lib.sgt_model_load_hf, byref(pointer), context._pointer, path, byref(options)
+            )
             return cls._adopt(pointer.value, context)
 
     def save_pretrained(
@@ -128,6 +130,14 @@ class Model(Owner):
         os.makedirs(folder, exist_ok=True)
         with self._guard.reading:
             call(lib.sgt_model_save_hf, self._pointer, encoded_path(folder), byref(options))
+
+    def _about(self) -> str:
+        config = self._config
+        return (
+            f"of {config.n_layers} layers, d_model {config.d_model}, {config.n_heads} heads, "
+            f"vocab_size {config.vocab_size}, max_seq_len {config.max_seq_len}: "
+            f"{self.n_weights} weights"
+        )
 
     @property
     def config(self) -> ModelConfig:
@@ -194,25 +204,20 @@ class Model(Owner):
         self._forward_loss = self._forward_shape = self._last_step = None
         self._step_loss = Loss(0.0, 0)
 
-    def forward_logits(
-        self, tokens: Any, *, out: Optional[Float32] = None, copy: bool = True
-    ) -> Float32:
+    def forward_logits(self, tokens: Any, *, out: Optional[Float32] = None) -> Float32:
         """Training forward up to the logits, float32 [B,T,V], for a loss of one's own.
 
-        out: an array to copy them to. copy False: a read-only view of the library's memory instead,
-        which the next call that changes the model overwrites or releases. Errors as ``forward``;
-        BufferError for a view of memory that the host cannot see.
+        out: a dense float32 array of that shape to write them to, and to return; None: a new one.
+        Errors as ``forward``, for ``out`` too.
         """
         inputs, _ = batch(tokens, None)
         shape = inputs.shape + (self._config.vocab_size,)
-        result = output(out, shape) if copy or out is not None else None
+        result = output(out, shape)
         logits = _structs.sgt_tensor_view()
         with self._guard.writing:
             given = _batch_struct(inputs, None)
             call(lib.sgt_model_forward_logits, byref(logits), self._pointer, byref(given))
             self._forward_loss, self._forward_shape = None, shape
-            if result is None:
-                return view(logits, self._owned, False)
             call(lib.sgt_model_read_logits, address(result), result.size, self._pointer)
             return result
 
@@ -297,9 +302,16 @@ class Model(Owner):
 
     @contextlib.contextmanager
     def writable_parameters(self) -> Iterator[Mapping[str, Float32]]:
-        """Views of all weights that may be written; the library is told at the end."""
-        yield Views(self._names, lambda name: self.parameter(name, writable=True))
-        self.weights_changed()
+        """Views of all weights that may be written; the library is told at the end.
+
+        After an exception too: some may be written by then.
+        """
+        owned = self._owned  # sessions read these weights even when the model is closed by then
+        try:
+            yield Views(self._names, lambda name: self.parameter(name, writable=True))
+        finally:
+            with self._guard.writing:
+                call(lib.sgt_model_weights_changed, owned.pointer)
 
     def read_parameter(self, name: str) -> Float32:
         """A copy of a weight; works for every backend."""
@@ -379,7 +391,7 @@ class Model(Owner):
         pointer = ctypes.c_void_p()
         with self._guard.reading:
             call(lib.sgt_plan_clone, byref(pointer), lib.sgt_model_plan(self._pointer))
-            return Plan._adopt(pointer.value, self._context._handle or self._owned)
+            return Plan._adopt(pointer.value, self._owned.parent)
 
     @plan.setter
     def plan(self, plan: Plan) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Optional, Tuple
 
 import numpy as np
 
-from ._arrays import Float32, address, copied, floats
+from ._arrays import Float32, address, copied, floats, raw
 from ._handles import Family, Guard, Handle, Owner
 from ._library import lib
 from .context import Context
@@ -63,8 +63,9 @@ class Plan(Owner):
     def from_bytes(cls, context: Context, data: bytes) -> "Plan":
         """A plan from what ``to_bytes`` gave. Raises FormatError, VersionError."""
         pointer = ctypes.c_void_p()
+        given = raw(data, "the data")
         with context._guard.reading:
-            call(lib.sgt_plan_load, byref(pointer), context._pointer, data, len(data))
+            call(lib.sgt_plan_load, byref(pointer), context._pointer, given, len(given))
             return cls._adopt(pointer.value, context._owned)
 
     def to_bytes(self) -> bytes:
@@ -82,6 +83,19 @@ class Plan(Owner):
         with self._guard.reading:
             call(lib.sgt_plan_clone, byref(pointer), self._pointer)
         return Plan._adopt(pointer.value, self._owned)
+
+    def __copy__(self) -> "Plan":
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> "Plan":
+        return self.copy()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("a Plan cannot be pickled: use to_bytes and Plan.from_bytes")
+
+    def _about(self) -> str:
+        runs = f", runs {self.runs}" if any(self.runs) else ""
+        return f"of {self.n_layers} layers of {self.n_heads} heads, depths {self.depths}{runs}"
 
     def __eq__(self, other: object) -> bool:
         """Whether both execute the same: shape, depths, gains and runs, not targets."""

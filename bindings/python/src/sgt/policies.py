@@ -5,10 +5,8 @@ from __future__ import annotations
 from ctypes import byref
 from typing import Any, Mapping, Sequence
 
-import numpy as np
-
 from . import _enums, _structs
-from ._arrays import address, integers
+from ._arrays import address, listed
 from ._library import lib
 from .context import Context
 from .errors import call
@@ -48,7 +46,7 @@ class SparseGrowth(BuiltInPolicy):
     ) -> None:
         self.first_step = first_step
         self.window = window
-        self._exclude = integers(np.array(exclude, np.int64), "exclude")
+        self._exclude = listed(exclude, "exclude")
         self._options = _structs.sgt_growth_sgt_options(
             top_k_layers=top_k_layers,
             first_step=first_step,
@@ -83,8 +81,8 @@ class StaticBlocks(BuiltInPolicy):
     """Whole blocks that run again from the start: ``{layer: extra runs}``."""
 
     def __init__(self, runs: Mapping[int, int]) -> None:
-        self._layers = integers(np.array(list(runs.keys()), np.int64), "runs")
-        self._runs = integers(np.array(list(runs.values()), np.int64), "runs")
+        self._layers = listed(runs.keys(), "layers")
+        self._runs = listed(runs.values(), "runs")
 
     def _make(self, out: Any, context: Context, n_layers: int, n_heads: int) -> Any:
         call(

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple, T
 import numpy as np
 
 from . import _enums, _structs
-from ._arrays import Float64, address, as_array, copied
+from ._arrays import Float64, address, as_array, copied, listed, raw
 from ._handles import Family, Guard, Handle, Owner
 from ._library import lib
 from .context import Context
@@ -112,7 +112,9 @@ class _Bound(Owner):
         """The context it was made in; ``create`` may use it. Raises StateError before that."""
         if self._context is None:
             raise StateError(_UNBOUND)
-        return self._context
+        if self._handle is None:
+            return self._context
+        return self._context._for(self._handle)
 
     def bind(self, context: Context, n_layers: int, n_heads: int) -> None:
         """Makes the policy for models of that shape; ``Growth`` does it. Twice is fine.
@@ -136,6 +138,20 @@ class _Bound(Owner):
 
     def _make(self, out: Any, context: Context, n_layers: int, n_heads: int) -> Any:
         raise NotImplementedError
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has no shape: not yet, or no more after ``close``."""
+        return self._handle is None
+
+    def __repr__(self) -> str:
+        if self._handle is None:
+            return f"<{type(self).__module__}.{type(self).__name__} unbound>"
+        return super().__repr__()
+
+    def _about(self) -> str:
+        layers, heads = self._shape
+        return f"for {layers} layers of {heads} heads"
 
     @property
     def _pointer(self) -> int:
@@ -194,15 +210,18 @@ class BuiltInPolicy(_Bound):
         """Restores what ``save`` gave to a policy of the same options. Raises FormatError."""
         self._pointer
         with self._guard.writing:
-            call(lib.sgt_growth_policy_load, self._pointer, data, len(data))
+            given = raw(data, "the data")
+            call(lib.sgt_growth_policy_load, self._pointer, given, len(given))
 
 
 class Policy(_Bound):
     """A policy of one's own: subclass it and write ``decide``.
 
     entropy: the kinds that training forwards shall collect, "none", "last", "mean" or "both".
-    state: what the policy remembers, anything that JSON can hold; it goes into checkpoints and is
-    put back when a step is refused. Override ``save`` and ``load`` to keep state in another way.
+    state: what the policy remembers, a dict; it goes into checkpoints and is put back when a step
+    is refused, through JSON. So it holds dicts with keys that are strings, lists, strings, numbers
+    (numpy's too), True, False and None; the rest is a TypeError when it is saved, tuples and arrays
+    for instance. Override ``save`` and ``load`` to keep state in another way.
 
     A policy decides from what it observes and remembers only: no clock, no order of sets, so that a
     resumed run decides alike. An exception in any of its functions travels to the caller of
@@ -216,6 +235,11 @@ class Policy(_Bound):
         policy = super().__new__(cls)
         policy.state = {}  # even where a subclass does not call __init__
         return policy
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._handle is None:  # nothing of the library's yet
+            return object.__reduce_ex__(self, protocol)
+        return super().__reduce_ex__(protocol)
 
     def create(self, n_layers: int, n_heads: int) -> None:
         """Called once, when the shape of the model is known."""
@@ -231,9 +255,14 @@ class Policy(_Bound):
         raise NotImplementedError(f"{type(self).__name__} has no decide")
 
     def save(self) -> bytes:
-        """The state as bytes; equal states give equal bytes."""
-        text = json.dumps(self.state, sort_keys=True, separators=(",", ":"), default=_plain)
-        return text.encode()
+        """The state as bytes; equal states give equal bytes.
+
+        Raises TypeError (the place is named) for what ``load`` would not give back equal.
+        """
+        if type(self.state) is not dict:
+            raise TypeError(f"state is a {type(self.state).__name__}, a dict is needed")
+        plain = _plain(self.state, "state")
+        return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
 
     def load(self, data: bytes) -> None:
         """Replaces the state by what ``save`` gave, or raises and leaves it."""
@@ -256,11 +285,20 @@ class Policy(_Bound):
         return table
 
 
-def _plain(value: Any) -> Any:
-    """numpy's numbers and arrays as JSON holds them."""
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise TypeError(f"the state of a policy cannot hold a {type(value).__name__}")
+def _plain(value: Any, where: str) -> Any:
+    """What JSON gives back equal, with numpy's numbers as Python's; the rest is refused."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if type(value) is list:
+        return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if type(value) is dict:
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"{where} has the key {key!r}, which JSON turns into a string")
+        return {key: _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
+    raise TypeError(f"{where} is a {type(value).__name__}, which JSON does not give back")
 
 
 class _Table:
@@ -326,7 +364,7 @@ class _Table:
     def _fill(self, struct: Any, event: GrowthEvent) -> None:
         if not isinstance(event, GrowthEvent):
             raise TypeError(f"decide returned {event!r}, neither a GrowthEvent nor None")
-        heads, layers = _int32_list(event.heads), _int32_list(event.layers)
+        heads, layers = _int32_list(event.heads, "heads"), _int32_list(event.layers, "layers")
         self._lists = (heads, layers)
         struct.action = _enums.number(_enums.GROWTH_ACTION, event.action, "action")
         struct.layer = event.layer
@@ -336,7 +374,7 @@ class _Table:
 
     def _save(self, state: Any, user: Any, data: Optional[int], room: Any) -> int:
         def body() -> int:
-            saved = self._saved if data and self._saved is not None else self._policy().save()
+            saved = self._saved if data and self._saved is not None else self._ask_to_save()
             if data:
                 self._saved = None
                 if len(saved) > room[0]:
@@ -349,6 +387,10 @@ class _Table:
 
         return held(body)
 
+    def _ask_to_save(self) -> bytes:
+        policy = self._policy()
+        return raw(policy.save(), f"what {type(policy).__name__}.save returned")
+
     def _load(self, state: Any, user: Any, data: int, count: int) -> int:
         def body() -> int:
             self._policy().load(ctypes.string_at(data, count) if count else b"")
@@ -357,5 +399,5 @@ class _Table:
         return held(body)
 
 
-def _int32_list(values: Sequence[int]) -> Any:
-    return (ctypes.c_int32 * len(values))(*values)
+def _int32_list(values: Sequence[int], name: str) -> Any:
+    return (ctypes.c_int32 * len(values))(*listed(values, name).tolist())

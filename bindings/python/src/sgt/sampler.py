@@ -9,9 +9,10 @@ from typing import Any, Mapping, Optional
 import numpy as np
 
 from . import _structs
-from ._arrays import address, floats, integers, sequence
+from ._arrays import address, floats, listed, sequence
 from ._handles import Guard, Handle, Owner
 from ._library import lib
+from ._scalars import real
 from .context import Context
 from .errors import call
 
@@ -43,8 +44,8 @@ class Sampler(Owner):
         seed: int = 0,
     ) -> None:
         pairs = dict(bias or {})
-        tokens = integers(np.array(list(pairs.keys()), np.int64), "bias")
-        added = np.array(list(pairs.values()), np.float32)
+        tokens = listed(pairs.keys(), "the tokens of bias")
+        added = np.array([real(value, "bias") for value in pairs.values()], np.float32)
         options = _structs.sgt_sampling_options(
             temperature=temperature,
             top_k=top_k,

@@ -11,10 +11,11 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional, Protocol, Sequ
 import numpy as np
 
 from . import _enums, _structs
-from ._arrays import Float32, Int32, address, integers, sequence
+from ._arrays import Float32, Int32, address, listed, sequence
 from ._handles import Guard, Handle, Owner
 from ._interrupt import in_main_thread
 from ._library import lib
+from ._scalars import integer
 from .errors import call, held
 from .model import Model
 from .sampler import Sampler
@@ -90,6 +91,10 @@ class Session(Owner):
             self._handle = Handle(pointer.value, lib.sgt_session_free, parent.family, parent)
         self._guard = Guard(parent.family)
         self._model = model
+        self._size = f"{options.sequences} sequences of up to {self.max_length} tokens"
+
+    def _about(self) -> str:
+        return f"of {self._size}, over {self._model!r}"
 
     @staticmethod
     def estimate_memory(
@@ -168,7 +173,7 @@ class Session(Owner):
         given = [_tokens(piece) for piece in pieces]
         lengths = np.array([piece.size for piece in given], np.int32)
         tokens = np.concatenate(given)
-        which = None if sequences is None else integers(list(sequences), "sequences")
+        which = None if sequences is None else listed(sequences, "sequences")
         if which is not None and which.size != len(given):
             raise ValueError(f"there are {len(given)} pieces for {which.size} sequences")
         rows = tokens.size if all_logits else len(given)
@@ -255,9 +260,10 @@ class Session(Owner):
         """
         given = _encode(prompt, tokenizer)
         picker = self._sampler(sampler, sampling)
-        stops = integers(np.array(stop_tokens, np.int64), "stop_tokens")
+        stops = listed(stop_tokens, "stop_tokens")
+        most = integer(max_tokens, "max_tokens")
         # One more than fit, so that the library says that the sequence is full.
-        room = max_tokens or max(1, self.max_length - self.length(sequence) - given.size + 2)
+        room = most or max(1, self.max_length - self.length(sequence) - given.size + 2)
         tokens = np.empty(max(room, 0), np.int32)
         options = _structs.sgt_generate_options(
             max_tokens=room,
@@ -298,8 +304,8 @@ class Session(Owner):
         given = _encode(prompt, tokenizer)
         picker = self._sampler(sampler, sampling)
         picker.accept(given)
-        stops = frozenset(int(token) for token in stop_tokens)
-        left = max_tokens or self.max_length
+        stops = frozenset(listed(stop_tokens, "stop_tokens").tolist())
+        left = integer(max_tokens, "max_tokens") or self.max_length
         while left > 0:
             logits = self.feed(given, sequence)
             token = picker.pick(logits)
@@ -311,24 +317,26 @@ class Session(Owner):
 
     def _sampler(self, sampler: Optional[Sampler], options: Any) -> Sampler:
         if sampler is None:
-            return Sampler(self._model.context, self._model.config.vocab_size, **options)
+            context = self._model.context._for(self._owned)
+            return Sampler(context, self._model.config.vocab_size, **options)
         if options:
             raise TypeError(f"a sampler and its options {sorted(options)} were both given")
         return sampler
 
 
-def _tokens(tokens: Any) -> Int32:
+def _tokens(tokens: Any, name: str = "tokens") -> Int32:
     """Tokens [N]; a single one may be a number."""
-    return sequence(np.atleast_1d(tokens) if isinstance(tokens, (int, np.integer)) else tokens)
+    one = isinstance(tokens, (int, np.integer))
+    return sequence(np.atleast_1d(tokens) if one else tokens, name)
 
 
 def _encode(prompt: Any, tokenizer: Optional[Tokenizer]) -> Int32:
     if not isinstance(prompt, str):
-        return _tokens(prompt)
+        return _tokens(prompt, "tokens of the prompt")
     if tokenizer is None:
         raise TypeError("a string prompt needs a tokenizer")
     tokens = tokenizer.encode(prompt)
-    return sequence(getattr(tokens, "ids", tokens), "the encoded prompt")
+    return sequence(getattr(tokens, "ids", tokens), "tokens of the encoded prompt")
 
 
 def _token_callback(callback: Optional[OnToken]) -> Any:

@@ -6,7 +6,9 @@ import contextlib
 import dataclasses
 import itertools
 import math
+import os
 import time
+from ctypes import c_int64
 from typing import (
     Any,
     ContextManager,
@@ -25,7 +27,8 @@ import numpy as np
 
 from ._arrays import Float64, Int32, batch
 from ._interrupt import Patiently
-from ._recorder import Recorder
+from ._recorder import Recorder, append_to
+from ._scalars import integer
 from ._text import Path
 from .growth import AnyPolicy, Growth
 from .history import History
@@ -131,16 +134,30 @@ class _Loop:
 
     def step(self, pairs: List[Pair], since: float) -> StepMetrics:
         """One optimizer step. Ctrl-C waits for the micro-batch, then the step is given up."""
+        before = self.model._last_step
         with Patiently() as signals:
             try:
                 loss = _pass(self.model, pairs, signals)
                 report = self.optimizer.step()
-                entropies = self._observe(report.step)  # a new plan clears them
-                event = self._grow(report, loss)
             except BaseException:
                 with contextlib.suppress(Exception):
                     self.model.zero_gradients()
+                if self.model._last_step is not before:  # interrupted when it was taken
+                    report, _ = self.model._last_step
+                    self._metrics(pairs, loss, report, GrowthEvent(), None, since)
                 raise
+            return self._taken(pairs, loss, report, since)
+
+    def _taken(
+        self, pairs: List[Pair], loss: Loss, report: StepReport, since: float
+    ) -> StepMetrics:
+        """What follows an optimizer step, which is recorded even where a policy fails."""
+        entropies: Entropies = None
+        event = GrowthEvent()
+        try:
+            entropies = self._observe(report.step)  # a new plan clears them
+            event = self._grow(report, loss)
+        finally:
             metrics = self._metrics(pairs, loss, report, event, entropies, since)
         return metrics
 
@@ -219,11 +236,14 @@ def train(
     one that is attached already. steps: so many at most; None: to the end of ``batches``.
     micro_batches: batches per optimizer step, whose gradient is that of the mean over all their
     targets. entropies: "last", "mean" or "both" are collected to the end and given every
-    entropies_every steps. history, log (a path or text file): get the records of the run.
+    entropies_every steps. history, log (a path or text file): the records of the run are appended,
+    and where it was resumed before their last step take the place of the earlier ones, in a log
+    when it is read; a history with steps needs the optimizer that took steps.
     progress: a bar, where tqdm is installed and standard error is a terminal.
 
     Ctrl-C waits for the micro-batch under way; then gradients are cleared and KeyboardInterrupt is
-    raised. After it, or any exception, model, optimizer and growth are as after a whole step.
+    raised. After it, or any exception, model, optimizer and growth are as after a whole step; one
+    whose policy failed is recorded, without an event.
     Raises ValueError and TypeError for what makes no sense, and what the calls of a step raise.
     """
     if policy is not None and growth is not None:
@@ -231,12 +251,33 @@ def train(
     for part in (optimizer, growth):
         if part is not None and part.model is not model:
             raise ValueError(f"the {type(part).__name__} belongs to another model")
+    if steps is not None:
+        integer(steps, "steps", c_int64)
+    integer(micro_batches, "micro_batches", c_int64)
+    integer(entropies_every, "entropies_every", c_int64)
     if micro_batches < 1 or entropies_every < 1:
         raise ValueError("micro_batches and entropies_every are at least 1")
     if entropies not in _KINDS:
         raise ValueError(f"entropies is {entropies!r}, not None, 'last', 'mean' or 'both'")
+    _check_records(history, log, optimizer)
     run = _Run(model, optimizer, policy, growth, steps, micro_batches, entropies, entropies_every)
     return run.steps(batches, history, log, progress)
+
+
+def _check_records(
+    history: Optional[History], log: Union[Path, TextIO, None], optimizer: Optional[Optimizer]
+) -> None:
+    if history is not None and not isinstance(history, History):
+        raise TypeError(f"history is a {type(history).__name__}, a History is needed")
+    known = isinstance(log, (str, bytes, os.PathLike)) or hasattr(log, "write")
+    if log is not None and not known:
+        raise TypeError(f"log is {log!r}, a path or a text file is needed")
+    last = 0 if history is None else history.last_step
+    if last and (optimizer is None or optimizer.steps == 0):
+        raise ValueError(
+            f"the history has {last} steps and the optimizer none, whose records would replace "
+            "them all: give the optimizer of these steps, or another history"
+        )
 
 
 class _Run(NamedTuple):
@@ -294,7 +335,7 @@ def _opened(log: Union[Path, TextIO, None]) -> ContextManager[Optional[TextIO]]:
     """The file of a path; a file that the caller opened stays open."""
     if log is None or hasattr(log, "write"):
         return contextlib.nullcontext(log)  # type: ignore[arg-type]
-    return open(log, "w", encoding="utf-8")
+    return append_to(log)
 
 
 class _bar:
