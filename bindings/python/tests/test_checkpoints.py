@@ -125,6 +125,9 @@ def test_refusals(context, tmp_path, batch):
         assert isinstance(caught.value, sgt.NotFoundError) and caught.value.status == -13
         copy = pickle.loads(pickle.dumps(caught.value))
         assert (type(copy), str(copy)) == (sgt.MissingFileError, str(caught.value))
+    sgt.Checkpoint.save(path, model)
+    with sgt.Checkpoint(path) as checkpoint, pytest.raises(TypeError, match="model: a Model"):
+        checkpoint.load(None)
     path.write_bytes(b"no checkpoint")
     with pytest.raises(sgt.FormatError):
         sgt.Checkpoint(path)

@@ -138,11 +138,17 @@ def test_wrong_arguments(model, context):
     for options, error in (
         ({"optimizer": other}, ValueError),
         ({"growth": growth, "policy": sgt.NoGrowth()}, TypeError),
+        ({"optimizer": 5}, TypeError),
+        ({"policy": 5}, TypeError),
+        ({"growth": 5}, TypeError),
+        ({"steps": -1}, ValueError),
         ({"micro_batches": 0}, ValueError),
         ({"entropies": "all"}, ValueError),
     ):
         with pytest.raises(error):
             sgt.train(model, [], **options)
+    with pytest.raises(TypeError, match="model: a Model is needed, not None"):
+        sgt.train(None, [])
     with pytest.raises(ValueError, match="follows"):
         list(sgt.train(model, [np.zeros((2, 1), int)]))
 

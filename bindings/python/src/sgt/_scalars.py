@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Numbers for C: ctypes cuts integers that do not fit and numpy cuts floats; this refuses them."""
+"""Arguments: ctypes cuts integers that do not fit and numpy cuts floats; this refuses them."""
 from __future__ import annotations
 
 import operator
 from ctypes import c_double, c_float, c_int32, c_int64, c_uint32, c_uint64
-from typing import Any
+from typing import Any, Tuple
 
 _RANGES = {
     c_int32: (-(2**31), 2**31 - 1),
@@ -12,6 +12,13 @@ _RANGES = {
     c_int64: (-(2**63), 2**63 - 1),
     c_uint64: (0, 2**64 - 1),
 }
+
+
+def instance(value: Any, kinds: Tuple[type, ...], name: str) -> None:
+    """TypeError for what is no object of these classes."""
+    if not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name}: a {wanted} is needed, not {value!r:.40}")
 
 
 def integer(value: Any, name: str, type_: Any = c_int32) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional
 from . import _enums, _structs
 from ._handles import Guard, Handle, Owner
 from ._library import lib
+from ._scalars import instance
 from ._text import Path, encoded_list, encoded_path
 from .config import ModelConfig
 from .context import Context
@@ -261,6 +262,10 @@ class Checkpoint(Owner):
 
 
 def _check_parts(model: Model, optimizer: Optional[Optimizer], growth: Optional[Growth]) -> None:
-    for part in (optimizer, growth):
-        if part is not None and part.model is not model:
-            raise InvalidArgumentError(f"the {type(part).__name__} belongs to another model")
+    instance(model, (Model,), "model")
+    for part, kind, name in ((optimizer, Optimizer, "optimizer"), (growth, Growth, "growth")):
+        if part is None:
+            continue
+        instance(part, (kind,), name)
+        if part.model is not model:
+            raise InvalidArgumentError(f"the {kind.__name__} belongs to another model")

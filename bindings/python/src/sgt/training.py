@@ -28,14 +28,14 @@ import numpy as np
 from ._arrays import Float64, Int32, batch
 from ._interrupt import Patiently
 from ._recorder import Recorder, append_to
-from ._scalars import integer
+from ._scalars import instance, integer
 from ._text import Path
 from .growth import AnyPolicy, Growth
 from .history import History
 from .loss import Loss
 from .model import Model
 from .optimizer import Optimizer, StepReport
-from .policy import GrowthEvent
+from .policy import BuiltInPolicy, GrowthEvent, Policy
 
 Batches = Iterable[Any]
 Entropies = Optional[Dict[str, Float64]]
@@ -246,13 +246,22 @@ def train(
     whose policy failed is recorded, without an event.
     Raises ValueError and TypeError for what makes no sense, and what the calls of a step raise.
     """
+    instance(model, (Model,), "model")
+    for value, kinds, name in (
+        (optimizer, (Optimizer,), "optimizer"),
+        (policy, (Policy, BuiltInPolicy), "policy"),
+        (growth, (Growth,), "growth"),
+        (history, (History,), "history"),
+    ):
+        if value is not None:
+            instance(value, kinds, name)
     if policy is not None and growth is not None:
         raise TypeError("policy and growth were both given")
     for part in (optimizer, growth):
         if part is not None and part.model is not model:
             raise ValueError(f"the {type(part).__name__} belongs to another model")
-    if steps is not None:
-        integer(steps, "steps", c_int64)
+    if steps is not None and integer(steps, "steps", c_int64) < 0:
+        raise ValueError(f"steps is {steps}, below 0")
     integer(micro_batches, "micro_batches", c_int64)
     integer(entropies_every, "entropies_every", c_int64)
     if micro_batches < 1 or entropies_every < 1:
@@ -267,8 +276,6 @@ def train(
 def _check_records(
     history: Optional[History], log: Union[Path, TextIO, None], optimizer: Optional[Optimizer]
 ) -> None:
-    if history is not None and not isinstance(history, History):
-        raise TypeError(f"history is a {type(history).__name__}, a History is needed")
     known = isinstance(log, (str, bytes, os.PathLike)) or hasattr(log, "write")
     if log is not None and not known:
         raise TypeError(f"log is {log!r}, a path or a text file is needed")
