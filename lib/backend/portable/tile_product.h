@@ -9,8 +9,8 @@
  *           +-----------+
  *   a(i,k)    c += a b     TILE_ROWS          so that neither A nor A^T is ever transposed.
  *
- * k goes up from 0 and each element has one accumulator: a result does not depend on the tile in
- * which it was computed. Only for files compiled once per instruction set.
+ * k goes up from 0, each element has one accumulator, and alpha's product is rounded: a result does
+ * not depend on the tile in which it was computed. Only for files compiled once per instruction set.
  */
 #ifndef SGTI_TILE_PRODUCT_H
 #define SGTI_TILE_PRODUCT_H
@@ -117,7 +117,7 @@ static inline __attribute__((always_inline)) void tile_any(const tile *t, ptrdif
         TILE_UNROLL
         for (int j = 0; j < vectors; j++) {
             ptrdiff_t at = j * SGTI_PIECE_LANES;
-            sgti_piece value = sum[i][j] * t->alpha;
+            sgti_piece value = sgti_piece_rounded(sum[i][j] * t->alpha);
             if (j == vectors - 1 && tail < SGTI_PIECE_LANES)
                 tile_store_tail(c + at, d ? d + at : NULL, t->beta, value, tail);
             else

@@ -54,6 +54,20 @@ static inline sgti_piece sgti_piece_set(float value)
     return value - (sgti_piece){0};
 }
 
+/* The value, rounded: what follows is not fused with the product that it is. Compilers fuse in one
+ * variant of a kernel and not in the next, and the bits would differ. */
+static inline sgti_piece sgti_piece_rounded(sgti_piece value)
+{
+#if defined(__SSE2__)
+    __asm__("" : "+v"(value));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(value));
+#else
+    __asm__("" : "+m"(value));
+#endif
+    return value;
+}
+
 static inline sgti_piece sgti_piece_select(sgti_piece_i mask, sgti_piece yes, sgti_piece no)
 {
     return (sgti_piece)((mask & (sgti_piece_i)yes) | (~mask & (sgti_piece_i)no));
