@@ -26,6 +26,7 @@ static int32_t open_backend(void **instance, const sgt_backend_open_args *args)
     }
     /* The context's threads call OpenBLAS; it must not start some of its own for each of them. */
     openblas_set_num_threads(1);
+    made->one_at_a_time = openblas_get_parallel() == OPENBLAS_SEQUENTIAL;
     snprintf(made->kernels, sizeof made->kernels, "openblas %s", openblas_get_corename());
     *instance = made;
     return SGT_OK;

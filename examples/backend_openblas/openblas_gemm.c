@@ -7,6 +7,7 @@
 #include "openblas_backend.h"
 
 #include <limits.h>
+#include <pthread.h>
 
 #include <cblas.h>
 
@@ -29,6 +30,7 @@ typedef struct product {
     float beta;
     int64_t tile_rows;
     int64_t tile_columns;
+    int one_at_a_time;
 } product;
 
 /* ---- operands ---- */
@@ -108,6 +110,10 @@ static void copy_tile(const product *job, int64_t batch, int64_t row, int64_t co
     }
 }
 
+/* OpenBLAS is one for the whole process. Built without threads it has no locks either: two callers
+ * get the same buffer, and now and then wrong sums. */
+static pthread_mutex_t openblas = PTHREAD_MUTEX_INITIALIZER;
+
 /* C is stored by rows here. */
 static void multiply_tile(void *argument, int64_t part, int32_t thread)
 {
@@ -123,6 +129,8 @@ static void multiply_tile(void *argument, int64_t part, int32_t thread)
     (void)thread;
     if (job->d.data != NULL)
         copy_tile(job, batch, row, column, rows, columns);
+    if (job->one_at_a_time)
+        pthread_mutex_lock(&openblas);
     cblas_sgemm(CblasRowMajor, a_by_rows ? CblasNoTrans : CblasTrans,
                 b_by_rows ? CblasNoTrans : CblasTrans, (int)rows, (int)columns,
                 (int)job->a.columns, job->alpha, element(&job->a, batch, row, 0),
@@ -130,6 +138,8 @@ static void multiply_tile(void *argument, int64_t part, int32_t thread)
                 element(&job->b, batch, 0, column),
                 (int)(b_by_rows ? job->b.row_stride : job->b.column_stride), job->beta,
                 element(&job->c, batch, row, column), (int)job->c.row_stride);
+    if (job->one_at_a_time)
+        pthread_mutex_unlock(&openblas);
 }
 
 int32_t openblas_gemm(void *instance, const sgt_gemm_args *args)
@@ -144,6 +154,7 @@ int32_t openblas_gemm(void *instance, const sgt_gemm_args *args)
         .beta = args->beta,
         .tile_rows = TILE_ROWS,
         .tile_columns = TILE_COLUMNS,
+        .one_at_a_time = self->one_at_a_time,
     };
     if (args->d != NULL && args->beta != 0.0f)
         job.d = matrix_of(args->d);
