@@ -31,8 +31,8 @@ typedef struct load {
     int fresh; /* the handles were made for this load */
 
     sgti_tensor_reader reader;
-    sgti_block_of_memory weights; /* staged; empty when fresh */
-    sgti_block_of_memory moments;
+    sgti_storage weights; /* staged; empty when fresh */
+    sgti_storage moments;
     sgti_factors *factors;
     sgt_plan *plan;
     double *entropies; /* last, then mean */
@@ -85,7 +85,7 @@ static sgt_status check(const load *l)
 /* ---- reading ---- */
 
 /* The tensor that a stored one is read into: staged, or the handle's own. */
-static sgt_tensor staged(const sgti_block_of_memory *block, sgt_tensor own)
+static sgt_tensor staged(const sgti_storage *block, sgt_tensor own)
 {
     if (block->buffer != NULL)
         own.buffer = block->buffer;
@@ -125,10 +125,10 @@ static sgt_status stage(load *l)
     sgti_dispatch *dispatch = l->model->dispatch;
     if (l->fresh)
         return SGT_OK;
-    sgt_status status = sgti_block_allocate(&l->weights, dispatch, l->model->weights.bytes,
+    sgt_status status = sgti_storage_allocate(&l->weights, dispatch, l->model->weights.bytes,
                                             "the weights of a checkpoint");
     if (status == SGT_OK && l->optimizer != NULL)
-        status = sgti_block_allocate(&l->moments, dispatch, l->optimizer->moments.bytes,
+        status = sgti_storage_allocate(&l->moments, dispatch, l->optimizer->moments.bytes,
                                      "the moments of a checkpoint");
     return status;
 }
@@ -415,8 +415,8 @@ static sgt_status run(load *l)
     if (status == SGT_OK)
         status = commit(l);
     sgti_tensor_reader_close(&l->reader);
-    sgti_block_free(&l->weights, l->model->dispatch);
-    sgti_block_free(&l->moments, l->model->dispatch);
+    sgti_storage_free(&l->weights, l->model->dispatch);
+    sgti_storage_free(&l->moments, l->model->dispatch);
     sgti_release(l->memory, l->factors,
                  (uint64_t)l->model->parameters.count * sizeof *l->factors);
     sgti_release(l->memory, l->entropies, 2 * l->entropy_count * sizeof(double));

@@ -12,7 +12,7 @@ enum { PANEL_ROWS = 512 };
 
 static sgt_tensor original(const sgt_session *session, const sgti_decode_matrix *matrix)
 {
-    const sgti_block_of_memory *block =
+    const sgti_storage *block =
         matrix->gathered ? &session->state.gathered : &session->model->weights;
     return sgti_tensor_2d(block->buffer, matrix->offset, matrix->rows, matrix->cols);
 }

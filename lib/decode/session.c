@@ -76,9 +76,9 @@ static void destroy_state(sgt_session *session)
 {
     sgti_decode_state *state = &session->state;
     sgti_dispatch *dispatch = session->model->dispatch;
-    sgti_block_free(&state->cache, dispatch);
-    sgti_block_free(&state->gathered, dispatch);
-    sgti_block_free(&state->scratch, dispatch);
+    sgti_storage_free(&state->cache, dispatch);
+    sgti_storage_free(&state->gathered, dispatch);
+    sgti_storage_free(&state->scratch, dispatch);
     sgti_release(&session->model->context->memory, state->host, state->host_bytes);
     sgt_plan_free(state->plan);
     memset(state, 0, sizeof *state);
@@ -88,7 +88,7 @@ static sgt_status allocate_blocks(sgti_decode_state *state, const sgti_decode_la
                                   sgti_dispatch *dispatch)
 {
     const struct {
-        sgti_block_of_memory *block;
+        sgti_storage *block;
         uint64_t bytes;
         const char *what;
     } blocks[] = {
@@ -98,7 +98,7 @@ static sgt_status allocate_blocks(sgti_decode_state *state, const sgti_decode_la
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
         sgt_status status = SGT_OK;
         if (blocks[i].bytes > 0)
-            status = sgti_block_allocate(blocks[i].block, dispatch, blocks[i].bytes,
+            status = sgti_storage_allocate(blocks[i].block, dispatch, blocks[i].bytes,
                                          blocks[i].what);
         if (status)
             return status;
@@ -148,8 +148,8 @@ static sgt_status create_state(sgt_session *session)
 
 static void drop_packed(sgt_session *session)
 {
-    sgti_block_free(&session->packed, session->model->dispatch);
-    sgti_block_free(&session->panel, session->model->dispatch);
+    sgti_storage_free(&session->packed, session->model->dispatch);
+    sgti_storage_free(&session->panel, session->model->dispatch);
 }
 
 static sgt_status make_packed(sgt_session *session)
@@ -157,10 +157,10 @@ static sgt_status make_packed(sgt_session *session)
     const sgti_decode_layout *layout = &session->state.layout;
     sgti_dispatch *dispatch = session->model->dispatch;
     sgt_status status =
-        sgti_block_allocate(&session->packed, dispatch, layout->packed * sizeof(uint16_t),
+        sgti_storage_allocate(&session->packed, dispatch, layout->packed * sizeof(uint16_t),
                             "the packed weights of a session");
     if (status == SGT_OK)
-        status = sgti_block_allocate(&session->panel, dispatch, sgti_decode_panel_bytes(layout),
+        status = sgti_storage_allocate(&session->panel, dispatch, sgti_decode_panel_bytes(layout),
                                      "the panel of packed weights");
     if (status == SGT_OK)
         status = sgti_decode_convert(session);

@@ -17,9 +17,9 @@ typedef struct sgti_decode_state {
     uint64_t generation; /* of the weights */
     sgt_plan *plan;      /* a copy */
     sgti_decode_layout layout;
-    sgti_block_of_memory cache;
-    sgti_block_of_memory gathered;
-    sgti_block_of_memory scratch;
+    sgti_storage cache;
+    sgti_storage gathered;
+    sgti_storage scratch;
     char *host;          /* the arrays below and those of the layout in one allocation */
     uint64_t host_bytes;
     int32_t *kv_heads;   /* [n_listed] of each pass: whose keys a head reads */
@@ -38,8 +38,8 @@ struct sgt_session {
     sgt_session_options options;
     sgti_decode_state state;
     int32_t rounded;             /* 1: works with bf16 copies */
-    sgti_block_of_memory packed; /* bf16 copies of the matrices */
-    sgti_block_of_memory panel;  /* a few rows of one, converted back */
+    sgti_storage packed; /* bf16 copies of the matrices */
+    sgti_storage panel;  /* a few rows of one, converted back */
 };
 
 /* Tokens of one sequence that are worked on together: consecutive rows of the chunk. */

@@ -7,7 +7,7 @@
 #include "../core/tensors.h"
 #include "model.h"
 
-static sgt_tensor tensor_of(const sgti_block_of_memory *block, const sgti_parameter *parameter)
+static sgt_tensor tensor_of(const sgti_storage *block, const sgti_parameter *parameter)
 {
     if (parameter->rank == 1)
         return sgti_tensor_1d(block->buffer, parameter->offset, parameter->shape[0]);

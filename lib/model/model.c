@@ -32,7 +32,7 @@ static sgt_status create_rope(sgt_model *model)
     uint64_t bytes = count * sizeof(float);
     sgti_memory *memory = &model->context->memory;
     void *table;
-    sgt_status status = sgti_block_allocate(&model->rope, model->dispatch, bytes,
+    sgt_status status = sgti_storage_allocate(&model->rope, model->dispatch, bytes,
                                             "the rotary tables");
     if (status)
         return status;
@@ -54,7 +54,7 @@ static sgt_status create_rope(sgt_model *model)
 /* Zero weights, unit norms. */
 static sgt_status create_weights(sgt_model *model)
 {
-    sgt_status status = sgti_block_allocate(&model->weights, model->dispatch,
+    sgt_status status = sgti_storage_allocate(&model->weights, model->dispatch,
                                             model->parameters.elements * sizeof(float),
                                             "the weights");
     if (status)
@@ -142,9 +142,9 @@ void sgti_model_unref(sgt_model *model)
     free_evaluations(model);
     sgti_workspace_destroy(&model->training, model->dispatch, &context->memory);
     sgti_entropies_destroy(&model->entropies, &context->memory);
-    sgti_block_free(&model->rope, model->dispatch);
-    sgti_block_free(&model->gradients, model->dispatch);
-    sgti_block_free(&model->weights, model->dispatch);
+    sgti_storage_free(&model->rope, model->dispatch);
+    sgti_storage_free(&model->gradients, model->dispatch);
+    sgti_storage_free(&model->weights, model->dispatch);
     sgt_plan_free(model->plan);
     sgti_parameters_destroy(&model->parameters, &context->memory);
     sgti_release(&context->memory, model, sizeof *model);

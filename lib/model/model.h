@@ -38,9 +38,9 @@ struct sgt_model {
     sgt_plan *plan;
 
     sgti_parameters parameters; /* names, shapes, offsets */
-    sgti_block_of_memory weights;
-    sgti_block_of_memory gradients; /* empty before the first training forward */
-    sgti_block_of_memory rope;      /* cosine [P,dh/2], then sine */
+    sgti_storage weights;
+    sgti_storage gradients; /* empty before the first training forward */
+    sgti_storage rope;      /* cosine [P,dh/2], then sine */
     atomic_ullong generation;       /* grows with every change of weights */
     uint64_t prepared_generation;   /* of the last sgti_prepare_weight round; evaluation.lock */
 

@@ -20,16 +20,16 @@ static sgt_status ensure_gradients(sgt_model *model)
 {
     if (model->gradients.buffer)
         return SGT_OK;
-    sgti_block_of_memory block;
+    sgti_storage block;
     sgt_status status =
-        sgti_block_allocate(&block, model->dispatch, model->weights.bytes, "the gradients");
+        sgti_storage_allocate(&block, model->dispatch, model->weights.bytes, "the gradients");
     if (status)
         return status;
     sgt_tensor all =
         sgti_tensor_1d(block.buffer, 0, (int64_t)(block.bytes / sizeof(float)));
     status = sgti_fill(model->dispatch, &all, 0.0);
     if (status) {
-        sgti_block_free(&block, model->dispatch);
+        sgti_storage_free(&block, model->dispatch);
         return status;
     }
     model->gradients = block;

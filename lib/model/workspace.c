@@ -6,26 +6,6 @@
 #include "../base/carver.h"
 #include "../base/error.h"
 
-sgt_status sgti_block_allocate(sgti_block_of_memory *block, sgti_dispatch *dispatch,
-                               uint64_t bytes, const char *what)
-{
-    sgt_buffer *buffer;
-    sgt_status status = sgti_buffer_allocate(&buffer, dispatch, bytes);
-    if (status)
-        return sgti_fail(status, "%s: %s", what, sgt_error_message());
-    block->buffer = buffer;
-    block->bytes = bytes;
-    return SGT_OK;
-}
-
-void sgti_block_free(sgti_block_of_memory *block, sgti_dispatch *dispatch)
-{
-    if (block->buffer)
-        sgti_buffer_free(dispatch, block->buffer, block->bytes);
-    block->buffer = NULL;
-    block->bytes = 0;
-}
-
 /* The lists of a step in the host allocation. */
 static uint64_t lay_out(sgti_workspace *workspace, char *host, const sgti_layout *layout,
                         const sgt_model_config *config, int32_t n_runs, int32_t n_passes)
@@ -78,9 +58,9 @@ static sgt_status resize(sgti_workspace *workspace, sgti_dispatch *dispatch, sgt
 {
     sgt_status status = SGT_OK;
     if (workspace->arena.bytes != arena_bytes) {
-        sgti_block_free(&workspace->arena, dispatch);
+        sgti_storage_free(&workspace->arena, dispatch);
         if (arena_bytes > 0)
-            status = sgti_block_allocate(&workspace->arena, dispatch, arena_bytes, what);
+            status = sgti_storage_allocate(&workspace->arena, dispatch, arena_bytes, what);
     }
     if (status == SGT_OK && workspace->host_bytes != host_bytes) {
         void *host = NULL;
@@ -142,7 +122,7 @@ sgt_status sgti_workspace_prepare(sgti_workspace *workspace, sgti_dispatch *disp
 void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
                             sgti_memory *memory)
 {
-    sgti_block_free(&workspace->arena, dispatch);
+    sgti_storage_free(&workspace->arena, dispatch);
     sgti_release(memory, workspace->host, workspace->host_bytes);
     workspace->host = NULL;
     workspace->host_bytes = 0;

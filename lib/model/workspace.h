@@ -6,21 +6,15 @@
 #ifndef SGTI_WORKSPACE_H
 #define SGTI_WORKSPACE_H
 
-#include "../backend/dispatch.h"
+#include "../backend/storage.h"
 #include "../base/locks.h"
 #include "heads.h"
 #include "layout.h"
 
-/* One buffer of the backend with its size. */
-typedef struct sgti_block_of_memory {
-    sgt_buffer *buffer;
-    uint64_t bytes;
-} sgti_block_of_memory;
-
 typedef struct sgti_workspace {
     struct sgti_workspace *next; /* in the list of free ones */
     sgti_layout layout;
-    sgti_block_of_memory arena;
+    sgti_storage arena;
     char *host;         /* the arrays below in one allocation */
     uint64_t host_bytes;
     float *losses;      /* [N] */
@@ -42,12 +36,6 @@ void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
 sgt_status sgti_workspace_measure(uint64_t *arena_bytes, uint64_t *host_bytes,
                                   const sgt_model_config *config, const sgt_plan *plan,
                                   sgti_mode mode, int32_t batch, int32_t seq);
-
-/* `what` names the purpose ("the weights"): a failure's message begins with it, because a backend
- * knows no more than the bytes. */
-sgt_status sgti_block_allocate(sgti_block_of_memory *block, sgti_dispatch *dispatch,
-                               uint64_t bytes, const char *what);
-void sgti_block_free(sgti_block_of_memory *block, sgti_dispatch *dispatch);
 
 /* Workspaces of evaluations, taken and given back under a lock. */
 typedef struct sgti_workspace_list {

@@ -34,7 +34,7 @@ static sgt_status create_moments(sgt_optimizer *optimizer)
     if (!sgti_mul_u64(&bytes, model->parameters.elements, 2 * sizeof(float)))
         return sgti_fail(SGT_E_OVERFLOW, "the size of the moments does not fit in 64 bits");
     sgt_status status =
-        sgti_block_allocate(&optimizer->moments, model->dispatch, bytes, "the moments");
+        sgti_storage_allocate(&optimizer->moments, model->dispatch, bytes, "the moments");
     if (status != SGT_OK)
         return status;
     sgt_tensor all = sgti_tensor_1d(optimizer->moments.buffer, 0,
@@ -77,7 +77,7 @@ void sgt_optimizer_free(sgt_optimizer *optimizer)
         return;
     sgt_model *model = optimizer->model;
     sgti_memory *memory = &model->context->memory;
-    sgti_block_free(&optimizer->moments, model->dispatch);
+    sgti_storage_free(&optimizer->moments, model->dispatch);
     sgti_release(memory, optimizer->factors,
                  (uint64_t)model->parameters.count * sizeof *optimizer->factors);
     sgti_release(memory, optimizer, sizeof *optimizer);

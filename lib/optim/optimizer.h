@@ -20,7 +20,7 @@ struct sgt_optimizer {
     sgt_optimizer_options options; /* checked */
     int64_t steps;                 /* taken, skipped ones too: what schedules see */
     int64_t updates;               /* applied: t of the bias corrections */
-    sgti_block_of_memory moments;  /* all first moments, then all second, laid out as the weights */
+    sgti_storage moments;  /* all first moments, then all second, laid out as the weights */
     sgti_factors *factors;         /* [parameters.count] */
 };
 
