@@ -85,6 +85,8 @@ typedef struct sgt_growth_sgt_options {
     const int32_t *exclude;  /* layers never selected, copied; default the one layer 0 */
     int32_t n_exclude;       /* default 1 */
     int32_t reserved;        /* 0 */
+    double max_gain;         /* of every head of a loop, in (0,1]: the gains of each ramp are
+                                multiplied by it; default 1. Since 0.2 */
 } sgt_growth_sgt_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since

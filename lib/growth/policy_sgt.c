@@ -29,6 +29,7 @@ static const sgt_growth_sgt_options default_options = {
     .head_choice = SGT_HEADS_HIGHEST,
     .exclude = default_exclude,
     .n_exclude = 1,
+    .max_gain = 1.0,
 };
 
 sgt_status sgt_growth_sgt_options_init(sgt_growth_sgt_options *options, size_t size)
@@ -75,6 +76,8 @@ static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layer
         return status;
     if (!(o->average >= 0.0 && o->average < 1.0))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "average is %g, not in [0,1)", o->average);
+    if (!(o->max_gain > 0.0 && o->max_gain <= 1.0))
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "max_gain is %g, not in (0,1]", o->max_gain);
     if (o->n_exclude > 0 && o->exclude == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "exclude is NULL, n_exclude is %d",
                          (int)o->n_exclude);

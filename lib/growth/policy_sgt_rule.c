@@ -307,8 +307,8 @@ static void gains_of_pass(double *kept, double *others, const sgti_sgt_policy *p
     default:
         break;
     }
-    *kept = fmax(0.0, *kept);
-    *others = fmax(0.0, fmin(1.0, *others));
+    *kept = options->max_gain * fmax(0.0, *kept);
+    *others = options->max_gain * fmax(0.0, fmin(1.0, *others));
 }
 
 sgt_status sgti_sgt_write_plan(sgti_sgt_policy *policy, int64_t step, sgt_plan *plan)
@@ -325,7 +325,7 @@ sgt_status sgti_sgt_write_plan(sgti_sgt_policy *policy, int64_t step, sgt_plan *
             for (int32_t h = 0; h < policy->n_heads; h++) {
                 int keep = is_kept(policy, layer, h);
                 policy->gains[h] = (float)(keep ? kept : others);
-                policy->targets[h] = keep ? 1.0f : 0.0f;
+                policy->targets[h] = keep ? (float)policy->options.max_gain : 0.0f;
             }
             status = sgt_plan_set_gains(plan, layer, pass + 1, policy->gains);
             if (status == SGT_OK)

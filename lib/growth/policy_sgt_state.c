@@ -5,7 +5,7 @@
  *
  *     u32 version
  *     options: i64 each, in the order of struct sgt_growth_sgt_options, the average as f64;
- *              i32 excluded [n_layers]
+ *              i64 excluded [n_layers]; of version 2 on f64 max_gain, which was 1 before
  *     i32 fixed, n_selected; i64 window_start
  *     i32 selected [n_layers], depths [n_layers], kept [n_layers, keep_heads]
  *     i64 starts [n_layers, max_depth]; f64 averages [n_layers, n_heads]
@@ -17,13 +17,14 @@
 #include "../base/bytes.h"
 #include "../base/error.h"
 
-#define STATE_VERSION UINT32_C(1)
+#define STATE_VERSION UINT32_C(2)
 
 /* ---- options: the same walk writes them and compares them ---- */
 
 typedef struct options_walk {
     sgti_writer *writer; /* or */
     sgti_reader *reader;
+    uint32_t version;
     const char *differs; /* the first field read that is not our own */
 } options_walk;
 
@@ -54,6 +55,10 @@ static void walk_options(options_walk *walk, const sgti_sgt_policy *policy)
     walk_i64(walk, "seed", (int64_t)o->seed);
     for (int32_t i = 0; i < policy->n_layers; i++)
         walk_i64(walk, "exclude", policy->excluded[i]);
+    if (walk->version >= 2)
+        walk_i64(walk, "max_gain", (int64_t)sgti_bits_of_f64(o->max_gain));
+    else if (o->max_gain != 1.0 && walk->differs == NULL)
+        walk->differs = "max_gain";
 }
 
 /* ---- save ---- */
@@ -85,7 +90,7 @@ int32_t sgti_sgt_save(const void *state, void *user, void *data, size_t *bytes)
 
     (void)user;
     sgti_put_u32(&writer, STATE_VERSION);
-    walk_options(&(options_walk){.writer = &writer}, policy);
+    walk_options(&(options_walk){.writer = &writer, .version = STATE_VERSION}, policy);
     write_state(&writer, policy);
     *bytes = (size_t)writer.used;
     return SGT_OK;
@@ -194,14 +199,14 @@ int32_t sgti_sgt_load(void *state, void *user, const void *data, size_t bytes)
     sgti_sgt_policy *policy = state;
     sgti_sgt_state old = policy->now;
     sgti_reader reader = {.data = data, .left = bytes};
-    options_walk walk = {.reader = &reader};
-    const char *fault;
     uint32_t version = sgti_get_u32(&reader);
+    options_walk walk = {.reader = &reader, .version = version};
+    const char *fault;
 
     (void)user;
     if (reader.failed)
         return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt is cut short");
-    if (version != STATE_VERSION)
+    if (version < 1 || version > STATE_VERSION)
         return sgti_fail(SGT_E_VERSION, "the state of a policy sgt has the unknown version %lu",
                          (unsigned long)version);
     walk_options(&walk, policy);

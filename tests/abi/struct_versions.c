@@ -28,6 +28,22 @@ static const struct field {
 #include "layout.h"
 };
 
+/* Structs that have grown since the first release: where they ended then. */
+static const struct {
+    const char *type;
+    size_t size;
+} first_sizes[] = {
+    {"sgt_growth_sgt_options", offsetof(sgt_growth_sgt_options, max_gain)},
+};
+
+static size_t first_size(const char *type, size_t now)
+{
+    for (size_t i = 0; i < sizeof first_sizes / sizeof first_sizes[0]; i++)
+        if (!strcmp(first_sizes[i].type, type))
+            return first_sizes[i].size;
+    return now;
+}
+
 static void set_size(void *caller, size_t size)
 {
     uint32_t value = (uint32_t)size;
@@ -83,16 +99,19 @@ static void reserved_is_zero(const struct_input *row, char *caller)
 
 void check_input(const struct_input *row)
 {
-    size_t size = row->size;
+    size_t size = row->size, first = first_size(row->type, size);
     char *caller = calloc(1, ROOM);
     memcpy(caller, row->right, size);
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
         set_size(caller, never[i]);
         sgtt_fails(row->call(caller), SGT_E_STRUCT_SIZE, row->type);
     }
-    /* Older than the first release: none had a shorter one. */
-    set_size(caller, size - 1);
+    set_size(caller, first - 1);
     sgtt_fails(row->call(caller), SGT_E_STRUCT_SIZE, row->type);
+    memset(caller + first, FILLED, size - first); /* behind a struct of the first release */
+    set_size(caller, first);
+    works(row, caller, "the first");
+    memcpy(caller, row->right, size);
 
     /* Newer: what this library does not know must be zero. */
     set_size(caller, size + NEWER);
@@ -118,7 +137,7 @@ void check_input(const struct_input *row)
 
 void check_output(const struct_output *row)
 {
-    size_t size = row->size;
+    size_t size = row->size, first = first_size(row->type, size);
     char *caller = malloc(ROOM), *exact = malloc(ROOM);
     memset(caller, FILLED, ROOM);
     memset(exact, FILLED, ROOM);
@@ -127,9 +146,12 @@ void check_output(const struct_output *row)
         sgtt_fails(row->call(caller), SGT_E_STRUCT_SIZE, row->type);
         bytes_are(caller, 4, ROOM, FILLED, row->function);
     }
-    set_size(caller, size - 1);
+    set_size(caller, first - 1);
     sgtt_fails(row->call(caller), SGT_E_STRUCT_SIZE, row->type);
     bytes_are(caller, 4, ROOM, FILLED, row->function);
+    set_size(caller, first);
+    sgtt_ok(row->call(caller));
+    bytes_are(caller, first, ROOM, FILLED, row->function);
 
     set_size(caller, size + NEWER); /* what this version does not know is zero afterwards */
     sgtt_ok(row->call(caller));
@@ -149,17 +171,22 @@ void check_output(const struct_output *row)
 
 void check_init(const struct_init *row)
 {
-    size_t size = row->size;
-    char now[ROOM], newer[ROOM];
+    size_t size = row->size, first = first_size(row->type, size);
+    char older[ROOM], now[ROOM], newer[ROOM];
+    memset(older, FILLED, ROOM);
     memset(now, FILLED, ROOM);
     memset(newer, FILLED, ROOM);
     sgtt_fails(row->call(NULL, size), SGT_E_INVALID_ARGUMENT, row->type);
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
         sgtt_fails(row->call(now, never[i]), SGT_E_STRUCT_SIZE, row->type);
-    sgtt_fails(row->call(now, size - 1), SGT_E_STRUCT_SIZE, row->type);
+    sgtt_fails(row->call(now, first - 1), SGT_E_STRUCT_SIZE, row->type);
     bytes_are(now, 0, ROOM, FILLED, row->function);
 
+    sgtt_ok(row->call(older, first));
+    size_is(older, first);
+    bytes_are(older, first, ROOM, FILLED, row->function);
     sgtt_ok(row->call(now, size));
+    ck_assert_mem_eq(older + 4, now + 4, first - 4);
     size_is(now, size);
     bytes_are(now, size, ROOM, FILLED, row->function);
     sgtt_ok(row->call(newer, size + NEWER));

@@ -31,6 +31,7 @@ START_TEST(defaults)
     ck_assert_int_eq(o.n_exclude, 1);
     ck_assert_int_eq(o.exclude[0], 0);
     ck_assert_int_eq(o.reserved, 0);
+    ck_assert_double_eq(o.max_gain, 1.0);
     sgtt_fails(sgt_growth_sgt_options_init(NULL, sizeof o), SGT_E_INVALID_ARGUMENT, "NULL");
     sgtt_fails(sgt_growth_sgt_options_init(&o, 4), SGT_E_STRUCT_SIZE, "size");
 }
@@ -94,9 +95,10 @@ START_TEST(each_field_is_checked_and_named)
 }
 END_TEST
 
-START_TEST(averages_and_lists_are_checked)
+START_TEST(numbers_and_lists_are_checked)
 {
     static const double averages[] = {1.0, -0.1, NAN, INFINITY};
+    static const double gains[] = {0.0, -0.5, 1.01, NAN, INFINITY};
     static const int32_t beyond[] = {1, LAYERS};
     sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
@@ -107,6 +109,12 @@ START_TEST(averages_and_lists_are_checked)
         options.average = averages[i];
         sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options),
                    SGT_E_OUT_OF_RANGE, "average");
+    }
+    for (int i = 0; i < 5; i++) {
+        sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+        options.max_gain = gains[i];
+        sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options),
+                   SGT_E_OUT_OF_RANGE, "max_gain");
     }
     sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
     options.exclude = beyond;
@@ -151,6 +159,22 @@ START_TEST(newer_callers)
     sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options.known),
                SGT_E_STRUCT_SIZE, "sgt_growth_sgt_options");
     ck_assert_ptr_null(policy);
+    sgt_context_free(context);
+}
+END_TEST
+
+/* Of 0.1, whose struct ended with `reserved`: the gain is 1 whatever lies behind. */
+START_TEST(an_older_caller_has_gain_1)
+{
+    sgt_context *context = sgtt_portable_context(NULL);
+    sgt_growth_policy *policy = NULL;
+    sgt_growth_sgt_options options;
+
+    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    options.size = (uint32_t)offsetof(sgt_growth_sgt_options, max_gain);
+    options.max_gain = NAN;
+    sgtt_ok(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options));
+    sgt_growth_policy_free(policy);
     sgt_context_free(context);
 }
 END_TEST
@@ -203,8 +227,9 @@ int main(void)
     tcase_add_test(tests, null_means_defaults);
     tcase_add_loop_test(tests, each_field_is_checked_and_named, 0,
                         (int)(sizeof out_of_range / sizeof out_of_range[0]));
-    tcase_add_test(tests, averages_and_lists_are_checked);
+    tcase_add_test(tests, numbers_and_lists_are_checked);
     tcase_add_test(tests, newer_callers);
+    tcase_add_test(tests, an_older_caller_has_gain_1);
     tcase_add_test(tests, sizes_that_do_not_fit);
     tcase_add_test(tests, out_of_memory);
     suite_add_tcase(suite, tests);

@@ -9,7 +9,8 @@
 
 enum { LAYERS = 2, HEADS = 4, PASSES = 3 };
 
-static void open_ramp(sgtt_replay *replay, int32_t ramp, int32_t fade, int32_t max_depth)
+static void open_ramp_to(sgtt_replay *replay, int32_t ramp, int32_t fade, int32_t max_depth,
+                         double max_gain)
 {
     sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_sgt_options options;
@@ -21,6 +22,7 @@ static void open_ramp(sgtt_replay *replay, int32_t ramp, int32_t fade, int32_t m
     options.max_depth = max_depth;
     options.ramp = ramp;
     options.fade = fade;
+    options.max_gain = max_gain;
     sgtt_replay_open(replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, &options), LAYERS,
                      HEADS, PASSES);
     for (int32_t pass = 0; pass < PASSES; pass++) {
@@ -30,6 +32,11 @@ static void open_ramp(sgtt_replay *replay, int32_t ramp, int32_t fade, int32_t m
         entropies[2] = 0.4;
         entropies[3] = 0.2;
     }
+}
+
+static void open_ramp(sgtt_replay *replay, int32_t ramp, int32_t fade, int32_t max_depth)
+{
+    open_ramp_to(replay, ramp, fade, max_depth, 1.0);
 }
 
 /* Gains of heads kept and of the others. */
@@ -143,6 +150,31 @@ START_TEST(warm_fades_each_new_pass_in)
 }
 END_TEST
 
+/* Gains of heads kept and of the others at steps 3 to 7, the target of those kept. */
+START_TEST(a_smaller_gain_scales_every_ramp)
+{
+    static const double kept[][5] = {
+        [SGT_RAMP_REFERENCE] = {0.125, 0.125, 0.125, 0.125, 0.125},
+        [SGT_RAMP_HARD] = {0.125, 0.125, 0.125, 0.125, 0.125},
+        [SGT_RAMP_WARM] = {0.03125, 0.0625, 0.09375, 0.125, 0.125},
+    };
+    static const double others[] = {0.125, 0.09375, 0.0625, 0.03125, 0};
+    sgtt_replay replay;
+
+    open_ramp_to(&replay, _i, SGT_FADE_LINEAR, 1, 0.125);
+    reach_selection(&replay);
+    for (int32_t step = 3; step <= 7; step++) {
+        double other = _i == SGT_RAMP_REFERENCE ? others[step - 3] : 0;
+        if (step > 3)
+            sgtt_replay_step(&replay, step);
+        sgtt_check_gains(replay.plan, 1, 1,
+                         (double[]){other, kept[_i][step - 3], kept[_i][step - 3], other});
+        sgtt_check_targets(replay.plan, 1, 1, (double[]){0, 0.125, 0.125, 0});
+    }
+    sgtt_replay_close(&replay);
+}
+END_TEST
+
 START_TEST(a_window_of_one_step)
 {
     sgt_context *context = sgtt_portable_context(NULL);
@@ -212,6 +244,7 @@ int main(void)
     tcase_add_test(tests, reference_deepening_does_not_restart);
     tcase_add_test(tests, hard_is_there_at_once);
     tcase_add_test(tests, warm_fades_each_new_pass_in);
+    tcase_add_loop_test(tests, a_smaller_gain_scales_every_ramp, 0, 3);
     tcase_add_loop_test(tests, a_window_of_one_step, 0, 3);
     tcase_add_test(tests, other_layers_are_left_alone);
     tcase_add_test(tests, a_step_without_change_leaves_the_plan_equal);

@@ -10,10 +10,12 @@ enum { LAYERS = 3, HEADS = 2 };
 /* Where things are: 32 bytes that every policy has, then the version of this one. */
 enum { MAGIC = 0, VERSION = 4, KIND = 8, FIXED = 20, LENGTH = 24, OWN_VERSION = 32 };
 
-/* From the own bytes on: 13 options and an exclusion per layer, each 8 bytes, then the state. */
+/* From the own bytes on: 13 options, an exclusion per layer and the highest gain, each 8 bytes, then
+ * the state. */
 enum {
     OPTIONS = 36,
-    STATE = OPTIONS + 8 * (13 + LAYERS),
+    MAX_GAIN = OPTIONS + 8 * (13 + LAYERS),
+    STATE = MAX_GAIN + 8,
     STATE_FIXED = STATE,
     N_SELECTED = STATE + 4,
     WINDOW_START = STATE + 8,
@@ -265,7 +267,7 @@ END_TEST
 static const char *const fields[] = {"top_k_layers", "first_step", "window",    "max_layers",
                                      "max_depth",    "keep_heads", "ramp",      "fade",
                                      "entropy",      "average",    "direction", "head_choice",
-                                     "seed",         "exclude"};
+                                     "seed",         "max_gain",   "exclude"};
 
 START_TEST(other_options_are_named)
 {
@@ -290,6 +292,7 @@ START_TEST(other_options_are_named)
     case 10: o.direction = SGT_SHALLOW_TO_DEEP; break;
     case 11: o.head_choice = SGT_HEADS_RANDOM; break;
     case 12: o.seed++; break;
+    case 13: o.max_gain = 0.5; break;
     default:
         o.exclude = none_but_two;
         o.n_exclude = 2;
@@ -299,6 +302,34 @@ START_TEST(other_options_are_named)
     data = sgtt_policy_bytes(&bytes, replay.policy);
     other = sgtt_policy_sgt(replay.context, LAYERS, HEADS, &o);
     sgtt_fails(sgt_growth_policy_load(other, data, bytes), SGT_E_INVALID_ARGUMENT, fields[_i]);
+    sgt_growth_policy_free(other);
+    free(data);
+    sgtt_replay_close(&replay);
+}
+END_TEST
+
+/* Version 1, of 0.1, has no highest gain: it was 1. */
+START_TEST(a_state_of_version_1_has_gain_1)
+{
+    sgt_growth_sgt_options options = small_options();
+    sgt_growth_policy *other;
+    sgtt_replay replay;
+    size_t bytes;
+    unsigned char *data, old[BYTES - 8];
+
+    open_state(&replay, NULL);
+    data = sgtt_policy_bytes(&bytes, replay.policy);
+    memcpy(old, data, MAX_GAIN);
+    memcpy(old + MAX_GAIN, data + STATE, BYTES - STATE);
+    put(old + OWN_VERSION, 1, 4);
+    put(old + LENGTH, sizeof old - OWN_VERSION, 8);
+    for (int64_t step = 7; step <= 9; step++)
+        sgtt_replay_step(&replay, step);
+    sgtt_ok(sgt_growth_policy_load(replay.policy, old, sizeof old));
+    expect_bytes(replay.policy, data, bytes);
+    options.max_gain = 0.5;
+    other = sgtt_policy_sgt(replay.context, LAYERS, HEADS, &options);
+    sgtt_fails(sgt_growth_policy_load(other, old, sizeof old), SGT_E_INVALID_ARGUMENT, "max_gain");
     sgt_growth_policy_free(other);
     free(data);
     sgtt_replay_close(&replay);
@@ -401,6 +432,7 @@ int main(void)
     tcase_add_test(tests, any_changed_byte_is_survived);
     tcase_add_loop_test(tests, other_options_are_named, 0,
                         (int)(sizeof fields / sizeof fields[0]));
+    tcase_add_test(tests, a_state_of_version_1_has_gain_1);
     tcase_add_test(tests, other_shapes_and_kinds_are_refused);
     tcase_add_test(tests, asking_saving_and_loading_need_no_memory);
     tcase_add_test(tests, a_decision_without_memory);

@@ -69,6 +69,16 @@ def test_the_policy_of_the_paper(model):
     assert model.flops_total.overhead > 0
 
 
+def test_a_gain_below_one(model):
+    optimizer = sgt.Optimizer(model)
+    options = dict(first_step=1, window=2, max_layers=1, keep_heads=1, ramp="warm")
+    with sgt.Growth(model, sgt.SparseGrowth(max_gain=0.25, **options)) as growth:
+        layer = steps(model, optimizer, growth, 3)[0].layer
+    assert sorted(model.plan.gains(layer, 1)) == [0] * (HEADS - 1) + [0.25]
+    with pytest.raises(sgt.OutOfRangeError, match="max_gain is 1.5"):
+        sgt.Growth(model, sgt.SparseGrowth(max_gain=1.5))
+
+
 def test_static_policies(context, batch):
     model = sgt.Model(small_config(), context)
     with sgt.Growth(model, sgt.StaticBlocks({1: 2, 2: 1})):

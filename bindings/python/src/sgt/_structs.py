@@ -310,6 +310,7 @@ class sgt_growth_sgt_options(Sized):
         ("exclude", c_void_p),
         ("n_exclude", c_int32),
         ("reserved", c_int32),
+        ("max_gain", c_double),
     ]
 
 

@@ -23,7 +23,8 @@ class SparseGrowth(BuiltInPolicy):
     "cosine", "exponential"), "hard" (kept heads at once) or "warm" (they fade in). entropy: "last"
     or "mean". average: a of e <- a e + (1-a) E. direction: "deep_to_shallow" or
     "shallow_to_deep". head_choice: "highest", "lowest" or "random" (by seed). exclude: layers that
-    are never selected.
+    are never selected. max_gain: of the heads of a loop, in (0,1];
+    small for a model that was trained already.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class SparseGrowth(BuiltInPolicy):
         head_choice: str = "highest",
         seed: int = 0,
         exclude: Sequence[int] = (0,),
+        max_gain: float = 1.0,
     ) -> None:
         self.first_step = first_step
         self.window = window
@@ -63,6 +65,7 @@ class SparseGrowth(BuiltInPolicy):
             seed=seed,
             exclude=address(self._exclude),
             n_exclude=self._exclude.size,
+            max_gain=max_gain,
         )
 
     def _make(self, out: Any, context: Context, n_layers: int, n_heads: int) -> Any:
