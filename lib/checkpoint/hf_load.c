@@ -14,7 +14,10 @@
 
 #define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_load_options, reserved)
 
-enum { MOST_SHARDS = 1024, PATH_BYTES = 4096, INDEX_DEPTH = 3 };
+enum { MOST_SHARDS = 1024, PATH_BYTES = 4096, INDEX_DEPTH = 2 };
+
+/* What is read of an index. */
+static const sgti_json_wanted index_keys[] = {{.key = "weight_map"}, {.key = NULL}};
 
 /* What rotary tables may take, where the weights take less. */
 #define SMALL_TABLES (UINT64_C(1) << 26)
@@ -121,7 +124,7 @@ static sgt_status open_shards(folder *f)
                          f->path);
     if (status != SGT_OK)
         return status;
-    status = sgti_json_parse(&index, text, bytes, INDEX_DEPTH, path);
+    status = sgti_json_parse(&index, text, bytes, index_keys, INDEX_DEPTH, path);
     if (status == SGT_OK)
         status = open_listed(f, index, path);
     json_decref(index);

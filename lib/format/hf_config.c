@@ -7,8 +7,43 @@
 
 #include "../base/error.h"
 
-/* config.json has objects of options, lists of token ids, quantisation settings. */
-#define CONFIG_DEPTH 16
+/* Of what is read: the file, a block of rotary positions, its values. */
+#define CONFIG_DEPTH 3
+
+static const sgti_json_wanted rope_members[] = {
+    {.key = "rope_type"},
+    {.key = "type"},
+    {.key = "partial_rotary_factor"},
+    {.key = "rope_theta"},
+    {.key = NULL},
+};
+
+/* All that is read. What else config.json holds is other programs' own. */
+static const sgti_json_wanted wanted[] = {
+    {.key = "model_type"},
+    {.key = "vocab_size"},
+    {.key = "hidden_size"},
+    {.key = "intermediate_size"},
+    {.key = "num_hidden_layers"},
+    {.key = "num_attention_heads"},
+    {.key = "num_key_value_heads"},
+    {.key = "head_dim"},
+    {.key = "hidden_act"},
+    {.key = "max_position_embeddings"},
+    {.key = "rms_norm_eps"},
+    {.key = "tie_word_embeddings"},
+    {.key = "attention_bias"},
+    {.key = "mlp_bias"},
+    {.key = "rope_theta"},
+    {.key = "partial_rotary_factor"},
+    {.key = "rope_scaling", .members = rope_members},
+    {.key = "rope_parameters", .members = rope_members},
+    {.key = "sliding_window", .presence = 1},
+    {.key = "quantization_config", .presence = 1},
+    {.key = "sgt_plan"},
+    {.key = "sgt_*", .presence = 1},
+    {.key = NULL},
+};
 
 typedef struct scan {
     const json_t *tree;
@@ -132,17 +167,33 @@ static void refuse_what_is_not_done(scan *s)
     word(s, s->tree, "hidden_act", "silu", "swish");
 }
 
+/* A newer libsgt wrote them: without them its model would be another one. */
+static void refuse_unknown_keys(scan *s, json_t *tree)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(tree, key, value) {
+        if (s->status == SGT_OK && strncmp(key, "sgt_", 4) == 0 && strcmp(key, "sgt_plan") != 0)
+            s->status = sgti_fail(SGT_E_VERSION,
+                                  "%s: %.80s is not known to this libsgt %s: a newer one wrote it",
+                                  s->path, key, sgt_version());
+    }
+}
+
 sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64_t bytes,
                                 const char *path)
 {
     sgti_hf_config own = {.model.size = sizeof own.model};
-    sgt_status status = sgti_json_parse(&own.tree, text, bytes, CONFIG_DEPTH, path);
+    sgt_status status = sgti_json_parse(&own.tree, text, bytes, wanted, CONFIG_DEPTH, path);
     if (status != SGT_OK)
         return status;
     scan s = {.tree = own.tree, .path = path};
     sgt_model_config *model = &own.model;
-    if (word(&s, s.tree, "model_type", "llama", "sgt") == NULL)
+    const char *type = word(&s, s.tree, "model_type", "llama", "sgt");
+    if (type == NULL)
         malformed(&s, "model_type", "is missing");
+    else if (strcmp(type, "sgt") == 0)
+        refuse_unknown_keys(&s, own.tree);
     refuse_what_is_not_done(&s);
     model->vocab_size = whole(&s, "vocab_size", -1);
     model->d_model = whole(&s, "hidden_size", -1);

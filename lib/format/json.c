@@ -7,57 +7,52 @@
 #include "../base/error.h"
 #include "json_read.h"
 
-/* What is wrong with the outer shape of a text, or NULL: a cheap walk before anything is built.
- * *longest becomes the length of the longest run of bytes that may be a token. */
-static const char *find_excess(uint64_t *longest, const char *text, uint64_t bytes, int depth)
+/* 0 when there are too many values: a cheap walk before anything is built. *longest becomes the
+ * length of the longest run of bytes that may be a token. */
+static int count_values(uint64_t *longest, const char *text, uint64_t bytes)
 {
     uint64_t values = 0, begin = 0;
-    int open = 0, in_string = 0;
+    int in_string = 0;
     *longest = 0;
     for (uint64_t i = 0; i < bytes; i++) {
         char c = text[i];
         if (i + 1 - begin > *longest)
             *longest = i + 1 - begin;
-        if (!in_string && memchr("{}[],:", c, 6) != NULL)
-            begin = i;
         if (in_string) {
             if (c == '\\')
                 i++;
             else if (c == '"')
                 in_string = 0;
-        } else if (c == '"') {
-            in_string = 1;
-        } else if (c == '{' || c == '[') {
-            values++;
-            if (++open > depth)
-                return "is nested too deeply";
-        } else if (c == '}' || c == ']') {
-            open--;
-        } else if (c == ',') {
-            values++;
+            continue;
         }
+        in_string = c == '"';
+        if (memchr("{}[],:", c, 6) != NULL)
+            begin = i;
+        values += c == '{' || c == '[' || c == ',';
         if (values > SGTI_JSON_MOST_VALUES)
-            return "has too many values";
+            return 0;
     }
-    return NULL;
+    return 1;
 }
 
-sgt_status sgti_json_parse(json_t **object, const char *text, uint64_t bytes, int depth,
-                           const char *where)
+sgt_status sgti_json_parse(json_t **object, const char *text, uint64_t bytes,
+                           const sgti_json_wanted *wanted, int depth, const char *where)
 {
     sgti_json_error error;
-    uint64_t longest;
-    if (bytes == 0 || text[0] != '{')
+    uint64_t longest, space = 0;
+    while (space < bytes && memchr(" \t\n\r", text[space], 4) != NULL)
+        space++;
+    if (space == bytes || text[space] != '{')
         return sgti_fail(SGT_E_FORMAT, "%s: does not start with '{'", where);
-    const char *excess = find_excess(&longest, text, bytes, depth);
-    if (excess != NULL)
-        return sgti_fail(SGT_E_FORMAT, "%s: %s", where, excess);
-    json_t *parsed = sgti_json_read(&error, text, bytes, longest);
+    if (!count_values(&longest, text, bytes))
+        return sgti_fail(SGT_E_FORMAT, "%s: has too many values", where);
+    json_t *parsed = sgti_json_read(&error, text, bytes, longest, wanted, depth);
     if (parsed == NULL && error.text == NULL)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory to read it", where);
     if (parsed == NULL)
-        return sgti_fail(SGT_E_FORMAT, "%s: byte %llu: %s", where,
-                         (unsigned long long)error.position, error.text);
+        return sgti_fail(SGT_E_FORMAT, "%s: byte %llu: %s%s%s", where,
+                         (unsigned long long)error.position, error.text,
+                         error.key[0] != '\0' ? ", at " : "", error.key);
     *object = parsed;
     return SGT_OK;
 }

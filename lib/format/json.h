@@ -2,7 +2,9 @@
 /*
  * JSON from files nobody vouches for, as trees of Jansson: one object, no key twice, UTF-8, and no
  * more nesting and values than the reader expects, so that a hostile text cannot take memory
- * without bounds. The trees are malloc'd, outside the context's counters.
+ * without bounds. What a caller does not want is passed over, whatever it is: other programs write
+ * NaN, long integers and more into files that they share with us. The trees are malloc'd, outside
+ * the context's counters.
  */
 #ifndef SGTI_JSON_H
 #define SGTI_JSON_H
@@ -15,12 +17,20 @@
 
 #define SGTI_JSON_MOST_VALUES (UINT64_C(1) << 22)
 
+/* A member that is wanted of an object. Lists end with a key of NULL. */
+typedef struct sgti_json_wanted {
+    const char *key; /* with a * at its end: all that begin so */
+    const struct sgti_json_wanted *members; /* wanted of an object that is its value; NULL: all */
+    int presence; /* 1: only whether it is there: its value is null, or true for any other */
+} sgti_json_wanted;
+
 /*
- * Parses an object; json_decref it. `where` opens the message ("FILE: header"). Errors:
- * SGT_E_FORMAT, SGT_E_OUT_OF_MEMORY.
+ * Parses an object; json_decref it. The tree has the wanted members alone (NULL: all), which are
+ * checked and nest at most `depth` levels deep, the object itself the first. `where` opens the
+ * message ("FILE: header"). Errors: SGT_E_FORMAT, SGT_E_OUT_OF_MEMORY.
  */
-sgt_status sgti_json_parse(json_t **object, const char *text, uint64_t bytes, int depth,
-                           const char *where);
+sgt_status sgti_json_parse(json_t **object, const char *text, uint64_t bytes,
+                           const sgti_json_wanted *wanted, int depth, const char *where);
 
 /* The text of an object with its keys sorted, indented or (0) without white space; free() it. NULL:
  * out of memory. */

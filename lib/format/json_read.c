@@ -13,7 +13,11 @@ typedef struct scanner {
     const char *end;
     char *token; /* a string without its escapes, or a number, with a zero behind it */
     size_t token_bytes;
+    const sgti_json_wanted *wanted; /* of the object at work; NULL: all */
+    int levels; /* that are open */
+    int depth;  /* the most that may be */
     const char *wrong; /* the first thing that is; NULL: nothing yet, or memory */
+    char key[sizeof ((sgti_json_error *)0)->key]; /* where it is, "" before it is known */
 } scanner;
 
 static json_t *read_value(scanner *s);
@@ -262,29 +266,84 @@ static json_t *read_number(scanner *s)
 
 /* ---- values ---- */
 
-/* Takes `value` into the object under `key`; NULL stays NULL. */
-static int add_member(scanner *s, json_t *object, const char *key)
+static const sgti_json_wanted *find_wanted(const sgti_json_wanted *list, const char *key)
 {
-    json_t *value = read_value(s);
+    for (; list->key != NULL; list++) {
+        size_t stem = strcspn(list->key, "*");
+        if (list->key[stem] == '*' ? strncmp(list->key, key, stem) == 0
+                                   : strcmp(list->key, key) == 0)
+            return list;
+    }
+    return NULL;
+}
+
+static int take_colon(scanner *s)
+{
+    skip_space(s);
+    if (peek(s) != ':')
+        return fail(s, "':' expected");
+    s->at++;
+    skip_space(s);
+    return 1;
+}
+
+static int pass(scanner *s, const char *(*over)(const char *, const char *, const char **))
+{
+    const char *wrong = NULL, *behind = over(s->at, s->end, &wrong);
+    if (behind == NULL)
+        return fail(s, wrong);
+    s->at = behind;
+    return 1;
+}
+
+/* The key begins at `first`; perhaps it is none that could be read. */
+static int pass_member(scanner *s, const char *first)
+{
+    s->at = first;
+    s->wrong = NULL;
+    return pass(s, sgti_json_pass_string) && take_colon(s) && pass(s, sgti_json_pass_value);
+}
+
+static json_t *notice_value(scanner *s)
+{
+    const char *first = s->at;
+    if (!pass(s, sgti_json_pass_value))
+        return NULL;
+    return s->at - first == 4 && memcmp(first, "null", 4) == 0 ? json_null() : json_true();
+}
+
+/* Reads a value and takes it into the object under `key`. */
+static int add_member(scanner *s, json_t *object, const char *key, const sgti_json_wanted *wanted)
+{
+    const sgti_json_wanted *before = s->wanted;
+    s->wanted = wanted != NULL ? wanted->members : NULL;
+    json_t *value = wanted != NULL && wanted->presence ? notice_value(s) : read_value(s);
+    s->wanted = before;
     return value != NULL && json_object_set_new_nocheck(object, key, value) == 0;
 }
 
 static int read_member(scanner *s, json_t *object)
 {
+    const char *first = s->at;
+    const sgti_json_wanted *wanted = NULL;
     if (peek(s) != '"')
         return fail(s, "string or '}' expected");
-    if (!read_string(s))
+    int done = read_string(s);
+    if (s->wanted != NULL) /* one that cannot be read is wanted where all are */
+        wanted = find_wanted(s->wanted, done ? s->token : "");
+    if (s->wanted != NULL && wanted == NULL)
+        return pass_member(s, first);
+    if (!done)
         return 0;
-    if (json_object_get(object, s->token) != NULL)
-        return fail(s, "duplicate object key");
     char *key = malloc(s->token_bytes + 1);
     if (key == NULL)
         return 0;
     memcpy(key, s->token, s->token_bytes + 1);
-    skip_space(s);
-    int done = peek(s) == ':' || fail(s, "':' expected");
-    s->at += done;
-    done = done && add_member(s, object, key);
+    if (json_object_get(object, key) != NULL)
+        done = fail(s, "duplicate object key");
+    done = done && take_colon(s) && add_member(s, object, key, wanted);
+    if (s->wrong != NULL && s->key[0] == '\0')
+        sgti_format(s->key, sizeof s->key, "%s", key);
     free(key);
     return done;
 }
@@ -300,6 +359,8 @@ static json_t *read_members(scanner *s, json_t *made, char last,
                             int (*read)(scanner *s, json_t *into), const char *expected)
 {
     int more = 1, done = made != NULL;
+    if (++s->levels > s->depth)
+        done = fail(s, "is nested too deeply");
     s->at++; /* the bracket */
     skip_space(s);
     if (peek(s) == last)
@@ -314,6 +375,7 @@ static json_t *read_members(scanner *s, json_t *made, char last,
     if (done && peek(s) != last)
         done = fail(s, expected);
     s->at += done;
+    s->levels--;
     if (done)
         return made;
     json_decref(made);
@@ -350,9 +412,11 @@ static json_t *read_value(scanner *s)
     return read_word(s);
 }
 
-json_t *sgti_json_read(sgti_json_error *error, const char *text, uint64_t bytes, uint64_t longest)
+json_t *sgti_json_read(sgti_json_error *error, const char *text, uint64_t bytes, uint64_t longest,
+                       const sgti_json_wanted *wanted, int depth)
 {
-    scanner s = {.start = text, .at = text, .end = text + bytes};
+    scanner s = {
+        .start = text, .at = text, .end = text + bytes, .wanted = wanted, .depth = depth};
     json_t *value = NULL;
     s.token = malloc((size_t)longest + 1);
     if (s.token != NULL)
@@ -365,5 +429,6 @@ json_t *sgti_json_read(sgti_json_error *error, const char *text, uint64_t bytes,
     }
     free(s.token);
     *error = (sgti_json_error){.position = (uint64_t)(s.at - s.start), .text = s.wrong};
+    memcpy(error->key, s.key, sizeof error->key);
     return value;
 }

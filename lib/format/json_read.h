@@ -12,18 +12,32 @@
 
 #include <jansson.h>
 
+#include "json.h"
+
 /* Why there is no tree. */
 typedef struct sgti_json_error {
     uint64_t position; /* byte of the text */
     const char *text;  /* NULL: out of memory */
+    char key[64];      /* the beginning of the key at fault; "" where none was read */
 } sgti_json_error;
 
 /*
- * The value that is the whole text, with no key twice in an object; json_decref it. NULL: see
- * *error. `longest` is at least the length of the longest token. The depth is not limited: look
- * first.
+ * The value that is the whole text, of its objects the wanted members (NULL: all), with no wanted
+ * key twice, at most `depth` levels deep; json_decref it. NULL: see *error. `longest` is at least
+ * the length of the longest token.
  */
-json_t *sgti_json_read(sgti_json_error *error, const char *text, uint64_t bytes, uint64_t longest);
+json_t *sgti_json_read(sgti_json_error *error, const char *text, uint64_t bytes, uint64_t longest,
+                       const sgti_json_wanted *wanted, int depth);
+
+/*
+ * Passes over a value that nobody wants (json_pass.c): only its strings and brackets must match,
+ * SGTI_JSON_MOST_LEVELS deep, without recursion. Returns what is behind it; NULL: *wrong says why
+ * there is no such place.
+ */
+const char *sgti_json_pass_value(const char *at, const char *end, const char **wrong);
+const char *sgti_json_pass_string(const char *at, const char *end, const char **wrong);
+
+#define SGTI_JSON_MOST_LEVELS 1000
 
 /* 1 when the bytes are UTF-8: nothing overlong, no surrogates. */
 int sgti_is_utf8(const char *text, size_t bytes);

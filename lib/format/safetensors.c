@@ -15,6 +15,14 @@
 /* Values of a tensor's table of shape, and the tree around it. */
 #define HEADER_DEPTH 3
 
+#define METADATA "__metadata__"
+
+/* What else a tensor's table has is passed over, as by the reference reader. */
+static const sgti_json_wanted tensor_keys[] = {
+    {.key = "dtype"}, {.key = "shape"}, {.key = "data_offsets"}, {.key = NULL}};
+static const sgti_json_wanted header_keys[] = {
+    {.key = METADATA}, {.key = "*", .members = tensor_keys}, {.key = NULL}};
+
 typedef struct dtype_row {
     const char *name;
     uint64_t bits;
@@ -99,7 +107,7 @@ static sgt_status read_tensor(sgti_st_tensor *tensor, const sgti_safetensors *fi
     if (!json_is_object(value))
         return malformed(file, name, "is not an object");
     if (json_object_size(value) != 3)
-        return malformed(file, name, "does not have dtype, shape and data_offsets alone");
+        return malformed(file, name, "does not have dtype, shape and data_offsets");
     tensor->dtype_name = json_string_value(json_object_get(value, "dtype"));
     if (tensor->dtype_name == NULL)
         return malformed(file, name, "dtype is not a string");
@@ -163,8 +171,8 @@ static sgt_status read_metadata(sgti_safetensors *file)
 {
     const char *key;
     json_t *value;
-    json_t *metadata = json_object_get(file->header, "__metadata__");
-    if (metadata == NULL)
+    json_t *metadata = json_object_get(file->header, METADATA);
+    if (metadata == NULL || json_is_null(metadata))
         return SGT_OK;
     if (!json_is_object(metadata))
         return sgti_fail(SGT_E_FORMAT, "%s: __metadata__ is not an object", file->path);
@@ -215,7 +223,8 @@ static sgt_status read_tensors(sgti_safetensors *file)
     const char *name;
     json_t *value;
     void *tensors = NULL;
-    uint64_t room = json_object_size(file->header) - (file->metadata != NULL);
+    uint64_t room = json_object_size(file->header);
+    room -= json_object_get(file->header, METADATA) != NULL;
     sgt_status status = sgti_allocate_zeroed(&tensors, file->memory, room, sizeof *file->tensors,
                                              "the table of a safetensors file");
     if (status != SGT_OK)
@@ -224,7 +233,7 @@ static sgt_status read_tensors(sgti_safetensors *file)
     file->count = room;
     uint64_t i = 0;
     json_object_foreach(file->header, name, value) {
-        if (value == file->metadata)
+        if (strcmp(name, METADATA) == 0)
             continue;
         status = read_tensor(&file->tensors[i++], file, name, value);
         if (status != SGT_OK)
@@ -240,7 +249,10 @@ sgt_status sgti_safetensors_parse(sgti_safetensors *file, const char *header, ui
 {
     char where[300];
     sgti_format(where, sizeof where, "%.280s: header", file->path);
-    sgt_status status = sgti_json_parse(&file->header, header, bytes, HEADER_DEPTH, where);
+    if (bytes == 0 || header[0] != '{')
+        return sgti_fail(SGT_E_FORMAT, "%s: does not start with '{'", where);
+    sgt_status status =
+        sgti_json_parse(&file->header, header, bytes, header_keys, HEADER_DEPTH, where);
     if (status == SGT_OK)
         status = read_metadata(file);
     if (status == SGT_OK)

@@ -295,7 +295,14 @@ static const struct {
      "'model.layers.2."},
     {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", SGT_E_INVALID_ARGUMENT,
      "config.json: n_kv_heads 3"},
-    {"\"mlp_bias\"", "\"hidden_size\": 20, \"mlp_bias\"", SGT_E_FORMAT, "duplicate"},
+    {"\"mlp_bias\"", "\"hidden_size\": 20, \"mlp_bias\"", SGT_E_FORMAT,
+     "duplicate object key, at hidden_size"},
+    {"\"rope_theta\": 54321.0,\n  \"tie", "\"rope_theta\": Infinity, \"tie", SGT_E_FORMAT,
+     "at rope_theta"},
+    {"\"model_type\": \"llama\"", "\"model_type\": \"sgt\", \"sgt_gates\": [1.0]", SGT_E_VERSION,
+     "sgt_gates is not known to this libsgt"},
+    {"\"model_type\": \"llama\"", "\"sgt_x\": {}, \"model_type\": \"sgt\"", SGT_E_VERSION,
+     "sgt_x is not known"},
     {"\"rms_norm_eps\": ", "\"rms_norm_eps\": -", SGT_E_FORMAT,
      "rms_norm_eps is not a number of at least 0"},
     {"{", "[", SGT_E_FORMAT, "does not start with '{'"},
@@ -331,6 +338,14 @@ static const struct {
     {"\"rope_parameters\"", "\"rope_other\""},      /* rope_theta alone */
     {"\"mlp_bias\"", "\"sliding_window\": null, \"rope_scaling\": null, \"mlp_bias\""},
     {"\"mlp_bias\"", "\"eos_token_id\": [1, 2], \"mlp_bias\""},
+    {"{", " \n{"},
+    {"\"mlp_bias\"", "\"x_limit\": [0.0, Infinity, -Infinity, NaN, 1e999], \"mlp_bias\""},
+    {"\"mlp_bias\"", "\"x_length\": 1000000000000000019884624838656, \"mlp_bias\""},
+    {"\"mlp_bias\"", "\"x\": \"\\ud800 \\u0000\", \"\\u0000\": 1, \"\\udc00\": 2, \"mlp_bias\""},
+    {"\"mlp_bias\"", "\"x\": 1, \"x\": 2, \"mlp_bias\""},
+    {"\"mlp_bias\"", "\"x\": [[[[[[[[[[[[[[[[[[[[{\"y\": []}]]]]]]]]]]]]]]]]]]]], \"mlp_bias\""},
+    {"\"rope_type\"", "\"x\": {\"y\": [NaN]}, \"x\": 1, \"rope_type\""},
+    {"\"mlp_bias\"", "\"sgt_x\": 1, \"mlp_bias\""}, /* nobody's, in a llama */
 };
 
 static const struct {
@@ -419,7 +434,8 @@ START_TEST(shards_are_found_in_their_folder_only)
         sgtt_fails(sgt_model_load_hf(&again, context, folder, NULL), SGT_E_FORMAT,
                    "no file of this folder");
     }
-    static const char good[] = "{\"metadata\":{\"total_size\":1},\"weight_map\":{"
+    static const char good[] = "{\"metadata\":{\"total_size\":1e999,\"a\":{\"b\":{\"c\":{\"d\":1}}}},"
+                               "\"metadata\":NaN,\"weight_map\":{"
                                "\"lm_head.weight\":\"model-00001-of-00001.safetensors\","
                                "\"model.norm.weight\":\"model-00001-of-00001.safetensors\"}}";
     scratch_write(index, good, strlen(good));

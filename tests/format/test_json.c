@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Texts of JSON: what is read, what is refused and where, and that Jansson's reader agrees. */
+/* Texts of JSON: what is read, what is refused and where, and that Jansson's reader agrees; what is
+ * not wanted does not matter. */
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,17 +11,23 @@
 
 enum { DEPTH = 4 };
 
-static sgt_status parse(json_t **tree, const char *text)
+static sgt_status parse_wanted(json_t **tree, const char *text, const sgti_json_wanted *wanted)
 {
     char *exact = malloc(strlen(text)); /* nothing behind the end */
     memcpy(exact, text, strlen(text));
-    sgt_status status = sgti_json_parse(tree, exact, strlen(text), DEPTH, "the text");
+    sgt_status status = sgti_json_parse(tree, exact, strlen(text), wanted, DEPTH, "the text");
     free(exact);
     return status;
 }
 
+static sgt_status parse(json_t **tree, const char *text)
+{
+    return parse_wanted(tree, text, NULL);
+}
+
 static const char *const good[] = {
     "{}",
+    "\n {}",
     "{ \"a\" :\t[ ]\r} \n",
     "{\"a\":[1,-1,0,-0,9223372036854775807,-9223372036854775808]}",
     "{\"a\":[1.5,-0.0,1e3,1E+3,12.25e-3,0.1,1e-400,2.2250738585072014e-308,1.7976931348623157e308]}",
@@ -51,7 +59,8 @@ static const struct {
     const char *message;
 } bad[] = {
     {"", "does not start with '{'"},
-    {" {}", "does not start with '{'"},
+    {" ", "does not start with '{'"},
+    {" [", "does not start with '{'"},
     {"[1]", "does not start with '{'"},
     {"{", "string or '}' expected"},
     {"{\"a\"", "byte 4: ':' expected"},
@@ -68,7 +77,7 @@ static const struct {
     {"{\"a\":[1}", "']' or ',' expected"},
     {"{}{}", "end of file expected"},
     {"{} x", "end of file expected"},
-    {"{\"a\":1,\"a\":2}", "duplicate object key"},
+    {"{\"a\":1,\"a\":2}", "duplicate object key, at a"},
     {"{\"a\":1,\"\\u0061\":2}", "duplicate object key"},
     {"{\"a\":tru}", "invalid token"},
     {"{\"a\":True}", "invalid token"},
@@ -122,6 +131,108 @@ START_TEST(what_is_not_is_refused)
 }
 END_TEST
 
+/* ---- members that are wanted ---- */
+
+static const sgti_json_wanted members[] = {{.key = "in"}, {.key = NULL}};
+static const sgti_json_wanted wanted[] = {
+    {.key = "kept"}, {.key = "part", .members = members}, {.key = "there", .presence = 1}, {.key = "all_*"}, {.key = NULL}};
+
+#define KEPT "\"kept\":1"
+
+static const char *const passed[] = {
+    "{" KEPT ",\"x\":NaN}",
+    "{" KEPT ",\"x\":[0.0,Infinity,-Infinity,1e999]}",
+    "{" KEPT ",\"x\":1000000000000000019884624838656}",
+    "{" KEPT ",\"x\":\"\\ud800\",\"y\":\"\\u0000\",\"z\":\"\\q \xff\"}",
+    "{\"\\udc00\":1," KEPT ",\"\\u0000\":2,\"kept\\u0000\":3,\"\xff\":4}",
+    "{\"x\":1,\"x\":2," KEPT ",\"y\":{\"kept\":1,\"kept\":2}}",
+    "{\"x\":[[[[[[[[[[{\"a\":[[[[{}]]]]}]]]]]]]]]]," KEPT "}",
+    "{\"x\":{ \"a\" : [ ] , \"b\" : { } }\n,\t" KEPT "}",
+    "{\"x\":\"]},{\\\"[\"," KEPT "}",
+    "{" KEPT ",\"part\":{\"out\":NaN,\"in\":2,\"out\":[[[[[]]]]]}}",
+    "{" KEPT ",\"part\":[2]}",
+    "{" KEPT ",\"there\":[NaN]}",
+    "{" KEPT ",\"all_\":1,\"all_x\":2,\"all\":NaN}",
+};
+
+START_TEST(what_is_not_wanted_does_not_matter)
+{
+    json_t *tree = NULL;
+    sgtt_ok(parse_wanted(&tree, passed[_i], wanted));
+    ck_assert_int_eq(json_integer_value(json_object_get(tree, "kept")), 1);
+    ck_assert_ptr_null(json_object_get(tree, "x"));
+    ck_assert_ptr_null(json_object_get(tree, "all"));
+    const json_t *part = json_object_get(tree, "part");
+    if (json_is_object(part)) {
+        ck_assert_uint_eq(json_object_size(part), 1);
+        ck_assert_int_eq(json_integer_value(json_object_get(part, "in")), 2);
+    }
+    if (strstr(passed[_i], "there"))
+        ck_assert_int_eq(json_is_true(json_object_get(tree, "there")), 1);
+    if (strstr(passed[_i], "all_x"))
+        ck_assert_uint_eq(json_object_size(tree), 3);
+    json_decref(tree);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    const char *message;
+} unwanted[] = {
+    {"{\"kept\":1,\"kept\":2}", "duplicate object key, at kept"},
+    {"{\"part\":{\"in\":1,\"in\":2}}", "duplicate object key, at in"},
+    {"{\"kept\":[NaN]}", "invalid token, at kept"},
+    {"{\"part\":{\"in\":1e999}}", "real number overflow, at in"},
+    {"{\"kept\":[[[[1]]]]}", "nested too deeply, at kept"},
+    {"{\"x\":[}", "invalid token"},
+    {"{\"x\":[1}", "']' or ',' expected"},
+    {"{\"x\":{1}}", "a string expected"},
+    {"{\"x\":{\"a\"}}", "':' expected"},
+    {"{\"x\":{\"a\":1]}", "'}' or ',' expected"},
+    {"{\"x\":[1,]}", "invalid token"},
+    {"{\"x\":{\"a\":1,}}", "a string expected"},
+    {"{\"x\":}", "invalid token"},
+    {"{\"x\"", "':' expected"},
+    {"{\"x\":\"", "premature end"},
+    {"{\"x\":\"\\", "premature end"},
+    {"{\"x\":\"\\\"}", "premature end"},
+    {"{\"x\":1", "'}' or ',' expected"},
+    {"{\"x\":[[", "invalid token"},
+    {"{\"x\":1 2}", "'}' or ',' expected"},
+};
+
+START_TEST(what_is_wanted_is_checked_and_the_rest_ends)
+{
+    json_t *tree = NULL;
+    sgtt_fails(parse_wanted(&tree, unwanted[_i].text, wanted), SGT_E_FORMAT, unwanted[_i].message);
+    ck_assert_ptr_null(tree);
+}
+END_TEST
+
+/* A thousand levels are passed over, and no more, with a bracket for each bit of the walk. */
+START_TEST(nesting_ends_somewhere)
+{
+    enum { LEVELS = 1000 };
+    char *text = malloc(8 * LEVELS + 64);
+    for (int levels = LEVELS; levels <= LEVELS + 1; levels++) {
+        json_t *tree = NULL;
+        size_t used = (size_t)sprintf(text, "{\"x\":");
+        for (int i = 0; i < levels; i++)
+            used += (size_t)sprintf(text + used, i % 3 == 0 ? "[" : "{\"a\":");
+        used += (size_t)sprintf(text + used, "0");
+        for (int i = levels - 1; i >= 0; i--)
+            text[used++] = i % 3 == 0 ? ']' : '}';
+        memcpy(text + used, "}", 2);
+        if (levels > LEVELS)
+            sgtt_fails(parse_wanted(&tree, text, wanted), SGT_E_FORMAT, "nested too deeply");
+        else
+            sgtt_ok(parse_wanted(&tree, text, wanted));
+        json_decref(tree);
+    }
+    free(text);
+}
+END_TEST
+
 /* Where a comma separates the decimals, numbers are read and written with a point all the same. */
 START_TEST(the_locale_does_not_matter)
 {
@@ -167,6 +278,11 @@ int main(void)
     TCase *tests = tcase_create("all");
     tcase_add_loop_test(tests, what_is_json_is_read, 0, sizeof good / sizeof *good);
     tcase_add_loop_test(tests, what_is_not_is_refused, 0, sizeof bad / sizeof *bad);
+    tcase_add_loop_test(tests, what_is_not_wanted_does_not_matter, 0,
+                        sizeof passed / sizeof *passed);
+    tcase_add_loop_test(tests, what_is_wanted_is_checked_and_the_rest_ends, 0,
+                        sizeof unwanted / sizeof *unwanted);
+    tcase_add_test(tests, nesting_ends_somewhere);
     tcase_add_test(tests, the_locale_does_not_matter);
     tcase_add_test(tests, what_is_written_is_sorted_and_whole);
     suite_add_tcase(suite, tests);

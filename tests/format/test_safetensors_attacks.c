@@ -66,7 +66,12 @@ static const attack attacks[] = {
     {"{\"__metadata__\":[]}", 0, SGT_E_FORMAT, "__metadata__ is not an object"},
     {"{\"__metadata__\":{\"a\":1}}", 0, SGT_E_FORMAT, "'a' is not a string"},
     {"{\"a\":[[[[1]]]]}", 0, SGT_E_FORMAT, "nested too deeply"},
-    {"{\"a\":{\"b\":{\"c\":{}}}}", 0, SGT_E_FORMAT, "nested too deeply"},
+    {"{\"a\":{\"shape\":[[[1]]]}}", 0, SGT_E_FORMAT, "nested too deeply"},
+    {"{\"a\":{\"b\":{\"c\":{}}}}", 0, SGT_E_FORMAT, "'a': does not have dtype"},
+    {"{\"__metadata__\":null,\"a\":null}", 0, SGT_E_FORMAT, "'a': is not an object"},
+    {"{\"__metadata__\":null,\"__metadata__\":{}}", 0, SGT_E_FORMAT, "duplicate"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"shape\":[1]}}", 4,
+     SGT_E_FORMAT, "duplicate"},
     {"{\"__metadata__\":{\"sgt.xxh3.a\":\"0\"}}", 0, SGT_E_FORMAT, "checksum of the header"},
     {"{\"a\":{\"sgt.xxh3\":\"1\"}}", 0, SGT_E_FORMAT, "'a'"},
 };
@@ -108,6 +113,28 @@ START_TEST(an_attack_is_refused)
     write_file(strlen(a->header), a->header, strlen(a->header), a->data_bytes);
     sgtt_fails(sgti_safetensors_open(&file, &memory, path), a->status, a->message);
     ck_assert_ptr_nonnull(strstr(sgt_error_message(), "attack.safetensors"));
+}
+END_TEST
+
+/* As the reference reader takes them. */
+START_TEST(what_the_reference_takes_is_taken)
+{
+    static const char *const headers[] = {
+        "{\"__metadata__\":null,\"a\":" A("F32", "[1]", "0", "4") "}",
+        "{\"a\":" A("F32", "[1]", "0", "4") ",\"__metadata__\":null}",
+        "{\"a\":{\"extra\":1,\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],"
+        "\"extra\":{\"b\":[{\"c\":[[1e999]]}]},\"extra\":\"\\ud800\"}}",
+    };
+    sgti_safetensors file;
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        write_file(strlen(headers[i]), headers[i], strlen(headers[i]), 4);
+        sgtt_ok(sgti_safetensors_open(&file, &memory, path));
+        ck_assert_uint_eq(file.count, 1);
+        ck_assert_ptr_null(file.metadata);
+        ck_assert_str_eq(file.tensors[0].name, "a");
+        sgti_safetensors_close(&file);
+    }
 }
 END_TEST
 
@@ -198,6 +225,7 @@ int main(void)
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, an_attack_is_refused, 0, sizeof attacks / sizeof attacks[0]);
+    tcase_add_test(tests, what_the_reference_takes_is_taken);
     tcase_add_test(tests, a_hostile_length_is_refused);
     tcase_add_test(tests, an_escape_at_the_end_is_no_way_out);
     tcase_add_test(tests, too_many_values_are_refused_before_they_take_memory);

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     json_t *metadata = NULL, *again = NULL;
     sgti_numbers numbers, second;
-    if (sgti_json_parse(&metadata, (const char *)data, size, 1, "fuzz") != SGT_OK)
+    if (sgti_json_parse(&metadata, (const char *)data, size, NULL, 1, "fuzz") != SGT_OK)
         return 0;
     char path[] = "fuzz";
     sgti_safetensors file = {.path = path, .metadata = metadata};
