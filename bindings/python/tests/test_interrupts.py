@@ -11,6 +11,7 @@ import time
 
 import pytest
 from conftest import make_batch, run_python, small_config
+from test_signal_flags import kept
 
 import sgt
 from sgt import _interrupt
@@ -169,6 +170,8 @@ class World:
 def test_ctrl_c_at_any_instruction(tmp_path, name):
     world = World(tmp_path)
     action = getattr(world, name)
+    signal.siginterrupt(signal.SIGINT, False)  # which stays, too
+    flags = kept(signal.SIGINT)
     count = 1 << 30
     counter = Presses(count)
     assert counter.run(action) is None
@@ -178,11 +181,13 @@ def test_ctrl_c_at_any_instruction(tmp_path, name):
     for at in range(0, count, stride):
         assert Presses(at).run(action) is not False, f"not interrupted at {at} of {count}"
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert kept(signal.SIGINT) == flags
         if name != "look":
             world.model.generation
         if at % (20 * stride) == 0:
             world.check()
     world.check()
+    signal.siginterrupt(signal.SIGINT, True)
 
 
 def test_interrupts_at_random_moments(alarm, model, batch):

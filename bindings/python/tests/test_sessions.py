@@ -309,6 +309,52 @@ def test_streaming_is_generating(looped, prompt):
         assert parts == whole.tokens.tolist()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        dict(max_tokens=-1),
+        dict(max_tokens=1.5),
+        dict(stop_tokens=[VOCABULARY]),
+        dict(stop_tokens=[3, -1]),
+        dict(stop_tokens=[2.0]),
+        dict(sequence=1),
+        dict(sequence=-1),
+        dict(prompt=[VOCABULARY]),
+        dict(prompt=[]),
+        dict(prompt="text"),
+        dict(prompt=[0] * (SEQ + 1)),
+        dict(sampler="greedy"),
+        dict(temperature=-1),
+        dict(sampler=None, wrong=1),
+        dict(vocabulary=VOCABULARY + 1),
+    ],
+    ids=str,
+)
+def test_streaming_refuses_what_generating_refuses(looped, prompt, arguments):
+    arguments = dict(arguments)
+    sampler = sgt.Sampler(looped.context, arguments.pop("vocabulary", VOCABULARY), seed=1)
+    if not {"sampler", "temperature"} & set(arguments):
+        arguments["sampler"] = sampler
+    given = arguments.pop("prompt", prompt)
+    session = sgt.Session(looped)
+    with pytest.raises(Exception) as generating:
+        session.generate(given, **arguments)
+    with pytest.raises(type(generating.value)) as streaming:
+        list(session.stream(given, **arguments))
+    assert str(streaming.value) == str(generating.value)
+    assert session.length() == 0
+    fresh = sgt.Sampler(looped.context, VOCABULARY, seed=1)
+    if sampler._vocab_size == VOCABULARY:  # and it saw nothing
+        logits = np.zeros(VOCABULARY, np.float32)
+        assert [sampler.pick(logits) for _ in range(5)] == [fresh.pick(logits) for _ in range(5)]
+
+
+def test_streaming_checks_before_it_is_iterated(looped, prompt):
+    for arguments in (dict(max_tokens=-1), dict(stop_tokens=[VOCABULARY])):
+        with pytest.raises(sgt.OutOfRangeError):
+            sgt.Session(looped).stream(prompt, **arguments)
+
+
 def test_a_sampler_of_one_s_own(looped, prompt):
     sampler = sgt.Sampler(looped.context, VOCABULARY, seed=9)
     first = sgt.Session(looped).generate(prompt, sampler=sampler)

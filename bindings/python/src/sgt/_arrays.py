@@ -23,13 +23,38 @@ _INT32 = np.iinfo(np.int32)
 _VIEWS: Dict[int, str] = {DTYPE["float32"]: "<f4", DTYPE["float64"]: "<f8", DTYPE["int32"]: "<i4"}
 
 
-def as_array(values: Any) -> npt.NDArray[Any]:
-    """A numpy array of whatever was given; without a copy where DLPack or the buffer allow it."""
+def _taken(values: Any) -> npt.NDArray[Any]:
+    """Whatever was given as numpy takes it; subclasses, masks with them, stay what they are."""
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
         return np.from_dlpack(values)
-    return np.asarray(values)
+    if isinstance(values, (list, tuple)) and _holds_masks(values):
+        return np.ma.array(values)
+    return np.asanyarray(values)
+
+
+def _holds_masks(values: Any) -> bool:
+    """Whether lists have masked arrays inside, whose masks numpy would drop."""
+    return any(
+        _holds_masks(item) if isinstance(item, (list, tuple)) else _is_masked_array(item)
+        for item in values
+    )
+
+
+def _is_masked_array(values: Any) -> bool:
+    return isinstance(values, np.ma.MaskedArray)
+
+
+def as_array(values: Any, name: str) -> npt.NDArray[Any]:
+    """A plain numpy array of whatever was given; without a copy where DLPack or the buffer allow it.
+
+    Masked elements have no value: they are a TypeError.
+    """
+    array = _taken(values)
+    if np.ma.is_masked(array):
+        raise TypeError(f"{name}: some elements are masked, only targets may be")
+    return np.asarray(array)
 
 
 def listed(values: Iterable[Any], name: str) -> Int32:
@@ -39,7 +64,7 @@ def listed(values: Iterable[Any], name: str) -> Int32:
 
 def integers(values: Any, name: str) -> Int32:
     """A dense int32 array of any shape: the one given if it is that already, else a copy."""
-    array = as_array(values)
+    array = as_array(values, name)
     if array.size == 0:  # of no integers, whatever numpy took them for
         return np.empty(array.shape, np.int32)
     if array.dtype == np.int32 and array.flags.c_contiguous and array.flags.aligned:
@@ -53,9 +78,20 @@ def integers(values: Any, name: str) -> Int32:
     return array.astype(np.int32, order="C")
 
 
+def _targets(values: Any) -> Int32:
+    """Targets as ``integers``, -1 where they are masked."""
+    given = _taken(values)
+    mask = np.ma.getmask(given)
+    if not np.any(mask):
+        return integers(given, "targets")
+    dense = integers(np.where(mask, np.zeros((), given.dtype), np.ma.getdata(given)), "targets")
+    dense[mask] = -1
+    return dense
+
+
 def floats(values: Any, shape: Optional[Tuple[int, ...]], name: str) -> Float32:
     """A dense float32 array of that shape: the one given if it is that already, else a copy."""
-    array = as_array(values)
+    array = as_array(values, name)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name}: real numbers are needed, not {array.dtype}")
     if shape is not None and array.shape != shape:
@@ -69,8 +105,8 @@ def output(out: Optional[Float32], shape: Tuple[int, ...], name: str = "out") ->
     """The caller's array to write to, or a new one."""
     if out is None:
         return np.empty(shape, dtype=np.float32)
-    if not isinstance(out, np.ndarray) or out.dtype != np.float32:
-        raise TypeError(f"{name} is no float32 array")
+    if not isinstance(out, np.ndarray) or out.dtype != np.float32 or _is_masked_array(out):
+        raise TypeError(f"{name} is no float32 array, or a masked one")
     if out.shape != shape:
         raise ValueError(f"{name} has shape {out.shape}, {shape} is needed")
     if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
@@ -87,7 +123,7 @@ def batch(tokens: Any, targets: Any) -> Tuple[Int32, Optional[Int32]]:
         raise ValueError(f"tokens have shape {inputs.shape}, [B,T] or [T] is needed")
     if targets is None:
         return inputs, None
-    outputs = integers(targets, "targets")
+    outputs = _targets(targets)
     if outputs.ndim == 1:
         outputs = outputs.reshape(1, -1)
     if outputs.shape != inputs.shape:

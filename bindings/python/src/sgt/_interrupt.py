@@ -10,11 +10,14 @@ is interrupted as ever. Other threads need none of this: signals are handled in 
 """
 from __future__ import annotations
 
+import ctypes
 import signal
 import sys
 import threading
 from _thread import get_ident, start_new_thread
+from functools import partial
 from importlib import import_module
+from operator import methodcaller
 from time import sleep
 from types import FrameType
 from typing import Any, Callable, Dict, List, Optional
@@ -22,6 +25,10 @@ from typing import Any, Callable, Dict, List, Optional
 # What ``signal`` wraps, without its enums: ten times faster, and needed at every call.
 _signal: Any = import_module("_signal")
 _get, _set = _signal.getsignal, _signal.signal
+# That of the system, with the interpreter's lock held; None where there is none (Windows).
+_sigaction: Any = ctypes.PyDLL(None).sigaction if hasattr(signal, "siginterrupt") else None
+_do = methodcaller("__call__")
+_Action: Any = ctypes.c_char * 512  # at least a struct sigaction, whatever is in it
 _NOT_PYTHON = (_signal.SIG_DFL, _signal.SIG_IGN, None)
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGBREAK")
@@ -46,6 +53,18 @@ _state = _State()
 
 
 # ---- handlers ----
+
+
+def _put(number: int, handler: Any) -> None:
+    """``signal.signal``, which also resets the flags and the mask that the system keeps with a
+    handler: what ``siginterrupt``, asyncio or C code of the host asked for stays."""
+    if _sigaction is None:
+        _set(number, handler)
+        return
+    kept = _Action()
+    _sigaction(number, None, kept)
+    steps = partial(_set, number, handler), partial(_sigaction, number, kept, None)
+    tuple(map(_do, steps))  # all in C, where no handler comes between
 
 
 def _note(number: int, frame: Optional[FrameType]) -> None:
@@ -81,13 +100,13 @@ def _install() -> None:
         if handler in _NOT_PYTHON or handler is _note:
             continue
         _state.previous[number] = handler
-        _set(number, _note)
+        _put(number, _note)
 
 
 def _restore() -> None:
     for number in _NUMBERS:
         if _get(number) is _note:  # and not one that a callback put there
-            _set(number, _state.previous[number])
+            _put(number, _state.previous[number])
 
 
 def _due() -> bool:

@@ -6,6 +6,8 @@ import operator
 from ctypes import c_double, c_float, c_int32, c_int64, c_uint32, c_uint64
 from typing import Any, Tuple
 
+import numpy as np
+
 _RANGES = {
     c_int32: (-(2**31), 2**31 - 1),
     c_uint32: (0, 2**32 - 1),
@@ -21,8 +23,15 @@ def instance(value: Any, kinds: Tuple[type, ...], name: str) -> None:
         raise TypeError(f"{name}: a {wanted} is needed, not {value!r:.40}")
 
 
+def _refuse_masked(value: Any, name: str) -> None:
+    """A masked number has no value, though numpy and Python give what lies under the mask."""
+    if isinstance(value, np.ndarray) and np.ma.is_masked(value):
+        raise TypeError(f"{name}: a number is needed, not a masked one")
+
+
 def integer(value: Any, name: str, type_: Any = c_int32) -> int:
     """Any integer, numpy's too, as Python's. TypeError for what is none, OverflowError."""
+    _refuse_masked(value, name)
     try:
         number = operator.index(value)
     except TypeError:
@@ -35,6 +44,7 @@ def integer(value: Any, name: str, type_: Any = c_int32) -> int:
 
 def real(value: Any, name: str) -> float:
     """Any real number as Python's. TypeError, OverflowError."""
+    _refuse_masked(value, name)
     try:
         return c_double(value).value
     except TypeError:

@@ -13,7 +13,7 @@ from ._scalars import integer
 
 
 def _row(tokens: Any, batch: int, seq: int) -> npt.NDArray[Any]:
-    row = as_array(tokens)
+    row = as_array(tokens, "tokens")
     if row.dtype.kind not in "iu":
         raise TypeError(f"tokens: integers are needed, not {row.dtype}")
     integer(batch, "batch")

@@ -95,7 +95,7 @@ class Observation(NamedTuple):
 def _entropy_array(values: Any, layers: int, heads: int, name: str) -> Optional[Float64]:
     if values is None:
         return None
-    array = np.ascontiguousarray(as_array(values), dtype=np.float64)
+    array = np.ascontiguousarray(as_array(values, name), dtype=np.float64)
     if array.ndim != 3 or array.shape[0] != layers or array.shape[2] != heads:
         raise ValueError(f"{name} has shape {array.shape}, ({layers}, passes, {heads}) is needed")
     return array

@@ -5,8 +5,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import itertools
 from ctypes import byref
-from typing import Any, Callable, Iterator, NamedTuple, Optional, Protocol, Sequence, Union
+from typing import (
+    Any,
+    Callable,
+    FrozenSet,
+    Iterator,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
@@ -16,7 +28,7 @@ from ._handles import Guard, Handle, Owner
 from ._interrupt import in_main_thread
 from ._library import lib
 from ._scalars import integer
-from .errors import call, held
+from .errors import InvalidArgumentError, OutOfRangeError, call, held
 from .model import Model
 from .sampler import Sampler
 
@@ -258,13 +270,12 @@ class Session(Owner):
         fed.
         Errors as ``feed`` and ``Sampler.pick``.
         """
-        given = _encode(prompt, tokenizer)
-        picker = self._sampler(sampler, sampling)
-        stops = listed(stop_tokens, "stop_tokens")
-        most = integer(max_tokens, "max_tokens")
+        given, picker, stops, most = self._request(
+            prompt, tokenizer, max_tokens, sampler, stop_tokens, sampling
+        )
         # One more than fit, so that the library says that the sequence is full.
         room = most or max(1, self.max_length - self.length(sequence) - given.size + 2)
-        tokens = np.empty(max(room, 0), np.int32)
+        tokens = np.empty(room, np.int32)
         options = _structs.sgt_generate_options(
             max_tokens=room,
             tokens=address(tokens),
@@ -300,20 +311,55 @@ class Session(Owner):
         sequence: int = 0,
         **sampling: Any,
     ) -> Iterator[int]:
-        """The tokens of ``generate`` one by one, while the caller does what it likes in between."""
-        given = _encode(prompt, tokenizer)
-        picker = self._sampler(sampler, sampling)
-        picker.accept(given)
-        stops = frozenset(listed(stop_tokens, "stop_tokens").tolist())
-        left = integer(max_tokens, "max_tokens") or self.max_length
-        while left > 0:
-            logits = self.feed(given, sequence)
+        """The tokens of ``generate`` one by one, while the caller does what it likes in between.
+
+        Nothing is fed before the first one is asked for. Errors as ``generate``.
+        """
+        given, picker, stops, most = self._request(
+            prompt, tokenizer, max_tokens, sampler, stop_tokens, sampling
+        )
+        return self._stream(given, picker, frozenset(stops.tolist()), most, sequence)
+
+    def _stream(
+        self, prompt: Int32, picker: Sampler, stops: FrozenSet[int], most: int, sequence: int
+    ) -> Iterator[int]:
+        logits = self.feed(prompt, sequence)
+        picker.accept(prompt)
+        for count in itertools.count(1):
             token = picker.pick(logits)
             yield token
-            left -= 1
-            if token in stops or self.length(sequence) == self.max_length:
+            if token in stops or count == most or self.length(sequence) == self.max_length:
                 return
-            given = np.array([token], np.int32)
+            logits = self.feed(token, sequence)
+
+    def _request(
+        self,
+        prompt: Any,
+        tokenizer: Optional[Tokenizer],
+        max_tokens: int,
+        sampler: Optional[Sampler],
+        stop_tokens: Sequence[int],
+        sampling: Any,
+    ) -> Tuple[Int32, Sampler, Int32, int]:
+        """Prompt, sampler, stop tokens and limit, checked for every way to generate."""
+        given = _encode(prompt, tokenizer)
+        stops = listed(stop_tokens, "stop_tokens")
+        most = integer(max_tokens, "max_tokens")
+        vocabulary = self._model.config.vocab_size
+        if most < 0:
+            raise OutOfRangeError(f"max_tokens is {most}, below 0")
+        for i, token in enumerate(stops):
+            if not 0 <= token < vocabulary:
+                raise OutOfRangeError(
+                    f"stop_tokens[{i}] is {token}, not in 0 .. {vocabulary - 1}"
+                )
+        picker = self._sampler(sampler, sampling)
+        if picker._vocab_size != vocabulary:
+            raise InvalidArgumentError(
+                f"the sampler is for vocabularies of {picker._vocab_size} tokens, the model has "
+                f"{vocabulary}"
+            )
+        return given, picker, stops, most
 
     def _sampler(self, sampler: Optional[Sampler], options: Any) -> Sampler:
         if sampler is None:
