@@ -3,6 +3,7 @@
 #include <sgt/backend.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "dispatch_data.h"
 
@@ -20,6 +21,7 @@ static void log_choice(const sgt_context *context)
 
 sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_context_options own;
     sgt_context *created;
     if (!context)
@@ -45,6 +47,7 @@ sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *
 
 sgt_status sgt_backend_info(sgt_backend_report *report, const sgt_context *context)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = sgti_struct_check(report, REPORT_MINIMUM, "sgt_backend_report");
     if (status)
         return status;
@@ -65,6 +68,7 @@ sgt_status sgt_backend_info(sgt_backend_report *report, const sgt_context *conte
 sgt_status sgt_backend_instance(const sgt_backend **table, void **instance,
                                 const sgt_context *context)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!table || !instance || !context)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
                          !table      ? "table"

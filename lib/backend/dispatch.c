@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/text.h"
 #include "../core/tensors.h"
 #include "isa_choice.h"
@@ -17,6 +18,7 @@
 sgt_status sgti_slot_status(const sgti_dispatch *dispatch, int32_t result, uint64_t failures,
                             const char *slot)
 {
+    sgti_floats_renew(); /* a driver may have loaded code that was built with -ffast-math */
     if (result == 0)
         return SGT_OK;
     sgt_status status = result < 0 ? result : SGT_E_BACKEND;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/locks.h"
 #include "../base/structs.h"
 #include "slots.h"
@@ -154,6 +155,7 @@ static sgt_status register_plugin(const char **name, int *keep, void *handle,
 
 sgt_status sgt_backend_load(const char **name, const char *path)
 {
+    SGTI_DEFAULT_FLOATS;
     const char *registered = NULL;
     sgt_backend table;
     int keep = 0;

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "error.h"
+#include "float_mode.h"
 #include "locks.h"
 
 #define SPIN_NANOSECONDS 20000
@@ -161,19 +162,29 @@ static void *work(void *argument)
         if (atomic_load(&pool->stop))
             return NULL;
         if (enter(pool, &seen)) {
+            sgti_floats_renew();
             run_parts(pool, self->thread);
             leave(pool);
         }
     }
 }
 
-/* Starts the workers with every signal blocked: handlers belong to the host's threads. */
+/* Handlers belong to the host's threads, so signals are blocked in workers. Those that a fault
+ * raises can be handled nowhere else: blocked, they would end the process past any handler. */
+static void fill_mask(sigset_t *mask)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigfillset(mask);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(mask, faults[i]);
+}
+
 static void start_workers(sgti_pool *pool)
 {
-    sigset_t all, before;
+    sigset_t mask, before;
     pool->start_attempted = 1;
-    sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &before))
+    fill_mask(&mask);
+    if (pthread_sigmask(SIG_SETMASK, &mask, &before))
         return;
     while (pool->started < pool->threads - 1) {
         worker *next = &pool->workers[pool->started];
@@ -297,6 +308,7 @@ int32_t sgti_pool_threads(const sgti_pool *pool)
 /* What the parts use by thread number is the caller's even when it works alone: callers queue. */
 void sgti_parallel_for(sgti_pool *pool, int64_t parts, sgti_part_fn part, void *argument)
 {
+    SGTI_DEFAULT_FLOATS;
     if (parts <= 0)
         return;
     notice_fork(pool);

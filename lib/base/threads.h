@@ -2,7 +2,8 @@
 /*
  * A pool of threads that runs the parts of one job at a time. Threads are started by the first job
  * with more than one part, so that creating a context before fork is fine; in a forked child
- * every job runs on its caller. Signals are blocked in workers.
+ * every job runs on its caller. Signals are blocked in workers, but for those that faults raise.
+ * Parts run in the default floating-point environment.
  */
 #ifndef SGTI_THREADS_H
 #define SGTI_THREADS_H

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../base/text.h"
 #include "../model/config.h"
@@ -79,6 +80,7 @@ static sgt_status check_table(const sgt_checkpoint *checkpoint)
 
 sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context, const char *path)
 {
+    SGTI_DEFAULT_FLOATS;
     void *memory = NULL;
     if (checkpoint == NULL || context == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
@@ -122,6 +124,7 @@ void sgt_checkpoint_free(sgt_checkpoint *checkpoint)
 
 sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info, const sgt_checkpoint *checkpoint)
 {
+    SGTI_DEFAULT_FLOATS;
     if (checkpoint == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
     sgt_status status = sgti_struct_check(info, INFO_MINIMUM, "sgt_checkpoint_info");
@@ -142,6 +145,7 @@ sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info, const sgt_checkpoi
 
 sgt_status sgt_checkpoint_get_config(sgt_model_config *config, const sgt_checkpoint *checkpoint)
 {
+    SGTI_DEFAULT_FLOATS;
     if (checkpoint == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
     sgt_status status = sgti_struct_check(config, SGTI_CONFIG_MINIMUM, "sgt_model_config");
@@ -153,6 +157,7 @@ sgt_status sgt_checkpoint_get_config(sgt_model_config *config, const sgt_checkpo
 sgt_status sgt_checkpoint_get_optimizer_options(sgt_optimizer_options *options,
                                                 const sgt_checkpoint *checkpoint)
 {
+    SGTI_DEFAULT_FLOATS;
     if (checkpoint == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
     sgt_status status = sgti_struct_check(options, SGTI_OPTIMIZER_OPTIONS_MINIMUM,

@@ -13,6 +13,7 @@
 
 #include "../base/error.h"
 #include "../base/files.h"
+#include "../base/float_mode.h"
 #include "../base/text.h"
 
 #define STEM   "step-"
@@ -86,6 +87,7 @@ static sgt_status is_file(int *file, const char *folder, const char *name)
 
 sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder, int64_t step)
 {
+    SGTI_DEFAULT_FLOATS;
     char name[MOST_NAME];
     if (bytes == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "bytes is NULL");
@@ -108,6 +110,7 @@ sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder, in
 
 sgt_status sgt_checkpoint_latest(int64_t *step, const char *folder)
 {
+    SGTI_DEFAULT_FLOATS;
     DIR *opened = NULL;
     int64_t latest = -1, found;
     if (step == NULL)
@@ -204,6 +207,7 @@ static sgt_status remove_step(const char *folder, int64_t step)
 
 sgt_status sgt_checkpoint_keep_last(const char *folder, int32_t keep)
 {
+    SGTI_DEFAULT_FLOATS;
     DIR *opened = NULL;
     steps s = {0};
     sgt_status status = sgti_check_path(folder, "folder");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/text.h"
 #include "../format/hf_config.h"
 #include "../model/config.h"
@@ -333,6 +334,7 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
 sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char *path,
                              const sgt_hf_load_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_hf_load_options own = {.size = sizeof own};
     if (model == NULL || context == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model == NULL ? "model" : "context");

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/text.h"
 #include "../format/hf_config.h"
 
@@ -179,6 +180,7 @@ static sgt_status write_folder(export *e, const char *folder)
 sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
                              const sgt_hf_save_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_hf_save_options own = {.size = sizeof own, .dtype = SGT_F32};
     export e = {.model = model};
     if (model == NULL)

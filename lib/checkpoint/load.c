@@ -11,6 +11,7 @@
 
 #include "../base/bytes.h"
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../base/text.h"
 #include "../core/tensors.h"
@@ -429,6 +430,7 @@ sgt_status sgt_checkpoint_load(sgt_model *model, sgt_optimizer *optimizer, sgt_g
                                const sgt_checkpoint *checkpoint,
                                const sgt_checkpoint_load_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     load l = {.checkpoint = checkpoint, .model = model, .optimizer = optimizer, .growth = growth};
     if (model == NULL || checkpoint == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
@@ -463,6 +465,7 @@ sgt_status sgt_checkpoint_create(sgt_model **model, sgt_optimizer **optimizer, s
                                  const sgt_checkpoint *checkpoint, sgt_growth_policy *policy,
                                  const sgt_checkpoint_load_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     load l = {.checkpoint = checkpoint, .fresh = 1};
     if (model == NULL || checkpoint == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",

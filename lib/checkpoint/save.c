@@ -6,6 +6,7 @@
 
 #include "../base/bytes.h"
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../base/text.h"
 
@@ -290,6 +291,7 @@ static void clean_up(save *s)
 sgt_status sgt_checkpoint_save(const char *path, const sgt_model *model,
                                const sgt_checkpoint_save_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     save s = {.model = model};
     if (model == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");

@@ -6,6 +6,7 @@
 #include "context.h"
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../base/text.h"
 
@@ -115,6 +116,7 @@ void sgt_context_free(sgt_context *context)
 
 sgt_status sgt_context_memory(sgt_memory_usage *usage, const sgt_context *context)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = sgti_struct_check(usage, USAGE_MINIMUM, "sgt_memory_usage");
     if (status)
         return status;
@@ -135,6 +137,7 @@ void sgti_log(const sgt_context *context, int32_t level, const char *format, ...
     sgti_vformat(line, sizeof line, format, arguments);
     va_end(arguments);
     context->log(context->log_user, level, line);
+    sgti_floats_renew();
 }
 
 sgt_status sgti_progress(const sgt_context *context, int32_t phase, int32_t done, int32_t total)
@@ -144,6 +147,7 @@ sgt_status sgti_progress(const sgt_context *context, int32_t phase, int32_t done
     const sgt_progress progress = {
         .size = sizeof progress, .phase = phase, .done = done, .total = total};
     int32_t answer = context->progress(context->progress_user, &progress);
+    sgti_floats_renew();
     if (answer)
         return sgti_fail(answer, "stopped by the progress callback (%d) after %d of %d layers",
                          (int)answer, (int)done, (int)total);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/integers.h"
 #include "../core/tensors.h"
 #include "session.h"
@@ -257,6 +258,7 @@ sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *l
 
 sgt_status sgt_session_feed_batch(sgt_session *session, const sgt_feed *caller)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_feed feed = {.size = sizeof feed};
     if (!session || !caller)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", session ? "feed" : "session");
@@ -268,6 +270,7 @@ sgt_status sgt_session_feed_batch(sgt_session *session, const sgt_feed *caller)
 sgt_status sgt_session_feed(float *logits, sgt_session *session, int32_t sequence,
                             const int32_t *tokens, int32_t count)
 {
+    SGTI_DEFAULT_FLOATS;
     const sgt_feed feed = {.size = sizeof feed,
                            .count = 1,
                            .sequences = &sequence,

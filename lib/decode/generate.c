@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "sampler.h"
 
 #define OPTIONS_MINIMUM    SGTI_SIZE_THROUGH(sgt_generate_options, user)
@@ -93,8 +94,10 @@ static sgt_status report(generator *g, int32_t token)
     uint64_t failures = sgti_failures();
     if (o->tokens != NULL)
         o->tokens[index] = token;
-    if (o->callback != NULL)
+    if (o->callback != NULL) {
         said = o->callback(o->user, token, index);
+        sgti_floats_renew();
+    }
     if (said < 0)
         return sgti_failures() == failures
                    ? sgti_fail(said, "the callback ended the generation with %d", (int)said)
@@ -133,6 +136,7 @@ sgt_status sgt_session_generate(sgt_generation *generation, sgt_session *session
                                 sgt_sampler *sampler, const int32_t *prompt, int32_t n_prompt,
                                 const sgt_generate_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_generate_options chosen;
     sgt_status status = sgti_struct_check(generation, GENERATION_MINIMUM, "sgt_generation");
     if (status == SGT_OK)

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Samplers: making them, with all their memory in one block, and the steps of a pick up to the
- * draw, which choice.c does. The host's floating-point environment (rounding mode, traps, flushing
- * to zero) is put aside meanwhile and restored.
+ * draw, which choice.c does.
  */
 #include "sampler.h"
 
-#include <fenv.h>
 #include <math.h>
 #include <string.h>
 
 #include "../base/carver.h"
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/integers.h"
 #include "../base/random.h"
 #include "../core/context.h"
@@ -66,6 +65,7 @@ static sgt_sampler from_options(const sgt_sampling_options *o, sgt_context *cont
 sgt_status sgt_sampler_create(sgt_sampler **sampler, sgt_context *context, int32_t vocab_size,
                               const sgt_sampling_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_sampling_options chosen;
     void *memory = NULL, *arrays = NULL;
     if (sampler == NULL || context == NULL)
@@ -151,17 +151,14 @@ static sgt_status choose(int32_t *token, const sgt_sampler *s, const float *logi
 
 sgt_status sgt_sampler_pick(int32_t *token, sgt_sampler *sampler, const float *logits)
 {
-    fenv_t environment;
+    SGTI_DEFAULT_FLOATS;
     int32_t chosen = 0;
     if (token == NULL || sampler == NULL || logits == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
                          token == NULL     ? "token"
                          : sampler == NULL ? "sampler"
                                            : "logits");
-    fegetenv(&environment);
-    fesetenv(FE_DFL_ENV);
     sgt_status status = choose(&chosen, sampler, logits);
-    fesetenv(&environment);
     if (status != SGT_OK)
         return status;
     sampler->drawn++;
@@ -173,6 +170,7 @@ sgt_status sgt_sampler_pick(int32_t *token, sgt_sampler *sampler, const float *l
 
 sgt_status sgt_sampler_accept(sgt_sampler *sampler, const int32_t *tokens, int32_t count)
 {
+    SGTI_DEFAULT_FLOATS;
     if (sampler == NULL || (tokens == NULL && count != 0))
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
                          sampler == NULL ? "sampler" : "tokens");
@@ -189,6 +187,7 @@ sgt_status sgt_sampler_accept(sgt_sampler *sampler, const int32_t *tokens, int32
 
 sgt_status sgt_sampler_reset(sgt_sampler *sampler, uint64_t seed)
 {
+    SGTI_DEFAULT_FLOATS;
     if (sampler == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "sampler is NULL");
     sampler->seed = seed;
@@ -200,14 +199,8 @@ sgt_status sgt_sampler_reset(sgt_sampler *sampler, uint64_t seed)
 
 double sgti_log_prob(const float *logits, int32_t vocab_size, int32_t token)
 {
-    fenv_t environment;
     double highest = -INFINITY;
     for (int32_t i = 0; i < vocab_size; i++)
         highest = logits[i] > highest ? logits[i] : highest;
-    fegetenv(&environment);
-    fesetenv(FE_DFL_ENV);
-    double result = logits[token] - highest -
-                    log(sgti_choice_sum_exp(logits, vocab_size, highest));
-    fesetenv(&environment);
-    return result;
+    return logits[token] - highest - log(sgti_choice_sum_exp(logits, vocab_size, highest));
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "session.h"
 
 #define SCORE_MINIMUM SGTI_SIZE_THROUGH(sgt_score, perplexity)
@@ -10,6 +11,7 @@
 sgt_status sgt_session_score(sgt_score *score, sgt_session *session, int32_t sequence,
                              const int32_t *tokens, int32_t count, float *log_probs)
 {
+    SGTI_DEFAULT_FLOATS;
     const sgt_feed feed = {.size = sizeof feed,
                            .count = 1,
                            .sequences = &sequence,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The sequences of a session: lengths, rewinding, shared prefixes. */
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../core/tensors.h"
 #include "session.h"
 
@@ -35,6 +36,7 @@ static sgt_status check_prefix(const sgt_session *session, int32_t sequence, int
 
 sgt_status sgt_session_rewind(sgt_session *session, int32_t sequence, int32_t length)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = check_prefix(session, sequence, length);
     if (status == SGT_OK)
         session->state.lengths[sequence] = length;
@@ -78,6 +80,7 @@ static sgt_status copy_layer(sgt_session *session, int32_t layer, int32_t to, in
 
 sgt_status sgt_session_copy(sgt_session *session, int32_t to, int32_t from, int32_t length)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = check_prefix(session, from, length);
     if (status == SGT_OK)
         status = check_prefix(session, to, 0);

@@ -9,6 +9,7 @@
 
 #include "../base/carver.h"
 #include "../base/error.h"
+#include "../base/float_mode.h"
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_session_options, chunk)
 #define MEMORY_MINIMUM  SGTI_SIZE_THROUGH(sgt_session_memory, packed)
@@ -172,6 +173,7 @@ static sgt_status make_packed(sgt_session *session)
 
 sgt_status sgt_session_pack(sgt_session *session, int32_t dtype)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!session)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
     if (dtype != SGT_F32 && dtype != SGT_BF16)
@@ -192,6 +194,7 @@ sgt_status sgt_session_pack(sgt_session *session, int32_t dtype)
 sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_model *model,
                                        const sgt_session_options *caller)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_session_memory own = {.size = sizeof own};
     sgt_session_options options;
     sgti_decode_layout layout = {0};
@@ -218,6 +221,7 @@ sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_mod
 sgt_status sgt_session_create(sgt_session **session, const sgt_model *model,
                               const sgt_session_options *caller)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_session_options options;
     void *made;
     if (!session || !model)
@@ -255,6 +259,7 @@ void sgt_session_free(sgt_session *session)
 
 sgt_status sgt_session_refresh(sgt_session *session)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!session)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
     int32_t rounded = session->rounded;

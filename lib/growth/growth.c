@@ -7,6 +7,7 @@
 #include "growth.h"
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/memory.h"
 #include "../base/structs.h"
 #include "../core/context.h"
@@ -48,6 +49,7 @@ static sgt_status check_pair(const sgt_model *model, const sgt_growth_policy *po
 sgt_status sgt_growth_create(sgt_growth **growth, sgt_model *model, sgt_growth_policy *policy,
                              const sgt_growth_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_growth_options own = default_options;
     const sgt_plan *plan = NULL;
     void *memory = NULL;
@@ -188,6 +190,7 @@ static sgt_status grow(sgt_growth_event *event, sgt_growth *growth, const sgt_gr
 sgt_status sgt_growth_step(sgt_growth_event *event, sgt_growth *growth,
                            const sgt_growth_input *input)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_growth_input own = {0};
     sgt_growth_event made = {.size = sizeof made, .action = SGT_GROWTH_NONE, .layer = -1};
     sgt_status status = SGT_OK;

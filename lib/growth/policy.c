@@ -8,6 +8,7 @@
 
 #include "../base/bytes.h"
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/memory.h"
 #include "../base/structs.h"
 #include "../core/context.h"
@@ -83,6 +84,7 @@ void sgt_growth_policy_free(sgt_growth_policy *policy)
  * recorded none meanwhile: `failures` were before. */
 static sgt_status callback_status(uint64_t failures, int32_t returned, const char *function)
 {
+    sgti_floats_renew();
     if (returned != SGT_OK && (returned > 0 || sgti_failures() == failures))
         return sgti_fail(returned, "%s of the growth policy returned %d", function, (int)returned);
     return returned;
@@ -139,6 +141,7 @@ sgt_status sgt_growth_policy_custom(sgt_growth_policy **policy, sgt_context *con
                                     int32_t n_layers, int32_t n_heads,
                                     const sgt_growth_policy_vtable *vtable, void *user)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_growth_policy_vtable own = {0};
     sgt_growth_policy *made = NULL;
     uint64_t failures;
@@ -300,6 +303,7 @@ static sgt_status check_observation(const sgt_growth_policy *policy,
 sgt_status sgt_growth_policy_decide(sgt_growth_event *event, sgt_growth_policy *policy,
                                     const sgt_growth_observation *observation, sgt_plan *plan)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_growth_observation own = {0};
     sgt_growth_event made;
     const sgt_plan *candidate = NULL;
@@ -354,6 +358,7 @@ static void write_header(sgti_writer *writer, const sgt_growth_policy *policy, s
 
 sgt_status sgt_growth_policy_save(void *data, size_t *bytes, const sgt_growth_policy *policy)
 {
+    SGTI_DEFAULT_FLOATS;
     sgti_writer header = {0};
     size_t length = 0;
     sgt_status status = SGT_OK;
@@ -416,6 +421,7 @@ static sgt_status read_header(int32_t *fixed, sgti_reader *reader, const sgt_gro
 
 sgt_status sgt_growth_policy_load(sgt_growth_policy *policy, const void *data, size_t bytes)
 {
+    SGTI_DEFAULT_FLOATS;
     sgti_reader reader = {.data = data, .left = bytes};
     int32_t fixed = 0;
     sgt_status status;

@@ -6,6 +6,7 @@
 
 #include "../base/carver.h"
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../core/context.h"
 
@@ -177,6 +178,7 @@ sgt_status sgt_growth_policy_sgt(sgt_growth_policy **policy, sgt_context *contex
                                  int32_t n_layers, int32_t n_heads,
                                  const sgt_growth_sgt_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_growth_policy_vtable vtable = {
         .size = sizeof vtable,
         .destroy = sgt_destroy,

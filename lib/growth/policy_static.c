@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/memory.h"
 #include "../core/context.h"
 #include "../model/plan_data.h"
@@ -28,6 +29,7 @@ static const sgt_growth_policy_vtable none_vtable = {
 sgt_status sgt_growth_policy_none(sgt_growth_policy **policy, sgt_context *context,
                                   int32_t n_layers, int32_t n_heads)
 {
+    SGTI_DEFAULT_FLOATS;
     if (policy == NULL || context == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
                          policy == NULL ? "policy" : "context");
@@ -130,6 +132,7 @@ sgt_status sgt_growth_policy_static_blocks(sgt_growth_policy **policy, sgt_conte
                                            const int32_t *layers, const int32_t *extra_runs,
                                            int32_t count)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_plan *plan = NULL;
     sgt_status status;
 
@@ -161,6 +164,7 @@ sgt_status sgt_growth_policy_static_blocks(sgt_growth_policy **policy, sgt_conte
 sgt_status sgt_growth_policy_static_heads(sgt_growth_policy **policy, sgt_context *context,
                                           const sgt_plan *plan)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_plan *own = NULL;
     sgt_status status;
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "model.h"
@@ -32,6 +33,7 @@ int32_t sgt_model_parameter_count(const sgt_model *model)
 
 sgt_status sgt_model_find_parameter(int32_t *index, const sgt_model *model, const char *name)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!index || !model || !name)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
                          !index ? "index" : !model ? "model" : "name");
@@ -79,6 +81,7 @@ void sgti_parameter_view(sgt_tensor_view *view, const sgt_model *model, int32_t 
 sgt_status sgt_model_parameter(sgt_tensor_view *view, const sgt_model *model, int32_t index,
                                int32_t part)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_tensor tensor;
     sgt_status status = sgti_struct_check(view, SGTI_VIEW_MINIMUM, "sgt_tensor_view");
     if (status)
@@ -105,6 +108,7 @@ sgt_status sgti_check_count(const sgt_model *model, int32_t index, const void *v
 sgt_status sgt_model_read_parameter(float *values, size_t count, const sgt_model *model,
                                     int32_t index, int32_t part)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_tensor tensor;
     sgt_status status = find_tensor(&tensor, model, index, part);
     if (status)
@@ -116,6 +120,7 @@ sgt_status sgt_model_read_parameter(float *values, size_t count, const sgt_model
 sgt_status sgt_model_write_parameter(sgt_model *model, int32_t index, int32_t part,
                                      const float *values, size_t count)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_tensor tensor;
     sgt_status status = find_tensor(&tensor, model, index, part);
     if (status)
@@ -138,6 +143,7 @@ void sgti_model_touch_weights(sgt_model *model)
 
 sgt_status sgt_model_weights_changed(sgt_model *model)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     sgti_model_touch_weights(model);

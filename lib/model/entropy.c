@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../core/tensors.h"
 #include "step.h"
 
@@ -143,6 +144,7 @@ void sgti_entropies_destroy(sgti_entropies *entropies, sgti_memory *memory)
 
 sgt_status sgt_model_collect_entropy(sgt_model *model, int32_t kinds)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     if (kinds < SGT_ENTROPY_NONE || kinds > SGT_ENTROPY_BOTH)
@@ -162,6 +164,7 @@ int32_t sgt_model_n_passes(const sgt_model *model, int32_t layer)
 sgt_status sgt_model_entropies(double *entropies, const sgt_model *model, int32_t layer,
                                int32_t pass, int32_t kind)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!entropies || !model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model ? "entropies" : "model");
     if (layer < 0 || layer >= model->config.n_layers)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "batch.h"
@@ -81,6 +82,7 @@ static sgt_status evaluate(sgt_metrics *metrics, const sgt_model *model,
 sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *model,
                               const sgt_batch *caller, const sgt_evaluate_options *caller_options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_evaluate_options options = {.size = sizeof options};
     sgti_workspace *workspace;
     sgt_metrics own;

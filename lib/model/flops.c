@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "config.h"
 #include "plan_data.h"
@@ -119,6 +120,7 @@ static sgt_status check_options(sgt_flops_options *options, const sgt_model_conf
 sgt_status sgt_flops_count(sgt_flops *flops, const sgt_model_config *config, const sgt_plan *plan,
                            const sgt_flops_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_flops own;
     sgt_model_config resolved;
     sgt_flops_options chosen = default_options;

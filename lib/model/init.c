@@ -7,6 +7,7 @@
 
 #include "../base/error.h"
 #include "../base/float32.h"
+#include "../base/float_mode.h"
 #include "../base/random.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
@@ -105,6 +106,7 @@ static sgt_status check_options(const sgt_init_options *options)
 
 sgt_status sgt_model_init_weights(sgt_model *model, const sgt_init_options *caller)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_init_options options;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");

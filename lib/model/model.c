@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "config.h"
@@ -87,6 +88,7 @@ static sgt_status fill_model(sgt_model *model)
 sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
                             const sgt_model_config *config)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_model_config resolved;
     void *fresh;
     if (!model || !context)
@@ -158,6 +160,7 @@ void sgt_model_free(sgt_model *model)
 
 sgt_status sgt_model_get_config(sgt_model_config *config, const sgt_model *model)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     sgt_status status = sgti_struct_check(config, SGTI_CONFIG_MINIMUM, "sgt_model_config");
@@ -190,6 +193,7 @@ static sgt_status reserve_for_plan(sgt_model *model, const sgt_plan *plan)
 
 sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     sgt_status status = sgti_plan_check(plan, model->config.n_layers, model->config.n_heads);
@@ -216,6 +220,7 @@ void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t s
 
 sgt_status sgt_model_flops(sgt_flops_total *total, const sgt_model *model)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     sgt_status status = sgti_struct_check(total, TOTAL_MINIMUM, "sgt_flops_total");

@@ -10,6 +10,7 @@
 
 #include "../base/bytes.h"
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/memory.h"
 #include "../core/context.h"
 
@@ -56,6 +57,7 @@ static sgt_status allocate_gains(float **gains, sgt_plan *plan, int32_t depth)
 
 sgt_status sgt_plan_create(sgt_plan **plan, sgt_context *context, int32_t n_layers, int32_t n_heads)
 {
+    SGTI_DEFAULT_FLOATS;
     void *memory = NULL;
     sgt_plan *made;
     sgt_status status;
@@ -106,6 +108,7 @@ static sgt_status clone_in(sgt_plan **copy, sgt_context *context, const sgt_plan
 
 sgt_status sgt_plan_clone(sgt_plan **copy, const sgt_plan *plan)
 {
+    SGTI_DEFAULT_FLOATS;
     if (copy == NULL || plan == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", copy == NULL ? "copy" : "plan");
     return clone_in(copy, plan->context, plan);
@@ -208,6 +211,7 @@ const float *sgt_plan_targets(const sgt_plan *plan, int32_t layer, int32_t pass)
 
 int32_t sgt_plan_equal(const sgt_plan *a, const sgt_plan *b)
 {
+    SGTI_DEFAULT_FLOATS;
     if (a == NULL || b == NULL || a->n_layers != b->n_layers || a->n_heads != b->n_heads)
         return 0;
     for (int32_t i = 0; i < a->n_layers; i++) {
@@ -269,6 +273,7 @@ static void store(float *to, const float *from, int32_t count)
 
 sgt_status sgt_plan_set_depth(sgt_plan *plan, int32_t layer, int32_t depth)
 {
+    SGTI_DEFAULT_FLOATS;
     sgti_layer_plan *old;
     sgti_layer_plan fresh;
     sgt_status status;
@@ -302,6 +307,7 @@ sgt_status sgt_plan_set_depth(sgt_plan *plan, int32_t layer, int32_t depth)
 
 sgt_status sgt_plan_set_gains(sgt_plan *plan, int32_t layer, int32_t pass, const float *gains)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = check_row(plan, layer, pass, "gain", gains);
     if (status != SGT_OK)
         return status;
@@ -314,6 +320,7 @@ sgt_status sgt_plan_set_gains(sgt_plan *plan, int32_t layer, int32_t pass, const
 
 sgt_status sgt_plan_set_gain(sgt_plan *plan, int32_t layer, int32_t pass, int32_t head, float gain)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = check_place(plan, layer, pass);
     if (status == SGT_OK && (head < 0 || head >= plan->n_heads))
         status = sgti_fail(SGT_E_OUT_OF_RANGE, "head is %d, the plan has %d heads", (int)head,
@@ -331,6 +338,7 @@ sgt_status sgt_plan_set_gain(sgt_plan *plan, int32_t layer, int32_t pass, int32_
 
 sgt_status sgt_plan_set_targets(sgt_plan *plan, int32_t layer, int32_t pass, const float *targets)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = check_row(plan, layer, pass, "target", targets);
     if (status != SGT_OK)
         return status;
@@ -341,6 +349,7 @@ sgt_status sgt_plan_set_targets(sgt_plan *plan, int32_t layer, int32_t pass, con
 
 sgt_status sgt_plan_set_extra_runs(sgt_plan *plan, int32_t layer, int32_t runs)
 {
+    SGTI_DEFAULT_FLOATS;
     if (plan == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "plan is NULL");
     if (layer < 0 || layer >= plan->n_layers)
@@ -393,6 +402,7 @@ static void write_plan(sgti_writer *writer, const sgt_plan *plan)
 
 sgt_status sgt_plan_save(void *data, size_t *bytes, const sgt_plan *plan)
 {
+    SGTI_DEFAULT_FLOATS;
     sgti_writer writer = {0};
 
     if (bytes == NULL || plan == NULL)
@@ -461,6 +471,7 @@ static sgt_status read_header(int32_t *n_layers, int32_t *n_heads, sgti_reader *
 
 sgt_status sgt_plan_load(sgt_plan **plan, sgt_context *context, const void *data, size_t bytes)
 {
+    SGTI_DEFAULT_FLOATS;
     sgti_reader reader = {.data = data, .left = bytes};
     sgt_plan *made = NULL;
     int32_t n_layers = 0;

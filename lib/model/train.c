@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "batch.h"
@@ -81,6 +82,7 @@ static sgt_status commit_forward(sgt_model *model, const sgti_step *step, sgti_m
 
 sgt_status sgt_model_forward(sgt_metrics *metrics, sgt_model *model, const sgt_batch *caller)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_batch batch;
     sgti_step step;
     int64_t count;
@@ -140,6 +142,7 @@ static sgt_status backward(sgt_model *model, double scale, const float *dlogits)
 
 sgt_status sgt_model_backward(sgt_model *model, double scale)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     if (!isfinite(scale) || fabs(scale) > 1e38)
@@ -155,6 +158,7 @@ sgt_status sgt_model_backward(sgt_model *model, double scale)
 sgt_status sgt_model_forward_logits(sgt_tensor_view *logits, sgt_model *model,
                                     const sgt_batch *caller)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_batch batch;
     sgti_step step;
     int64_t count;
@@ -190,6 +194,7 @@ sgt_status sgt_model_forward_logits(sgt_tensor_view *logits, sgt_model *model,
 
 sgt_status sgt_model_read_logits(float *logits, size_t count, const sgt_model *model)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!logits || !model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model ? "logits" : "model");
     if (model->state != SGTI_LOGITS_READY)
@@ -205,6 +210,7 @@ sgt_status sgt_model_read_logits(float *logits, size_t count, const sgt_model *m
 
 sgt_status sgt_model_backward_logits(sgt_model *model, const float *dlogits)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!model || !dlogits)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model ? "dlogits" : "model");
     if (model->state != SGTI_LOGITS_READY)
@@ -216,6 +222,7 @@ sgt_status sgt_model_backward_logits(sgt_model *model, const float *dlogits)
 
 sgt_status sgt_model_zero_gradients(sgt_model *model)
 {
+    SGTI_DEFAULT_FLOATS;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     if (model->gradients.buffer) { /* a host may have written through a view */

@@ -4,6 +4,7 @@
  * It is here, above the model, because it knows both.
  */
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../model/config.h"
 #include "optimizer.h"
@@ -65,6 +66,7 @@ sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate, const sgt_co
                                      const sgt_model_config *caller, const sgt_plan *plan,
                                      const sgt_memory_options *caller_options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_memory_estimate own = {.size = sizeof own};
     sgt_memory_usage usage = {.size = sizeof usage};
     sgt_memory_options options;

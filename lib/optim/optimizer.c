@@ -8,6 +8,7 @@
 #include "../base/checked.h"
 #include "../base/error.h"
 #include "../base/float32.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "schedule.h"
@@ -45,6 +46,7 @@ static sgt_status create_moments(sgt_optimizer *optimizer)
 sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *model,
                                 const sgt_optimizer_options *options)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_optimizer_options chosen;
     void *memory = NULL;
     if (optimizer == NULL)
@@ -91,6 +93,7 @@ int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer)
 
 sgt_status sgt_optimizer_scheduled_rate(double *lr, const sgt_optimizer *optimizer, int64_t step)
 {
+    SGTI_DEFAULT_FLOATS;
     if (lr == NULL || optimizer == NULL)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", lr == NULL ? "lr" : "optimizer");
     if (step < 1)
@@ -114,6 +117,7 @@ static sgt_status check_index(const sgt_optimizer *optimizer, int32_t index)
 sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t index, double rate_factor,
                                      double decay_factor)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = check_index(optimizer, index);
     if (status == SGT_OK)
         status = sgti_check_float32(rate_factor, SGTI_AT_LEAST_0, "rate_factor");
@@ -145,6 +149,7 @@ static sgt_status check_moment(const sgt_optimizer *optimizer, int32_t index, in
 sgt_status sgt_optimizer_moment(sgt_tensor_view *view, const sgt_optimizer *optimizer,
                                 int32_t index, int32_t moment)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = sgti_struct_check(view, SGTI_VIEW_MINIMUM, "sgt_tensor_view");
     if (status == SGT_OK)
         status = check_moment(optimizer, index, moment);
@@ -158,6 +163,7 @@ sgt_status sgt_optimizer_moment(sgt_tensor_view *view, const sgt_optimizer *opti
 sgt_status sgt_optimizer_read_moment(float *values, size_t count, const sgt_optimizer *optimizer,
                                      int32_t index, int32_t moment)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = check_moment(optimizer, index, moment);
     if (status == SGT_OK)
         status = sgti_check_count(optimizer->model, index, values, count);
@@ -170,6 +176,7 @@ sgt_status sgt_optimizer_read_moment(float *values, size_t count, const sgt_opti
 sgt_status sgt_optimizer_write_moment(sgt_optimizer *optimizer, int32_t index, int32_t moment,
                                       const float *values, size_t count)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_status status = check_moment(optimizer, index, moment);
     if (status == SGT_OK)
         status = sgti_check_count(optimizer->model, index, values, count);

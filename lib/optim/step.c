@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "../base/error.h"
+#include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "schedule.h"
@@ -34,8 +35,10 @@ static sgt_status choose_rate(double *lr, const sgt_optimizer *optimizer, int64_
 {
     const sgt_optimizer_options *options = &optimizer->options;
     double rate = sgti_schedule_rate(options, step);
-    if (options->rate != NULL)
+    if (options->rate != NULL) {
         rate = options->rate(options->rate_user, step, rate);
+        sgti_floats_renew();
+    }
     if (!(rate >= 0.0 && rate <= FLT_MAX))
         return sgti_fail(SGT_E_OUT_OF_RANGE,
                          "%s %g for step %lld, must be at least 0 and finite in float32",
@@ -155,6 +158,7 @@ static sgt_status zero_gradients(const sgt_model *model)
 
 sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
 {
+    SGTI_DEFAULT_FLOATS;
     sgt_step_report own = {.size = sizeof own, .clip_scale = 1.0};
     sgt_status status = SGT_OK;
     if (optimizer == NULL)

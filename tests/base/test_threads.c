@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The pool: every part once, whole thread numbers, callers that queue, forks, signals. */
+/* The pool: every part once, whole thread numbers, callers that queue, forks, signals, faults, the
+ * floating-point environment. */
+#include <fenv.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -237,6 +239,8 @@ static void note_signal(int number)
         handled_elsewhere = 1;
 }
 
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+
 static void look_at_mask(void *argument, int64_t part, int32_t thread)
 {
     sigset_t mask;
@@ -246,6 +250,9 @@ static void look_at_mask(void *argument, int64_t part, int32_t thread)
         *(atomic_int *)argument = 1;
     if (thread == 0 && sigismember(&mask, SIGUSR1))
         *(atomic_int *)argument = 2;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        if (sigismember(&mask, faults[i]))
+            *(atomic_int *)argument = faults[i];
     short_sleep();
 }
 
@@ -261,6 +268,70 @@ START_TEST(workers_take_no_signals)
         kill(getpid(), SIGUSR1);
     ck_assert_int_eq(wrong, 0);
     ck_assert_int_eq(handled_elsewhere, 0);
+    free_pool();
+}
+END_TEST
+
+/* Memory that the host's handler of faults opens page by page. */
+static char *pages;
+static long page_bytes;
+
+static void open_page(int number, siginfo_t *about, void *context)
+{
+    (void)number, (void)context;
+    ptrdiff_t at = (char *)about->si_addr - pages;
+    if (at < 0 || at >= PARTS * page_bytes)
+        _exit(3);
+    mprotect(pages + at / page_bytes * page_bytes, (size_t)page_bytes, PROT_READ | PROT_WRITE);
+}
+
+static void write_page(void *argument, int64_t part, int32_t thread)
+{
+    (void)argument, (void)thread;
+    pages[part * page_bytes] = 1;
+    short_sleep();
+}
+
+START_TEST(faults_of_workers_are_handled)
+{
+    struct sigaction action = {.sa_sigaction = open_page, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &action, NULL);
+    page_bytes = sysconf(_SC_PAGESIZE);
+    pages = mmap(NULL, (size_t)(PARTS * page_bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert(pages != MAP_FAILED);
+    make_pool(3);
+    sgti_parallel_for(pool, PARTS, write_page, NULL);
+    for (int64_t i = 0; i < PARTS; i++)
+        ck_assert_int_eq(pages[i * page_bytes], 1);
+    free_pool();
+    munmap(pages, (size_t)(PARTS * page_bytes));
+}
+END_TEST
+
+/* ---- the floating-point environment ---- */
+
+/* Leaves another mode behind, which the next job must not find. */
+static void look_at_rounding(void *argument, int64_t part, int32_t thread)
+{
+    job *self = argument;
+    if (!self->seen[thread]++ && fegetround() != FE_TONEAREST)
+        self->wrong_thread = 1;
+    self->done[part] = 1;
+    fesetround(FE_DOWNWARD);
+    short_sleep();
+}
+
+START_TEST(jobs_have_the_default_environment)
+{
+    make_pool(3);
+    fesetround(FE_UPWARD);
+    for (int round = 0; round < 20; round++) {
+        job own = {.threads = 3};
+        sgti_parallel_for(pool, round % 2 ? 1 : 6, look_at_rounding, &own);
+        ck_assert_int_eq(fegetround(), FE_UPWARD);
+        ck_assert_int_eq(own.wrong_thread, 0);
+    }
+    fesetround(FE_TONEAREST);
     free_pool();
 }
 END_TEST
@@ -305,6 +376,8 @@ int main(void)
     tcase_add_test(tests, a_forked_child_works_alone);
     tcase_add_test(tests, a_child_forked_during_a_job_works);
     tcase_add_test(tests, workers_take_no_signals);
+    tcase_add_test(tests, faults_of_workers_are_handled);
+    tcase_add_test(tests, jobs_have_the_default_environment);
 #ifndef SANITIZED
     tcase_add_test(tests, missing_threads_are_done_without);
 #endif

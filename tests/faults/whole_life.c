@@ -26,10 +26,14 @@ void whole_life_enter(const whole_life *life)
 {
     if (life->faults)
         life->faults->inside = 1;
+    if (life->before)
+        life->before();
 }
 
 int whole_life_refused(whole_life *life, sgt_status status, const char *call)
 {
+    if (life->after)
+        life->after();
     if (life->faults)
         life->faults->inside = 0;
     if (status == SGT_OK)
@@ -55,26 +59,26 @@ void whole_life_tell(whole_life *life, double number)
 }
 
 /* FNV-1a, as a number that a double holds. */
-static double digest(const void *data, size_t bytes)
+void whole_life_tell_bytes(whole_life *life, const void *data, size_t bytes)
 {
     uint64_t sum = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < bytes; i++)
         sum = (sum ^ ((const unsigned char *)data)[i]) * UINT64_C(0x100000001b3);
-    return (double)(sum >> 12);
+    whole_life_tell(life, (double)(sum >> 12));
 }
 
 void whole_life_tell_file(whole_life *life, const char *path)
 {
     unsigned long bytes;
     unsigned char *data = scratch_read(path, &bytes);
-    whole_life_tell(life, digest(data, bytes));
+    whole_life_tell_bytes(life, data, bytes);
     free(data);
 }
 
 void whole_life_tell_weights(whole_life *life, const sgt_model *model)
 {
     float *weights = sgtt_read_all(model, SGT_WEIGHT);
-    whole_life_tell(life, digest(weights, sgtt_elements(model) * sizeof *weights));
+    whole_life_tell_bytes(life, weights, sgtt_elements(model) * sizeof *weights);
     free(weights);
 }
 
@@ -135,9 +139,9 @@ static int accumulate(people *p, whole_life *life, double *loss)
     *loss = 0.0;
     for (int i = 0; i < 2; i++) {
         TRY(life, sgt_model_forward(&metrics, p->model, &p->batches[i]));
+        double scale = 0.5 / (double)metrics.count;
         whole_life_enter(life);
-        if (whole_life_refused(life, sgt_model_backward(p->model, 0.5 / (double)metrics.count),
-                               "sgt_model_backward")) {
+        if (whole_life_refused(life, sgt_model_backward(p->model, scale), "sgt_model_backward")) {
             sgtt_fails(sgt_optimizer_step(NULL, p->optimizer), SGT_E_GRADIENTS_INVALID, "backward");
             sgtt_ok(sgt_model_zero_gradients(p->model));
             return 0;

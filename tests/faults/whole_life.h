@@ -20,6 +20,8 @@ typedef struct whole_life {
     int stops;                /* positive codes of the progress callback are allowed too */
     sweep *faults;            /* made in calls of the library only, lifted by a refusal; or NULL */
     void (*look)(const struct whole_life *life); /* after a refusal; or NULL */
+    void (*before)(void);     /* each call of the library; or NULL */
+    void (*after)(void);
 
     double numbers[WHOLE_LIFE_NUMBERS]; /* losses, norms, entropies, sums over weights and files */
     int32_t count;
@@ -55,7 +57,8 @@ int whole_life_refused(whole_life *life, sgt_status status, const char *call);
 
 void whole_life_tell(whole_life *life, double number);
 
-/* Of a file's bytes, and of a model's weights. */
+/* Of bytes, those of a file, and a model's weights. */
+void whole_life_tell_bytes(whole_life *life, const void *data, size_t bytes);
 void whole_life_tell_file(whole_life *life, const char *path);
 void whole_life_tell_weights(whole_life *life, const sgt_model *model);
 

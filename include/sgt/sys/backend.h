@@ -18,6 +18,8 @@
  * - Called from one thread at a time per instance only for calls that change a model; evaluation
  *   in several threads calls slots concurrently on distinct outputs.
  * - Results must not depend on the number of threads: cut work by shape only.
+ * - Slots and the parts of their jobs run in the default floating-point environment; what they
+ *   change of it does not outlive them.
  * - 0 is success. A negative sgt_status is a failure; the backend records the message with
  *   host->fail first. Nothing prints, aborts or throws.
  */
