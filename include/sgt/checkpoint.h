@@ -67,7 +67,8 @@ SGT_API sgt_status sgt_checkpoint_save(const char *path, const sgt_model *model,
 /*
  * Opens a checkpoint and checks all of it but the data of its tensors. It stays readable when the
  * file is replaced or removed. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND, SGT_E_IO,
- * SGT_E_FORMAT (no checkpoint, or damaged), SGT_E_VERSION (made by a newer libsgt),
+ * SGT_E_FORMAT (no checkpoint, or damaged), SGT_E_VERSION (made by a newer libsgt, which the format's
+ * version or a key that is not known tells),
  * SGT_E_UNSUPPORTED, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1.
  */
 SGT_API sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context,

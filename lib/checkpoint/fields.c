@@ -234,6 +234,44 @@ static sgt_status check_numbers(sgti_numbers *numbers, const sgti_safetensors *f
     return SGT_OK;
 }
 
+static int is_field(const char *key)
+{
+    static const struct {
+        const sgti_field *fields;
+        size_t count;
+    } tables[] = {{model_fields, COUNT(model_fields)},
+                  {common_fields, COUNT(common_fields)},
+                  {optimizer_fields, COUNT(optimizer_fields)},
+                  {growth_fields, COUNT(growth_fields)},
+                  {entropy_fields, COUNT(entropy_fields)}};
+    for (size_t i = 0; i < COUNT(tables); i++) {
+        for (size_t j = 0; j < tables[i].count; j++) {
+            if (strcmp(tables[i].fields[j].key, key) == 0)
+                return 1;
+        }
+    }
+    return strcmp(key, VERSION_KEY) == 0;
+}
+
+/* A key that is unknown here says what a newer libsgt could not leave out. */
+static sgt_status refuse_unknown_keys(const sgti_safetensors *file)
+{
+    static const char *const stems[] = {SGTI_HOST_PREFIX, SGTI_ST_CHECKSUM};
+    const char *key;
+    json_t *value;
+    json_object_foreach(file->metadata, key, value) {
+        int known = is_field(key);
+        for (size_t i = 0; i < COUNT(stems); i++)
+            known |= strncmp(key, stems[i], strlen(stems[i])) == 0;
+        if (!known)
+            return sgti_fail(SGT_E_VERSION,
+                             "%s: metadata: '%.80s' is not known to this libsgt %s: a newer one "
+                             "wrote it",
+                             file->path, key, sgt_version());
+    }
+    return SGT_OK;
+}
+
 sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file)
 {
     sgti_numbers own = {.config.size = sizeof own.config, .options.size = sizeof own.options};
@@ -254,6 +292,8 @@ sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file
         status = read_table(&own, file, growth_fields, COUNT(growth_fields));
     if (status == SGT_OK && own.entropy_unseen)
         status = read_table(&own, file, entropy_fields, COUNT(entropy_fields));
+    if (status == SGT_OK)
+        status = refuse_unknown_keys(file);
     if (status == SGT_OK)
         status = check_numbers(&own, file);
     if (status == SGT_OK)

@@ -83,6 +83,10 @@ const json_t *golden_array_at(golden_case *c, const json_t *array, size_t index,
 /* Whether an optional member is there and not null. */
 int golden_has(const json_t *object, const char *key);
 
+/* An object has no other members than these, words with a space between; what nobody compares must
+ * not look as if it had been. */
+void golden_only(golden_case *c, const json_t *object, const char *keys);
+
 /* A tensor of `count` elements; NULL when broken. The name is formatted. */
 const golden_tensor *golden_need(golden_case *c, uint64_t count, const char *name, ...)
     __attribute__((format(printf, 3, 4)));

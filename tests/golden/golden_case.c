@@ -112,6 +112,19 @@ const json_t *golden_array_at(golden_case *c, const json_t *array, size_t index,
     return array_of(c, json_array_get(array, index), "an array of an array", length);
 }
 
+void golden_only(golden_case *c, const json_t *object, const char *keys)
+{
+    for (void *at = json_object_iter((json_t *)object); at != NULL;
+         at = json_object_iter_next((json_t *)object, at)) {
+        const char *key = json_object_iter_key(at);
+        char known[512], word[128];
+        snprintf(known, sizeof known, " %s ", keys);
+        snprintf(word, sizeof word, " %.120s ", key);
+        if (strstr(known, word) == NULL)
+            broken(c, key, "is not known");
+    }
+}
+
 /* ---- tensors ---- */
 
 static const golden_tensor *need(golden_case *c, uint64_t count, const char *name,

@@ -101,6 +101,7 @@ static void set_plan(forward_case *f)
 static void read_batch(forward_case *f)
 {
     golden_case *c = f->c;
+    golden_only(c, c->json, "kind config batch seq plan block_loops ignore_index");
     int32_t batch = golden_integer(c, c->json, "batch", 1);
     int32_t seq = golden_integer(c, c->json, "seq", 1);
     int32_t ignore = -1;

@@ -43,6 +43,8 @@ sgt_growth_policy *golden_policy(golden_case *c, const json_t *growth, int32_t n
     sgt_growth_policy *policy = NULL;
     sgt_growth_sgt_options options;
     int32_t *exclude = NULL;
+    golden_only(c, growth,
+                "first_step window top_k_layers max_layers max_depth keep_heads ema decay exclude");
     sgt_growth_sgt_options_init(&options, sizeof options);
     options.first_step = golden_integer(c, growth, "first_step", INT32_MIN);
     options.window = golden_integer(c, growth, "window", INT32_MIN);

@@ -49,6 +49,7 @@ static void replay_step(golden_case *c, golden_growth_kinds *kinds, sgt_growth_p
         .grad_norm = NAN,
         .plan = plan,
     };
+    golden_only(c, step, "entropy action depth scale");
     double *entropies = read_entropies(&observation.max_passes, c, step, observation.n_layers,
                                        observation.n_heads);
     observation.last_entropy = entropies;
@@ -68,6 +69,7 @@ static void replay_step(golden_case *c, golden_growth_kinds *kinds, sgt_growth_p
 
 static void replay(golden_case *c, golden_growth_kinds *kinds, const json_t *run, size_t number)
 {
+    golden_only(c, run, "n_layers n_heads growth steps");
     int32_t n_layers = golden_integer(c, run, "n_layers", 1);
     int32_t n_heads = golden_integer(c, run, "n_heads", 1);
     const json_t *steps = golden_array(c, run, "steps", -1);
@@ -91,6 +93,7 @@ void golden_trace(golden_case *c)
 {
     golden_growth_kinds kinds = golden_growth_kinds_make();
     const json_t *runs = golden_array(c, c->json, "runs", -1);
+    golden_only(c, c->json, "kind runs");
     for (size_t i = 0; i < json_array_size(runs) && !c->broken; i++)
         replay(c, &kinds, json_array_get(runs, i), i);
     if (!c->broken)

@@ -31,6 +31,9 @@ typedef struct train_case {
 static void read_series(train_case *t)
 {
     golden_case *c = t->c;
+    golden_only(c, c->json,
+                "kind config batch seq steps growth adamw grad_clip lr loss grad_norm action depth "
+                "scale");
     t->batch = golden_integer(c, c->json, "batch", 1);
     t->seq = golden_integer(c, c->json, "seq", 1);
     t->steps = golden_integer(c, c->json, "steps", 1);
@@ -64,6 +67,7 @@ static void make_optimizer(train_case *t)
     sgt_optimizer_options options;
     const json_t *adamw = golden_object(c, c->json, "adamw");
     const json_t *betas = golden_array(c, adamw, "betas", 2);
+    golden_only(c, adamw, "betas eps weight_decay");
     sgt_optimizer_options_init(&options, sizeof options);
     options.beta1 = golden_number_at(c, betas, 0);
     options.beta2 = golden_number_at(c, betas, 1);
