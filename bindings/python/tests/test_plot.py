@@ -141,20 +141,57 @@ def test_overhead_is_in_percent() -> None:
 # -- whatever the log has --
 
 @pytest.mark.parametrize("lines", [
-    [],
-    [{"type": "run"}],
     [{"type": "step", "step": 1, "loss": 2.0}],
     [{"type": "step", "step": 1, "loss": None}, {"type": "step", "step": 2, "loss": None}],
     made_log.records(entropies=False)[:-1],
     [{"type": "entropy", "step": 3, "kind": "last", "values": [[[0.5]]]}],
     [{"type": "entropy", "step": 3, "kind": "last", "values": [[[None]]]}],
     [{"type": "growth", "step": 2, "action": "select", "layer": 1, "depth": 1, "heads": [0]}],
-], ids=["nothing", "run", "one step", "no loss", "no entropies", "one entropy", "none ran", "event"])
+], ids=["one step", "no loss", "no entropies", "one entropy", "none ran", "event"])
 def test_little_is_drawn_too(lines: list[made_log.Record], tmp_path: Path,
                              recwarn: pytest.WarningsRecorder) -> None:
     sgt.plot.report(sgt.History(lines), tmp_path / "report.png")
     assert (tmp_path / "report.png").stat().st_size > 1000
     assert not [str(warning.message) for warning in recwarn]
+
+
+@pytest.mark.parametrize("lines", [[], [{"type": "run"}], [made_log.records()[0]]])
+def test_a_history_without_steps_is_no_picture(lines: list[made_log.Record]) -> None:
+    with pytest.raises(ValueError, match="the history has no steps"):
+        sgt.plot.report(sgt.History(lines))
+
+
+@pytest.mark.parametrize("source", [None, 3, sgt.Model, [{"type": "run"}]])
+def test_what_is_no_source(source: Any) -> None:
+    for draw in (sgt.plot.report, sgt.plot.training_curve, sgt.plot.depth):
+        with pytest.raises(TypeError, match="a History or the path of a log"):
+            draw(source)
+
+
+def of_kind(*kinds: str) -> sgt.History:
+    return sgt.History(
+        {**record, "kind": kind} for record in made_log.records()
+        for kind in (kinds if record["type"] == "entropy" else kinds[:1]))
+
+
+def test_the_kind_of_entropy_that_is_there_is_drawn() -> None:
+    drawn = [sgt.plot.report(of_kind(*kinds)).axes[1] for kinds in (("last",), ("mean",))]
+    last, mean = (next(c for c in axes.collections if isinstance(c, QuadMesh)) for axes in drawn)
+    assert (last.get_array() == mean.get_array()).all()
+    axes = sgt.plot.report(of_kind("last", "mean"), kind="mean").axes[1]
+    assert any(isinstance(c, QuadMesh) for c in axes.collections)
+
+
+def test_a_kind_that_is_not_there() -> None:
+    axes = sgt.plot.entropy_map(of_kind("mean"), kind="last")
+    assert texts(axes) == ["'last' was not collected; 'mean' was: kind='mean'"]
+    axes = sgt.plot.entropy_map(sgt.History(made_log.records(entropies=False)), kind="mean")
+    assert texts(axes) == ["entropies were not collected"]
+
+
+def test_plot_is_there_at_once() -> None:
+    code = "import sgt; assert 'sgt.plot' not in __import__('sys').modules; sgt.plot.report"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_long_runs_are_thinned_to_their_extremes() -> None:

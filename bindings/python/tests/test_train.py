@@ -6,7 +6,7 @@ import io
 import json
 import math
 import sys
-import types
+import warnings
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def test_a_memory_map_is_read_in_windows(model, tmp_path):
     text().tofile(path)
     data = np.memmap(path, dtype=np.uint16, mode="r")
     windows = sgt.random_windows(data, 2, SEQ)
-    assert windows._row is data
+    assert np.shares_memory(windows._row, data)
     metrics = list(sgt.train(model, windows, steps=3))
     assert [m.step for m in metrics] == [1, 2, 3] and windows.position == 3
 
@@ -312,35 +312,28 @@ def test_entropy_collection_is_left_as_it_was(model, batch):
         model.entropies("last")
 
 
-def test_progress_bar(model, monkeypatch):
-    calls = []
-
-    class Bar:
-        def __init__(self, **options):
-            calls.append(("made", options["total"]))
-
-        def set_postfix(self, **shown):
-            pass
-
-        def update(self):
-            calls.append("update")
-
-        def close(self):
-            calls.append("close")
-
-    module = types.ModuleType("tqdm")
-    module.tqdm = Bar
-    monkeypatch.setitem(sys.modules, "tqdm", module)
-    list(sgt.train(model, [rows()] * 2, steps=2))
-    assert calls == [("made", 2), "update", "update", "close"]
-    calls.clear()
-    list(sgt.train(model, [rows()], progress=False))
-    monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
-    list(sgt.train(model, [rows()]))
-    assert calls == []
-
-
 # ---- ends ----
+
+
+def test_run(model):
+    run = sgt.train(model, [rows()] * 3)
+    assert repr(run) == "<sgt.Training not started>" and iter(run) is run
+    assert next(run).step == 1 and repr(run) == "<sgt.Training after step 1>"
+    assert run.run().step == 3 and next(run, None) is None
+    assert sgt.train(model, []).run() is None
+
+
+def test_a_training_that_is_forgotten(model, collected):
+    with pytest.warns(ResourceWarning, match=r"before its first step.*run\(\)"):
+        sgt.train(model, [rows()])
+        collected()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for use in (next, list, lambda run: run.run(), lambda run: run.close()):
+            use(sgt.train(model, [rows()]))
+            collected()
+        with pytest.raises(TypeError):
+            sgt.train(model, [rows()], log=3)
 
 
 def test_a_loop_that_is_left(model):

@@ -7,8 +7,10 @@
                              policy=sgt.SparseGrowth(), steps=1000):
         print(metrics.step, metrics.loss)
 
-``sgt.plot`` draws what happened; it needs matplotlib and is imported by itself.
+``sgt.plot`` draws what happened; it needs matplotlib.
 """
+from typing import TYPE_CHECKING, Any, List
+
 from ._library import VERSION as __version__
 from ._library import library_path, library_version
 from .checkpoint import Checkpoint, CheckpointInfo, Restored
@@ -47,7 +49,10 @@ from .policies import NoGrowth, SparseGrowth, StaticBlocks, StaticPlan
 from .policy import GrowthEvent, Observation, Policy
 from .sampler import Sampler
 from .session import Generation, Score, Session, SessionMemory, Tokenizer
-from .training import StepMetrics, evaluate, train
+from .training import StepMetrics, Training, evaluate, train
+
+if TYPE_CHECKING:
+    from . import plot as plot
 
 __all__ = [
     "BackendError",
@@ -100,6 +105,7 @@ __all__ = [
     "Stopped",
     "StructSizeError",
     "Tokenizer",
+    "Training",
     "UnsupportedError",
     "VersionError",
     "__version__",
@@ -112,3 +118,16 @@ __all__ = [
     "train",
     "windows",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``sgt.plot`` is imported where it is first used."""
+    if name == "plot":
+        from importlib import import_module
+
+        return import_module(".plot", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> List[str]:
+    return sorted([*__all__, "__doc__", "plot"])

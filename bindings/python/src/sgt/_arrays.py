@@ -19,18 +19,19 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 
+_ma: Any = np.ma  # without hints before numpy 2
 _INT32 = np.iinfo(np.int32)
 _VIEWS: Dict[int, str] = {DTYPE["float32"]: "<f4", DTYPE["float64"]: "<f8", DTYPE["int32"]: "<i4"}
 
 
-def _taken(values: Any) -> npt.NDArray[Any]:
+def _taken(values: Any) -> Any:
     """Whatever was given as numpy takes it; subclasses, masks with them, stay what they are."""
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
         return np.from_dlpack(values)
     if isinstance(values, (list, tuple)) and _holds_masks(values):
-        return np.ma.array(values)
+        return _ma.array(values)
     return np.asanyarray(values)
 
 
@@ -43,7 +44,7 @@ def _holds_masks(values: Any) -> bool:
 
 
 def _is_masked_array(values: Any) -> bool:
-    return isinstance(values, np.ma.MaskedArray)
+    return isinstance(values, _ma.MaskedArray)
 
 
 def as_array(values: Any, name: str) -> npt.NDArray[Any]:
@@ -52,7 +53,7 @@ def as_array(values: Any, name: str) -> npt.NDArray[Any]:
     Masked elements have no value: they are a TypeError.
     """
     array = _taken(values)
-    if np.ma.is_masked(array):
+    if _ma.is_masked(array):
         raise TypeError(f"{name}: some elements are masked, only targets may be")
     return np.asarray(array)
 
@@ -81,10 +82,10 @@ def integers(values: Any, name: str) -> Int32:
 def _targets(values: Any) -> Int32:
     """Targets as ``integers``, -1 where they are masked."""
     given = _taken(values)
-    mask = np.ma.getmask(given)
+    mask = _ma.getmask(given)
     if not np.any(mask):
         return integers(given, "targets")
-    dense = integers(np.where(mask, np.zeros((), given.dtype), np.ma.getdata(given)), "targets")
+    dense = integers(np.where(mask, np.zeros((), given.dtype), _ma.getdata(given)), "targets")
     dense[mask] = -1
     return dense
 

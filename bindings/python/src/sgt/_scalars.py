@@ -25,7 +25,7 @@ def instance(value: Any, kinds: Tuple[type, ...], name: str) -> None:
 
 def _refuse_masked(value: Any, name: str) -> None:
     """A masked number has no value, though numpy and Python give what lies under the mask."""
-    if isinstance(value, np.ndarray) and np.ma.is_masked(value):
+    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
         raise TypeError(f"{name}: a number is needed, not a masked one")
 
 

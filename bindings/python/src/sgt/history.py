@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from typing import Any, Dict, Iterable, List, Tuple, Union
 
 import numpy as np
@@ -44,6 +45,16 @@ def plain(value: Any) -> Any:
 def line(record: Record) -> str:
     """A record as it stands in a file, with the newline."""
     return json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def growth_text(action: Any, layer: Any, depth: Any) -> str:
+    """What a policy did, in a few words."""
+    texts = {
+        "select": f"layer {layer} loops",
+        "deepen": f"layer {layer}: {depth} loops",
+        "fix": "growth is over",
+    }
+    return texts.get(action, str(action))
 
 
 class History:
@@ -142,7 +153,11 @@ class History:
 
 def load(source: Union[History, Path]) -> History:
     """A history as it is, or read from a log."""
-    return source if isinstance(source, History) else History.read(source)
+    if isinstance(source, History):
+        return source
+    if isinstance(source, (str, bytes, os.PathLike)):
+        return History.read(source)
+    raise TypeError(f"a History or the path of a log is needed, not {source!r:.60}")
 
 
 #: These belong to a step each.

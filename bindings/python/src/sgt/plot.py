@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ._arrays import Float64
 from ._text import Path
-from .history import History, Int64, Record, load
+from .history import History, Int64, Record, growth_text, load
+
+Kind = Literal["last", "mean"]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,18 +63,22 @@ _MOST_COLUMNS = 120    # of the entropy map: the mean of a few steps says more t
 
 
 def report(source: History | Path, path: Path | None = None, *, title: str | None = None,
-           size: tuple[float, float] = (13.0, 8.4), dpi: float = 130) -> Figure:
+           size: tuple[float, float] = (13.0, 8.4), dpi: float = 130,
+           kind: Kind | None = None) -> Figure:
     """Draws all four panels and, with a path, writes them in the format of its suffix.
 
-    source: a `History` or the path of a log. size is in inches; dpi counts for pixel formats.
-    Raises ImportError without matplotlib, OSError, and ValueError for what is not a log.
+    source: a `History` or the path of a log. size is in inches; dpi counts for pixel formats. kind:
+    see `entropy_map`. Raises ImportError without matplotlib, OSError, and ValueError for what is
+    not a log or has no steps.
     """
     history = load(source)
+    if not history.last_step:
+        raise ValueError(f"{source if history is not source else 'the history'} has no steps")
     with _style():
         figure = _figure(size)
         panels = figure.subplots(2, 2)
         training_curve(history, panels[0, 0])
-        entropy_map(history, panels[0, 1])
+        entropy_map(history, panels[0, 1], kind=kind)
         depth(history, panels[1, 0])
         overhead(history, panels[1, 1])
         for axes in panels[0]:
@@ -113,19 +119,20 @@ def training_curve(source: History | Path, axes: Axes | None = None) -> Axes:
 
 
 def entropy_map(source: History | Path, axes: Axes | None = None, *,
-                kind: str = "last") -> Axes:
+                kind: Kind | None = None) -> Axes:
     """The entropy of every head over time, layer 0 at the bottom, with looped heads outlined.
 
     Shown is what the built-in policy looks at: of a head that stays in its layer's loop the last
-    pass, of any other pass 0. kind: "last" or "mean", as it was collected.
+    pass, of any other pass 0. kind: "last" or "mean"; None: the one that was collected, "last" where
+    both were.
     """
     history = load(source)
     with _style():
         axes = axes or _figure((7, 4.4)).subplots()
         axes.set_title("Attention entropy of each head")
-        steps, values = history.entropies(kind)
+        steps, values = history.entropies(kind or _collected(history) or "last")
         if not np.isfinite(values).any():
-            _say(axes, "entropies were not collected")
+            _say(axes, _missing(kind, _collected(history)))
         else:
             loops = _Loops.of(history, values.shape[1])
             _draw_map(axes, *_coarsen(steps, _seen(steps, values, loops)), end=int(steps[-1]))
@@ -252,8 +259,7 @@ def _draw_events(axes: Axes, history: History, *, named: bool = True) -> None:
         colour = _GREY if action == "fix" else colours.get(layer, _GREY)
         axes.axvline(event["step"], color=colour, linewidth=1, zorder=1,
                      linestyle=":" if action == "fix" else "--")
-        text = {"fix": "growth is over", "select": f"layer {layer} loops",
-                "deepen": f"layer {layer}: {event.get('depth')} loops"}.get(str(action), str(action))
+        text = growth_text(action, layer, event.get("depth"))
         if named and len(events) <= _MOST_LABELS:
             axes.annotate(text, (event["step"], 1), xycoords=("data", "axes fraction"),
                           xytext=(3, -2), textcoords="offset points", rotation=90, ha="left",
@@ -261,6 +267,19 @@ def _draw_events(axes: Axes, history: History, *, named: bool = True) -> None:
 
 
 # -- the entropy map --
+
+def _collected(history: History) -> Kind | None:
+    """The kind to show where none was asked for; None: there is none."""
+    kinds: tuple[Kind, ...] = ("last", "mean")
+    there = (kind for kind in kinds if np.isfinite(history.entropies(kind)[1]).any())
+    return next(there, None)
+
+
+def _missing(kind: Kind | None, other: Kind | None) -> str:
+    if other is None:
+        return "entropies were not collected"
+    return f"{kind!r} was not collected; {other!r} was: kind={other!r}"
+
 
 def _seen(steps: Int64, values: Float64, loops: _Loops) -> Float64:
     """(N, n_layers, n_heads): pass 0, or the last pass that ran of a head that loops by then."""

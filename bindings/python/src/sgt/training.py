@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The training loop as a generator, and evaluation over many batches."""
+"""The training loop, a step at a time, and evaluation over many batches."""
 from __future__ import annotations
 
 import contextlib
@@ -8,11 +8,13 @@ import itertools
 import math
 import os
 import time
+import warnings
 from ctypes import c_int64
 from typing import (
     Any,
     ContextManager,
     Dict,
+    Generator,
     Iterable,
     Iterator,
     List,
@@ -27,6 +29,7 @@ import numpy as np
 
 from ._arrays import Float64, Int32, batch
 from ._interrupt import Patiently
+from ._progress import Progress
 from ._recorder import Recorder, append_to
 from ._scalars import instance, integer
 from ._text import Path
@@ -206,6 +209,51 @@ class _Loop:
 
 # ---- the whole run ----
 
+
+class Training(Iterator[StepMetrics]):
+    """A training that ``train`` prepared: iterate to get the metrics of every step, or ``run()``.
+
+    Dropped before its first step it did nothing at all: that is a ResourceWarning.
+    """
+
+    def __init__(self, steps: Generator[StepMetrics, None, None]) -> None:
+        self._steps = steps
+        self._last: Optional[StepMetrics] = None
+        self._touched = False
+
+    def __iter__(self) -> "Training":
+        return self
+
+    def __next__(self) -> StepMetrics:
+        self._touched = True
+        self._last = next(self._steps)
+        return self._last
+
+    def run(self) -> Optional[StepMetrics]:
+        """Trains to the end and gives the metrics of the last step; None when there was none."""
+        for _ in self:
+            pass
+        return self._last
+
+    def close(self) -> None:
+        """Ends it where it is: what was attached for the run is detached, a log is closed."""
+        self._touched = True
+        self._steps.close()
+
+    def __repr__(self) -> str:
+        where = "not started" if self._last is None else f"after step {self._last.step}"
+        return f"<sgt.Training {where}>"
+
+    def __del__(self) -> None:
+        if not getattr(self, "_touched", True):
+            warnings.warn(
+                "a training was dropped before its first step, so nothing was trained: iterate "
+                "over sgt.train(...), or call its run()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
 _KINDS: Dict[Optional[str], Tuple[str, ...]] = {
     None: (),
     "last": ("last",),
@@ -228,8 +276,8 @@ def train(
     history: Optional[History] = None,
     log: Union[Path, TextIO, None] = None,
     progress: bool = True,
-) -> Iterator[StepMetrics]:
-    """Trains and yields after every optimizer step; nothing runs before the first is asked for.
+) -> "Training":
+    """Prepares a training, which runs while it is iterated, a step at a time, or by ``run()``.
 
     batches: any iterable of (tokens, targets) or of arrays [B,T+1], see ``random_windows``.
     optimizer: None makes an ``Optimizer(model)``. policy: attached for the time of the run; growth:
@@ -239,7 +287,8 @@ def train(
     entropies_every steps. history, log (a path or text file): the records of the run are appended,
     and where it was resumed before their last step take the place of the earlier ones, in a log
     when it is read; a history with steps needs the optimizer that took steps.
-    progress: a bar, where tqdm is installed and standard error is a terminal.
+    progress: a bar of tqdm, or without it a line every few seconds, on standard error where that is
+    a terminal, and in IPython and its notebooks.
 
     Ctrl-C waits for the micro-batch under way; then gradients are cleared and KeyboardInterrupt is
     raised. After it, or any exception, model, optimizer and growth are as after a whole step; one
@@ -270,7 +319,7 @@ def train(
         raise ValueError(f"entropies is {entropies!r}, not None, 'last', 'mean' or 'both'")
     _check_records(history, log, optimizer)
     run = _Run(model, optimizer, policy, growth, steps, micro_batches, entropies, entropies_every)
-    return run.steps(batches, history, log, progress)
+    return Training(run.steps(batches, history, log, progress))
 
 
 def _check_records(
@@ -305,11 +354,11 @@ class _Run(NamedTuple):
         history: Optional[History],
         log: Union[Path, TextIO, None],
         progress: bool,
-    ) -> Iterator[StepMetrics]:
+    ) -> Generator[StepMetrics, None, None]:
         with contextlib.ExitStack() as inside:
             file = inside.enter_context(_opened(log))
             loop = self._loop(inside, Recorder(self.model, history, file))
-            bar = inside.enter_context(_bar(progress, self.limit))
+            shown = inside.enter_context(Progress(progress, self.limit))
             start, source, taken = time.perf_counter(), iter(batches), 0
             since = start
             while self.limit is None or taken < self.limit:
@@ -318,7 +367,7 @@ class _Run(NamedTuple):
                     break
                 metrics = loop.step(pairs, since)
                 taken += 1
-                bar.show(metrics)
+                shown.show(metrics)
                 yield metrics
                 since = time.perf_counter()
             loop.recorder.end(loop.optimizer.steps, time.perf_counter() - start)
@@ -343,27 +392,3 @@ def _opened(log: Union[Path, TextIO, None]) -> ContextManager[Optional[TextIO]]:
     if log is None or hasattr(log, "write"):
         return contextlib.nullcontext(log)  # type: ignore[arg-type]
     return append_to(log)
-
-
-class _bar:
-    """tqdm's bar, or nothing where it is not installed or not wanted."""
-
-    def __init__(self, wanted: bool, steps: Optional[int]) -> None:
-        self._bar: Any = None
-        if wanted:
-            with contextlib.suppress(ImportError):
-                from tqdm import tqdm
-
-                self._bar = tqdm(total=steps, unit="step", disable=None)
-
-    def __enter__(self) -> "_bar":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def show(self, metrics: StepMetrics) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix(loss=f"{metrics.loss:.3f}", refresh=False)
-            self._bar.update()
