@@ -115,7 +115,9 @@ typedef struct sgt_checkpoint_load_options {
                              moments and counters; default 0: the stored ones win, but for the
                              rate callback, which is always the host's */
     int32_t verify;       /* 1 (default): compare checksums where there are any */
-    int32_t reserved;     /* 0 */
+    int32_t recompute;    /* of the model that sgt_checkpoint_create makes, as in
+                             sgt_model_config; default 0. sgt_checkpoint_load refuses it: its model
+                             has one. Since 0.2 */
 } sgt_checkpoint_load_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since

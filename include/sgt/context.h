@@ -47,22 +47,29 @@ enum sgt_phase {
     SGT_PHASE_FORWARD = 1,  /* a training forward */
     SGT_PHASE_BACKWARD = 2, /* a backward */
     SGT_PHASE_EVALUATE = 3, /* a forward that keeps nothing */
-    SGT_PHASE_DECODE = 4    /* feeding a session */
+    SGT_PHASE_DECODE = 4,   /* feeding a session */
+    SGT_PHASE_LOAD = 5,     /* reading a checkpoint or a Hugging Face folder; since 0.2 */
+    SGT_PHASE_SAVE = 6      /* writing one; since 0.2 */
 };
 
 /* How far a call has come. */
 typedef struct sgt_progress {
     uint32_t size;
     int32_t phase; /* enum sgt_phase */
-    int32_t done;  /* layers finished in this phase */
-    int32_t total; /* layers in this phase; of a long feed, for all its chunks together */
+    int32_t done;  /* layers finished in this phase; in SGT_PHASE_LOAD and _SAVE: tensors */
+    int32_t total; /* layers or tensors in this phase; of a long feed, for all its chunks together.
+                      Where that is beyond 32 bits both are told in proportion. */
 } sgt_progress;
 
 /*
- * Called between layers on the thread that made the call. 0 goes on; any other value ends the
+ * Called on the thread that made the call: between layers of sgt_model_forward,
+ * sgt_model_forward_logits, sgt_model_backward, sgt_model_backward_logits, sgt_model_evaluate and of
+ * all that feeds a session; between tensors of sgt_checkpoint_load, sgt_checkpoint_create,
+ * sgt_checkpoint_save, sgt_model_load_hf and sgt_model_save_hf. More phases may come. 0 goes on; any other value ends the
  * call, which returns that value; use positive values, the library's own codes are negative. The
- * model stays valid (a stopped backward leaves gradients invalid, see sgt_model_backward). The
- * callback must not call back into the model it is called from.
+ * model stays valid (a stopped backward leaves gradients invalid, see sgt_model_backward); a stopped
+ * load changes no handle, a stopped save no file. The callback must not call back into the model it
+ * is called from.
  */
 typedef int32_t (*sgt_progress_fn)(void *user, const sgt_progress *progress);
 

@@ -187,15 +187,6 @@ static sgt_status check_positions(const folder *f, const sgt_model_config *confi
                      f->path, (int)config->max_seq_len, (unsigned long long)tables);
 }
 
-static int is_parameter(const sgti_parameters *parameters, const char *name)
-{
-    for (int32_t i = 0; i < parameters->count; i++) {
-        if (strcmp(parameters->list[i].name, name) == 0)
-            return 1;
-    }
-    return 0;
-}
-
 /* Every tensor that is there has a place; older files carry the rotary frequencies too. */
 static sgt_status refuse_strangers(const folder *f, const sgti_parameters *parameters)
 {
@@ -206,7 +197,7 @@ static sgt_status refuse_strangers(const folder *f, const sgti_parameters *param
             size_t length = strlen(name), tail = sizeof ignored - 1;
             if (length >= tail && strcmp(name + length - tail, ignored) == 0)
                 continue;
-            if (!is_parameter(parameters, name))
+            if (sgti_parameters_find(parameters, name) < 0)
                 return sgti_fail(SGT_E_UNSUPPORTED,
                                  "%s: tensor '%.120s' is of no part that this model has",
                                  f->files[i].path, name);
@@ -249,7 +240,9 @@ static sgt_status read_weights(const folder *f, sgt_model *model)
         const char *name = model->parameters.list[i].name;
         sgt_tensor weight = sgti_weight(model, i);
         find(&reader.file, f, name);
-        status = sgti_get_tensor(&reader, name, &weight);
+        status = sgti_progress(f->context, SGT_PHASE_LOAD, i, model->parameters.count);
+        if (status == SGT_OK)
+            status = sgti_get_tensor(&reader, name, &weight);
     }
     sgti_tensor_reader_close(&reader);
     sgti_model_touch_weights(model);

@@ -30,6 +30,7 @@ typedef struct export {
     sgti_st_dtype dtype;
     const char *dtype_name;
     void *block;
+    int64_t written; /* tensors */
     char *plan; /* hexadecimal digits; NULL: none is told */
     uint64_t plan_room;
 } export;
@@ -99,9 +100,11 @@ static sgt_status print_plan(export *e)
 
 static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *output)
 {
-    const export *e = user;
+    export *e = user;
     sgt_tensor weight = sgti_weight(e->model, output->index);
-    return sgti_put_tensor(writer, e->model->dispatch, &weight, output, e->block);
+    sgt_status status = sgti_progress(e->model->context, SGT_PHASE_SAVE, e->written++,
+                                      e->model->parameters.count);
+    return status ? status : sgti_put_tensor(writer, e->model->dispatch, &weight, output, e->block);
 }
 
 static sgt_status prepare_weights(sgti_new_file *file, export *e, const char *path)

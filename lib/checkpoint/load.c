@@ -16,7 +16,7 @@
 #include "../base/text.h"
 #include "../core/tensors.h"
 
-#define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_checkpoint_load_options, reserved)
+#define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_checkpoint_load_options, recompute)
 
 /* A plan of the most layers, heads and passes stays below this. */
 #define MOST_STATE_BYTES (UINT64_C(1) << 32)
@@ -59,10 +59,10 @@ static sgt_status read_options(sgt_checkpoint_load_options *own,
         return SGT_OK;
     sgt_status status =
         sgti_struct_read(own, sizeof *own, caller, LOAD_MINIMUM, "sgt_checkpoint_load_options");
-    if (status == SGT_OK && (own->own_schedule >> 1 || own->verify >> 1 || own->reserved != 0))
+    if (status == SGT_OK && (own->own_schedule >> 1 || own->verify >> 1 || own->recompute >> 1))
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
-                         "own_schedule is %d, verify is %d, reserved is %d: not 0 or 1, 0 or 1, 0",
-                         (int)own->own_schedule, (int)own->verify, (int)own->reserved);
+                         "own_schedule is %d, verify is %d, recompute is %d: not all 0 or 1",
+                         (int)own->own_schedule, (int)own->verify, (int)own->recompute);
     return status;
 }
 
@@ -93,30 +93,23 @@ static sgt_tensor staged(const sgti_storage *block, sgt_tensor own)
     return own;
 }
 
-static sgt_tensor moment_of(const load *l, int32_t index, int32_t moment)
+/* One tensor of each parameter: its weight (moment 0) or one of its moments. */
+static sgt_status read_parameters(load *l, int32_t moment)
 {
-    return staged(&l->moments, sgti_moment(l->optimizer, index, moment));
-}
-
-static sgt_status read_parameters(load *l)
-{
+    static const char *const prefixes[] = {"", SGTI_MOMENT1, SGTI_MOMENT2};
     const sgti_parameters *parameters = &l->model->parameters;
+    int32_t kinds = l->optimizer != NULL ? 3 : 1;
     sgt_status status = SGT_OK;
     for (int32_t i = 0; i < parameters->count && status == SGT_OK; i++) {
         char name[SGTI_PARAMETER_NAME + sizeof SGTI_MOMENT1];
-        const char *plain = parameters->list[i].name;
-        sgt_tensor to = staged(&l->weights, sgti_weight(l->model, i));
-        status = sgti_get_tensor(&l->reader, plain, &to);
-        if (l->optimizer == NULL || status != SGT_OK)
-            continue;
-        sgti_format(name, sizeof name, SGTI_MOMENT1 "%s", plain);
-        to = moment_of(l, i, SGT_MOMENT_FIRST);
-        status = sgti_get_tensor(&l->reader, name, &to);
-        if (status != SGT_OK)
-            continue;
-        sgti_format(name, sizeof name, SGTI_MOMENT2 "%s", plain);
-        to = moment_of(l, i, SGT_MOMENT_SECOND);
-        status = sgti_get_tensor(&l->reader, name, &to);
+        sgt_tensor to = moment == 0 ? staged(&l->weights, sgti_weight(l->model, i))
+                                    : staged(&l->moments, sgti_moment(l->optimizer, i, moment));
+        sgti_format(name, sizeof name, "%s%s", prefixes[moment], parameters->list[i].name);
+        status = sgti_progress(l->model->context, SGT_PHASE_LOAD,
+                               (int64_t)moment * parameters->count + i,
+                               (int64_t)kinds * parameters->count);
+        if (status == SGT_OK)
+            status = sgti_get_tensor(&l->reader, name, &to);
     }
     return status;
 }
@@ -325,7 +318,11 @@ static sgt_status prepare(load *l)
     if (status == SGT_OK)
         status = stage(l);
     if (status == SGT_OK)
-        status = read_parameters(l);
+        status = read_parameters(l, 0);
+    for (int32_t m = SGT_MOMENT_FIRST; m <= SGT_MOMENT_SECOND && l->optimizer != NULL; m++) {
+        if (status == SGT_OK)
+            status = read_parameters(l, m);
+    }
     if (status == SGT_OK)
         status = set_depth(l);
     return status;
@@ -436,6 +433,9 @@ sgt_status sgt_checkpoint_load(sgt_model *model, sgt_optimizer *optimizer, sgt_g
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
                          model == NULL ? "model" : "checkpoint");
     sgt_status status = read_options(&l.options, options);
+    if (status == SGT_OK && l.options.recompute)
+        status = sgti_fail(SGT_E_INVALID_ARGUMENT,
+                           "recompute is 1, but only sgt_checkpoint_create makes a model");
     return status == SGT_OK ? run(&l) : status;
 }
 
@@ -444,8 +444,9 @@ sgt_status sgt_checkpoint_load(sgt_model *model, sgt_optimizer *optimizer, sgt_g
 static sgt_status make_and_load(load *l, int with_optimizer, sgt_growth_policy *policy)
 {
     const sgti_numbers *numbers = &l->checkpoint->numbers;
-    sgt_status status =
-        sgt_model_create(&l->model, l->checkpoint->context, &numbers->config);
+    sgt_model_config config = numbers->config;
+    config.recompute = l->options.recompute;
+    sgt_status status = sgt_model_create(&l->model, l->checkpoint->context, &config);
     if (status == SGT_OK && with_optimizer)
         status = sgt_optimizer_create(&l->optimizer, l->model,
                                       numbers->has_optimizer ? &numbers->options : NULL);

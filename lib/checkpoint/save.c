@@ -34,6 +34,7 @@ typedef struct save {
     sgti_st_output *outputs;
     uint64_t count;
     uint64_t room;
+    int64_t written;     /* tensors */
     json_t *metadata;
     void *block;         /* SGTI_BLOCK_BYTES */
     uint8_t *plan;
@@ -251,10 +252,14 @@ static sgt_status put_factors(const save *s, sgti_st_writer *writer)
 
 static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *output)
 {
-    const save *s = user;
+    save *s = user;
     const sgt_model *model = s->model;
     uint64_t entropies = output->shape[0] * output->shape[1] * output->shape[2];
     sgt_tensor tensor;
+    sgt_status status =
+        sgti_progress(model->context, SGT_PHASE_SAVE, s->written++, (int64_t)s->count);
+    if (status)
+        return status;
     switch ((enum source)output->source) {
     case FROM_FACTORS:
         return put_factors(s, writer);

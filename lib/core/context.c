@@ -140,16 +140,20 @@ void sgti_log(const sgt_context *context, int32_t level, const char *format, ...
     sgti_floats_renew();
 }
 
-sgt_status sgti_progress(const sgt_context *context, int32_t phase, int32_t done, int32_t total)
+sgt_status sgti_progress(const sgt_context *context, int32_t phase, int64_t done, int64_t total)
 {
     if (!context->progress)
         return SGT_OK;
-    const sgt_progress progress = {
-        .size = sizeof progress, .phase = phase, .done = done, .total = total};
+    int64_t unit = 1 + total / INT32_MAX; /* above 1 only where the numbers need more than 32 bits */
+    const sgt_progress progress = {.size = sizeof progress,
+                                   .phase = phase,
+                                   .done = (int32_t)(done / unit),
+                                   .total = (int32_t)(total / unit)};
     int32_t answer = context->progress(context->progress_user, &progress);
     sgti_floats_renew();
     if (answer)
-        return sgti_fail(answer, "stopped by the progress callback (%d) after %d of %d layers",
-                         (int)answer, (int)done, (int)total);
+        return sgti_fail(answer, "stopped by the progress callback (%d) after %lld of %lld %s",
+                         (int)answer, (long long)done, (long long)total,
+                         phase == SGT_PHASE_LOAD || phase == SGT_PHASE_SAVE ? "tensors" : "layers");
     return SGT_OK;
 }

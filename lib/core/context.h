@@ -38,6 +38,6 @@ void sgti_log(const sgt_context *context, int32_t level, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 
 /* 0 to go on, else what the host's callback returned, with a message recorded. */
-sgt_status sgti_progress(const sgt_context *context, int32_t phase, int32_t done, int32_t total);
+sgt_status sgti_progress(const sgt_context *context, int32_t phase, int64_t done, int64_t total);
 
 #endif

@@ -138,8 +138,8 @@ static sgt_status run_blocks(const sgti_chunk *chunk, const feed_at_work *work)
         status = sgti_embedding(model->dispatch, &args);
     for (int32_t layer = 0; layer < layout->n_layers; layer++)
         for (int32_t run = 0; run < layout->layers[layer].n_runs && status == SGT_OK; run++) {
-            status = sgti_progress(model->context, SGT_PHASE_DECODE, (int32_t)done++,
-                                   (int32_t)(chunks * layout->n_runs));
+            status = sgti_progress(model->context, SGT_PHASE_DECODE, done++,
+                                   chunks * layout->n_runs);
             if (status == SGT_OK)
                 status = sgti_decode_run(chunk, layer, run);
         }

@@ -129,6 +129,18 @@ static int by_place(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const sgti_st_tensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static int against_name(const void *name, const void *entry)
+{
+    const sgti_st_tensor *const *tensor = entry;
+    return strcmp(name, (*tensor)->name);
+}
+
 /* Neither hole nor overlap, whatever the types are. */
 static sgt_status check_places(const sgti_safetensors *file, uint64_t data_bytes)
 {
@@ -218,6 +230,25 @@ static sgt_status check_header(const sgti_safetensors *file, const char *header,
     return status;
 }
 
+/* Sorts the tensors as they lie in the file, and a list of them by name. */
+static sgt_status sort_tensors(sgti_safetensors *file)
+{
+    void *list = NULL;
+    sgt_status status = sgti_allocate_zeroed(&list, file->memory, file->count,
+                                             sizeof *file->by_name,
+                                             "the table of a safetensors file");
+    if (status)
+        return status;
+    file->by_name = list;
+    if (file->count == 0)
+        return SGT_OK;
+    qsort(file->tensors, (size_t)file->count, sizeof *file->tensors, by_place);
+    for (uint64_t i = 0; i < file->count; i++)
+        file->by_name[i] = &file->tensors[i];
+    qsort(file->by_name, (size_t)file->count, sizeof *file->by_name, by_name);
+    return SGT_OK;
+}
+
 static sgt_status read_tensors(sgti_safetensors *file)
 {
     const char *name;
@@ -239,9 +270,7 @@ static sgt_status read_tensors(sgti_safetensors *file)
         if (status != SGT_OK)
             return status;
     }
-    if (file->count > 1)
-        qsort(file->tensors, (size_t)file->count, sizeof *file->tensors, by_place);
-    return SGT_OK;
+    return sort_tensors(file);
 }
 
 sgt_status sgti_safetensors_parse(sgti_safetensors *file, const char *header, uint64_t bytes,
@@ -325,6 +354,7 @@ void sgti_safetensors_close(sgti_safetensors *file)
     json_decref(file->header);
     sgti_file_close(&file->file);
     sgti_release(file->memory, file->tensors, file->count * sizeof *file->tensors);
+    sgti_release(file->memory, file->by_name, file->count * sizeof *file->by_name);
     if (file->path != NULL)
         sgti_release(file->memory, file->path, strlen(file->path) + 1);
     *file = (sgti_safetensors){0};
@@ -332,11 +362,11 @@ void sgti_safetensors_close(sgti_safetensors *file)
 
 const sgti_st_tensor *sgti_safetensors_find(const sgti_safetensors *file, const char *name)
 {
-    for (uint64_t i = 0; i < file->count; i++) {
-        if (strcmp(file->tensors[i].name, name) == 0)
-            return &file->tensors[i];
-    }
-    return NULL;
+    if (file->count == 0)
+        return NULL;
+    const sgti_st_tensor *const *found = bsearch(name, file->by_name, (size_t)file->count,
+                                                 sizeof *file->by_name, against_name);
+    return found ? *found : NULL;
 }
 
 const char *sgti_safetensors_metadata(const sgti_safetensors *file, const char *key)

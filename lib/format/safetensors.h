@@ -54,6 +54,7 @@ typedef struct sgti_safetensors {
     json_t *header;
     json_t *metadata; /* borrowed from header; NULL: none */
     sgti_st_tensor *tensors; /* as they lie in the file */
+    const sgti_st_tensor **by_name; /* the same, sorted */
     uint64_t count;
     uint64_t data; /* where it starts */
 } sgti_safetensors;
@@ -67,7 +68,7 @@ void sgti_safetensors_close(sgti_safetensors *file);
 sgt_status sgti_safetensors_parse(sgti_safetensors *file, const char *header, uint64_t bytes,
                                   uint64_t data_bytes);
 
-/* NULL when it is not there. */
+/* NULL when it is not there. Files of very many tensors are found in quickly. */
 const sgti_st_tensor *sgti_safetensors_find(const sgti_safetensors *file, const char *name);
 const char *sgti_safetensors_metadata(const sgti_safetensors *file, const char *key);
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Parameters by index and name: views, copies, and who is told when weights change. */
-#include <string.h>
-
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../base/structs.h"
@@ -37,13 +35,11 @@ sgt_status sgt_model_find_parameter(int32_t *index, const sgt_model *model, cons
     if (!index || !model || !name)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
                          !index ? "index" : !model ? "model" : "name");
-    for (int32_t i = 0; i < model->parameters.count; i++) {
-        if (strcmp(model->parameters.list[i].name, name) == 0) {
-            *index = i;
-            return SGT_OK;
-        }
-    }
-    return sgti_fail(SGT_E_NOT_FOUND, "the model has no parameter '%s'", name);
+    int32_t found = sgti_parameters_find(&model->parameters, name);
+    if (found < 0)
+        return sgti_fail(SGT_E_NOT_FOUND, "the model has no parameter '%s'", name);
+    *index = found;
+    return SGT_OK;
 }
 
 /* The tensor that (index, part) names, or a status. */

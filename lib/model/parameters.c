@@ -2,6 +2,8 @@
 #include "parameters.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "../base/arena.h"
 #include "../base/error.h"
@@ -91,6 +93,37 @@ sgt_status sgti_parameters_measure(int32_t *count, uint64_t *elements,
     return SGT_OK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const sgti_parameter *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static int against_name(const void *name, const void *entry)
+{
+    const sgti_parameter *const *parameter = entry;
+    return strcmp(name, (*parameter)->name);
+}
+
+static sgt_status allocate_lists(sgti_parameters *parameters, sgti_memory *memory, int32_t count)
+{
+    void *list = NULL, *sorted = NULL;
+    sgt_status status = sgti_allocate_zeroed(&list, memory, (uint64_t)count,
+                                             sizeof *parameters->list, "the list of parameters");
+    if (status)
+        return status;
+    status = sgti_allocate_zeroed(&sorted, memory, (uint64_t)count, sizeof *parameters->by_name,
+                                  "the list of parameters");
+    if (status) {
+        sgti_release(memory, list, (uint64_t)count * sizeof *parameters->list);
+        return status;
+    }
+    parameters->list = list;
+    parameters->by_name = sorted;
+    parameters->count = count;
+    return SGT_OK;
+}
+
 sgt_status sgti_parameters_create(sgti_parameters *parameters, sgti_memory *memory,
                                   const sgt_model_config *config)
 {
@@ -100,15 +133,14 @@ sgt_status sgti_parameters_create(sgti_parameters *parameters, sgti_memory *memo
     sgt_status status = sgti_parameters_measure(&count, &elements, config);
     if (status)
         return status;
-    void *list;
-    status = sgti_allocate_zeroed(&list, memory, (uint64_t)count, sizeof *p.list,
-                                  "the list of parameters");
+    status = allocate_lists(parameters, memory, count);
     if (status)
         return status;
-    p.list = list;
+    p.list = parameters->list;
     place_all(&p, config);
-    parameters->list = p.list;
-    parameters->count = count;
+    for (int32_t i = 0; i < count; i++)
+        parameters->by_name[i] = &parameters->list[i];
+    qsort(parameters->by_name, (size_t)count, sizeof *parameters->by_name, by_name);
     parameters->elements = elements;
     parameters->embedding = 0;
     parameters->final_norm = 1 + config->n_layers * SGTI_PER_LAYER;
@@ -118,8 +150,23 @@ sgt_status sgti_parameters_create(sgti_parameters *parameters, sgti_memory *memo
 
 void sgti_parameters_destroy(sgti_parameters *parameters, sgti_memory *memory)
 {
-    sgti_release(memory, parameters->list,
-                 (uint64_t)parameters->count * sizeof *parameters->list);
+    uint64_t count = (uint64_t)parameters->count;
+    sgti_release(memory, parameters->list, count * sizeof *parameters->list);
+    sgti_release(memory, parameters->by_name, count * sizeof *parameters->by_name);
     parameters->list = NULL;
+    parameters->by_name = NULL;
     parameters->count = 0;
+}
+
+uint64_t sgti_parameters_bytes(int32_t count)
+{
+    return (uint64_t)count * (sizeof(sgti_parameter) + sizeof(sgti_parameter *));
+}
+
+int32_t sgti_parameters_find(const sgti_parameters *parameters, const char *name)
+{
+    const sgti_parameter *const *found =
+        bsearch(name, parameters->by_name, (size_t)parameters->count,
+                sizeof *parameters->by_name, against_name);
+    return found ? (int32_t)(*found - parameters->list) : -1;
 }

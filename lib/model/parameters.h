@@ -36,6 +36,7 @@ typedef struct sgti_parameter {
 
 typedef struct sgti_parameters {
     sgti_parameter *list;
+    const sgti_parameter **by_name; /* the same, sorted */
     int32_t count;
     int32_t embedding;
     int32_t final_norm;
@@ -57,5 +58,11 @@ sgt_status sgti_parameters_measure(int32_t *count, uint64_t *elements,
 sgt_status sgti_parameters_create(sgti_parameters *parameters, sgti_memory *memory,
                                   const sgt_model_config *config);
 void sgti_parameters_destroy(sgti_parameters *parameters, sgti_memory *memory);
+
+/* What `count` of them take in lists. */
+uint64_t sgti_parameters_bytes(int32_t count);
+
+/* The index of the one with this name, -1 when there is none. */
+int32_t sgti_parameters_find(const sgti_parameters *parameters, const char *name);
 
 #endif

@@ -56,7 +56,7 @@ static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_conf
     e->activations = arena + host + (options->training ? 0 : sizeof(sgti_workspace));
     uint64_t rope =
         (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
-    e->other = sizeof(sgt_model) + (uint64_t)count * sizeof(sgti_parameter) +
+    e->other = sizeof(sgt_model) + sgti_parameters_bytes(count) +
                plan_bytes(plan, config) + rope + (optimizer ? optimizer_bytes(count) : 0);
     e->total = e->context + e->parameters + e->gradients + e->moments + e->activations + e->other;
     return SGT_OK;

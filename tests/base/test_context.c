@@ -295,6 +295,26 @@ START_TEST(progress_may_stop)
     ck_assert_int_eq(kept.last.total, 7);
     kept.answer = 42;
     sgtt_fails(sgti_progress(context, SGT_PHASE_FORWARD, 3, 7), 42, "after 3 of 7 layers");
+    sgtt_fails(sgti_progress(context, SGT_PHASE_LOAD, 3, 7), 42, "after 3 of 7 tensors");
+    sgt_context_free(context);
+}
+END_TEST
+
+/* A feed of many tokens through many layers has more steps than 32 bits tell. */
+START_TEST(progress_beyond_32_bits_is_told_in_proportion)
+{
+    static const int64_t totals[] = {INT32_MAX, INT64_C(1) << 31, INT64_C(1) << 40, INT64_C(1) << 42};
+    watch kept = {0};
+    sgt_context *context;
+    sgt_context_options options = defaults();
+    options.progress = keep_progress;
+    options.progress_user = &kept;
+    sgtt_ok(sgt_context_create(&context, &options));
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+        sgtt_ok(sgti_progress(context, SGT_PHASE_DECODE, totals[i] / 2, totals[i]));
+        ck_assert_int_ge(kept.last.total, 1 << 29);
+        ck_assert_double_eq_tol((double)kept.last.done / kept.last.total, 0.5, 1e-8);
+    }
     sgt_context_free(context);
 }
 END_TEST
@@ -362,6 +382,7 @@ int main(void)
     tcase_add_test(tests, a_limit_holds_from_the_first_byte);
     tcase_add_test(tests, the_log_is_filtered);
     tcase_add_test(tests, progress_may_stop);
+    tcase_add_test(tests, progress_beyond_32_bits_is_told_in_proportion);
     tcase_add_test(tests, a_forked_child_goes_on);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);

@@ -90,6 +90,35 @@ START_TEST(between_update_and_growth_nothing_is_lost)
 }
 END_TEST
 
+/* How a step is computed is no part of the file: a run that needs little memory asks for it again. */
+START_TEST(a_resumed_run_may_recompute)
+{
+    training whole = training_start(1, 5), first = training_start(1, 5);
+    training made = {.context = training_context(2)};
+    sgt_model_config config = {.size = sizeof config};
+    sgt_checkpoint_load_options options;
+    training_run(&whole, 1, TRAINING_STEPS);
+    training_run(&first, 1, 6);
+    sgtt_ok(training_save(&first, path));
+    sgt_checkpoint *checkpoint = open_saved(made.context);
+    sgtt_ok(sgt_checkpoint_load_options_init(&options, sizeof options));
+    options.recompute = 1;
+    made.policy = training_policy(made.context);
+    sgtt_ok(sgt_checkpoint_create(&made.model, &made.optimizer, &made.growth, checkpoint,
+                                  made.policy, &options));
+    sgtt_ok(sgt_model_get_config(&config, made.model));
+    ck_assert_int_eq(config.recompute, 1);
+    training_run(&made, 7, TRAINING_STEPS);
+    training_compare(&whole, &made);
+    sgtt_fails(sgt_checkpoint_load(made.model, NULL, NULL, checkpoint, &options),
+               SGT_E_INVALID_ARGUMENT, "recompute is 1");
+    sgt_checkpoint_free(checkpoint);
+    training_free(&made);
+    training_free(&first);
+    training_free(&whole);
+}
+END_TEST
+
 START_TEST(equal_states_give_equal_bytes)
 {
     char again[SCRATCH_PATH];
@@ -196,6 +225,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, scratch_remove);
     tcase_add_loop_test(tests, a_resumed_run_is_the_same_run, 0, TRAINING_STEPS + 1);
     tcase_add_loop_test(tests, between_update_and_growth_nothing_is_lost, 1, 9);
+    tcase_add_test(tests, a_resumed_run_may_recompute);
     tcase_add_test(tests, equal_states_give_equal_bytes);
     tcase_add_test(tests, the_file_tells_what_is_in_it);
     tcase_add_test(tests, the_stored_schedule_wins_unless_told);

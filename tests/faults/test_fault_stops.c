@@ -39,7 +39,7 @@ START_TEST(every_point_stops)
     static whole_life quiet, life;
     stopper self = live(&quiet, -1);
     int64_t calls = self.calls, stopped = 0;
-    ck_assert_int_eq(self.phases >> SGT_PHASE_FORWARD, 15); /* and decode */
+    ck_assert_int_eq(self.phases >> SGT_PHASE_FORWARD, 63); /* all six */
     for (int64_t at = 0; at < calls; at = sweep_next(at, USUAL_STEP)) {
         live(&life, at);
         ck_assert_int_eq(life.refused, 1);

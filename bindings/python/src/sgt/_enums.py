@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Mapping
 
 LOG_LEVEL = {"error": 1, "warning": 2, "info": 3, "debug": 4}
-PHASE = {"forward": 1, "backward": 2, "evaluate": 3, "decode": 4}
+PHASE = {"forward": 1, "backward": 2, "evaluate": 3, "decode": 4, "load": 5, "save": 6}
 DTYPE = {"float32": 1, "float64": 2, "bfloat16": 3, "float16": 4, "int32": 5}
 ENTROPY = {"none": 0, "last": 1, "mean": 2, "both": 3}
 PART = {"weight": 1, "gradient": 2}

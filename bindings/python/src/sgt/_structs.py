@@ -409,7 +409,7 @@ class sgt_checkpoint_load_options(Sized):
         ("size", c_uint32),
         ("own_schedule", c_int32),
         ("verify", c_int32),
-        ("reserved", c_int32),
+        ("recompute", c_int32),
     ]
 
 

@@ -202,13 +202,16 @@ class Checkpoint(Owner):
         optimizer: bool = True,
         own_schedule: bool = False,
         verify: bool = True,
+        recompute: bool = False,
     ) -> Restored:
         """Makes the model, the optimizer where there is one, and with ``policy`` the growth.
 
-        policy: made with the options of the saved one. optimizer False: none is made. Errors as
-        ``load``.
+        policy: made with the options of the saved one. optimizer False: none is made. recompute: as in
+        ``ModelConfig``; a file does not tell it. Errors as ``load``.
         """
-        options = _structs.sgt_checkpoint_load_options(own_schedule=own_schedule, verify=verify)
+        options = _structs.sgt_checkpoint_load_options(
+            own_schedule=own_schedule, verify=verify, recompute=recompute
+        )
         made_model, made_optimizer, made_growth = (ctypes.c_void_p() for _ in range(3))
         with_optimizer = optimizer and self.info.has_optimizer
         context = self._context._for(self._owned)

@@ -97,8 +97,9 @@ class Context(Owner):
     isa: "baseline", "avx2", "avx512"; None: the best that works here.
     memory_limit: bytes; 0: none. Going over it is a ``MemoryLimitError``.
     log_level: of ``logging``; messages go to ``logging.getLogger("sgt")``.
-    progress: called between layers; something true ends the call with ``Stopped``, and an exception
-    travels to the caller. It must not use the model that calls it.
+    progress: called between layers of a pass, and between tensors of what is loaded or saved;
+    something true ends the call with ``Stopped``, and an exception travels to the caller. It must not
+    use the model that calls it.
 
     Raises InvalidArgumentError, NotFoundError (backend), UnsupportedError (isa),
     OutOfMemoryError, MemoryLimitError, BackendError.
