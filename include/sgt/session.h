@@ -169,6 +169,14 @@ typedef struct sgt_generate_options {
     int32_t reserved;           /* 0 */
     sgt_token_fn callback;      /* NULL: none */
     void *user;                 /* for callback */
+    const int32_t *stop_sequences; /* lists of tokens, the first, then the second, ...: one at the
+                                      end of the new tokens ends the text; its tokens are reported
+                                      as well. They are looked for in `tokens`, which must be
+                                      there. Since 0.2 */
+    const int32_t *stop_lengths;   /* [n_stop_sequences] tokens of each list, at least 1. Since
+                                      0.2 */
+    int32_t n_stop_sequences;      /* lists; default 0. Since 0.2 */
+    int32_t reserved_too;          /* 0 */
 } sgt_generate_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -180,7 +188,8 @@ enum sgt_generate_end {
     SGT_END_MAX_TOKENS = 1, /* max_tokens were chosen */
     SGT_END_STOP_TOKEN = 2, /* a token of the list was chosen */
     SGT_END_CALLBACK = 3,   /* the callback said so */
-    SGT_END_FULL = 4        /* the sequence reached max_length */
+    SGT_END_FULL = 4,       /* the sequence reached max_length */
+    SGT_END_STOP_SEQUENCE = 5 /* a list of stop_sequences was completed */
 };
 
 /* What a generation did. */
@@ -202,6 +211,33 @@ SGT_API sgt_status sgt_session_generate(sgt_generation *generation, sgt_session 
                                         int32_t sequence, sgt_sampler *sampler,
                                         const int32_t *prompt, int32_t n_prompt,
                                         const sgt_generate_options *options);
+
+/* Texts to generate side by side, each in a sequence of its own. */
+typedef struct sgt_generate_batch {
+    uint32_t size;
+    int32_t count;                /* texts */
+    const int32_t *sequences;     /* [count] which sequence each is in; NULL: 0 .. count-1 */
+    sgt_sampler *const *samplers; /* [count] each another one */
+    const int32_t *prompts;       /* the tokens of the first prompt, then of the second, ... */
+    const int32_t *lengths;       /* [count] tokens of each prompt, at least 1; NULL: 1 each */
+    const sgt_generate_options *const *options; /* [count], each may be NULL; NULL: all defaults */
+    sgt_generation *const *generations;         /* [count] out: what became of each */
+} sgt_generate_batch;
+
+/*
+ * Generates several texts at once: their prompts, and then in turn one token of each, share a pass
+ * over the weights; a text that ends leaves the others to go on. Each has its own sampler, options
+ * and end, and the tokens that sgt_session_generate would have made of it alone, but where two are
+ * equally likely within the rounding of sgt_session_feed_batch. Callbacks come token by token in the
+ * order of the texts; a negative answer ends all.
+ *
+ * Takes some 300 bytes a text for the time of the call. A failure in the middle keeps what was fed,
+ * and leaves the generations untouched. Errors as sgt_session_generate, the message naming the text;
+ * SGT_E_INVALID_ARGUMENT for a sequence or a sampler named twice, SGT_E_OUT_OF_RANGE for more texts
+ * than sequences, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.2.
+ */
+SGT_API sgt_status sgt_session_generate_batch(sgt_session *session,
+                                              const sgt_generate_batch *batch);
 
 SGT_END_DECLS
 

@@ -18,6 +18,7 @@
 typedef struct feed_at_work {
     sgt_session *session;
     const sgt_feed *feed;
+    float *const *last; /* [pieces] */
     float *losses;
     int64_t tokens;      /* N */
     int32_t piece;       /* where the next chunk begins: a piece */
@@ -204,11 +205,26 @@ static sgt_status give_all(const sgti_chunk *chunk, const feed_at_work *work)
     return SGT_OK;
 }
 
+/* Hands over the logits of `rows` neighbouring pieces. */
+static sgt_status give_pieces(const feed_at_work *work, int32_t piece, int32_t rows,
+                              const sgt_tensor *logits)
+{
+    const sgt_model *model = work->session->model;
+    sgt_status status = SGT_OK;
+    if (work->feed->logits)
+        status = sgti_read(model->dispatch,
+                           work->feed->logits + (int64_t)piece * model->config.vocab_size, logits);
+    for (int32_t row = 0; work->last && row < rows && status == SGT_OK; row++) {
+        sgt_tensor one = sgti_rows(*logits, row, 1);
+        status = sgti_read(model->dispatch, work->last[piece + row], &one);
+    }
+    return status;
+}
+
 /* The logits of the last token of every piece that ends here; neighbours share a product. */
 static sgt_status give_last(const sgti_chunk *chunk, const feed_at_work *work)
 {
     const sgt_session *session = chunk->session;
-    int64_t vocab = session->model->config.vocab_size;
     for (int32_t i = 0; i < chunk->n_segments;) {
         const sgti_segment *segment = &chunk->segments[i];
         sgt_tensor logits;
@@ -222,8 +238,7 @@ static sgt_status give_last(const sgti_chunk *chunk, const feed_at_work *work)
             rows++;
         sgt_status status = make_logits(&logits, chunk, row, rows);
         if (status == SGT_OK)
-            status = sgti_read(session->model->dispatch,
-                               work->feed->logits + segment->piece * vocab, &logits);
+            status = give_pieces(work, segment->piece, rows, &logits);
         if (status)
             return status;
         i += rows;
@@ -231,9 +246,10 @@ static sgt_status give_last(const sgti_chunk *chunk, const feed_at_work *work)
     return SGT_OK;
 }
 
-sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *losses)
+sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *const *last,
+                            float *losses)
 {
-    feed_at_work work = {.session = session, .feed = feed, .losses = losses};
+    feed_at_work work = {.session = session, .feed = feed, .last = last, .losses = losses};
     sgt_status status = sgti_session_check(session);
     if (status == SGT_OK)
         status = check_feed(&work.tokens, session, feed);
@@ -245,7 +261,7 @@ sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *l
         status = run_blocks(&chunk, &work);
         if (status == SGT_OK && (feed->all_logits || losses))
             status = give_all(&chunk, &work);
-        if (status == SGT_OK && feed->logits)
+        if (status == SGT_OK && (feed->logits || last))
             status = give_last(&chunk, &work);
         work.first_token += chunk.rows;
     }
@@ -264,7 +280,7 @@ sgt_status sgt_session_feed_batch(sgt_session *session, const sgt_feed *caller)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", session ? "feed" : "session");
     sgt_status status =
         sgti_struct_read(&feed, sizeof feed, caller, FEED_MINIMUM, "sgt_feed");
-    return status ? status : sgti_session_run(session, &feed, NULL);
+    return status ? status : sgti_session_run(session, &feed, NULL, NULL);
 }
 
 sgt_status sgt_session_feed(float *logits, sgt_session *session, int32_t sequence,
@@ -279,5 +295,5 @@ sgt_status sgt_session_feed(float *logits, sgt_session *session, int32_t sequenc
                            .logits = logits};
     if (!session)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
-    return sgti_session_run(session, &feed, NULL);
+    return sgti_session_run(session, &feed, NULL, NULL);
 }

@@ -1,96 +1,64 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Generating: feed, pick, tell the host, until one of the four ends. */
-#include "session.h"
+/*
+ * Generating: feed, pick, tell the host, until one of the ends. Texts that are generated together
+ * take turns: a turn picks one token for each and feeds them all in one pass over the weights; a
+ * text that has ended is left out of the next. A single text is such a group of one.
+ */
+#include "generate.h"
 
+#include "../base/carver.h"
 #include "../base/error.h"
 #include "../base/float_mode.h"
+#include "../base/structs.h"
+#include "../core/context.h"
 #include "sampler.h"
+#include "session.h"
 
-#define OPTIONS_MINIMUM    SGTI_SIZE_THROUGH(sgt_generate_options, user)
 #define GENERATION_MINIMUM SGTI_SIZE_THROUGH(sgt_generation, log_prob)
+#define BATCH_MINIMUM      SGTI_SIZE_THROUGH(sgt_generate_batch, generations)
 
-static const sgt_generate_options default_options = {.size = sizeof default_options};
-
-sgt_status sgt_generate_options_init(sgt_generate_options *options, size_t size)
-{
-    return sgti_struct_init(options, size, &default_options, sizeof default_options,
-                            OPTIONS_MINIMUM, "sgt_generate_options");
-}
-
-/* ---- checks ---- */
-
-static sgt_status check_options(const sgt_generate_options *o, int32_t vocab_size)
-{
-    if (o->max_tokens < 0 || o->n_stop_tokens < 0)
-        return sgti_fail(SGT_E_OUT_OF_RANGE, "sgt_generate_options.%s is %d, below 0",
-                         o->max_tokens < 0 ? "max_tokens" : "n_stop_tokens",
-                         (int)(o->max_tokens < 0 ? o->max_tokens : o->n_stop_tokens));
-    if (o->tokens != NULL && o->max_tokens == 0)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT,
-                         "sgt_generate_options.max_tokens is 0: how many has the array `tokens`?");
-    if (o->stop_tokens == NULL && o->n_stop_tokens > 0)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT,
-                         "sgt_generate_options.stop_tokens is NULL, n_stop_tokens is %d",
-                         (int)o->n_stop_tokens);
-    if (o->reserved != 0)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "sgt_generate_options.reserved is %d, not 0",
-                         (int)o->reserved);
-    for (int32_t i = 0; i < o->n_stop_tokens; i++)
-        if (o->stop_tokens[i] < 0 || o->stop_tokens[i] >= vocab_size)
-            return sgti_fail(SGT_E_OUT_OF_RANGE,
-                             "sgt_generate_options.stop_tokens[%d] is %d, not in 0 .. %d", (int)i,
-                             (int)o->stop_tokens[i], (int)vocab_size - 1);
-    return SGT_OK;
-}
-
-static sgt_status read_options(sgt_generate_options *own, const sgt_generate_options *caller,
-                               int32_t vocab_size)
-{
-    *own = default_options;
-    if (caller == NULL)
-        return SGT_OK;
-    sgt_status status =
-        sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM, "sgt_generate_options");
-    return status == SGT_OK ? check_options(own, vocab_size) : status;
-}
-
-static sgt_status check_handles(const sgt_session *session, const sgt_sampler *sampler)
-{
-    if (session == NULL || sampler == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         session == NULL ? "session" : "sampler");
-    int32_t tokens = session->model->config.vocab_size;
-    if (sampler->choice.vocab_size != tokens)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT,
-                         "the sampler is for vocabularies of %d tokens, the model has %d",
-                         (int)sampler->choice.vocab_size, (int)tokens);
-    return SGT_OK;
-}
-
-/* ---- the loop ---- */
-
-typedef struct generator {
-    sgt_session *session;
+typedef struct text {
     int32_t sequence;
     sgt_sampler *sampler;
-    const sgt_generate_options *options;
+    sgt_generate_options options;
     sgt_generation made;
-} generator;
+} text;
 
-static int is_stop_token(const sgt_generate_options *o, int32_t token)
+/* Texts that are generated together. */
+typedef struct group {
+    sgt_session *session;
+    text *texts;        /* [all of them] */
+    int32_t n_going;    /* those that have not ended, in order: */
+    int32_t *going;     /* [n_going] which of `texts` */
+    int32_t *sequences; /* [n_going] of the next feed, */
+    int32_t *tokens;    /* what is fed, */
+    float **logits;     /* and where the logits go */
+} group;
+
+/* ---- turns ---- */
+
+/* Where more than one end is reached at once, the host's word comes first. */
+static int32_t end_of(const text *t, const sgt_session *session, int32_t token, int32_t said)
 {
-    for (int32_t i = 0; i < o->n_stop_tokens; i++)
-        if (o->stop_tokens[i] == token)
-            return 1;
+    const sgt_generate_options *o = &t->options;
+    if (said > 0)
+        return SGT_END_CALLBACK;
+    if (sgti_is_stop_token(o, token))
+        return SGT_END_STOP_TOKEN;
+    if (sgti_ends_with_stop_sequence(o, t->made.count))
+        return SGT_END_STOP_SEQUENCE;
+    if (t->made.count == o->max_tokens)
+        return SGT_END_MAX_TOKENS;
+    if (sgt_session_length(session, t->sequence) == sgt_session_max_length(session))
+        return SGT_END_FULL;
     return 0;
 }
 
-/* Tells the host of the token. Where more than one end is reached at once, the host's word comes
- * first. */
-static sgt_status report(generator *g, int32_t token)
+/* Writes a token down, tells the host of it, and sees whether the text ends. */
+static sgt_status report(text *t, const sgt_session *session, int32_t token)
 {
-    const sgt_generate_options *o = g->options;
-    int32_t index = g->made.count++, said = 0;
+    const sgt_generate_options *o = &t->options;
+    int32_t index = t->made.count++, said = 0;
     uint64_t failures = sgti_failures();
     if (o->tokens != NULL)
         o->tokens[index] = token;
@@ -102,60 +70,193 @@ static sgt_status report(generator *g, int32_t token)
         return sgti_failures() == failures
                    ? sgti_fail(said, "the callback ended the generation with %d", (int)said)
                    : said;
-    if (said > 0)
-        g->made.end = SGT_END_CALLBACK;
-    else if (is_stop_token(o, token))
-        g->made.end = SGT_END_STOP_TOKEN;
-    else if (g->made.count == o->max_tokens)
-        g->made.end = SGT_END_MAX_TOKENS;
-    else if (sgt_session_length(g->session, g->sequence) == sgt_session_max_length(g->session))
-        g->made.end = SGT_END_FULL;
+    t->made.end = end_of(t, session, token, said);
     return SGT_OK;
 }
 
 /* From the logits of the last token that was fed. */
-static sgt_status go_on(generator *g)
+static sgt_status next_token(int32_t *token, text *t, const sgt_session *session)
 {
-    float *logits = g->sampler->logits;
-    sgt_status status = SGT_OK;
-    while (status == SGT_OK) {
+    const float *logits = t->sampler->logits;
+    sgt_status status = sgt_sampler_pick(token, t->sampler, logits);
+    if (status)
+        return status;
+    t->made.log_prob += sgti_log_prob(logits, t->sampler->choice.vocab_size, *token);
+    return report(t, session, *token);
+}
+
+/* One more token for every text that goes on; those that end with it leave the group. */
+static sgt_status take_turn(group *g)
+{
+    int32_t left = 0;
+    for (int32_t i = 0; i < g->n_going; i++) {
+        text *t = &g->texts[g->going[i]];
         int32_t token = 0;
-        status = sgt_sampler_pick(&token, g->sampler, logits);
-        if (status != SGT_OK)
-            break;
-        g->made.log_prob += sgti_log_prob(logits, g->sampler->choice.vocab_size, token);
-        status = report(g, token);
-        if (status != SGT_OK || g->made.end != 0)
-            break;
-        status = sgt_session_feed(logits, g->session, g->sequence, &token, 1);
+        sgt_status status = next_token(&token, t, g->session);
+        if (status)
+            return status;
+        if (t->made.end)
+            continue;
+        g->going[left] = g->going[i];
+        g->sequences[left] = t->sequence;
+        g->logits[left] = t->sampler->logits;
+        g->tokens[left++] = token;
+    }
+    g->n_going = left;
+    return SGT_OK;
+}
+
+static sgt_status feed_group(const group *g, const int32_t *tokens, const int32_t *lengths)
+{
+    const sgt_feed feed = {.size = sizeof feed,
+                           .count = g->n_going,
+                           .sequences = g->sequences,
+                           .lengths = lengths,
+                           .tokens = tokens};
+    return sgti_session_run(g->session, &feed, g->logits, NULL);
+}
+
+/* The prompts lie one behind the other; lengths NULL: one token each. */
+static sgt_status write_group(group *g, const int32_t *prompts, const int32_t *lengths)
+{
+    sgt_status status = feed_group(g, prompts, lengths);
+    for (int32_t i = 0; i < g->n_going && status == SGT_OK; i++) {
+        int32_t length = lengths != NULL ? lengths[i] : 1;
+        status = sgt_sampler_accept(g->texts[i].sampler, prompts, length);
+        prompts += length;
+    }
+    while (status == SGT_OK && g->n_going > 0) {
+        status = take_turn(g);
+        if (status == SGT_OK && g->n_going > 0)
+            status = feed_group(g, g->tokens, NULL);
     }
     return status;
 }
+
+/* Puts a text into the group, after all that it is given has been looked at. */
+static sgt_status join_group(group *g, int32_t sequence, sgt_sampler *sampler,
+                             const sgt_generate_options *options)
+{
+    int32_t vocab_size = g->session->model->config.vocab_size, at = g->n_going;
+    text t = {.sequence = sequence, .sampler = sampler, .made = {.size = sizeof t.made}};
+    if (sampler == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "sampler is NULL");
+    if (sampler->choice.vocab_size != vocab_size)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "the sampler is for vocabularies of %d tokens, the model has %d",
+                         (int)sampler->choice.vocab_size, (int)vocab_size);
+    for (int32_t i = 0; i < at; i++)
+        if (g->texts[i].sampler == sampler)
+            return sgti_fail(SGT_E_INVALID_ARGUMENT, "the sampler is that of text %d too", (int)i);
+    sgt_status status = sgti_generate_options_read(&t.options, options, vocab_size);
+    if (status)
+        return status;
+    g->texts[at] = t;
+    g->going[at] = at;
+    g->sequences[at] = sequence;
+    g->logits[at] = sampler->logits;
+    g->n_going++;
+    return SGT_OK;
+}
+
+/* ---- one text ---- */
 
 sgt_status sgt_session_generate(sgt_generation *generation, sgt_session *session, int32_t sequence,
                                 sgt_sampler *sampler, const int32_t *prompt, int32_t n_prompt,
                                 const sgt_generate_options *options)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_generate_options chosen;
+    text only;
+    int32_t which, fed_to, token;
+    float *logits;
+    group g = {.session = session,
+               .texts = &only,
+               .going = &which,
+               .sequences = &fed_to,
+               .tokens = &token,
+               .logits = &logits};
     sgt_status status = sgti_struct_check(generation, GENERATION_MINIMUM, "sgt_generation");
-    if (status == SGT_OK)
-        status = check_handles(session, sampler);
-    if (status == SGT_OK)
-        status = read_options(&chosen, options, session->model->config.vocab_size);
-    if (status == SGT_OK)
-        status = sgt_session_feed(sampler->logits, session, sequence, prompt, n_prompt);
-    if (status == SGT_OK)
-        status = sgt_sampler_accept(sampler, prompt, n_prompt);
-    if (status != SGT_OK)
+    if (status)
         return status;
-    generator g = {.session = session,
-                   .sequence = sequence,
-                   .sampler = sampler,
-                   .options = &chosen,
-                   .made = {.size = sizeof g.made}};
-    status = go_on(&g);
+    if (session == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
+    status = join_group(&g, sequence, sampler, options);
     if (status == SGT_OK)
-        sgti_struct_write(generation, &g.made, sizeof g.made);
+        status = write_group(&g, prompt, &n_prompt);
+    if (status == SGT_OK)
+        sgti_struct_write(generation, &only.made, sizeof only.made);
+    return status;
+}
+
+/* ---- several ---- */
+
+static sgt_status read_batch(sgt_generate_batch *own, const sgt_session *session,
+                             const sgt_generate_batch *caller)
+{
+    sgt_status status =
+        sgti_struct_read(own, sizeof *own, caller, BATCH_MINIMUM, "sgt_generate_batch");
+    if (status)
+        return status;
+    if (own->count < 1 || own->count > session->options.sequences)
+        return sgti_fail(own->count < 1 ? SGT_E_INVALID_ARGUMENT : SGT_E_OUT_OF_RANGE,
+                         "%d texts for a session of %d sequences", (int)own->count,
+                         (int)session->options.sequences);
+    if (own->samplers == NULL || own->generations == NULL || own->prompts == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "sgt_generate_batch.%s is NULL",
+                         own->samplers == NULL      ? "samplers"
+                         : own->generations == NULL ? "generations"
+                                                    : "prompts");
+    return SGT_OK;
+}
+
+static sgt_status join_all(group *g, const sgt_generate_batch *batch)
+{
+    for (int32_t i = 0; i < batch->count; i++) {
+        sgt_status status =
+            sgti_struct_check(batch->generations[i], GENERATION_MINIMUM, "sgt_generation");
+        if (status == SGT_OK)
+            status = join_group(g, batch->sequences != NULL ? batch->sequences[i] : i,
+                                batch->samplers[i],
+                                batch->options != NULL ? batch->options[i] : NULL);
+        if (status)
+            return sgti_fail(status, "text %d: %s", (int)i, sgt_error_message());
+    }
+    return SGT_OK;
+}
+
+static void lay_out(group *g, sgti_carver *c, int32_t count)
+{
+    g->texts = sgti_carve(c, count, sizeof *g->texts);
+    g->going = sgti_carve(c, count, sizeof *g->going);
+    g->sequences = sgti_carve(c, count, sizeof *g->sequences);
+    g->tokens = sgti_carve(c, count, sizeof *g->tokens);
+    g->logits = sgti_carve(c, count, sizeof *g->logits);
+}
+
+sgt_status sgt_session_generate_batch(sgt_session *session, const sgt_generate_batch *caller)
+{
+    SGTI_DEFAULT_FLOATS;
+    sgt_generate_batch batch;
+    group g = {.session = session};
+    sgti_carver block = {0};
+    void *memory = NULL;
+    if (session == NULL || caller == NULL)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                         session == NULL ? "session" : "sgt_generate_batch");
+    sgti_memory *lender = &session->model->context->memory;
+    sgt_status status = read_batch(&batch, session, caller);
+    if (status)
+        return status;
+    lay_out(&g, &block, batch.count);
+    status = sgti_allocate_zeroed(&memory, lender, block.bytes, 1, "texts that are generated");
+    if (status)
+        return status;
+    lay_out(&g, &(sgti_carver){.memory = memory}, batch.count);
+    status = join_all(&g, &batch);
+    if (status == SGT_OK)
+        status = write_group(&g, batch.prompts, batch.lengths);
+    for (int32_t i = 0; i < batch.count && status == SGT_OK; i++)
+        sgti_struct_write(batch.generations[i], &g.texts[i].made, sizeof g.texts[i].made);
+    sgti_release(lender, memory, block.bytes);
     return status;
 }

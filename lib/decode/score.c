@@ -24,7 +24,7 @@ sgt_status sgt_session_score(sgt_score *score, sgt_session *session, int32_t seq
     if (status)
         return status;
     const float *losses = session->state.losses;
-    status = sgti_session_run(session, &feed, session->state.losses);
+    status = sgti_session_run(session, &feed, NULL, session->state.losses);
     if (status)
         return status;
     own.count = count - 1;

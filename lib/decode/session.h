@@ -85,8 +85,10 @@ sgt_status sgti_decode_norm(const sgt_session *session, int32_t row, int32_t row
 /* All passes and the feed-forward part of one run of a layer, on x in place. decode_block.c */
 sgt_status sgti_decode_run(const sgti_chunk *chunk, int32_t layer, int32_t run);
 
-/* Checks and runs a feed, and appends its tokens. losses, only for a feed of one piece of N tokens,
- * gets -ln p of tokens 1 .. N-1; NULL: not wanted. feed.c */
-sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *losses);
+/* Checks and runs a feed, and appends its tokens. last [pieces] tells where the V logits of each go
+ * beside feed->logits; losses, only for a feed of one piece of N tokens, gets -ln p of tokens
+ * 1 .. N-1; NULL: not wanted. feed.c */
+sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *const *last,
+                            float *losses);
 
 #endif

@@ -33,6 +33,7 @@ static const struct {
     const char *type;
     size_t size;
 } first_sizes[] = {
+    {"sgt_generate_options", offsetof(sgt_generate_options, stop_sequences)},
     {"sgt_growth_sgt_options", offsetof(sgt_growth_sgt_options, max_gain)},
 };
 

@@ -19,7 +19,11 @@ static sgt_sampling_options a_sampling;
 static sgt_session_options a_session;
 static sgt_feed a_feed;
 static sgt_generate_options a_generate;
+static sgt_generate_batch a_batch;
 static int32_t generated[2];
+static sgt_generation a_generation;
+static sgt_generation *const an_output = &a_generation;
+static const sgt_generate_options *const some_options = &a_generate;
 
 static void setup(void)
 {
@@ -36,6 +40,13 @@ static void setup(void)
     sgtt_ok(sgt_generate_options_init(&a_generate, sizeof a_generate));
     a_generate.max_tokens = 2;
     a_generate.tokens = generated;
+    a_generation.size = sizeof a_generation;
+    a_batch = (sgt_generate_batch){.size = sizeof a_batch,
+                                   .count = 1,
+                                   .samplers = &sampler,
+                                   .prompts = prompt,
+                                   .options = &some_options,
+                                   .generations = &an_output};
 }
 
 static void teardown(void)
@@ -96,12 +107,18 @@ static sgt_status with_generate_options(void *input)
     return fed(status, N_PROMPT + 1);
 }
 
+static sgt_status with_generate_batch(void *input)
+{
+    return fed(sgt_session_generate_batch(session, input), 2);
+}
+
 static const struct_input inputs[] = {
     INPUT(sgt_sampler_create, sgt_sampling_options, with_sampling_options, &a_sampling),
     INPUT(sgt_session_create, sgt_session_options, with_session_options, &a_session),
     INPUT(sgt_session_estimate_memory, sgt_session_options, with_estimated_options, &a_session),
     INPUT(sgt_session_feed_batch, sgt_feed, with_feed, &a_feed),
     INPUT(sgt_session_generate, sgt_generate_options, with_generate_options, &a_generate),
+    INPUT(sgt_session_generate_batch, sgt_generate_batch, with_generate_batch, &a_batch),
 };
 
 START_TEST(reads)

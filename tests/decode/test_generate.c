@@ -164,6 +164,55 @@ START_TEST(a_stop_token_is_reported_and_ends_it)
 }
 END_TEST
 
+/* Of two lists the second is completed first, by tokens that the first one shares. */
+START_TEST(a_stop_sequence_ends_it)
+{
+    enum { COUNT = 9 };
+    scene s = open_default(0);
+    int32_t whole[COUNT], tokens[COUNT];
+    static const int32_t lengths[] = {4, 2};
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = COUNT;
+    options.tokens = whole;
+    generate(&s, prompt, PROMPT, &options);
+    const int32_t lists[] = {whole[3], whole[4], whole[5], (whole[6] + 1) % VOCAB,
+                             whole[4], whole[5]};
+    sgtt_ok(sgt_session_rewind(s.session, 0, 0));
+    sgtt_ok(sgt_sampler_reset(s.sampler, 5));
+    options.tokens = tokens;
+    options.stop_sequences = lists;
+    options.stop_lengths = lengths;
+    options.n_stop_sequences = 2;
+    sgt_generation made = generate(&s, prompt, PROMPT, &options);
+    int32_t first = 2;
+    while (memcmp(whole + first - 2, lists + 4, 2 * sizeof whole[0]))
+        first++;
+    ck_assert_int_eq(made.end, SGT_END_STOP_SEQUENCE);
+    ck_assert_int_eq(made.count, first);
+    ck_assert_mem_eq(tokens, whole, (size_t)first * sizeof tokens[0]);
+    close_scene(&s);
+}
+END_TEST
+
+/* What the prompt ends with is not looked at, nor a list that is longer than the text. */
+START_TEST(a_stop_sequence_is_of_new_tokens)
+{
+    scene s = open_default(1);
+    int32_t tokens[2];
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = 2;
+    options.tokens = tokens;
+    generate(&s, prompt, PROMPT, &options);
+    const int32_t list[] = {prompt[PROMPT - 1], tokens[0], tokens[1]}, length = 3;
+    sgtt_ok(sgt_session_rewind(s.session, 0, 0));
+    options.stop_sequences = list;
+    options.stop_lengths = &length;
+    options.n_stop_sequences = 1;
+    ck_assert_int_eq(generate(&s, prompt, PROMPT, &options).end, SGT_END_MAX_TOKENS);
+    close_scene(&s);
+}
+END_TEST
+
 START_TEST(a_full_sequence_ends_it)
 {
     scene s = open_default(0);
@@ -193,6 +242,8 @@ int main(void)
     tcase_add_test(cases, a_smaller_struct_is_filled_as_far_as_it_goes);
     tcase_add_test(cases, the_callback_sees_each_token_and_ends_it);
     tcase_add_test(cases, a_stop_token_is_reported_and_ends_it);
+    tcase_add_test(cases, a_stop_sequence_ends_it);
+    tcase_add_test(cases, a_stop_sequence_is_of_new_tokens);
     tcase_add_test(cases, a_full_sequence_ends_it);
     suite_add_tcase(suite, cases);
     return sgtt_main(suite);

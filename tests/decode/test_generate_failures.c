@@ -59,10 +59,35 @@ START_TEST(options_that_cannot_be)
     options.reserved = 1;
     refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, ".reserved is 1");
     options = generate_defaults();
+    options.reserved_too = 1;
+    refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, ".reserved_too is 1");
+    options = generate_defaults();
     options.size = 3;
     refuse_options(&s, &options, SGT_E_STRUCT_SIZE, "sgt_generate_options: size is 3");
     sgtt_fails(sgt_generate_options_init(NULL, sizeof options), SGT_E_INVALID_ARGUMENT,
                "sgt_generate_options is NULL");
+    close_scene(&s);
+}
+END_TEST
+
+START_TEST(stop_sequences_that_cannot_be)
+{
+    scene s = open_default(0);
+    int32_t tokens[2], list[] = {0, 1, VOCAB}, lengths[] = {2, 0};
+    sgt_generate_options options = generate_defaults();
+    options.n_stop_sequences = -1;
+    refuse_options(&s, &options, SGT_E_OUT_OF_RANGE, ".n_stop_sequences is -1, below 0");
+    options.n_stop_sequences = 2;
+    refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, ".stop_sequences is NULL");
+    options.stop_sequences = list;
+    refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, ".stop_lengths is NULL");
+    options.stop_lengths = lengths;
+    refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, ".tokens is NULL: it is where");
+    options.max_tokens = 2;
+    options.tokens = tokens;
+    refuse_options(&s, &options, SGT_E_OUT_OF_RANGE, ".stop_lengths[1] is 0, not at least 1");
+    lengths[1] = 1;
+    refuse_options(&s, &options, SGT_E_OUT_OF_RANGE, ".stop_sequences[2] is 19, not in 0 .. 18");
     close_scene(&s);
 }
 END_TEST
@@ -218,6 +243,7 @@ int main(void)
     TCase *cases = tcase_create("all");
     tcase_add_test(cases, a_negative_answer_is_returned);
     tcase_add_test(cases, options_that_cannot_be);
+    tcase_add_test(cases, stop_sequences_that_cannot_be);
     tcase_add_test(cases, arguments_that_cannot_be);
     tcase_add_test(cases, a_refused_prompt_leaves_the_sampler_alone);
     tcase_add_test(cases, a_changed_model_is_noticed);

@@ -22,7 +22,13 @@ RAMP = {"reference": 0, "hard": 1, "warm": 2}
 FADE = {"linear": 0, "cosine": 1, "exponential": 2}
 DIRECTION = {"deep_to_shallow": 0, "shallow_to_deep": 1}
 HEAD_CHOICE = {"highest": 0, "lowest": 1, "random": 2}
-GENERATE_END = {"max_tokens": 1, "stop_token": 2, "callback": 3, "full": 4}
+GENERATE_END = {
+    "max_tokens": 1,
+    "stop_token": 2,
+    "callback": 3,
+    "full": 4,
+    "stop_sequence": 5,
+}
 
 
 def number(table: Mapping[str, int], word: str, name: str) -> int:

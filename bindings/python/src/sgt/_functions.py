@@ -270,6 +270,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         [_p(s.sgt_score), _handle, _int32("sequence"), _array, _int32("count"), _array],
     ),
     "sgt_generate_options_init": _options(s.sgt_generate_options),
+    "sgt_session_generate_batch": (_status, [_handle, _p(s.sgt_generate_batch)]),
     "sgt_session_generate": (
         _status,
         [

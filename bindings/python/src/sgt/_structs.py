@@ -502,6 +502,23 @@ class sgt_generate_options(Sized):
         ("reserved", c_int32),
         ("callback", token_fn),
         ("user", c_void_p),
+        ("stop_sequences", c_void_p),
+        ("stop_lengths", c_void_p),
+        ("n_stop_sequences", c_int32),
+        ("reserved_too", c_int32),
+    ]
+
+
+class sgt_generate_batch(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("count", c_int32),
+        ("sequences", c_void_p),
+        ("samplers", c_void_p),
+        ("prompts", c_void_p),
+        ("lengths", c_void_p),
+        ("options", c_void_p),
+        ("generations", c_void_p),
     ]
 
 

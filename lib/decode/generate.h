@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of generating share: generate.c is the loop, generate_options.c its options. */
+#ifndef SGTI_GENERATE_H
+#define SGTI_GENERATE_H
+
+#include <sgt/session.h>
+
+/* The caller's options, checked for a vocabulary; NULL: the defaults. */
+sgt_status sgti_generate_options_read(sgt_generate_options *own,
+                                      const sgt_generate_options *caller, int32_t vocab_size);
+
+/* Whether a text ends with this token, or, of `count` tokens in options->tokens, with a list. */
+int sgti_is_stop_token(const sgt_generate_options *options, int32_t token);
+int sgti_ends_with_stop_sequence(const sgt_generate_options *options, int32_t count);
+
+#endif
