@@ -76,6 +76,17 @@ SGT_API sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *mo
 /* Drops it, and its hold on the model; NULL is fine. Since 0.1. */
 SGT_API void sgt_optimizer_free(sgt_optimizer *optimizer);
 
+/* The peak rate `lr` of its options, which the schedule scales; 0 for NULL. Since 0.2. */
+SGT_API double sgt_optimizer_lr(const sgt_optimizer *optimizer);
+
+/*
+ * Gives it another peak rate from the next step on, for a rate that is found on the way; the rest
+ * of the schedule stays. Checkpoints hold it as they would the one of the options, so a resumed
+ * run goes on with it. lr: finite, >= 0. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE.
+ * Since 0.2.
+ */
+SGT_API sgt_status sgt_optimizer_set_lr(sgt_optimizer *optimizer, double lr);
+
 /* Learning-rate and decay factors of one parameter, default 1, finite and >= 0. A rate factor of
  * 0 freezes it: neither weight nor moments change, and it does not count in the norm. Errors:
  * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.1. */

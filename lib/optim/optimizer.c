@@ -102,6 +102,23 @@ sgt_status sgt_optimizer_scheduled_rate(double *lr, const sgt_optimizer *optimiz
     return SGT_OK;
 }
 
+double sgt_optimizer_lr(const sgt_optimizer *optimizer)
+{
+    SGTI_DEFAULT_FLOATS;
+    return optimizer ? optimizer->options.lr : 0.0;
+}
+
+sgt_status sgt_optimizer_set_lr(sgt_optimizer *optimizer, double lr)
+{
+    SGTI_DEFAULT_FLOATS;
+    if (!optimizer)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is NULL");
+    sgt_status status = sgti_check_float32(lr, SGTI_AT_LEAST_0, "lr");
+    if (!status)
+        optimizer->options.lr = lr;
+    return status;
+}
+
 /* ---- per parameter ---- */
 
 static sgt_status check_index(const sgt_optimizer *optimizer, int32_t index)

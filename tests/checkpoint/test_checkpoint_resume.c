@@ -119,6 +119,30 @@ START_TEST(a_resumed_run_may_recompute)
 }
 END_TEST
 
+/* Before the save, and again by the host after it. */
+START_TEST(a_rate_that_was_set_is_resumed)
+{
+    training whole = training_start(1, 5), other = training_start(1, 99);
+    training_run(&whole, 1, 4);
+    sgtt_ok(sgt_optimizer_set_lr(whole.optimizer, 0.003));
+    training_run(&whole, 5, 7);
+    sgtt_ok(training_save(&whole, path));
+    training made = make_from_file(2);
+    load_into(&other);
+    training *all[] = {&whole, &made, &other};
+    for (int i = 0; i < 3; i++) {
+        ck_assert_double_eq(sgt_optimizer_lr(all[i]->optimizer), 0.003);
+        training_run(all[i], 8, 9);
+        sgtt_ok(sgt_optimizer_set_lr(all[i]->optimizer, 0.02));
+        training_run(all[i], 10, TRAINING_STEPS);
+        training_compare(&whole, all[i]);
+    }
+    training_free(&made);
+    training_free(&other);
+    training_free(&whole);
+}
+END_TEST
+
 START_TEST(equal_states_give_equal_bytes)
 {
     char again[SCRATCH_PATH];
@@ -226,6 +250,7 @@ int main(void)
     tcase_add_loop_test(tests, a_resumed_run_is_the_same_run, 0, TRAINING_STEPS + 1);
     tcase_add_loop_test(tests, between_update_and_growth_nothing_is_lost, 1, 9);
     tcase_add_test(tests, a_resumed_run_may_recompute);
+    tcase_add_test(tests, a_rate_that_was_set_is_resumed);
     tcase_add_test(tests, equal_states_give_equal_bytes);
     tcase_add_test(tests, the_file_tells_what_is_in_it);
     tcase_add_test(tests, the_stored_schedule_wins_unless_told);

@@ -422,6 +422,36 @@ START_TEST(scheduled_rates_can_be_asked)
 }
 END_TEST
 
+START_TEST(another_peak_rate_counts_from_the_next_step)
+{
+    tiny_model tiny = tiny_model_make();
+    sgt_optimizer_options options;
+    sgt_step_report report = {.size = sizeof report};
+    sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
+    options.schedule = SGT_SCHEDULE_LINEAR;
+    options.total_steps = 4;
+    options.final_factor = 0.0;
+    sgt_optimizer *optimizer = create(&tiny, &options);
+    ck_assert_double_eq(sgt_optimizer_lr(optimizer), 6e-4);
+    ck_assert_double_eq(sgt_optimizer_lr(NULL), 0.0);
+    sgtt_ok(sgt_optimizer_set_lr(optimizer, 0.5));
+    const double refused[] = {-1.0, INFINITY, NAN, 1e39, 1e-60};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        sgtt_fails(sgt_optimizer_set_lr(optimizer, refused[i]), SGT_E_OUT_OF_RANGE, "lr");
+    sgtt_fails(sgt_optimizer_set_lr(NULL, 1.0), SGT_E_INVALID_ARGUMENT, "optimizer");
+    ck_assert_double_eq(sgt_optimizer_lr(optimizer), 0.5);
+    tiny_model_write_gradients(&tiny, 1, 1.0);
+    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    ck_assert_double_eq(report.lr, 0.5 * 0.75);
+    sgtt_ok(sgt_optimizer_set_lr(optimizer, 0.0));
+    tiny_model_write_gradients(&tiny, 1, 1.0);
+    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    ck_assert_double_eq(report.lr, 0.0);
+    sgt_optimizer_free(optimizer);
+    tiny_model_free(&tiny);
+}
+END_TEST
+
 START_TEST(a_report_says_how_much_was_clipped)
 {
     tiny_model tiny = tiny_model_make();
@@ -476,6 +506,7 @@ int main(void)
     tcase_add_test(tcase, the_rate_callback_decides);
     tcase_add_test(tcase, factors_are_checked);
     tcase_add_test(tcase, scheduled_rates_can_be_asked);
+    tcase_add_test(tcase, another_peak_rate_counts_from_the_next_step);
     tcase_add_test(tcase, a_report_says_how_much_was_clipped);
     tcase_add_test(tcase, a_steady_step_allocates_nothing);
     suite_add_tcase(suite, tcase);

@@ -192,3 +192,35 @@ def test_what_no_folder_is(context, tmp_path):
     (tmp_path / "file").write_text("")
     with sgt.Model(small_config(), context) as model, pytest.raises(OSError):
         model.save_pretrained(tmp_path / "file")
+
+
+def test_a_rate_that_was_set_is_resumed(model, tmp_path):
+    def go_on(model, optimizer, first, last):
+        for step in range(first, last + 1):
+            model.forward(*make_batch(step))
+            model.backward()
+            lr = optimizer.step().lr
+            if step == 5:
+                optimizer.lr *= 0.5
+        return lr, model.read_parameter(model.names[0]).tobytes()
+
+    optimizer = sgt.Optimizer(model, lr=1e-2, schedule="linear", total_steps=10)
+    go_on(model, optimizer, 1, 2)
+    optimizer.lr = 4e-3
+    go_on(model, optimizer, 3, 3)
+    sgt.Checkpoint.save(tmp_path / "x", model, optimizer=optimizer)
+    checkpoint = sgt.Checkpoint(tmp_path / "x")
+    assert checkpoint.optimizer_options["lr"] == 4e-3
+    whole = go_on(model, optimizer, 4, 8)
+    made, again, _ = checkpoint.create()
+    assert again.lr == 4e-3 and go_on(made, again, 4, 8) == whole
+    other = sgt.Model(small_config(), seed=9)
+    another = sgt.Optimizer(other, lr=1)
+    checkpoint.load(other, another)
+    assert another.lr == 4e-3 and go_on(other, another, 4, 8) == whole
+    assert whole[0] == pytest.approx(2e-3 * (1 - 0.9 * 0.8))
+    with pytest.raises(sgt.OutOfRangeError, match="lr"):
+        optimizer.lr = -1
+    with pytest.raises(TypeError, match="lr"):
+        optimizer.lr = "fast"
+    assert optimizer.lr == 2e-3

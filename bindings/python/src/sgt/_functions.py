@@ -159,6 +159,8 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_optimizer_options_init": _options(s.sgt_optimizer_options),
     "sgt_optimizer_create": (_status, [_new, _handle, _p(s.sgt_optimizer_options)]),
     "sgt_optimizer_free": (None, [_handle]),
+    "sgt_optimizer_lr": (c_double, [_handle]),
+    "sgt_optimizer_set_lr": (_status, [_handle, _double("lr")]),
     "sgt_optimizer_set_factors": (
         _status,
         [_handle, _int32("index"), _double("rate_factor"), _double("decay_factor")],

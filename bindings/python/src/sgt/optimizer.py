@@ -150,6 +150,20 @@ class Optimizer(Owner):
         with self._guard.reading:
             return int(lib.sgt_optimizer_steps(self._pointer))
 
+    @property
+    def lr(self) -> float:
+        """The peak rate, which the schedule scales. Setting it counts from the next step on.
+
+        Checkpoints hold it, so a resumed run goes on with it. Raises OutOfRangeError.
+        """
+        with self._guard.reading:
+            return float(lib.sgt_optimizer_lr(self._pointer))
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        with self._guard.writing:
+            call(lib.sgt_optimizer_set_lr, self._pointer, lr)
+
     def scheduled_rate(self, step: int) -> float:
         """What the schedule gives for a 1-based step, without the callback."""
         rate = ctypes.c_double()
