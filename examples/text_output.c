@@ -2,7 +2,7 @@
 #include "text_output.h"
 
 /* Bytes of the character that starts with `lead`; 0 where none does. */
-static int length_of(unsigned char lead)
+static unsigned length_of(unsigned char lead)
 {
     if (lead < 0x80)
         return 1;
@@ -43,7 +43,7 @@ static void print_character(text_output *t)
     unsigned char first = t->pending[0];
     int c0 = first < 32 && first != '\n' && first != '\t';
     int c1 = first == 0xc2 && t->pending[1] < 0xa0;
-    for (int i = 0; i < t->n_pending; i++)
+    for (unsigned i = 0; i < t->n_pending; i++)
         if (c0 || c1 || first == 127)
             fprintf(t->file, "\\x%02x", t->pending[i]);
         else
@@ -61,11 +61,12 @@ void text_put(text_output *t, unsigned char byte)
     }
     if (t->n_pending > 0 && !goes_on(t, byte))
         replace(t);
-    if (t->n_pending == 0 && length_of(byte) == 0) {
+    unsigned length = length_of(t->n_pending > 0 ? t->pending[0] : byte);
+    if (t->n_pending >= length) { /* no character starts with this byte */
         replace(t);
     } else {
         t->pending[t->n_pending++] = byte;
-        if (t->n_pending == length_of(t->pending[0]))
+        if (t->n_pending == length)
             print_character(t);
     }
     fflush(t->file);

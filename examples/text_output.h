@@ -13,7 +13,7 @@ typedef struct text_output {
     FILE *file;
     int raw; /* 1: every byte as it is */
     int at_line_start;
-    int n_pending;
+    unsigned n_pending; /* fewer than its length */
     unsigned char pending[4]; /* the beginning of a character */
 } text_output;
 

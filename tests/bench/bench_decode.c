@@ -232,7 +232,7 @@ static void write_json(const figures *f, const bench_options *o)
 {
     json_t *shared = json_object();
     for (int count = 1; count <= MOST_SEQUENCES; count *= 2) {
-        char name[8];
+        char name[12];
         snprintf(name, sizeof name, "%d", count);
         json_object_set_new(shared, name, json_real(count / f->shared[count]));
     }

@@ -154,8 +154,8 @@ static int read_arguments(arguments *a, int count, char **values)
 
 int main(int count, char **values)
 {
-    static sgtt_check checks[MOST_CHECKS];
-    static task tasks[MOST_CHECKS];
+    sgtt_check checks[MOST_CHECKS];
+    task tasks[MOST_CHECKS];
     arguments a = {0};
     int status = read_arguments(&a, count, values);
     if (status != 0)
