@@ -58,7 +58,7 @@ run_valgrind() {
         status=$?
         case $status in
         0) clean=$((clean + 1)) ;;
-        77) ;;
+        77) echo "valgrind: $(basename "$program") $(grep '^skipped: ' "$work/valgrind.log")" ;;
         *)
             tail -n 60 "$work/valgrind.log"
             echo "valgrind: $(basename "$program") gave status $status"
@@ -82,7 +82,7 @@ run_tsan() {
             status=$?
             case $status in
             0) echo "tsan: $(basename "$program") on $backend clean" ;;
-            77) ;;
+            77) echo "tsan: $(basename "$program") $(grep '^skipped: ' "$work/tsan.log")" ;;
             *)
                 tail -n 60 "$work/tsan.log"
                 echo "tsan: $(basename "$program") on $backend gave status $status"

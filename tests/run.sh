@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Builds the library and runs every test. The last line is "N passed, N failed", with
-# ", N skipped" behind it where there were any; the status is 0 only when some ran and none failed.
+# Builds the library and runs every test. At the end are the reasons of all skips, and the last line
+# is "N passed, N failed", with ", N skipped" behind it where there were any; the status is 0 only
+# when some ran and none failed.
 #
 #     tests/run.sh [BUILD [MESON-OPTION...]]       BUILD: a folder of the repository, default build
 #
@@ -13,28 +14,18 @@ set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/${1:-build}
 [ $# -gt 0 ] && shift
-packages="gcc g++ clang meson ninja-build pkg-config python3 valgrind check
+packages="gcc g++ clang libclang-rt-dev meson ninja-build pkg-config python3 valgrind check
     abigail-tools cmake doxygen gcovr libopenblas-serial-dev
     libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev
     python3-numpy python3-matplotlib python3-pytest python3-mypy python3-venv"
-# For the worked OpenCL backend; 65 MB, so without them its test is skipped.
+# For the worked OpenCL backend, 65 MB: without them its test is skipped.
 wanted="pocl-opencl-icd ocl-icd-opencl-dev opencl-headers"
-
-passed=0 failed=0 skipped=0
-
-finish() {
-    line="$passed passed, $failed failed"
-    [ "$skipped" -gt 0 ] && line="$line, $skipped skipped"
-    echo "$line"
-    [ "$passed" -gt 0 ] && [ "$failed" -eq 0 ]
-    exit
-}
 
 # A step without which there is nothing to test.
 give_up() {
     echo "run.sh: $1"
-    failed=1
-    finish
+    echo "0 passed, 1 failed"
+    exit 1
 }
 
 # Installs those that are missing.
@@ -71,21 +62,6 @@ configure() {
     fi
 }
 
-count_tests() {
-    python3 - "$build/meson-logs/testlog.json" << 'END'
-import json, sys
-counts = {"passed": 0, "failed": 0, "skipped": 0}
-kinds = {"OK": "passed", "EXPECTEDFAIL": "passed", "SKIP": "skipped"}
-try:
-    with open(sys.argv[1]) as log:
-        for line in log:
-            counts[kinds.get(json.loads(line)["result"], "failed")] += 1
-except OSError:
-    pass
-print(counts["passed"], counts["failed"], counts["skipped"])
-END
-}
-
 can_test() {
     "$1" -c 'import numpy, pytest' 2> /dev/null
 }
@@ -120,31 +96,6 @@ test_python() {
         -p no:cacheprovider --junitxml "$build/meson-logs/python.xml" "$@" "$root/bindings/python"
 }
 
-count_python() {
-    python3 - "$build/meson-logs/python.xml" << 'END'
-import sys
-import xml.etree.ElementTree as xml
-try:
-    suite = xml.parse(sys.argv[1]).getroot().find("testsuite")
-    tests, skipped = int(suite.get("tests")), int(suite.get("skipped"))
-    failed = int(suite.get("failures")) + int(suite.get("errors"))
-except OSError:
-    tests = failed = skipped = 0
-print(tests - failed - skipped, failed, skipped)
-END
-}
-
-# Adds "PASSED FAILED SKIPPED" to the sums; a status that says more than they do is a failure.
-add_counts() {
-    name=$1 status=$2
-    shift 2
-    if [ "$status" -ne 0 ] && [ "$2" -eq 0 ]; then
-        echo "run.sh: $name gave status $status"
-        failed=$((failed + 1))
-    fi
-    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
-}
-
 # shellcheck disable=SC2086 # lists
 install_packages $packages || give_up "packages could not be installed"
 # shellcheck disable=SC2086
@@ -155,10 +106,6 @@ ninja -C "$build" || give_up "the build failed"
 
 rm -f "$build/meson-logs/testlog.json" "$build/meson-logs/python.xml"
 meson test -C "$build" --no-rebuild --no-suite python --num-processes 2 --print-errorlogs
-# shellcheck disable=SC2046 # three numbers
-add_counts "meson test" $? $(count_tests)
+status=$?
 test_python
-# shellcheck disable=SC2046
-add_counts pytest $? $(count_python)
-
-finish
+python3 "$root/tests/results.py" summary "$build" "$status" $?

@@ -17,7 +17,6 @@
 #include "kinds.h"
 #include "testing.h"
 
-#define SKIPPED 77
 
 typedef struct layout_row {
     const char *type;  /* a struct, or the constant */
@@ -74,7 +73,7 @@ END_TEST
 int main(void)
 {
     if (sizeof(void *) != 8 || CHAR_BIT != 8)
-        return SKIPPED; /* the table is of 64-bit machines */
+        return sgtt_skipped("the table is of 64-bit machines", "");
     Suite *suite = suite_create("layout");
     TCase *tests = tcase_create("layout");
     tcase_add_test(tests, nothing_has_moved);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "testing.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int sgtt_run(Suite *suite)
@@ -11,6 +12,13 @@ int sgtt_run(Suite *suite)
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return run > 0 && failed == 0 ? 0 : 1;
+}
+
+int sgtt_skipped(const char *reason, const char *detail)
+{
+    enum { SKIPPED = 77 };
+    printf("skipped: %s%s\n", reason, detail);
+    return SKIPPED;
 }
 
 void sgtt_check_ok(sgt_status status, const char *call, const char *file, int line)

@@ -11,6 +11,9 @@
  * passed, else 1: the exit status of the program. The environment's CK_FORK is honoured. */
 int sgtt_run(Suite *suite);
 
+/* The exit status of a program that tests nothing here; both texts together say why. */
+int sgtt_skipped(const char *reason, const char *detail);
+
 /* The call must succeed; else its status and message are printed. */
 #define sgtt_ok(call) sgtt_check_ok(call, #call, __FILE__, __LINE__)
 

@@ -4,7 +4,7 @@
 #     install_tree MESON BUILD ROOT
 
 install_tree() {
-    command -v pkg-config > /dev/null || exit 77
+    command -v pkg-config > /dev/null || { echo "skipped: no pkg-config"; exit 77; }
     # shellcheck disable=SC2086 # the command may have arguments
     DESTDIR=$3 $1 install -C "$2" --no-rebuild > "$3.log" 2>&1 || {
         cat "$3.log"

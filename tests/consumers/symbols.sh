@@ -6,7 +6,7 @@
 set -eu
 
 map=$1 kind=$2 library=$3
-command -v nm > /dev/null || exit 77
+command -v nm > /dev/null || { echo "skipped: no nm"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

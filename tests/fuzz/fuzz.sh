@@ -20,7 +20,7 @@ probe='int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { retu
 
 echo "$probe" > "$work/probe.c"
 "$clang" -fsanitize=fuzzer,$sanitizers "$work/probe.c" -o "$work/probe" 2> "$work/log" || {
-    echo "skipped: $clang has no libFuzzer"
+    echo "skipped: $clang has no libFuzzer (Debian: clang libclang-rt-dev)"
     exit 77
 }
 

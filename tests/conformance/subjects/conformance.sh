@@ -7,7 +7,7 @@ set -u
 
 program=$1 isa=$2 backend=$3
 if "$program" --op order --isa "$isa" portable 2>&1 | grep -q 'this processor only has'; then
-    echo "no $isa here"
+    echo "skipped: this processor has no $isa"
     exit 77
 fi
 exec "$program" --isa "$isa" "$backend"
