@@ -11,6 +11,7 @@
 """
 from typing import TYPE_CHECKING, Any, List
 
+from ._generating import Tokenizer
 from ._library import VERSION as __version__
 from ._library import library_path, library_version
 from .checkpoint import Checkpoint, CheckpointInfo, Restored
@@ -48,7 +49,7 @@ from .plan import Plan
 from .policies import NoGrowth, SparseGrowth, StaticBlocks, StaticPlan
 from .policy import GrowthEvent, Observation, Policy
 from .sampler import Sampler
-from .session import Generation, Score, Session, SessionMemory, Tokenizer
+from .session import Generation, Score, Session, SessionMemory
 from .training import StepMetrics, Training, evaluate, train
 
 if TYPE_CHECKING:

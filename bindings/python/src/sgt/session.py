@@ -5,43 +5,45 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import itertools
-from ctypes import byref
+from ctypes import byref, c_uint64
 from typing import (
     Any,
     Callable,
-    FrozenSet,
     Iterator,
+    List,
     NamedTuple,
     Optional,
-    Protocol,
     Sequence,
-    Tuple,
     Union,
+    overload,
 )
 
 import numpy as np
 
 from . import _enums, _structs
-from ._arrays import Float32, Int32, address, listed, sequence
+from ._arrays import Float32, Int32, address, listed
+from ._generating import (
+    StopStrings,
+    Text,
+    Tokenizer,
+    are_several,
+    checked_strings,
+    encode,
+    for_each,
+    tokens_of,
+)
 from ._handles import Guard, Handle, Owner
 from ._interrupt import in_main_thread
 from ._library import lib
-from ._scalars import integer
-from .errors import InvalidArgumentError, OutOfRangeError, call, held
+from ._scalars import instance
+from .errors import InvalidArgumentError, OutOfRangeError, call
 from .model import Model
 from .sampler import Sampler
 
-#: callback(token, index); something true ends the text.
-OnToken = Callable[[int, int], Any]
-
-
-class Tokenizer(Protocol):
-    """What a string prompt needs. ``encode`` gives tokens, or an object with ``ids``."""
-
-    def encode(self, text: str) -> Any: ...
-
-    def decode(self, tokens: Any) -> str: ...
+#: callback(token, index), or of several texts callback(token, index, text); something true ends it.
+OnToken = Callable[..., Any]
 
 
 class SessionMemory(NamedTuple):
@@ -65,8 +67,9 @@ class Score:
 
 
 class Generation(NamedTuple):
-    """What was generated. text: None without a tokenizer. end: "max_tokens", "stop_token",
-    "callback" or "full". log_prob: sum of ln p under the unmodified logits."""
+    """What was generated. text: None without a tokenizer; it ends before a string of stop_strings.
+    end: "max_tokens", "stop_token", "stop_string", "callback" or "full". log_prob: sum of ln p under
+    the unmodified logits."""
 
     tokens: Int32
     text: Optional[str]
@@ -154,7 +157,7 @@ class Session(Owner):
         On failure the sequence is as before. Raises OutOfRangeError (a token with its position, the
         sequence, max_length), StateError (weights or plan changed), Stopped, BackendError.
         """
-        given = _tokens(tokens)
+        given = tokens_of(tokens)
         result = np.empty(self._model.config.vocab_size, np.float32) if logits else None
         with self._computing() as pointer:
             call(
@@ -182,7 +185,7 @@ class Session(Owner):
         """
         if not len(pieces):
             raise ValueError("there are no pieces")
-        given = [_tokens(piece) for piece in pieces]
+        given = [tokens_of(piece) for piece in pieces]
         lengths = np.array([piece.size for piece in given], np.int32)
         tokens = np.concatenate(given)
         which = None if sequences is None else listed(sequences, "sequences")
@@ -231,7 +234,7 @@ class Session(Owner):
         The first one is only fed: to score what follows a prompt, feed the prompt without its last
         token and begin with that one. Errors as ``feed``.
         """
-        given = _tokens(tokens)
+        given = tokens_of(tokens)
         log_probs = np.empty(given.size - 1, np.float32)
         score = _structs.sgt_score()
         with self._computing() as pointer:
@@ -248,66 +251,136 @@ class Session(Owner):
 
     # ---- generating ----
 
-    def generate(
+    @overload
+    def generate(  # type: ignore # a string is a sequence of strings, but one prompt
         self,
-        prompt: Union[str, Any],
+        prompt: Union[str, Int32, Sequence[int]],
         *,
         tokenizer: Optional[Tokenizer] = None,
-        max_tokens: int = 0,
-        sampler: Optional[Sampler] = None,
+        add_special_tokens: bool = True,
+        max_tokens: Union[int, Sequence[int]] = 0,
+        sampler: Union[Sampler, Sequence[Sampler], None] = None,
         stop_tokens: Sequence[int] = (),
+        stop_strings: Union[str, Sequence[str]] = (),
         callback: Optional[OnToken] = None,
-        sequence: int = 0,
+        sequence: Union[int, Sequence[int]] = 0,
         **sampling: Any,
-    ) -> Generation:
+    ) -> Generation: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: Sequence[Union[str, Int32, Sequence[int]]],
+        *,
+        tokenizer: Optional[Tokenizer] = None,
+        add_special_tokens: bool = True,
+        max_tokens: Union[int, Sequence[int]] = 0,
+        sampler: Union[Sampler, Sequence[Sampler], None] = None,
+        stop_tokens: Sequence[int] = (),
+        stop_strings: Union[str, Sequence[str]] = (),
+        callback: Optional[OnToken] = None,
+        sequence: Union[int, Sequence[int]] = 0,
+        **sampling: Any,
+    ) -> List[Generation]: ...
+
+    def generate(
+        self,
+        prompt: Any,
+        *,
+        tokenizer: Optional[Tokenizer] = None,
+        add_special_tokens: bool = True,
+        max_tokens: Union[int, Sequence[int]] = 0,
+        sampler: Union[Sampler, Sequence[Sampler], None] = None,
+        stop_tokens: Sequence[int] = (),
+        stop_strings: Union[str, Sequence[str]] = (),
+        callback: Optional[OnToken] = None,
+        sequence: Union[int, Sequence[int]] = 0,
+        **sampling: Any,
+    ) -> Union[Generation, List[Generation]]:
         """Feeds a prompt of at least one token and goes on with tokens that the sampler picks.
 
-        prompt: tokens [N], or a string with a ``tokenizer``. max_tokens 0: as many as fit.
-        stop_tokens end the text and belong to it. callback(token, index): something true ends the
+        prompt: tokens [N], or a string with a ``tokenizer``. add_special_tokens: False for a string
+        that has its special tokens already, as chat templates write them. max_tokens 0: as many as
+        fit. stop_tokens end the text and belong to it; so do stop_strings, with a tokenizer, but
+        the text of the result ends before them. callback(token, index): something true ends the
         text, an exception travels to the caller. sampler None: one made of ``sampling``, the
         keyword arguments of ``Sampler``. Every token but the last is in the sequence afterwards, so
         that the next prompt begins with that one. A failure or Ctrl-C in the middle keeps what was
         fed.
-        Errors as ``feed`` and ``Sampler.pick``.
+
+        A list of prompts gives a list: their texts are generated side by side, which costs less
+        than one after the other, and each is the one it would be alone. max_tokens may be a list
+        then. sequence and seed may be lists; a number is the first one's, and goes up by 1.
+        sampler: a list. callback(token, index, text) is told which text it is.
+        Errors as ``feed`` and ``Sampler.pick``, ValueError for lists of another length.
         """
-        given, picker, stops, most = self._request(
-            prompt, tokenizer, max_tokens, sampler, stop_tokens, sampling
+        several = are_several(prompt)
+        texts = self._texts(
+            prompt if several else [prompt],
+            tokenizer,
+            add_special_tokens,
+            max_tokens,
+            sampler if several and not isinstance(sampler, Sampler) else _alone(sampler),
+            stop_tokens,
+            stop_strings,
+            sequence,
+            sampling,
         )
-        # One more than fit, so that the library says that the sequence is full.
-        room = most or max(1, self.max_length - self.length(sequence) - given.size + 2)
-        tokens = np.empty(room, np.int32)
-        options = _structs.sgt_generate_options(
-            max_tokens=room,
-            tokens=address(tokens),
-            stop_tokens=address(stops),
-            n_stop_tokens=stops.size,
-        )
-        if callback is not None or in_main_thread():  # where Ctrl-C ends it
-            options.callback = _token_callback(callback)
-        done = _structs.sgt_generation()
-        with self._computing() as pointer, picker._guard.writing:
-            call(
-                lib.sgt_session_generate,
-                byref(done),
-                pointer,
-                sequence,
-                picker._pointer,
-                address(given),
-                given.size,
-                byref(options),
+        for i, text in enumerate(texts):
+            told = callback
+            if several and callback is not None:
+                told = functools.partial(_tell, callback, i)
+            if told is not None or text.stop_strings or in_main_thread():  # where Ctrl-C ends it
+                text.listen(told)
+        self._generate(texts)
+        made = [Generation(*text.outcome(tokenizer)) for text in texts]
+        return made if several else made[0]
+
+    def _generate(self, texts: List[Text]) -> None:
+        samplers = sorted((text.sampler for text in texts), key=id)  # threads wait in one order
+        with self._computing() as pointer, contextlib.ExitStack() as inside:
+            for sampler in samplers:
+                inside.enter_context(sampler._guard.writing)
+            if len(texts) == 1:
+                (text,) = texts
+                call(
+                    lib.sgt_session_generate,
+                    byref(text.done),
+                    pointer,
+                    text.sequence,
+                    text.sampler._pointer,
+                    address(text.prompt),
+                    text.prompt.size,
+                    byref(text.options),
+                )
+                return
+            sequences = np.array([text.sequence for text in texts], np.int32)
+            lengths = np.array([text.prompt.size for text in texts], np.int32)
+            prompts = np.concatenate([text.prompt for text in texts])
+            pickers = np.array([text.sampler._pointer for text in texts], np.uintp)
+            options = np.array([ctypes.addressof(text.options) for text in texts], np.uintp)
+            done = np.array([ctypes.addressof(text.done) for text in texts], np.uintp)
+            batch = _structs.sgt_generate_batch(
+                count=len(texts),
+                sequences=address(sequences),
+                samplers=address(pickers),
+                prompts=address(prompts),
+                lengths=address(lengths),
+                options=address(options),
+                generations=address(done),
             )
-        found = tokens[: done.count].copy()
-        text = None if tokenizer is None else tokenizer.decode(found.tolist())
-        return Generation(found, text, _enums.word(_enums.GENERATE_END, done.end), done.log_prob)
+            call(lib.sgt_session_generate_batch, pointer, byref(batch))
 
     def stream(
         self,
         prompt: Union[str, Any],
         *,
         tokenizer: Optional[Tokenizer] = None,
+        add_special_tokens: bool = True,
         max_tokens: int = 0,
         sampler: Optional[Sampler] = None,
         stop_tokens: Sequence[int] = (),
+        stop_strings: Union[str, Sequence[str]] = (),
         sequence: int = 0,
         **sampling: Any,
     ) -> Iterator[int]:
@@ -315,78 +388,104 @@ class Session(Owner):
 
         Nothing is fed before the first one is asked for. Errors as ``generate``.
         """
-        given, picker, stops, most = self._request(
-            prompt, tokenizer, max_tokens, sampler, stop_tokens, sampling
+        (text,) = self._texts(
+            [prompt],
+            tokenizer,
+            add_special_tokens,
+            max_tokens,
+            _alone(sampler),
+            stop_tokens,
+            stop_strings,
+            sequence,
+            sampling,
         )
-        return self._stream(given, picker, frozenset(stops.tolist()), most, sequence)
+        return self._stream(text)
 
-    def _stream(
-        self, prompt: Int32, picker: Sampler, stops: FrozenSet[int], most: int, sequence: int
-    ) -> Iterator[int]:
-        logits = self.feed(prompt, sequence)
-        picker.accept(prompt)
+    def _stream(self, text: Text) -> Iterator[int]:
+        logits = self.feed(text.prompt, text.sequence)
+        text.sampler.accept(text.prompt)
+        stops = frozenset(text.stop_tokens.tolist())
         for count in itertools.count(1):
-            token = picker.pick(logits)
+            token = text.sampler.pick(logits)
             yield token
-            if token in stops or count == most or self.length(sequence) == self.max_length:
+            if text.stop_strings is not None and text.stop_strings.add(token):
                 return
-            logits = self.feed(token, sequence)
+            if (
+                token in stops
+                or count == text.most
+                or self.length(text.sequence) == self.max_length
+            ):
+                return
+            logits = self.feed(token, text.sequence)
 
-    def _request(
+    def _texts(
         self,
-        prompt: Any,
+        prompts: Sequence[Any],
         tokenizer: Optional[Tokenizer],
-        max_tokens: int,
-        sampler: Optional[Sampler],
+        add_special_tokens: bool,
+        max_tokens: Any,
+        samplers: Any,
         stop_tokens: Sequence[int],
+        stop_strings: Union[str, Sequence[str]],
+        place: Any,
         sampling: Any,
-    ) -> Tuple[Int32, Sampler, Int32, int]:
-        """Prompt, sampler, stop tokens and limit, checked for every way to generate."""
-        given = _encode(prompt, tokenizer)
+    ) -> List[Text]:
+        """What is asked for, checked for every way to generate."""
+        count = len(prompts)
+        given = [encode(prompt, tokenizer, add_special_tokens) for prompt in prompts]
         stops = listed(stop_tokens, "stop_tokens")
-        most = integer(max_tokens, "max_tokens")
+        strings = checked_strings(stop_strings, tokenizer)
+        limits = for_each(max_tokens, count, "max_tokens")
+        places = for_each(place, count, "sequence", counting=True)
         vocabulary = self._model.config.vocab_size
-        if most < 0:
-            raise OutOfRangeError(f"max_tokens is {most}, below 0")
+        for most in limits:
+            if most < 0:
+                raise OutOfRangeError(f"max_tokens is {most}, below 0")
         for i, token in enumerate(stops):
             if not 0 <= token < vocabulary:
                 raise OutOfRangeError(
                     f"stop_tokens[{i}] is {token}, not in 0 .. {vocabulary - 1}"
                 )
-        picker = self._sampler(sampler, sampling)
-        if picker._vocab_size != vocabulary:
-            raise InvalidArgumentError(
-                f"the sampler is for vocabularies of {picker._vocab_size} tokens, the model has "
-                f"{vocabulary}"
+        pickers = self._samplers(samplers, count, sampling)
+        return [
+            Text(
+                tokens,
+                picker,
+                where,
+                most,
+                self.max_length - self.length(where),
+                stops,
+                StopStrings(strings, tokenizer) if strings else None,
             )
-        return given, picker, stops, most
+            for tokens, picker, where, most in zip(given, pickers, places, limits)
+        ]
 
-    def _sampler(self, sampler: Optional[Sampler], options: Any) -> Sampler:
-        if sampler is None:
+    def _samplers(self, samplers: Any, count: int, options: Any) -> List[Sampler]:
+        """One for each text: those given, or of the options, whose seed counts the texts."""
+        vocabulary = self._model.config.vocab_size
+        if samplers is None:
             context = self._model.context._for(self._owned)
-            return Sampler(context, self._model.config.vocab_size, **options)
+            seeds = for_each(options.pop("seed", 0), count, "seed", counting=True, kind=c_uint64)
+            return [Sampler(context, vocabulary, seed=seed, **options) for seed in seeds]
         if options:
             raise TypeError(f"a sampler and its options {sorted(options)} were both given")
-        return sampler
+        if len(samplers) != count:
+            raise ValueError(f"sampler has {len(samplers)} entries for {count} prompts")
+        for i, sampler in enumerate(samplers):
+            instance(sampler, (Sampler,), "sampler")
+            if sampler in samplers[:i]:
+                raise ValueError(f"sampler[{i}] is that of another prompt too")
+            if sampler._vocab_size != vocabulary:
+                raise InvalidArgumentError(
+                    f"the sampler is for vocabularies of {sampler._vocab_size} tokens, the model "
+                    f"has {vocabulary}"
+                )
+        return list(samplers)
 
 
-def _tokens(tokens: Any, name: str = "tokens") -> Int32:
-    """Tokens [N]; a single one may be a number."""
-    one = isinstance(tokens, (int, np.integer))
-    return sequence(np.atleast_1d(tokens) if one else tokens, name)
+def _alone(sampler: Any) -> Any:
+    return None if sampler is None else [sampler]
 
 
-def _encode(prompt: Any, tokenizer: Optional[Tokenizer]) -> Int32:
-    if not isinstance(prompt, str):
-        return _tokens(prompt, "tokens of the prompt")
-    if tokenizer is None:
-        raise TypeError("a string prompt needs a tokenizer")
-    tokens = tokenizer.encode(prompt)
-    return sequence(getattr(tokens, "ids", tokens), "tokens of the encoded prompt")
-
-
-def _token_callback(callback: Optional[OnToken]) -> Any:
-    def answer(user: Optional[int], token: int, index: int) -> int:
-        return held(lambda: 1 if callback is not None and callback(token, index) else 0, -1)
-
-    return _structs.token_fn(answer)
+def _tell(callback: OnToken, text: int, token: int, index: int) -> Any:
+    return callback(token, index, text)
