@@ -22,7 +22,8 @@ SGT_BEGIN_DECLS
 typedef struct sgt_optimizer sgt_optimizer;
 
 /* With s the 1-based step, W warm-up steps, S total steps, D decay steps, f the final factor: the
- * rate is lr s/W while s < W; after that, as named. Past S it stays at its last value. */
+ * rate is lr s/W while s < W; after that, as named. Past S it stays at its last value. Where no step
+ * is left to decay in (W = S, or D = 0) that is lr. */
 enum sgt_schedule {
     SGT_SCHEDULE_CONSTANT = 0,          /* lr */
     SGT_SCHEDULE_LINEAR = 1,            /* from lr to f lr over (s-W)/(S-W) */

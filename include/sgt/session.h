@@ -204,8 +204,9 @@ typedef struct sgt_generation {
 /*
  * Feeds a prompt of at least one token and goes on with tokens that the sampler picks. Every token
  * chosen but the last is in the sequence afterwards, so that the next prompt begins with that last
- * one. The sampler's window is given the prompt. options may be NULL. A failure in the middle keeps
- * what was fed. Errors as sgt_session_feed and sgt_sampler_pick, SGT_E_STRUCT_SIZE. Since 0.1.
+ * one. The sampler's window is given the prompt, but for a first token that the sampler picked last
+ * and so holds already. options may be NULL. A failure in the middle keeps what was fed. Errors as
+ * sgt_session_feed and sgt_sampler_pick, SGT_E_STRUCT_SIZE. Since 0.1.
  */
 SGT_API sgt_status sgt_session_generate(sgt_generation *generation, sgt_session *session,
                                         int32_t sequence, sgt_sampler *sampler,

@@ -122,7 +122,7 @@ static sgt_status write_group(group *g, const int32_t *prompts, const int32_t *l
     sgt_status status = feed_group(g, prompts, lengths);
     for (int32_t i = 0; i < g->n_going && status == SGT_OK; i++) {
         int32_t length = lengths != NULL ? lengths[i] : 1;
-        status = sgt_sampler_accept(g->texts[i].sampler, prompts, length);
+        status = sgti_sampler_accept_prompt(g->texts[i].sampler, prompts, length);
         prompts += length;
     }
     while (status == SGT_OK && g->n_going > 0) {

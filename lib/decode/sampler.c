@@ -59,6 +59,7 @@ static sgt_sampler from_options(const sgt_sampling_options *o, sgt_context *cont
         .n_bias = o->n_bias,
         .penalty = o->repetition_penalty,
         .window = {.length = o->repetition_penalty == 1 ? 0 : o->repetition_window},
+        .picked = -1,
     };
 }
 
@@ -164,6 +165,7 @@ sgt_status sgt_sampler_pick(int32_t *token, sgt_sampler *sampler, const float *l
     sampler->drawn++;
     if (sampler->window.length > 0)
         sgti_token_window_add(&sampler->window, chosen);
+    sampler->picked = chosen;
     *token = chosen;
     return SGT_OK;
 }
@@ -182,7 +184,17 @@ sgt_status sgt_sampler_accept(sgt_sampler *sampler, const int32_t *tokens, int32
                              (int)tokens[i], (int)sampler->choice.vocab_size - 1);
     for (int32_t i = 0; i < count && sampler->window.length > 0; i++)
         sgti_token_window_add(&sampler->window, tokens[i]);
+    if (count > 0)
+        sampler->picked = -1;
     return SGT_OK;
+}
+
+sgt_status sgti_sampler_accept_prompt(sgt_sampler *sampler, const int32_t *prompt,
+                                      int32_t n_prompt)
+{
+    int32_t known = prompt[0] == sampler->picked;
+    sampler->picked = -1;
+    return sgt_sampler_accept(sampler, prompt + known, n_prompt - known);
 }
 
 sgt_status sgt_sampler_reset(sgt_sampler *sampler, uint64_t seed)
@@ -192,6 +204,7 @@ sgt_status sgt_sampler_reset(sgt_sampler *sampler, uint64_t seed)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "sampler is NULL");
     sampler->seed = seed;
     sampler->drawn = 0;
+    sampler->picked = -1;
     if (sampler->window.length > 0)
         sgti_token_window_clear(&sampler->window);
     return SGT_OK;

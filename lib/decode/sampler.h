@@ -22,6 +22,7 @@ struct sgt_sampler {
     int32_t *bias_tokens; /* [n_bias] */
     float *bias;          /* [n_bias] */
     sgti_token_window window; /* length 0: none is needed */
+    int32_t picked; /* the newest token of the window, if it was picked; else -1 */
     float *logits;        /* [V] for sgt_session_generate */
     char *memory;         /* all the arrays */
     uint64_t memory_bytes;
@@ -31,6 +32,11 @@ struct sgt_sampler {
  * NULL. */
 sgt_status sgti_sampling_options_read(sgt_sampling_options *own, const sgt_sampling_options *caller,
                                       int32_t vocab_size);
+
+/* Puts a prompt of at least one token in the window. One that goes on with a text begins with the
+ * token that was picked last, which is there already. */
+sgt_status sgti_sampler_accept_prompt(sgt_sampler *sampler, const int32_t *prompt,
+                                      int32_t n_prompt);
 
 /* ln p of a token under logits without NaN or +infinity, some of which are finite. */
 double sgti_log_prob(const float *logits, int32_t vocab_size, int32_t token);

@@ -51,11 +51,11 @@ sgt_status sgti_schedule_check(const sgt_optimizer_options *options)
     return SGT_OK;
 }
 
-/* How far a step is from `from` (0) to `to` (1). */
+/* How far a step is from `from` (0) to `to` (1); 0 for ever where there is no way to go. */
 static double fraction(int64_t step, int64_t from, int64_t to)
 {
-    if (step >= to)
-        return 1.0;
+    if (step > to)
+        step = to;
     return step <= from ? 0.0 : (double)(step - from) / (double)(to - from);
 }
 
@@ -73,8 +73,6 @@ double sgti_schedule_rate(const sgt_optimizer_options *options, int64_t step)
     case SGT_SCHEDULE_COSINE:
         return lr * (f + (1.0 - f) * 0.5 * (1.0 + cos(pi * fraction(step, warmup, total))));
     case SGT_SCHEDULE_WARMUP_STABLE_DECAY:
-        if (options->decay_steps == 0)
-            return lr;
         return lr * (1.0 - (1.0 - f) * fraction(step, total - options->decay_steps, total));
     default:
         return lr;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A training that is saved, forgotten and loaded goes on as if nothing had been: bit for bit. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,6 +144,51 @@ START_TEST(a_rate_that_was_set_is_resumed)
 }
 END_TEST
 
+/* A step whose gradients are not finite: it counts for schedules, not for the moments. */
+static void skip_step(training *t, int step)
+{
+    enum { NORM1 = 1, MOST = 64 };
+    sgt_step_report report = {.size = sizeof report};
+    sgt_growth_input input = {.size = sizeof input, .skipped = 1, .step = step};
+    sgt_tensor_view norm = {.size = sizeof norm};
+    float values[MOST] = {INFINITY};
+    training_accumulate(t, step);
+    sgtt_ok(sgt_model_parameter(&norm, t->model, NORM1, SGT_GRADIENT));
+    ck_assert_uint_le(norm.count, MOST);
+    sgtt_ok(sgt_model_write_parameter(t->model, NORM1, SGT_GRADIENT, values, norm.count));
+    sgtt_ok(sgt_optimizer_step(&report, t->optimizer));
+    ck_assert_int_eq(report.skipped, 1);
+    sgtt_ok(sgt_growth_step(NULL, t->growth, &input));
+}
+
+/* Step _i is skipped, the next one saved: the file has one update less than steps, and the bias
+ * correction of what follows must go by the updates. */
+START_TEST(a_run_with_a_skipped_step_is_the_same_run)
+{
+    training whole = training_start(1, 5), first = training_start(1, 5), other;
+    training *both[] = {&whole, &first};
+    for (int i = 0; i < 2; i++) {
+        training_run(both[i], 1, _i - 1);
+        skip_step(both[i], _i);
+    }
+    training_run(&whole, _i + 1, TRAINING_STEPS);
+    training_run(&first, _i + 1, _i + 1);
+    sgtt_ok(training_save(&first, path));
+    training_free(&first);
+
+    training made = make_from_file(2);
+    other = training_start(1, 99);
+    load_into(&other);
+    training *resumed[] = {&made, &other};
+    for (int i = 0; i < 2; i++) {
+        training_run(resumed[i], _i + 2, TRAINING_STEPS);
+        training_compare(&whole, resumed[i]);
+        training_free(resumed[i]);
+    }
+    training_free(&whole);
+}
+END_TEST
+
 START_TEST(equal_states_give_equal_bytes)
 {
     char again[SCRATCH_PATH];
@@ -251,6 +297,7 @@ int main(void)
     tcase_add_loop_test(tests, between_update_and_growth_nothing_is_lost, 1, 9);
     tcase_add_test(tests, a_resumed_run_may_recompute);
     tcase_add_test(tests, a_rate_that_was_set_is_resumed);
+    tcase_add_loop_test(tests, a_run_with_a_skipped_step_is_the_same_run, 1, 5);
     tcase_add_test(tests, equal_states_give_equal_bytes);
     tcase_add_test(tests, the_file_tells_what_is_in_it);
     tcase_add_test(tests, the_stored_schedule_wins_unless_told);

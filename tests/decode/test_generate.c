@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "decode/sampler.h"
 #include "generate_scene.h"
 
 /* ---- what is generated ---- */
@@ -96,6 +97,55 @@ START_TEST(a_text_goes_on_after_a_stop)
     sgt_generation second = generate(&s, &parts[FIRST - 1], 1, &options);
     ck_assert_mem_eq(whole, parts, sizeof whole);
     ck_assert_double_eq_tol(first.log_prob + second.log_prob, once.log_prob, 1e-4);
+    close_scene(&s);
+}
+END_TEST
+
+/* A window that held the token between two turns twice would forget the oldest ones too early. */
+START_TEST(a_text_in_turns_is_penalised_like_one)
+{
+    enum { COUNT = 11 };
+    scene s = open_default(0);
+    int32_t whole[COUNT], parts[COUNT];
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = COUNT;
+    options.tokens = whole;
+    generate(&s, prompt, PROMPT, &options);
+    for (int32_t turn = 1; turn <= 3; turn++) {
+        sgtt_ok(sgt_session_rewind(s.session, 0, 0));
+        sgtt_ok(sgt_sampler_reset(s.sampler, 5));
+        for (int32_t done = 0; done < COUNT; done += options.max_tokens) {
+            options.max_tokens = done + turn < COUNT ? turn : COUNT - done;
+            options.tokens = parts + done;
+            generate(&s, done ? &parts[done - 1] : prompt, done ? 1 : PROMPT, &options);
+        }
+        ck_assert_mem_eq(whole, parts, sizeof whole);
+    }
+    close_scene(&s);
+}
+END_TEST
+
+/* Only what was picked, and last, is in the window already. */
+START_TEST(a_prompt_is_accepted_but_for_what_was_picked)
+{
+    scene s = open_default(0);
+    const int32_t other[] = {7, 7};
+    int32_t token;
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = 1;
+    options.tokens = &token;
+    generate(&s, prompt, PROMPT, &options);
+    ck_assert_int_eq(s.sampler->window.used, PROMPT + 1);
+    int32_t next[] = {token, 9};
+    sgtt_ok(sgti_sampler_accept_prompt(s.sampler, next, 2));
+    ck_assert_int_eq(s.sampler->window.used, PROMPT + 2);
+    sgtt_ok(sgt_sampler_reset(s.sampler, 5));
+    sgtt_ok(sgti_sampler_accept_prompt(s.sampler, next, 2));
+    ck_assert_int_eq(s.sampler->window.used, 2);
+    sgtt_ok(sgt_sampler_reset(s.sampler, 5));
+    sgtt_ok(sgt_sampler_accept(s.sampler, other, 1));
+    sgtt_ok(sgti_sampler_accept_prompt(s.sampler, other, 2));
+    ck_assert_int_eq(s.sampler->window.used, 3);
     close_scene(&s);
 }
 END_TEST
@@ -239,6 +289,8 @@ int main(void)
     tcase_add_loop_test(cases, it_is_the_loop_of_feed_and_pick, 0, 2);
     tcase_add_test(cases, greedy_text_is_that_of_whole_forwards);
     tcase_add_test(cases, a_text_goes_on_after_a_stop);
+    tcase_add_test(cases, a_text_in_turns_is_penalised_like_one);
+    tcase_add_test(cases, a_prompt_is_accepted_but_for_what_was_picked);
     tcase_add_test(cases, a_smaller_struct_is_filled_as_far_as_it_goes);
     tcase_add_test(cases, the_callback_sees_each_token_and_ends_it);
     tcase_add_test(cases, a_stop_token_is_reported_and_ends_it);

@@ -172,6 +172,151 @@ START_TEST(the_length_of_sequences_counts)
 }
 END_TEST
 
+/* ---- the running total of a model ---- */
+
+enum { D = 16, DH = 6, H = 4, HKV = 2, FF = 20, V = 17, LAYERS = 2, B = 2, T = 5 };
+
+/* The closed formula, in integers: attention passes of the whole model by the heads and groups that
+ * they run, and runs of the feed-forward part. */
+static double forward_of(int64_t heads, int64_t groups, int64_t feed_forwards)
+{
+    int64_t per_token = 2 * D * DH * (2 * heads + 2 * groups) + 2 * T * heads * DH +
+                        feed_forwards * 6 * D * FF + 2 * D * V;
+    return (double)(B * T * per_token);
+}
+
+static double vanilla_forward(void)
+{
+    return forward_of(LAYERS * H, LAYERS * HKV, LAYERS);
+}
+
+/* Layer 1 has two more passes, of heads {1} and {1,2}: one group, then two. */
+static double looped_forward(void)
+{
+    return forward_of(LAYERS * H + 3, LAYERS * HKV + 3, LAYERS);
+}
+
+/* The same block run once more. */
+static double repeated_forward(void)
+{
+    return forward_of(LAYERS * H + H + 6, LAYERS * HKV + HKV + 6, LAYERS + 1);
+}
+
+static sgt_model *small_model(sgt_context *context)
+{
+    sgt_model *model = NULL;
+    sgt_model_config config = paper_config();
+    config.vocab_size = V;
+    config.d_model = D;
+    config.n_layers = LAYERS;
+    config.n_heads = H;
+    config.n_kv_heads = HKV;
+    config.head_dim = DH;
+    config.d_ff = FF;
+    config.max_seq_len = 2 * T;
+    sgtt_ok(sgt_model_create(&model, context, &config));
+    sgtt_ok(sgt_model_init_weights(model, NULL));
+    return model;
+}
+
+static void loop_layer_1(sgt_model *model, int32_t extra_runs)
+{
+    sgt_plan *plan = NULL;
+    sgtt_ok(sgt_plan_clone(&plan, sgt_model_plan(model)));
+    sgtt_ok(sgt_plan_set_depth(plan, 1, 2));
+    sgtt_ok(sgt_plan_set_gains(plan, 1, 1, (float[]){0, 1, 0, 0}));
+    sgtt_ok(sgt_plan_set_gains(plan, 1, 2, (float[]){0, 0.5f, 0.5f, 0}));
+    sgtt_ok(sgt_plan_set_extra_runs(plan, 1, extra_runs));
+    sgtt_ok(sgt_model_set_plan(model, plan));
+    sgt_plan_free(plan);
+}
+
+static sgt_batch batch_of(const int32_t tokens[B * T])
+{
+    return (sgt_batch){
+        .size = sizeof(sgt_batch), .batch = B, .seq = T, .tokens = tokens, .targets = tokens};
+}
+
+/* Both totals, exactly: whole numbers far below 2^53. */
+static void check_total(const sgt_model *model, double executed, double vanilla)
+{
+    sgt_flops_total total = {.size = sizeof total};
+    sgtt_ok(sgt_model_flops(&total, model));
+    ck_assert_double_eq(total.executed, executed);
+    ck_assert_double_eq(total.vanilla, vanilla);
+    ck_assert_double_eq(total.overhead, vanilla > 0 ? executed / vanilla - 1 : 0);
+}
+
+START_TEST(a_forward_counts_once_and_a_backward_twice)
+{
+    static const int32_t tokens[B * T] = {1, 5, 9, 2, 0, 10, 3, 7, 16, 4};
+    sgt_context *context = open_context();
+    sgt_model *model = small_model(context);
+    sgt_batch batch = batch_of(tokens);
+    sgt_metrics metrics = {.size = sizeof metrics};
+    const double one = vanilla_forward(), looped = looped_forward(), repeated = repeated_forward();
+    check_total(model, 0, 0);
+    sgtt_ok(sgt_model_forward(&metrics, model, &batch));
+    check_total(model, one, one);
+    sgtt_ok(sgt_model_backward(model, 1.0));
+    check_total(model, 3 * one, 3 * one);
+
+    loop_layer_1(model, 0);
+    sgtt_ok(sgt_model_forward(&metrics, model, &batch));
+    check_total(model, 3 * one + looped, 4 * one);
+    sgtt_ok(sgt_model_backward(model, 1.0));
+    check_total(model, 3 * one + 3 * looped, 6 * one);
+
+    loop_layer_1(model, 1);
+    sgtt_ok(sgt_model_forward(&metrics, model, &batch));
+    sgtt_ok(sgt_model_backward(model, 1.0));
+    check_total(model, 3 * (one + looped + repeated), 9 * one);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
+START_TEST(a_loss_of_the_host_counts_alike)
+{
+    static const int32_t tokens[B * T] = {0};
+    static float dlogits[B * T * V];
+    sgt_context *context = open_context();
+    sgt_model *model = small_model(context);
+    sgt_batch batch = batch_of(tokens);
+    sgt_tensor_view logits = {.size = sizeof logits};
+    const double one = vanilla_forward(), looped = looped_forward();
+    loop_layer_1(model, 0);
+    sgtt_ok(sgt_model_forward_logits(&logits, model, &batch));
+    check_total(model, looped, one);
+    sgtt_ok(sgt_model_backward_logits(model, dlogits));
+    check_total(model, 3 * looped, 3 * one);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
+/* What is refused, and what is no training. */
+START_TEST(nothing_else_counts)
+{
+    static const int32_t tokens[B * T] = {0}, wrong[B * T] = {0, 0, V};
+    sgt_context *context = open_context();
+    sgt_model *model = small_model(context);
+    sgt_batch batch = batch_of(tokens), bad = batch_of(wrong);
+    sgt_metrics metrics = {.size = sizeof metrics};
+    const double one = vanilla_forward();
+    sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, NULL));
+    sgtt_fails(sgt_model_forward(&metrics, model, &bad), SGT_E_OUT_OF_RANGE, "17");
+    sgtt_fails(sgt_model_backward(model, 1.0), SGT_E_STATE, "sgt_model_forward");
+    check_total(model, 0, 0);
+    sgtt_ok(sgt_model_forward(&metrics, model, &batch));
+    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_fails(sgt_model_backward(model, 1.0), SGT_E_STATE, "sgt_model_forward");
+    check_total(model, 3 * one, 3 * one);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
 START_TEST(wrong_arguments_are_named)
 {
     sgt_context *context = open_context();
@@ -212,6 +357,9 @@ int main(void)
     tcase_add_test(tcase, grouped_heads_share_keys_and_values);
     tcase_add_test(tcase, now_and_grown_look_at_gains_and_targets);
     tcase_add_test(tcase, the_length_of_sequences_counts);
+    tcase_add_test(tcase, a_forward_counts_once_and_a_backward_twice);
+    tcase_add_test(tcase, a_loss_of_the_host_counts_alike);
+    tcase_add_test(tcase, nothing_else_counts);
     tcase_add_test(tcase, wrong_arguments_are_named);
     suite_add_tcase(suite, tcase);
     return sgtt_run(suite);

@@ -81,10 +81,30 @@ START_TEST(stable_then_decay)
 }
 END_TEST
 
+/* Nothing is left to decay in: the last step has the whole rate, and so have those after it. */
 START_TEST(warm_up_may_be_everything)
 {
-    sgt_optimizer_options options = options_of(SGT_SCHEDULE_COSINE, 5, 5);
-    CHECK(&options, {4, 1.6}, {5, 0.2}, {6, 0.2});
+    for (int32_t s = SGT_SCHEDULE_CONSTANT; s <= SGT_SCHEDULE_WARMUP_STABLE_DECAY; s++) {
+        sgt_optimizer_options options = options_of(s, 5, 5);
+        CHECK(&options, {4, 1.6}, {5, 2.0}, {6, 2.0}, {500, 2.0});
+        options.warmup_steps = options.total_steps = 1;
+        options.final_factor = 0.0;
+        CHECK(&options, {1, 2.0}, {2, 2.0});
+    }
+}
+END_TEST
+
+/* A single step to decay in goes all the way. */
+START_TEST(warm_up_may_be_all_but_one_step)
+{
+    for (int32_t s = SGT_SCHEDULE_LINEAR; s <= SGT_SCHEDULE_WARMUP_STABLE_DECAY; s++) {
+        sgt_optimizer_options options = options_of(s, 5, 6);
+        options.decay_steps = 1;
+        CHECK(&options, {4, 1.6}, {5, 2.0}, {6, 0.2}, {7, 0.2});
+        options.warmup_steps = 0;
+        options.total_steps = 1;
+        CHECK(&options, {1, 0.2}, {2, 0.2});
+    }
 }
 END_TEST
 
@@ -120,6 +140,7 @@ int main(void)
     tcase_add_test(tcase, cosine_goes_to_the_final_factor);
     tcase_add_test(tcase, stable_then_decay);
     tcase_add_test(tcase, warm_up_may_be_everything);
+    tcase_add_test(tcase, warm_up_may_be_all_but_one_step);
     tcase_add_test(tcase, bad_schedules_name_the_field);
     suite_add_tcase(suite, tcase);
     return sgtt_run(suite);
