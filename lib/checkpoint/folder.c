@@ -2,17 +2,16 @@
 /* Folders of checkpoints: names by step, the latest, keeping the last ones. */
 #include <sgt/checkpoint.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../base/error.h"
 #include "../base/files.h"
+#include "../base/folders.h"
 #include "../base/float_mode.h"
 #include "../base/text.h"
 
@@ -36,53 +35,6 @@ static int read_name(int64_t *step, const char *name, const char *tail)
         return 0;
     *step = found;
     return 1;
-}
-
-static sgt_status open_folder(DIR **opened, const char *folder)
-{
-    *opened = opendir(folder);
-    if (*opened != NULL)
-        return SGT_OK;
-    return sgti_fail(errno == ENOENT   ? SGT_E_NOT_FOUND
-                     : errno == ENOMEM ? SGT_E_OUT_OF_MEMORY
-                                       : SGT_E_IO,
-                     "%s: cannot be opened: %s", folder, strerror(errno));
-}
-
-/* The next entry, NULL behind the last one. */
-static sgt_status read_entry(const struct dirent **entry, DIR *opened, const char *folder)
-{
-    errno = 0;
-    *entry = readdir(opened);
-    if (*entry == NULL && errno != 0)
-        return sgti_fail(SGT_E_IO, "%s: cannot be read: %s", folder, strerror(errno));
-    return SGT_OK;
-}
-
-static sgt_status join(char **path, const char *folder, const char *name)
-{
-    size_t room = strlen(folder) + strlen(name) + 2;
-    *path = malloc(room);
-    if (*path == NULL)
-        return sgti_fail(SGT_E_OUT_OF_MEMORY, "%zu bytes for the name of a file", room);
-    sgti_format(*path, room, "%s/%s", folder, name);
-    return SGT_OK;
-}
-
-/* Folders may have any name. */
-static sgt_status is_file(int *file, const char *folder, const char *name)
-{
-    char *path = NULL;
-    struct stat there;
-    sgt_status status = join(&path, folder, name);
-    if (status != SGT_OK)
-        return status;
-    int unknown = stat(path, &there) != 0;
-    if (unknown && errno != ENOENT)
-        status = sgti_fail(SGT_E_IO, "%s: cannot be examined: %s", path, strerror(errno));
-    *file = !unknown && S_ISREG(there.st_mode);
-    free(path);
-    return status;
 }
 
 sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder, int64_t step)
@@ -117,15 +69,15 @@ sgt_status sgt_checkpoint_latest(int64_t *step, const char *folder)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is NULL");
     sgt_status status = sgti_check_path(folder, "folder");
     if (status == SGT_OK)
-        status = open_folder(&opened, folder);
+        status = sgti_folder_open(&opened, folder);
     if (status != SGT_OK)
         return status;
-    const struct dirent *entry;
-    while ((status = read_entry(&entry, opened, folder)) == SGT_OK && entry != NULL) {
+    const char *name;
+    while ((status = sgti_folder_next(&name, opened, folder)) == SGT_OK && name != NULL) {
         int file = 0;
-        if (!read_name(&found, entry->d_name, "") || found <= latest)
+        if (!read_name(&found, name, "") || found <= latest)
             continue;
-        status = is_file(&file, folder, entry->d_name);
+        status = sgti_folder_has_file(&file, folder, name);
         if (status != SGT_OK)
             break;
         latest = file ? found : latest;
@@ -171,24 +123,24 @@ static int descending(const void *a, const void *b)
 /* Lists the steps; removes what killed saves left. */
 static sgt_status list_steps(steps *s, DIR *opened, const char *folder)
 {
-    const struct dirent *entry;
+    const char *name;
     int64_t step;
-    sgt_status status = read_entry(&entry, opened, folder);
-    while (status == SGT_OK && entry != NULL) {
-        if (read_name(&step, entry->d_name, "")) {
+    sgt_status status = sgti_folder_next(&name, opened, folder);
+    while (status == SGT_OK && name != NULL) {
+        if (read_name(&step, name, "")) {
             int file = 0;
-            status = is_file(&file, folder, entry->d_name);
+            status = sgti_folder_has_file(&file, folder, name);
             if (status == SGT_OK && file)
                 status = append(s, step);
-        } else if (read_name(&step, entry->d_name, SGTI_PARTIAL)) {
+        } else if (read_name(&step, name, SGTI_PARTIAL)) {
             char *path = NULL;
-            status = join(&path, folder, entry->d_name);
+            status = sgti_folder_join(&path, folder, name);
             if (status == SGT_OK)
                 sgti_remove_partial(path);
             free(path);
         }
         if (status == SGT_OK)
-            status = read_entry(&entry, opened, folder);
+            status = sgti_folder_next(&name, opened, folder);
     }
     return status;
 }
@@ -198,7 +150,7 @@ static sgt_status remove_step(const char *folder, int64_t step)
     char name[MOST_NAME];
     char *path = NULL;
     sgti_format(name, sizeof name, STEM "%0*" PRId64 SUFFIX, DIGITS, step);
-    sgt_status status = join(&path, folder, name);
+    sgt_status status = sgti_folder_join(&path, folder, name);
     if (status == SGT_OK && unlink(path) != 0 && errno != ENOENT)
         status = sgti_fail(SGT_E_IO, "%s: cannot be removed: %s", path, strerror(errno));
     free(path);
@@ -215,7 +167,7 @@ sgt_status sgt_checkpoint_keep_last(const char *folder, int32_t keep)
         return status;
     if (keep < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "keep is %d, not at least 1", (int)keep);
-    status = open_folder(&opened, folder);
+    status = sgti_folder_open(&opened, folder);
     if (status != SGT_OK)
         return status;
     status = list_steps(&s, opened, folder);

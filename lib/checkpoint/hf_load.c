@@ -12,26 +12,21 @@
 #include "../base/text.h"
 #include "../format/hf_config.h"
 #include "../model/config.h"
+#include "hf_files.h"
 
-#define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_load_options, reserved)
+#define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_load_options, tie_missing_head)
 
-enum { MOST_SHARDS = 1024, PATH_BYTES = 4096, INDEX_DEPTH = 2 };
-
-/* What is read of an index. */
-static const sgti_json_wanted index_keys[] = {{.key = "weight_map"}, {.key = NULL}};
+enum { PATH_BYTES = 4096 };
 
 /* What rotary tables may take, where the weights take less. */
 #define SMALL_TABLES (UINT64_C(1) << 26)
-
-#define MOST_INDEX_BYTES (UINT64_C(1) << 26)
 
 typedef struct folder {
     const char *path;
     sgt_context *context;
     sgti_memory *memory;
     sgti_hf_config config;
-    sgti_safetensors *files; /* [n_files] */
-    int32_t n_files;
+    sgti_hf_files files;
 } folder;
 
 sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t size)
@@ -41,22 +36,16 @@ sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t size)
                             "sgt_hf_load_options");
 }
 
-static sgt_status name_file(char path[PATH_BYTES], const folder *f, const char *name)
-{
-    if (strlen(f->path) + strlen(name) + 2 > PATH_BYTES)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", f->path);
-    sgti_format(path, PATH_BYTES, "%s/%s", f->path, name);
-    return SGT_OK;
-}
-
 static sgt_status read_config(folder *f)
 {
     char path[PATH_BYTES];
     char *text = NULL;
     uint64_t bytes = 0;
-    sgt_status status = name_file(path, f, "config.json");
-    if (status == SGT_OK)
-        status = sgti_file_read_whole(&text, &bytes, f->memory, path, SGTI_HF_MOST_CONFIG);
+    if (strlen(f->path) + sizeof "/config.json" > sizeof path)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", f->path);
+    sgti_format(path, sizeof path, "%s/config.json", f->path);
+    sgt_status status =
+        sgti_file_read_whole(&text, &bytes, f->memory, path, SGTI_HF_MOST_CONFIG);
     if (status == SGT_E_NOT_FOUND)
         return sgti_fail(status, "%s: has no config.json: it holds no model, or one whose export "
                                  "was interrupted", f->path);
@@ -67,108 +56,28 @@ static sgt_status read_config(folder *f)
     return status;
 }
 
-/* ---- the files of tensors ---- */
-
-static sgt_status open_shard(folder *f, const char *name)
-{
-    char path[PATH_BYTES];
-    sgt_status status = name_file(path, f, name);
-    if (status == SGT_OK)
-        status = sgti_safetensors_open(&f->files[f->n_files], f->memory, path);
-    if (status == SGT_OK)
-        f->n_files++;
-    return status;
-}
-
-static int is_open(const folder *f, const char *name)
-{
-    for (int32_t i = 0; i < f->n_files; i++) {
-        if (strcmp(f->files[i].path + strlen(f->path) + 1, name) == 0)
-            return 1;
-    }
-    return 0;
-}
-
-static sgt_status open_listed(folder *f, const json_t *index, const char *path)
-{
-    const char *name;
-    json_t *value, *map = json_object_get(index, "weight_map");
-    sgt_status status = SGT_OK;
-    if (!json_is_object(map))
-        return sgti_fail(SGT_E_FORMAT, "%s: weight_map is not an object", path);
-    json_object_foreach(map, name, value) {
-        const char *shard = json_string_value(value);
-        status = sgti_hf_check_shard(shard, path);
-        if (status == SGT_OK && is_open(f, shard))
-            continue;
-        if (status == SGT_OK && f->n_files == MOST_SHARDS)
-            status = sgti_fail(SGT_E_FORMAT, "%s: more than %d files", path, MOST_SHARDS);
-        if (status == SGT_OK)
-            status = open_shard(f, shard);
-        if (status != SGT_OK)
-            return status;
-    }
-    return SGT_OK;
-}
-
-static sgt_status open_shards(folder *f)
-{
-    char path[PATH_BYTES];
-    char *text = NULL;
-    uint64_t bytes = 0;
-    json_t *index = NULL;
-    sgt_status status = name_file(path, f, "model.safetensors.index.json");
-    if (status == SGT_OK)
-        status = sgti_file_read_whole(&text, &bytes, f->memory, path, MOST_INDEX_BYTES);
-    if (status == SGT_E_NOT_FOUND)
-        return sgti_fail(status, "%s: has neither model.safetensors nor an index of shards",
-                         f->path);
-    if (status != SGT_OK)
-        return status;
-    status = sgti_json_parse(&index, text, bytes, index_keys, INDEX_DEPTH, path);
-    if (status == SGT_OK)
-        status = open_listed(f, index, path);
-    json_decref(index);
-    sgti_release(f->memory, text, bytes + 1);
-    return status;
-}
-
-static sgt_status open_files(folder *f)
-{
-    void *memory = NULL;
-    sgt_status status = sgti_allocate_zeroed(&memory, f->memory, MOST_SHARDS, sizeof *f->files,
-                                             "the files of a model");
-    if (status != SGT_OK)
-        return status;
-    f->files = memory;
-    status = open_shard(f, "model.safetensors");
-    return status == SGT_E_NOT_FOUND ? open_shards(f) : status;
-}
-
-static const sgti_st_tensor *find(const sgti_safetensors **file, const folder *f, const char *name)
-{
-    for (int32_t i = 0; i < f->n_files; i++) {
-        const sgti_st_tensor *tensor = sgti_safetensors_find(&f->files[i], name);
-        *file = &f->files[i];
-        if (tensor != NULL)
-            return tensor;
-    }
-    return NULL;
-}
-
 /* ---- checks ---- */
 
-static void settle_head(folder *f)
+/* A head that is there is one of its own, whatever config.json says. One that is promised and not
+ * there may have been lost with a file: only the caller may do without it. */
+static sgt_status settle_head(folder *f, const sgt_hf_load_options *options)
 {
     const sgti_safetensors *file;
-    int32_t tied = find(&file, f, "lm_head.weight") == NULL;
-    if (tied != f->config.model.tied)
-        sgti_log(f->context, SGT_LOG_WARNING,
-                 "%s: config.json says tie_word_embeddings %s, but lm_head.weight is %s: the head "
-                 "is %s",
-                 f->path, tied ? "false" : "true", tied ? "missing" : "there",
-                 tied ? "tied" : "not tied");
-    f->config.model.tied = tied;
+    int32_t *tied = &f->config.model.tied;
+    if (sgti_hf_files_find(&file, &f->files, "lm_head.weight")) {
+        if (*tied)
+            sgti_log(f->context, SGT_LOG_WARNING,
+                     "%s: config.json says tie_word_embeddings true, but lm_head.weight is there: "
+                     "the head is not tied", f->path);
+        *tied = 0;
+        return SGT_OK;
+    }
+    if (!*tied && !options->tie_missing_head)
+        return sgti_fail(SGT_E_FORMAT,
+                         "%s: tensor 'lm_head.weight' is missing, and config.json does not say that "
+                         "the head is tied (tie_word_embeddings); see tie_missing_head", f->path);
+    *tied = 1;
+    return SGT_OK;
 }
 
 /* The tables are as long as the file says, and nothing else in the folder makes that good. */
@@ -177,33 +86,14 @@ static sgt_status check_positions(const folder *f, const sgt_model_config *confi
     uint64_t stored = 0;
     uint64_t tables =
         (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
-    for (int32_t i = 0; i < f->n_files; i++)
-        stored += f->files[i].file.bytes;
+    for (int32_t i = 0; i < f->files.count; i++)
+        stored += f->files.list[i].file.bytes;
     if (tables <= SMALL_TABLES || tables <= stored)
         return SGT_OK;
     return sgti_fail(SGT_E_OUT_OF_RANGE,
                      "%.200s: config.json: max_position_embeddings %d asks for rotary tables of "
                      "%llu bytes, more than the weights have: pass max_seq_len",
                      f->path, (int)config->max_seq_len, (unsigned long long)tables);
-}
-
-/* Every tensor that is there has a place; older files carry the rotary frequencies too. */
-static sgt_status refuse_strangers(const folder *f, const sgti_parameters *parameters)
-{
-    static const char ignored[] = ".rotary_emb.inv_freq";
-    for (int32_t i = 0; i < f->n_files; i++) {
-        for (uint64_t j = 0; j < f->files[i].count; j++) {
-            const char *name = f->files[i].tensors[j].name;
-            size_t length = strlen(name), tail = sizeof ignored - 1;
-            if (length >= tail && strcmp(name + length - tail, ignored) == 0)
-                continue;
-            if (sgti_parameters_find(parameters, name) < 0)
-                return sgti_fail(SGT_E_UNSUPPORTED,
-                                 "%s: tensor '%.120s' is of no part that this model has",
-                                 f->files[i].path, name);
-        }
-    }
-    return SGT_OK;
 }
 
 static sgt_status check_tensors(const folder *f, const sgt_model_config *config)
@@ -215,7 +105,7 @@ static sgt_status check_tensors(const folder *f, const sgt_model_config *config)
     for (int32_t i = 0; i < parameters.count && status == SGT_OK; i++) {
         const sgti_safetensors *file = NULL;
         const sgti_parameter *parameter = &parameters.list[i];
-        const sgti_st_tensor *tensor = find(&file, f, parameter->name);
+        const sgti_st_tensor *tensor = sgti_hf_files_find(&file, &f->files, parameter->name);
         if (tensor == NULL)
             status = sgti_fail(SGT_E_FORMAT, "%s: tensor '%s' is missing", f->path,
                                parameter->name);
@@ -225,7 +115,7 @@ static sgt_status check_tensors(const folder *f, const sgt_model_config *config)
             status = sgti_check_shape(file, tensor, parameter->rank, parameter->shape);
     }
     if (status == SGT_OK)
-        status = refuse_strangers(f, &parameters);
+        status = sgti_hf_files_refuse_strangers(&f->files, &parameters);
     sgti_parameters_destroy(&parameters, f->memory);
     return status;
 }
@@ -235,11 +125,11 @@ static sgt_status check_tensors(const folder *f, const sgt_model_config *config)
 static sgt_status read_weights(const folder *f, sgt_model *model)
 {
     sgti_tensor_reader reader = {0};
-    sgt_status status = sgti_tensor_reader_open(&reader, &f->files[0], model->dispatch, 1);
+    sgt_status status = sgti_tensor_reader_open(&reader, &f->files.list[0], model->dispatch, 1);
     for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++) {
         const char *name = model->parameters.list[i].name;
         sgt_tensor weight = sgti_weight(model, i);
-        find(&reader.file, f, name);
+        sgti_hf_files_find(&reader.file, &f->files, name);
         status = sgti_progress(f->context, SGT_PHASE_LOAD, i, model->parameters.count);
         if (status == SGT_OK)
             status = sgti_get_tensor(&reader, name, &weight);
@@ -290,19 +180,30 @@ static sgt_status set_plan(const folder *f, sgt_model *model)
     return status;
 }
 
+static void settle_length(folder *f, const sgt_hf_load_options *options)
+{
+    int32_t *length = &f->config.model.max_seq_len;
+    if (options->max_seq_len > *length)
+        sgti_log(f->context, SGT_LOG_WARNING,
+                 "%s: max_seq_len %d is beyond the %d positions that the model was made for",
+                 f->path, (int)options->max_seq_len, (int)*length);
+    if (options->max_seq_len > 0)
+        *length = options->max_seq_len;
+}
+
 static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *options)
 {
     sgt_model *made = NULL;
     sgt_model_config resolved;
     sgt_status status = read_config(f);
     if (status == SGT_OK)
-        status = open_files(f);
+        status = sgti_hf_files_open(&f->files, f->memory, f->path);
+    if (status == SGT_OK)
+        status = settle_head(f, options);
     if (status != SGT_OK)
         return status;
-    settle_head(f);
     f->config.model.recompute = options->recompute;
-    if (options->max_seq_len > 0)
-        f->config.model.max_seq_len = options->max_seq_len;
+    settle_length(f, options);
     status = sgti_config_resolve(&resolved, &f->config.model);
     if (status != SGT_OK)
         return sgti_fail(status, "%.200s: config.json: %s", f->path, sgt_error_message());
@@ -336,14 +237,12 @@ sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char
         status = sgti_struct_read(&own, sizeof own, options, LOAD_MINIMUM, "sgt_hf_load_options");
     if (status != SGT_OK)
         return status;
-    if (own.max_seq_len < 0 || own.reserved != 0)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "max_seq_len is %d, reserved is %d",
-                         (int)own.max_seq_len, (int)own.reserved);
+    if (own.max_seq_len < 0 || own.tie_missing_head >> 1)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "max_seq_len is %d, tie_missing_head is %d",
+                         (int)own.max_seq_len, (int)own.tie_missing_head);
     folder f = {.path = path, .context = context, .memory = &context->memory};
     status = load(model, &f, &own);
-    for (int32_t i = 0; i < f.n_files; i++)
-        sgti_safetensors_close(&f.files[i]);
-    sgti_release(f.memory, f.files, MOST_SHARDS * sizeof *f.files);
+    sgti_hf_files_close(&f.files);
     sgti_hf_config_close(&f.config);
     return status;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A model as a Hugging Face folder. New weights are never under an old config.json:
+ * A model as a Hugging Face folder. New weights are never under an old config.json, nor beside old
+ * weights that a reader could take:
  *
  *     both as NAME.partial, on the disk --> the old config.json removed --> the weights get their
- *     name --> config.json gets its name
+ *     name --> other weights of an earlier save removed --> config.json gets its name
  *
  * Whatever stops that leaves the old folder, the new one, or one without config.json, which nobody
- * loads.
+ * loads; the next save goes on from there.
  */
 #include <sgt/huggingface.h>
 
@@ -19,6 +20,7 @@
 #include "../base/float_mode.h"
 #include "../base/text.h"
 #include "../format/hf_config.h"
+#include "hf_leftovers.h"
 
 #define SAVE_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_save_options, reserved)
 
@@ -147,7 +149,8 @@ static sgt_status prepare_config(sgti_new_file *file, const export *e, const cha
 }
 
 /* Old files to new ones. */
-static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config)
+static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config,
+                           const sgti_hf_leftovers *leftovers)
 {
     sgt_status status = sgti_new_file_synchronise(config);
     if (status == SGT_OK)
@@ -156,6 +159,8 @@ static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config)
         status = sgti_file_remove(config->path);
     if (status == SGT_OK)
         status = sgti_new_file_commit(weights);
+    if (status == SGT_OK)
+        status = sgti_hf_leftovers_remove(leftovers);
     return status == SGT_OK ? sgti_new_file_commit(config) : status;
 }
 
@@ -163,6 +168,7 @@ static sgt_status write_folder(export *e, const char *folder)
 {
     char weights[PATH_BYTES], config[PATH_BYTES];
     sgti_new_file weights_file = {0}, config_file = {0};
+    sgti_hf_leftovers leftovers = {0};
     if (strlen(folder) + sizeof "/model.safetensors.partial" > PATH_BYTES)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", folder);
     sgti_format(weights, sizeof weights, "%s/model.safetensors", folder);
@@ -174,7 +180,10 @@ static sgt_status write_folder(export *e, const char *folder)
     if (status == SGT_OK)
         status = prepare_weights(&weights_file, e, weights);
     if (status == SGT_OK)
-        status = exchange(&weights_file, &config_file);
+        status = sgti_hf_leftovers_find(&leftovers, e->memory, folder);
+    if (status == SGT_OK)
+        status = exchange(&weights_file, &config_file, &leftovers);
+    sgti_hf_leftovers_free(&leftovers);
     sgti_new_file_close(&weights_file);
     sgti_new_file_close(&config_file);
     return status;

@@ -10,6 +10,8 @@
 /* Of what is read: the file, a block of rotary positions, its values. */
 #define CONFIG_DEPTH 3
 
+enum { MOST_NAME = 255 }; /* bytes of a file's name, where there are files */
+
 static const sgti_json_wanted rope_members[] = {
     {.key = "rope_type"},
     {.key = "type"},
@@ -253,7 +255,7 @@ sgt_status sgti_hf_check_shard(const char *shard, const char *path)
 {
     if (shard == NULL)
         return sgti_fail(SGT_E_FORMAT, "%s: weight_map holds something else than names", path);
-    if (shard[0] == '\0' || shard[0] == '.' || strchr(shard, '/') != NULL ||
+    if (strlen(shard) > MOST_NAME || shard[0] == '\0' || shard[0] == '.' || strchr(shard, '/') != NULL ||
         strchr(shard, '\\') != NULL)
         return sgti_fail(SGT_E_FORMAT, "%s: weight_map: '%.80s' is no file of this folder", path,
                          shard);

@@ -134,7 +134,7 @@ STRUCT(sgt_hf_load_options, 16)
 FIELD(sgt_hf_load_options, size, 0, U32)
 FIELD(sgt_hf_load_options, max_seq_len, 4, I32)
 FIELD(sgt_hf_load_options, recompute, 8, I32)
-FIELD(sgt_hf_load_options, reserved, 12, I32)
+FIELD(sgt_hf_load_options, tie_missing_head, 12, I32)
 
 STRUCT(sgt_hf_save_options, 16)
 FIELD(sgt_hf_save_options, size, 0, U32)

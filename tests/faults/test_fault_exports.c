@@ -2,9 +2,11 @@
 /*
  * An export over an older one stops at every call about files, and nothing is cleaned up, as when
  * the process is killed: the folder then holds the old model, the new one, or is refused; never the
- * weights of one under the depth plan of the other.
+ * weights of one under the depth plan of the other, nor, where the old one lay in shards, the weights
+ * of both. The next export ends well.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +16,10 @@
 #include "fixtures.h"
 #include "io_shim.h"
 #include "scratch.h"
+
+#define SHARD "model-00001-of-00002.safetensors"
+#define OTHER "model-00002-of-00002.safetensors"
+#define INDEX "model.safetensors.index.json"
 
 static char folder[SCRATCH_PATH];
 static sgt_context *context;
@@ -55,9 +61,62 @@ typedef struct outcomes {
     int older, newer, refused;
 } outcomes;
 
+static int exists(const char *name)
+{
+    char path[SCRATCH_PATH];
+    scratch_path(path, name);
+    return access(path, F_OK) == 0;
+}
+
+static void move(const char *from, const char *to)
+{
+    char old[SCRATCH_PATH], new[SCRATCH_PATH];
+    scratch_path(old, from);
+    scratch_path(new, to);
+    ck_assert_int_eq(rename(old, new), 0);
+}
+
+/* The older model, as one file or as two shards, of which the index names each. */
+static void export_older(int shards)
+{
+    static const char index[] = "{\"weight_map\":{\"model.norm.weight\":\"" SHARD "\",";
+    char path[SCRATCH_PATH], text[8192];
+    size_t used = sizeof index - 1;
+    sgt_tensor_view view = {.size = sizeof view};
+    sgtt_ok(sgt_model_save_hf(older, folder, NULL));
+    if (!shards)
+        return;
+    memcpy(text, index, sizeof index);
+    for (int32_t i = 0; i < sgt_model_parameter_count(older); i++) {
+        sgtt_ok(sgt_model_parameter(&view, older, i, SGT_WEIGHT));
+        if (strcmp(view.name, "model.norm.weight") != 0)
+            used += (size_t)snprintf(text + used, sizeof text - used, "\"%s\":\"" OTHER "\",",
+                                     view.name);
+    }
+    memcpy(text + used - 1, "}}", 3);
+    scratch_path(path, INDEX);
+    scratch_write(path, text, used + 1);
+    unsigned long bytes;
+    scratch_path(path, "model.safetensors");
+    unsigned char *data = scratch_read(path, &bytes);
+    scratch_path(path, OTHER);
+    scratch_write(path, data, bytes);
+    free(data);
+    move("model.safetensors", SHARD);
+}
+
+/* A folder with a config.json has one set of weights, whole. */
+static void check_set_of_weights(void)
+{
+    int single = exists("model.safetensors");
+    ck_assert(exists(SHARD) != single && exists(OTHER) != single && exists(INDEX) != single);
+}
+
 static void look_at_folder(outcomes *seen, int64_t at)
 {
     sgt_model *found = NULL;
+    if (exists("config.json") && exists(INDEX))
+        check_set_of_weights();
     sgt_status status = sgt_model_load_hf(&found, context, folder, NULL);
     if (status != SGT_OK) {
         ck_assert_int_eq(status, SGT_E_NOT_FOUND);
@@ -73,9 +132,9 @@ static void look_at_folder(outcomes *seen, int64_t at)
 }
 
 /* 1 when the export was not reached by the fault. */
-static int export_with(int64_t at, int64_t most)
+static int export_with(int64_t at, int64_t most, int shards)
 {
-    sgtt_ok(sgt_model_save_hf(older, folder, NULL));
+    export_older(shards);
     sweep_arm(&io_sweep, at, most);
     io_sweep.inside = 1;
     sgt_status status = sgt_model_save_hf(newer, folder, NULL);
@@ -90,24 +149,42 @@ static int export_with(int64_t at, int64_t most)
 }
 
 static const io_call kinds[] = {IO_OPEN, IO_WRITE, IO_FSYNC, IO_TRUNCATE, IO_EXAMINE, IO_RENAME,
-                                IO_REMOVE};
+                                IO_REMOVE, IO_OPEN_FOLDER, IO_READ_FOLDER, IO_READ};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+/* After a stopped export the next one leaves the new model alone. */
+static void end_well(void)
+{
+    sgt_model *found = NULL;
+    sgtt_ok(sgt_model_save_hf(newer, folder, NULL));
+    ck_assert(!exists(INDEX) && !exists(SHARD) && !exists(OTHER));
+    sgtt_ok(sgt_model_load_hf(&found, context, folder, NULL));
+    ck_assert(same(found, newer));
+    sgt_model_free(found);
+}
 
 /* The call alone, and with all of its kind after it. */
 START_TEST(a_stopped_export_is_no_mixture)
 {
     outcomes seen = {0};
+    int kind = _i % KINDS, shards = _i / KINDS;
+    if (kinds[kind] == IO_READ && !shards)
+        return; /* there is no index to be read */
     for (int64_t most = 1;; most = INT64_MAX) {
-        io_fault_now = (io_fault){kinds[_i], EIO, 0};
+        io_fault_now = (io_fault){kinds[kind], EIO, 0};
         int64_t at = 0;
-        while (!export_with(at, most))
+        while (!export_with(at, most, shards)) {
             look_at_folder(&seen, at++);
+            end_well();
+        }
         ck_assert_int_gt(at, 0);
         look_at_folder(&seen, at);
         if (most == INT64_MAX)
             break;
     }
     ck_assert_int_ge(seen.newer, 2); /* those that nothing stopped */
-    if (kinds[_i] == IO_RENAME)
+    if (kinds[kind] == IO_RENAME)
         ck_assert_int_gt(seen.refused, 0);
     else
         ck_assert_int_gt(seen.older, 0);
@@ -145,8 +222,7 @@ int main(void)
     TCase *cases = tcase_create("all");
     tcase_set_timeout(cases, 120);
     tcase_add_checked_fixture(cases, setup, teardown);
-    tcase_add_loop_test(cases, a_stopped_export_is_no_mixture, 0,
-                        (int)(sizeof kinds / sizeof *kinds));
+    tcase_add_loop_test(cases, a_stopped_export_is_no_mixture, 0, 2 * KINDS);
     tcase_add_test(cases, a_refused_config_leaves_the_folder);
     suite_add_tcase(suite, cases);
     return sgtt_main(suite);

@@ -173,11 +173,11 @@ def test_log(caplog):
 def test_messages_of_the_library_are_logged(tmp_path, caplog, context):
     import json
 
-    with sgt.Model(small_config(tied=True), context) as model:
+    with sgt.Model(small_config(tied=False), context) as model:
         model.save_pretrained(tmp_path)
     path = tmp_path / "config.json"
     config = json.loads(path.read_text())
-    config["tie_word_embeddings"] = False
+    config["tie_word_embeddings"] = True
     path.write_text(json.dumps(config))
     with caplog.at_level(logging.WARNING, "sgt"):
         sgt.Model.from_pretrained(tmp_path, context).close()
@@ -193,10 +193,10 @@ def test_a_log_handler_that_fails_is_reported_and_fails_nothing(tmp_path, contex
         def emit(self, record):
             raise Boom
 
-    with sgt.Model(small_config(tied=True), context) as model:
+    with sgt.Model(small_config(tied=False), context) as model:
         model.save_pretrained(tmp_path)
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(dict(json.loads(path.read_text()), tie_word_embeddings=False)))
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), tie_word_embeddings=True)))
     reported = []
     monkeypatch.setattr(sys, "unraisablehook", lambda seen: reported.append(seen.exc_type))
     handler = Bad()

@@ -224,3 +224,33 @@ def test_a_rate_that_was_set_is_resumed(model, tmp_path):
     with pytest.raises(TypeError, match="lr"):
         optimizer.lr = "fast"
     assert optimizer.lr == 2e-3
+
+
+def test_only_the_caller_ties_a_head_that_is_nowhere(tmp_path, context):
+    with sgt.Model(small_config(tied=True), context) as model:
+        model.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), tie_word_embeddings=False)))
+    with pytest.raises(sgt.FormatError, match="tie_missing_head"):
+        sgt.Model.from_pretrained(tmp_path, context)
+    with sgt.Model.from_pretrained(tmp_path, context, tie_missing_head=True) as model:
+        assert model.config.tied
+
+
+def test_more_positions_than_the_model_was_made_for_are_warned_of(tmp_path, context, caplog):
+    with sgt.Model(small_config(), context) as model:
+        model.save_pretrained(tmp_path)
+        known = model.config.max_seq_len
+    for length, warnings in ((known, 0), (known + 1, 1)):
+        caplog.clear()
+        with sgt.Model.from_pretrained(tmp_path, context, max_seq_len=length) as model:
+            assert model.config.max_seq_len == length
+        assert sum("beyond the" in record.getMessage() for record in caplog.records) == warnings
+
+
+def test_a_checkpoint_is_resumed_with_recompute(tmp_path, context):
+    path = str(tmp_path / "c.safetensors")
+    with sgt.Model(small_config(), context) as model:
+        sgt.Checkpoint.save(path, model)
+    with sgt.Checkpoint(path, context) as checkpoint:
+        assert checkpoint.create(recompute=True).model.config.recompute

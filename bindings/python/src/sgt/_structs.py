@@ -418,7 +418,7 @@ class sgt_hf_load_options(Sized):
         ("size", c_uint32),
         ("max_seq_len", c_int32),
         ("recompute", c_int32),
-        ("reserved", c_int32),
+        ("tie_missing_head", c_int32),
     ]
 
 

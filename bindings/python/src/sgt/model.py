@@ -95,15 +95,20 @@ class Model(Owner):
         *,
         max_seq_len: int = 0,
         recompute: bool = False,
+        tie_missing_head: bool = False,
     ) -> "Model":
         """A model from a Hugging Face folder of a LlamaForCausalLM, or of ``save_pretrained``.
 
-        max_seq_len: instead of the folder's max_position_embeddings; 0: that. Raises MissingFileError,
+        max_seq_len: instead of the folder's max_position_embeddings; 0: that. tie_missing_head: a
+        head that is nowhere in the folder is the embedding, even where config.json does not say so
+        (else that is a FormatError). Raises MissingFileError,
         FileError, FormatError, UnsupportedError (what this model does not do is named), and what
         ``Model`` raises.
         """
         context = Context() if context is None else context
-        options = _structs.sgt_hf_load_options(max_seq_len=max_seq_len, recompute=recompute)
+        options = _structs.sgt_hf_load_options(
+            max_seq_len=max_seq_len, recompute=recompute, tie_missing_head=tie_missing_head
+        )
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             path = encoded_path(folder)
