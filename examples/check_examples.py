@@ -270,6 +270,20 @@ def check_long_texts(checkpoints):
     assert len(short) == 54
 
 
+def check_stop(checkpoints, ids_folder):
+    """A text ends with what --stop names, also where a session ends in the middle of it."""
+    arguments = (checkpoints, "the ", "--raw", "--only-new", "--quiet", "--context", "8")
+    whole = generate(*arguments, "--tokens", "100")[0]
+    for start in (3, 40):
+        stop = whole[start : start + 12]
+        text = generate(*arguments, "--tokens", "100", "--stop", stop)[0]
+        assert text == whole[: whole.find(stop) + 12], stop
+    arguments = (ids_folder, "3 30 7", "--ids", "--only-new")
+    ids = generate(*arguments, "--tokens", "9")[0].split()
+    stop = b" ".join(ids[3:5]).decode()
+    assert generate(*arguments, "--tokens", "9", "--stop", stop)[0].split() == ids[:5]
+
+
 def check_utf8(checkpoints):
     """Bytes that are no characters are replaced, control characters spelt out."""
     prompt = b"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xffb\xe2\x82c\xed\xa0\x80\x1b[\r\xc2\x9b\n"
@@ -330,6 +344,8 @@ def check_bad_models(folder, checkpoints, ids_folder):
         ([ids_folder, "--ids"], 2, "the prompt is empty"),
         ([checkpoints, ""], 2, "the prompt is empty"),
         ([checkpoints], 2, "the prompt is empty"),
+        ([checkpoints, "a", "--stop", ""], 2, "--stop is empty"),
+        ([ids_folder, "3", "--ids", "--stop", "x"], 2, "--ids: 'x'"),
         ([checkpoints, "a", "--top-p", "0"], 2, "top_p is 0"),
         ([checkpoints, "a", "--temperature", "-1"], 2, "--temperature: '-1'"),
         ([checkpoints, "a", "--repetition-penalty", "0"], 2, "repetition_penalty is 0"),
@@ -350,7 +366,9 @@ def check_generate():
         check_long_texts(checkpoints)
         check_utf8(checkpoints)
         check_streaming(checkpoints)
-        check_bad_models(folder, checkpoints, check_hugging_face(folder))
+        ids_folder = check_hugging_face(folder)
+        check_stop(checkpoints, ids_folder)
+        check_bad_models(folder, checkpoints, ids_folder)
 
 
 def check_minimal():

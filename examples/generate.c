@@ -30,6 +30,7 @@ typedef struct run {
     sgt_model *model;
     int32_t vocab_size;
     long_text text;
+    int32_t *stop;
     text_output output;
     double first; /* when the first token came */
     double last;
@@ -123,6 +124,9 @@ static int set_up(run *r)
         status = open_model(r);
     if (!status)
         status = prompt_read(&r->text.tokens, &r->text.n_prompt, &r->o);
+    if (!status)
+        status = stop_read(&r->stop, &r->text.n_stop, &r->o);
+    r->text.stop = r->stop;
     r->text.n_new = (int32_t)r->o.tokens;
     if (!status)
         status = open_session(r);
@@ -202,6 +206,7 @@ int main(int argc, char **argv)
     sgt_session_free(r.text.session);
     sgt_model_free(r.model);
     sgt_context_free(r.context);
+    free(r.stop);
     free(r.text.tokens);
     return status;
 }

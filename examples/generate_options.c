@@ -25,6 +25,7 @@ static const option_row rows[] = {
     {"step", WHOLE, AT(step), 1, 1e15, NULL, "which checkpoint of a folder (default: the last)"},
     {"threads", WHOLE, AT(threads), 0, 4096, "0", "threads; 0: the processors allowed"},
     {"backend", WORD, AT(backend), 0, 0, NULL, "blis, portable or the path of a plug-in"},
+    {"stop", WORD, AT(stop), 0, 0, NULL, "end with this text; with --ids, with these tokens"},
     {"ids", FLAG, AT(ids), 0, 1, NULL, "prompt and text are numbers of tokens, not bytes"},
     {"raw", FLAG, AT(raw), 0, 1, NULL, "print every byte as it is"},
     {"only-new", FLAG, AT(only_new), 0, 1, NULL, "do not print the prompt"},
@@ -85,7 +86,6 @@ static int read_input(char **text, size_t *length)
 
 static int read_ids(int32_t *tokens, int32_t *count, const char *text)
 {
-    *count = 0;
     for (const char *at = text + strspn(text, " \t\r\n"); *at; at += strspn(at, " \t\r\n")) {
         char *end;
         errno = 0;
@@ -100,6 +100,21 @@ static int read_ids(int32_t *tokens, int32_t *count, const char *text)
     return EXIT_DONE;
 }
 
+/* Text of `length` bytes as tokens, with room for `more`. */
+static int read_tokens(int32_t **tokens, int32_t *count, const char *text, size_t length,
+                       size_t more, const settings *o)
+{
+    *count = 0;
+    *tokens = malloc((length + more) * sizeof **tokens);
+    if (!*tokens)
+        return complain(EXIT_FAILED, "out of memory");
+    if (o->ids)
+        return read_ids(*tokens, count, text);
+    for (size_t i = 0; i < length; i++)
+        (*tokens)[(*count)++] = (unsigned char)text[i];
+    return EXIT_DONE;
+}
+
 int prompt_read(int32_t **tokens, int32_t *count, const settings *o)
 {
     char *input = NULL;
@@ -110,18 +125,23 @@ int prompt_read(int32_t **tokens, int32_t *count, const settings *o)
         status = read_input(&input, &length);
     if (!status && length > MAX_PROMPT)
         status = complain(EXIT_BAD_INPUT, "the prompt is longer than %d bytes", MAX_PROMPT);
-    if (!status && !(*tokens = malloc((length + (size_t)o->tokens) * sizeof **tokens)))
-        status = complain(EXIT_FAILED, "out of memory");
-    const char *text = o->prompt ? o->prompt : input;
-    if (!status && o->ids) {
-        status = read_ids(*tokens, count, text);
-    } else if (!status) {
-        *count = (int32_t)length;
-        for (size_t i = 0; i < length; i++)
-            (*tokens)[i] = (unsigned char)text[i];
-    }
+    if (!status)
+        status = read_tokens(tokens, count, o->prompt ? o->prompt : input, length,
+                             (size_t)o->tokens, o);
     if (!status && *count == 0)
         status = complain(EXIT_BAD_INPUT, "the prompt is empty");
     free(input);
+    return status;
+}
+
+int stop_read(int32_t **tokens, int32_t *count, const settings *o)
+{
+    *tokens = NULL;
+    *count = 0;
+    if (!o->stop)
+        return EXIT_DONE;
+    int status = read_tokens(tokens, count, o->stop, strlen(o->stop), 1, o);
+    if (!status && *count == 0)
+        status = complain(EXIT_BAD_INPUT, "--stop is empty");
     return status;
 }

@@ -27,6 +27,7 @@ typedef struct settings {
     int64_t raw;
     int64_t only_new;
     int64_t quiet;
+    const char *stop; /* NULL: none */
 } settings;
 
 /* Fills *o. Returns EXIT_DONE to go on, EXIT_HELP when help was printed, or EXIT_BAD_INPUT. */
@@ -35,5 +36,8 @@ int settings_read(settings *o, int argc, char **argv);
 /* The prompt as tokens: bytes, or numbers with --ids. *tokens has room for o->tokens more and is
  * the caller's to free. Returns an exit status. */
 int prompt_read(int32_t **tokens, int32_t *count, const settings *o);
+
+/* What --stop names as tokens, likewise; without it NULL and 0. */
+int stop_read(int32_t **tokens, int32_t *count, const settings *o);
 
 #endif

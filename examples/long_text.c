@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "long_text.h"
 
+#include <string.h>
+
 /* Of `length` tokens, what is fed: all that leave room for more, or half a session. */
 static int32_t fed(const long_text *t, int32_t length)
 {
@@ -13,12 +15,21 @@ int32_t long_text_fed(const long_text *t)
     return fed(t, t->n_prompt);
 }
 
+/* Across the sessions' ends, which the library would not look over. */
+static int is_stopped(const long_text *t)
+{
+    return t->n_stop > 0 && t->made >= t->n_stop &&
+           !memcmp(t->tokens + t->n_prompt + t->made - t->n_stop, t->stop,
+                   (size_t)t->n_stop * sizeof *t->stop);
+}
+
 static int32_t on_token(void *user, int32_t token, int32_t index)
 {
     long_text *t = user;
     (void)index;
     t->tokens[t->n_prompt + t->made] = token;
-    return t->callback(t->user, token, t->made++);
+    int32_t said = t->callback(t->user, token, t->made++);
+    return said ? said : is_stopped(t);
 }
 
 sgt_status long_text_write(long_text *t)

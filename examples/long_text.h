@@ -14,6 +14,8 @@ typedef struct long_text {
     int32_t *tokens;      /* [n_prompt + n_new] the prompt in front */
     int32_t n_prompt;     /* at least 1 */
     int32_t n_new;        /* at least 1 */
+    const int32_t *stop;  /* [n_stop] new tokens that end the text; they belong to it */
+    int32_t n_stop;       /* 0: none */
     sgt_token_fn callback; /* gets each new token and may stop, as in sgt_generate_options */
     void *user;
     int32_t made;         /* out: new tokens */
