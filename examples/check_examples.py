@@ -354,6 +354,7 @@ def check_bad_models(folder, checkpoints, ids_folder):
     ]:
         output, errors = generate(*arguments, status=status)
         assert culprit in errors and errors.startswith("generate: "), (arguments, errors)
+        assert errors.count(folder) <= 1, errors
         assert not output or arguments[0] == ids_folder, (arguments, output)
 
 

@@ -3,148 +3,234 @@
  * Fine-tunes a LLaMA from a Hugging Face folder with growth switched on, and writes the grown model
  * to another folder:
  *
- *     finetune_hf FOLDER OUT TOKENS [STEPS]
+ *     finetune_hf FOLDER OUT TOKENS --steps 200 --lr 3e-5
  *
- * TOKENS is a file of 16-bit little-endian token ids (the tokenizer is not ours). A new pass fades in
- * from a small gain, so that the model that was loaded is never thrown off.
+ * TOKENS is a file of token ids (the tokenizer is not ours). The loss on text that the model is not
+ * trained on is printed before and after: only that tells whether the rate was right. A new pass
+ * fades in to a small gain, so that the model that was loaded is never thrown off
+ * (doc/fine-tuning.md).
  */
-#include <stdint.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include <sgt/sgt.h>
 
-enum { BATCH = 4, SEQ = 32, DEFAULT_STEPS = 40 };
+#include "context_options.h"
+#include "finetune_data.h"
+#include "finetune_options.h"
 
 typedef struct tuning {
+    settings o;
     sgt_context *context;
     sgt_model *model;
     sgt_optimizer *optimizer;
     sgt_growth_policy *policy;
     sgt_growth *growth;
-    int32_t *tokens;
-    long count;
+    token_list text;
+    token_list held;
+    int32_t *inputs; /* [batch,seq] */
+    int32_t *targets;
 } tuning;
 
-static int complain(const char *what)
+/* ---- setting up ---- */
+
+static sgt_status load_model(tuning *t)
 {
-    fprintf(stderr, "finetune_hf: %s: %s\n", what, sgt_error_message());
-    return 1;
+    sgt_context_options options;
+    sgt_status status = context_options_from(&options, t->o.threads, t->o.backend);
+    if (status == SGT_OK)
+        status = sgt_context_create(&t->context, &options);
+    return status == SGT_OK ? sgt_model_load_hf(&t->model, t->context, t->o.folder, NULL) : status;
 }
 
-static int read_tokens(tuning *t, const char *path)
+/* The last tenth is held out, unless there is a file for that. */
+static int read_texts(tuning *t, int32_t vocab_size)
 {
-    long bytes = 0;
-    unsigned char pair[2];
-    FILE *file = fopen(path, "rb");
-    if (file && !fseek(file, 0, SEEK_END))
-        bytes = ftell(file);
-    if (bytes / 2 > SEQ)
-        t->tokens = malloc((size_t)(bytes / 2) * sizeof *t->tokens);
-    if (file)
-        rewind(file);
-    while (t->tokens && t->count < bytes / 2 && fread(pair, 2, 1, file) == 1)
-        t->tokens[t->count++] = pair[0] | pair[1] << 8;
-    if (file)
-        fclose(file);
-    if (t->count > SEQ)
-        return 0;
-    fprintf(stderr, "finetune_hf: %s: cannot be read, or has no more than %d tokens\n", path, SEQ);
-    return 1;
+    const settings *o = &t->o;
+    int status = tokens_read(&t->text, o->tokens, o->id_bytes, vocab_size);
+    if (!status && o->held) {
+        status = tokens_read(&t->held, o->held, o->id_bytes, vocab_size);
+    } else if (!status) {
+        t->held.count = t->text.count / 10;
+        t->text.count -= t->held.count;
+        t->held.tokens = malloc((size_t)t->held.count * sizeof *t->held.tokens + 1);
+        if (!t->held.tokens)
+            return complain(EXIT_FAILED, "out of memory");
+        memcpy(t->held.tokens, t->text.tokens + t->text.count,
+               (size_t)t->held.count * sizeof *t->held.tokens);
+    }
+    if (!status && (t->text.count <= o->seq || t->held.count <= o->seq))
+        status = complain(EXIT_FAILED, "%s: %lld tokens to train on and %lld held out are not both "
+                          "more than --seq %d", o->tokens, (long long)t->text.count,
+                          (long long)t->held.count, (int)o->seq);
+    t->inputs = malloc((size_t)(o->batch * o->seq) * sizeof *t->inputs);
+    t->targets = malloc((size_t)(o->batch * o->seq) * sizeof *t->targets);
+    if (!status && (!t->inputs || !t->targets))
+        status = complain(EXIT_FAILED, "out of memory");
+    return status;
 }
 
-/* The whole model is tuned, at a low rate; growth picks two layers in the first half of the run. */
-static sgt_status set_up(tuning *t, const char *folder, int64_t steps)
+static sgt_status make_optimizer(tuning *t)
+{
+    sgt_optimizer_options options;
+    sgt_status status = sgt_optimizer_options_init(&options, sizeof options);
+    options.schedule = SGT_SCHEDULE_COSINE;
+    options.lr = t->o.lr;
+    options.weight_decay = 0.01;
+    options.total_steps = t->o.steps;
+    options.warmup_steps = t->o.warmup;
+    return status == SGT_OK ? sgt_optimizer_create(&t->optimizer, t->model, &options) : status;
+}
+
+/* Two layers are picked in the first half of the run. */
+static sgt_status make_growth(tuning *t, const sgt_model_config *config)
+{
+    sgt_growth_sgt_options options;
+    sgt_status status = sgt_growth_sgt_options_init(&options, sizeof options);
+    options.first_step = 1 + t->o.steps / 10;
+    options.window = 1 + t->o.steps / 5;
+    options.max_layers = config->n_layers > 2 ? 2 : 1;
+    options.keep_heads = config->n_heads > 2 ? 2 : 1;
+    options.ramp = SGT_RAMP_WARM;
+    options.max_gain = t->o.gain;
+    if (status == SGT_OK)
+        status = sgt_growth_policy_sgt(&t->policy, t->context, config->n_layers, config->n_heads,
+                                       &options);
+    return status == SGT_OK ? sgt_growth_create(&t->growth, t->model, t->policy, NULL) : status;
+}
+
+/* Now, not after the training. */
+static int make_folder(const char *path)
+{
+    struct stat about;
+    if (mkdir(path, 0777) && (errno != EEXIST || stat(path, &about) || !S_ISDIR(about.st_mode)))
+        return complain(EXIT_FAILED, "%s: %s", path, strerror(errno));
+    return EXIT_DONE;
+}
+
+static int set_up(tuning *t)
 {
     sgt_model_config config = {.size = sizeof config};
-    sgt_optimizer_options options;
-    sgt_growth_sgt_options growth;
-    sgt_status status = sgt_context_create(&t->context, NULL);
-    if (status == SGT_OK)
-        status = sgt_model_load_hf(&t->model, t->context, folder, NULL);
+    sgt_status status = load_model(t);
     if (status == SGT_OK)
         status = sgt_model_get_config(&config, t->model);
-    sgt_optimizer_options_init(&options, sizeof options);
-    options.schedule = SGT_SCHEDULE_COSINE;
-    options.lr = 1e-3;
-    options.total_steps = steps;
-    options.warmup_steps = steps / 10;
-    if (status == SGT_OK)
-        status = sgt_optimizer_create(&t->optimizer, t->model, &options);
-    sgt_growth_sgt_options_init(&growth, sizeof growth);
-    growth.first_step = 1 + steps / 10;
-    growth.window = 1 + steps / 5;
-    growth.max_layers = config.n_layers > 2 ? 2 : 1;
-    growth.keep_heads = config.n_heads > 2 ? 2 : 1;
-    growth.ramp = SGT_RAMP_WARM;
-    if (status == SGT_OK)
-        status = sgt_growth_policy_sgt(&t->policy, t->context, config.n_layers, config.n_heads,
-                                       &growth);
-    if (status == SGT_OK)
-        status = sgt_growth_create(&t->growth, t->model, t->policy, NULL);
+    if (status != SGT_OK)
+        return call_failed("loading", status);
+    int failed = read_texts(t, config.vocab_size);
+    if (!failed)
+        failed = make_folder(t->o.out);
+    if (failed)
+        return failed;
+    status = make_optimizer(t);
+    if (status == SGT_OK && t->o.gain > 0)
+        status = make_growth(t, &config);
+    return status == SGT_OK ? EXIT_DONE : call_failed("setting up", status);
+}
+
+/* ---- training ---- */
+
+/* The mean loss of windows all over the held-out text; *count: the targets there were. */
+static sgt_status evaluate(double *loss, int64_t *count, const tuning *t)
+{
+    const settings *o = &t->o;
+    int64_t fit = (t->held.count - 1) / o->seq, wanted = (o->held_tokens + o->seq - 1) / o->seq;
+    int64_t windows = wanted < fit ? wanted : fit, stride = (t->held.count - 1) / windows;
+    double sum = 0;
+    *count = 0;
+    for (int64_t done = 0; done < windows; done += o->batch) {
+        int64_t rows = windows - done < o->batch ? windows - done : o->batch;
+        sgt_metrics metrics = {.size = sizeof metrics};
+        sgt_batch batch = {sizeof batch, (int32_t)rows, (int32_t)o->seq, t->inputs, t->targets};
+        windows_fill(t->inputs, t->targets, &t->held, done * stride, stride, rows, o->seq);
+        sgt_status status = sgt_model_evaluate(&metrics, t->model, &batch, NULL);
+        if (status != SGT_OK)
+            return status;
+        sum += metrics.loss * (double)metrics.count;
+        *count += metrics.count;
+    }
+    *loss = sum / (double)*count;
+    return SGT_OK;
+}
+
+static int print_held_out(const tuning *t, const char *when)
+{
+    double loss = 0;
+    int64_t count = 0;
+    sgt_status status = evaluate(&loss, &count, t);
+    if (status != SGT_OK)
+        return call_failed("evaluating", status);
+    printf("held-out loss %s: %.4f (%lld tokens)\n", when, loss, (long long)count);
+    fflush(stdout);
+    return EXIT_DONE;
+}
+
+static sgt_status grow(const tuning *t, int64_t step, const sgt_metrics *metrics,
+                       const sgt_step_report *report)
+{
+    sgt_growth_event event = {.size = sizeof event};
+    sgt_growth_input input = {sizeof input, report->skipped, step, metrics->loss,
+                              report->grad_norm};
+    if (!t->growth)
+        return SGT_OK;
+    sgt_status status = sgt_growth_step(&event, t->growth, &input);
+    if (status == SGT_OK && event.action == SGT_GROWTH_SELECT)
+        printf("step %lld: layer %d loops\n", (long long)step, (int)event.layer);
     return status;
 }
 
 /* Windows in a row, from where the last step ended. */
-static void fill(int32_t *inputs, int32_t *targets, const tuning *t, int64_t step)
+static int train(const tuning *t)
 {
-    for (int64_t i = 0; i < BATCH * SEQ; i++) {
-        int64_t window = ((step - 1) * BATCH + i / SEQ) * SEQ % (t->count - SEQ);
-        inputs[i] = t->tokens[window + i % SEQ];
-        targets[i] = t->tokens[window + i % SEQ + 1];
-    }
-}
-
-static sgt_status train(tuning *t, int64_t steps)
-{
-    int32_t inputs[BATCH * SEQ], targets[BATCH * SEQ];
-    sgt_batch batch = {sizeof batch, BATCH, SEQ, inputs, targets};
+    const settings *o = &t->o;
+    sgt_batch batch = {sizeof batch, (int32_t)o->batch, (int32_t)o->seq, t->inputs, t->targets};
     sgt_status status = SGT_OK;
-    for (int64_t step = 1; step <= steps && status == SGT_OK; step++) {
+    for (int64_t step = 1; step <= o->steps && status == SGT_OK; step++) {
         sgt_metrics metrics = {.size = sizeof metrics};
         sgt_step_report report = {.size = sizeof report};
-        sgt_growth_event event = {.size = sizeof event};
-        fill(inputs, targets, t, step);
+        windows_fill(t->inputs, t->targets, &t->text, (step - 1) * o->batch * o->seq, o->seq,
+                     o->batch, o->seq);
         status = sgt_model_forward(&metrics, t->model, &batch);
         if (status == SGT_OK)
             status = sgt_model_backward(t->model, 1.0 / (double)metrics.count);
         if (status == SGT_OK)
             status = sgt_optimizer_step(&report, t->optimizer);
-        sgt_growth_input input = {sizeof input, report.skipped, step, metrics.loss,
-                                  report.grad_norm};
         if (status == SGT_OK)
-            status = sgt_growth_step(&event, t->growth, &input);
-        if (status == SGT_OK && event.action == SGT_GROWTH_SELECT)
-            printf("step %lld: layer %d loops\n", (long long)step, (int)event.layer);
-        if (status == SGT_OK && (step == 1 || step % 10 == 0))
+            status = grow(t, step, &metrics, &report);
+        if (status == SGT_OK && (step == 1 || step % 10 == 0 || step == o->steps))
             printf("step %lld: loss %.4f\n", (long long)step, metrics.loss);
+        fflush(stdout);
     }
-    return status;
+    return status == SGT_OK ? EXIT_DONE : call_failed("training", status);
 }
 
 int main(int argc, char **argv)
 {
     tuning t = {0};
-    int64_t steps = argc == 5 ? strtoll(argv[4], NULL, 10) : DEFAULT_STEPS;
-    int failed = 0;
-    if (argc < 4 || argc > 5 || steps < 1) {
-        fprintf(stderr, "usage: finetune_hf FOLDER OUT TOKENS [STEPS]\n");
-        return 2;
+    int failed = settings_read(&t.o, argc, argv);
+    if (failed)
+        return failed == EXIT_HELP ? EXIT_DONE : failed;
+    failed = set_up(&t);
+    if (!failed)
+        failed = print_held_out(&t, "before");
+    if (!failed)
+        failed = train(&t);
+    if (!failed)
+        failed = print_held_out(&t, "after");
+    if (!failed) {
+        sgt_status status = sgt_model_save_hf(t.model, t.o.out, NULL);
+        failed = status == SGT_OK ? EXIT_DONE : call_failed("saving", status);
     }
-    failed = read_tokens(&t, argv[3]);
-    if (!failed && set_up(&t, argv[1], steps) != SGT_OK)
-        failed = complain(argv[1]);
-    if (!failed && train(&t, steps) != SGT_OK)
-        failed = complain("training");
-    mkdir(argv[2], 0777); /* there already: fine */
-    if (!failed && sgt_model_save_hf(t.model, argv[2], NULL) != SGT_OK)
-        failed = complain(argv[2]);
     sgt_growth_free(t.growth);
     sgt_growth_policy_free(t.policy);
     sgt_optimizer_free(t.optimizer);
     sgt_model_free(t.model);
     sgt_context_free(t.context);
-    free(t.tokens);
+    free(t.text.tokens);
+    free(t.held.tokens);
+    free(t.inputs);
+    free(t.targets);
     return failed;
 }

@@ -75,7 +75,7 @@ static int open_model(run *r)
         return status;
     sgt_status got = sgt_model_get_config(&config, r->model);
     if (got != SGT_OK)
-        return call_failed(r->o.path, got);
+        return call_failed("loading", got);
     if (!r->o.ids && config.vocab_size != BYTES)
         return complain(EXIT_BAD_INPUT,
                         "%s: has %d tokens, not the %d bytes; use --ids with a tokenizer",

@@ -17,7 +17,7 @@ static int load_checkpoint(sgt_model **model, sgt_context *context, const char *
     if (status == SGT_OK)
         status = sgt_checkpoint_create(model, NULL, NULL, checkpoint, NULL, NULL);
     sgt_checkpoint_free(checkpoint);
-    return status == SGT_OK ? EXIT_DONE : call_failed(path, status);
+    return status == SGT_OK ? EXIT_DONE : call_failed("loading", status);
 }
 
 static int load_step(sgt_model **model, sgt_context *context, const char *folder, int64_t step)
@@ -31,7 +31,7 @@ static int load_step(sgt_model **model, sgt_context *context, const char *folder
                         folder);
     if (status == SGT_OK)
         status = sgt_checkpoint_path(path, &room, folder, step);
-    return status == SGT_OK ? load_checkpoint(model, context, path) : call_failed(folder, status);
+    return status == SGT_OK ? load_checkpoint(model, context, path) : call_failed("looking for checkpoints", status);
 }
 
 int model_load(sgt_model **model, sgt_context *context, const char *path, int64_t step)
@@ -48,5 +48,5 @@ int model_load(sgt_model **model, sgt_context *context, const char *path, int64_
     if (stat(config, &about))
         return load_step(model, context, path, step);
     sgt_status status = sgt_model_load_hf(model, context, path, NULL);
-    return status == SGT_OK ? EXIT_DONE : call_failed(path, status);
+    return status == SGT_OK ? EXIT_DONE : call_failed("loading", status);
 }

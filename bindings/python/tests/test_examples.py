@@ -93,11 +93,30 @@ def test_finetune_hf(tmp_path: Path) -> None:
     model.save_pretrained(base)
     np.array([(3 * i * i + i) % 31 for i in range(2000)], dtype="<u2").tofile(tmp_path / "tokens")
     program = EXAMPLES / "finetune_hf.py"
-    output = run(program, base, grown, "--tokens", tmp_path / "tokens", "--steps", 60,
-                 "--lr", "3e-3", folder=tmp_path).stdout
-    losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
+    fast = ("--seq", 32, "--lr", "3e-3")  # for a tiny model that was never trained
+    output = run(program, base, grown, "--tokens", tmp_path / "tokens", "--steps", 60, *fast,
+                 folder=tmp_path).stdout
+    losses = [float(loss) for loss in re.findall(r"step \d+: loss (\S+)", output)]
     assert losses[-1] < losses[0] - 0.5 and output.count(" loops\n") == 2, output
-    assert sum(sgt.Model.from_pretrained(grown).plan.depths) == 2
+    before, after = (float(loss) for loss in re.findall(r"held-out loss \w+: (\S+) \(192", output))
+    assert after < before - 0.5, output
+    plan = sgt.Model.from_pretrained(grown).plan
+    assert sum(plan.depths) == 2
+    assert {float(gain) for gain in plan.gains(plan.depths.index(1), 1)} == {0, np.float32(0.1)}
+
+    wide, plain = tmp_path / "wide", tmp_path / "plain"
+    wide.mkdir()
+    sgt.Model(sgt.ModelConfig(vocab_size=66000, d_model=8, n_layers=1, n_heads=2, d_ff=8,
+                              max_seq_len=64)).save_pretrained(wide)
+    ids = np.array([65999 - i % 7 for i in range(400)])
+    ids.astype("<u4").tofile(tmp_path / "tokens32")
+    output = run(program, wide, plain, "--tokens", tmp_path / "tokens32", "--steps", 3, *fast,
+                 "--gain", 0, "--held", tmp_path / "tokens32", folder=tmp_path).stdout
+    assert re.findall(r"\((\d+) tokens\)", output) == ["384", "384"] and "loops" not in output
+    assert not any(sgt.Model.from_pretrained(plain).plan.depths)
+    result = run(program, base, grown, "--tokens", tmp_path / "tokens", "--seq", 300,
+                 folder=tmp_path, status=1)
+    assert "more than --seq 300" in result.stderr
     result = run(program, tmp_path / "missing", grown, "--tokens", tmp_path / "tokens",
                  folder=tmp_path, status=1)
     assert result.stderr.startswith("finetune_hf.py: "), result.stderr
