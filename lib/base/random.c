@@ -62,3 +62,27 @@ double sgti_random_truncated_normal(uint64_t seed, uint64_t stream, uint64_t ind
             return z;
     }
 }
+
+uint64_t sgti_random_seed(uint64_t seed, uint64_t stream, uint64_t number)
+{
+    uint32_t bits[4];
+    sgti_random_bits(bits, seed, stream, number);
+    return (uint64_t)bits[1] << 32 | bits[0];
+}
+
+/* Eight bytes at a time are the counter, what came before is the key. */
+uint64_t sgti_random_hash(const void *data, size_t bytes)
+{
+    const unsigned char *next = data;
+    uint64_t hash = bytes;
+    for (size_t left = bytes; left > 0;) {
+        size_t count = left < 8 ? left : 8;
+        uint64_t word = 0;
+        for (size_t i = 0; i < count; i++)
+            word |= (uint64_t)next[i] << (8 * i);
+        hash = sgti_random_seed(hash, SGTI_STREAM_NAMES, word);
+        next += count;
+        left -= count;
+    }
+    return hash;
+}

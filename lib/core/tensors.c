@@ -2,7 +2,8 @@
 /* Tensor descriptors are values: each function returns a new one. */
 #include "tensors.h"
 
-static sgt_tensor dense(sgt_buffer *buffer, uint64_t offset, int32_t rank, const int64_t *shape)
+sgt_tensor sgti_tensor_dense(sgt_buffer *buffer, uint64_t offset, int32_t rank,
+                             const int64_t *shape)
 {
     sgt_tensor tensor = {.size = sizeof tensor,
                          .dtype = SGT_F32,
@@ -20,17 +21,17 @@ static sgt_tensor dense(sgt_buffer *buffer, uint64_t offset, int32_t rank, const
 
 sgt_tensor sgti_tensor_1d(sgt_buffer *buffer, uint64_t offset, int64_t n)
 {
-    return dense(buffer, offset, 1, (const int64_t[]){n});
+    return sgti_tensor_dense(buffer, offset, 1, (const int64_t[]){n});
 }
 
 sgt_tensor sgti_tensor_2d(sgt_buffer *buffer, uint64_t offset, int64_t rows, int64_t columns)
 {
-    return dense(buffer, offset, 2, (const int64_t[]){rows, columns});
+    return sgti_tensor_dense(buffer, offset, 2, (const int64_t[]){rows, columns});
 }
 
 sgt_tensor sgti_tensor_3d(sgt_buffer *buffer, uint64_t offset, int64_t a, int64_t b, int64_t c)
 {
-    return dense(buffer, offset, 3, (const int64_t[]){a, b, c});
+    return sgti_tensor_dense(buffer, offset, 3, (const int64_t[]){a, b, c});
 }
 
 sgt_tensor sgti_tensor_as(sgt_tensor tensor, int32_t dtype)
@@ -38,6 +39,15 @@ sgt_tensor sgti_tensor_as(sgt_tensor tensor, int32_t dtype)
     tensor.offset = tensor.offset * sgti_dtype_bytes(tensor.dtype) / sgti_dtype_bytes(dtype);
     tensor.dtype = dtype;
     return tensor;
+}
+
+sgt_tensor sgti_tensor_flat(sgt_tensor dense)
+{
+    sgt_tensor flat = dense;
+    flat.rank = 1;
+    flat.shape[0] = sgti_tensor_count(&dense);
+    flat.strides[0] = 1;
+    return flat;
 }
 
 sgt_tensor sgti_transposed(sgt_tensor matrix)
@@ -48,6 +58,13 @@ sgt_tensor sgti_transposed(sgt_tensor matrix)
     turned.strides[0] = matrix.strides[1];
     turned.strides[1] = matrix.strides[0];
     return turned;
+}
+
+sgt_tensor sgti_every_row(sgt_tensor matrix, int64_t first, int64_t step, int64_t count)
+{
+    sgt_tensor rows = sgti_rows(matrix, first, count);
+    rows.strides[0] = step * matrix.strides[0];
+    return rows;
 }
 
 sgt_tensor sgti_rows(sgt_tensor matrix, int64_t first, int64_t count)

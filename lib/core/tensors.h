@@ -6,6 +6,8 @@
 #include <sgt/sys/backend.h>
 
 /* Dense row-major float32 tensors at `offset` elements. */
+sgt_tensor sgti_tensor_dense(sgt_buffer *buffer, uint64_t offset, int32_t rank,
+                             const int64_t *shape);
 sgt_tensor sgti_tensor_1d(sgt_buffer *buffer, uint64_t offset, int64_t n);
 sgt_tensor sgti_tensor_2d(sgt_buffer *buffer, uint64_t offset, int64_t rows, int64_t columns);
 sgt_tensor sgti_tensor_3d(sgt_buffer *buffer, uint64_t offset, int64_t a, int64_t b, int64_t c);
@@ -13,10 +15,16 @@ sgt_tensor sgti_tensor_3d(sgt_buffer *buffer, uint64_t offset, int64_t a, int64_
 /* The same memory with another type; the offset becomes one in elements of that type. */
 sgt_tensor sgti_tensor_as(sgt_tensor tensor, int32_t dtype);
 
+/* A dense tensor as a vector of all its elements. */
+sgt_tensor sgti_tensor_flat(sgt_tensor dense);
+
 /* [R,C] -> [C,R]. */
 sgt_tensor sgti_transposed(sgt_tensor matrix);
 
-/* Rows first .. first+count-1, or columns, of a matrix. */
+/* Rows first, first + step, .. (count of them) of a matrix. */
+sgt_tensor sgti_every_row(sgt_tensor matrix, int64_t first, int64_t step, int64_t count);
+
+/* Rows first .. first+count-1, or columns. */
 sgt_tensor sgti_rows(sgt_tensor matrix, int64_t first, int64_t count);
 sgt_tensor sgti_columns(sgt_tensor matrix, int64_t first, int64_t count);
 

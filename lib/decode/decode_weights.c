@@ -1,104 +1,118 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * What a session multiplies with: the model's own matrices, gathered ones for passes of some
- * heads, or bf16 copies of both.
- */
-#include "../base/integers.h"
+#include "decode_weights.h"
+
+#include "../base/arena.h"
 #include "../core/tensors.h"
+#include "cache.h"
 #include "session.h"
 
-/* Rows of a bf16 matrix that are converted at a time where the backend does not multiply it. */
-enum { PANEL_ROWS = 512 };
+/* The matrices of a session while they are listed. */
+typedef struct planner {
+    sgti_decode_matrices made;
+    sgti_arena gathered;
+    sgti_arena rounded;
+} planner;
 
-static sgt_tensor original(const sgt_session *session, const sgti_decode_matrix *matrix)
+static void add(planner *p, int64_t rows, int64_t columns, const sgti_matrix *whole)
 {
-    const sgti_storage *block =
-        matrix->gathered ? &session->state.gathered : &session->model->weights;
-    return sgti_tensor_2d(block->buffer, matrix->offset, matrix->rows, matrix->cols);
+    sgti_decode_matrices *made = &p->made;
+    sgti_decode_matrix matrix = {.rows = rows, .columns = columns, .gathered = !whole};
+    if (whole)
+        matrix.offset = whole->offset;
+    else
+        matrix.offset = sgti_arena_take(&p->gathered, (uint64_t)rows, (uint64_t)columns,
+                                        sizeof(float)) / sizeof(float);
+    matrix.rounded = sgti_arena_take(&p->rounded, (uint64_t)rows, (uint64_t)columns,
+                                     sizeof(uint16_t)) / sizeof(uint16_t);
+    if (columns > made->widest)
+        made->widest = columns;
+    if (made->list)
+        made->list[made->count] = matrix;
+    made->count++;
 }
 
-static sgt_tensor rounded(const sgt_session *session, const sgti_decode_matrix *matrix)
+void sgti_decode_matrices_plan(sgti_decode_matrices *matrices, const sgt_model *model,
+                               const sgti_passes *passes)
 {
-    sgt_tensor tensor =
-        sgti_tensor_2d(session->packed.buffer, matrix->packed, matrix->rows, matrix->cols);
+    planner p = {.made = {.list = matrices->list, .of_pass = matrices->of_pass}};
+    int64_t d = model->config.d_model, dh = model->config.head_dim;
+    for (int32_t i = 0; i < model->parameters.n_matrices; i++) {
+        const sgti_matrix *whole = &model->parameters.matrices[i];
+        add(&p, whole->rows, whole->columns, whole);
+    }
+    for (int32_t i = 0; i < passes->n_passes; i++) {
+        const sgti_pass *pass = &passes->all[i];
+        int gathered = pass->sparse && pass->n_heads > 0;
+        if (p.made.of_pass)
+            p.made.of_pass[i] = gathered ? p.made.count : -1;
+        if (!gathered)
+            continue;
+        add(&p, (pass->n_heads + 2 * (int64_t)pass->n_groups) * dh, d, NULL);
+        add(&p, d, pass->n_heads * dh, NULL);
+    }
+    p.made.gathered = p.gathered.peak;
+    p.made.rounded = p.rounded.peak;
+    p.made.overflow = p.gathered.overflow || p.rounded.overflow;
+    *matrices = p.made;
+}
+
+/* ---- tensors ---- */
+
+static sgt_tensor original(const sgt_session *session, int32_t number)
+{
+    const sgti_decode_matrix *matrix = &session->state.matrices.list[number];
+    const sgti_storage *storage =
+        matrix->gathered ? &session->state.gathered : &session->model->weights;
+    return sgti_tensor_2d(storage->buffer, matrix->offset, matrix->rows, matrix->columns);
+}
+
+static sgt_tensor rounded(const sgt_session *session, int32_t number)
+{
+    const sgti_decode_matrix *matrix = &session->state.matrices.list[number];
+    sgt_tensor tensor = sgti_tensor_2d(session->rounded.buffer, matrix->rounded, matrix->rows,
+                                       matrix->columns);
     tensor.dtype = SGT_BF16;
     return tensor;
 }
 
-uint64_t sgti_decode_panel_bytes(const sgti_decode_layout *layout)
+static sgt_tensor matrix_of(const sgti_work *work, int32_t number)
 {
-    return (uint64_t)PANEL_ROWS * (uint64_t)layout->widest * sizeof(float);
+    const sgt_session *session = ((const sgti_chunk *)work)->session;
+    return session->is_rounded ? rounded(session, number) : original(session, number);
 }
 
-/* Panel after panel of the matrix: converted, then an ordinary product. */
-static sgt_status multiply_by_panels(const sgt_session *session, const sgt_tensor *y,
-                                     const sgt_tensor *x, const sgt_tensor *matrix,
-                                     const sgt_tensor *d)
+static sgt_status projections_of(sgti_projections *weights, const sgti_work *work,
+                                 const sgti_part *part)
 {
-    sgti_dispatch *dispatch = session->model->dispatch;
-    int64_t outputs = matrix->shape[0];
-    for (int64_t first = 0; first < outputs; first += PANEL_ROWS) {
-        int64_t count = sgti_min_i64(outputs - first, PANEL_ROWS);
-        sgt_tensor from = sgti_rows(*matrix, first, count);
-        sgt_tensor panel =
-            sgti_tensor_2d(session->panel.buffer, 0, count, matrix->shape[1]);
-        sgt_status status = sgti_convert(dispatch, &panel, &from);
-        if (status)
-            return status;
-        sgt_tensor part = sgti_columns(*y, first, count), b = sgti_transposed(panel);
-        sgt_tensor added = d ? sgti_columns(*d, first, count) : part;
-        status = sgti_gemm(dispatch, &part, 1.0f, x, &b, d ? 1.0f : 0.0f, d ? &added : NULL);
-        if (status)
-            return status;
-    }
+    const sgt_session *session = ((const sgti_chunk *)work)->session;
+    int32_t gathered = session->state.matrices.of_pass[part->pass->index];
+    int32_t qkv = gathered >= 0 ? gathered : sgti_part_matrix(work, part, SGTI_MATRIX_QKV);
+    int32_t o = gathered >= 0 ? gathered + 1 : sgti_part_matrix(work, part, SGTI_MATRIX_O);
+    *weights = (sgti_projections){.qkv = matrix_of(work, qkv), .o = matrix_of(work, o)};
     return SGT_OK;
 }
 
-sgt_status sgti_decode_linear(const sgt_session *session, const sgt_tensor *y, const sgt_tensor *x,
-                              int32_t number, const sgt_tensor *d)
-{
-    sgti_dispatch *dispatch = session->model->dispatch;
-    const sgti_decode_matrix *matrix = &session->state.layout.matrices[number];
-    sgt_tensor w = session->rounded ? rounded(session, matrix) : original(session, matrix);
-    sgt_linear_args args = {.x = x, .weight = &w, .y = y, .d = d};
-    sgt_status status = sgti_linear_slot(dispatch, &args);
-    if (status != SGT_E_UNSUPPORTED)
-        return status;
-    if (session->rounded)
-        return multiply_by_panels(session, y, x, &w, d);
-    sgt_tensor b = sgti_transposed(w);
-    return sgti_gemm(dispatch, y, 1.0f, x, &b, d ? 1.0f : 0.0f, d);
-}
+const sgti_providers sgti_session_providers = {
+    .matrix = matrix_of,
+    .projections = projections_of,
+    .attend = sgti_cache_attend,
+};
 
-/* The lists of a pass, and its matrices where they are gathered. */
-static sgt_status gather_pass(sgt_session *session, int32_t layer, int32_t number)
-{
-    sgti_decode_state *state = &session->state;
-    const sgt_model *model = session->model;
-    const sgti_decode_layout *layout = &state->layout;
-    const sgti_decode_pass *pass = &layout->passes[layout->layers[layer].first_pass + number];
-    const float *gains = state->plan->layers[layer].gains;
-    int64_t heads = model->config.n_heads;
-    sgti_head_lists lists = {
-        .heads = state->heads,
-        .groups = state->groups,
-        .kv_heads = state->kv_heads + pass->list,
-        .gains = state->gains + pass->list,
-    };
-    sgti_select_heads(&lists, &model->config, number == 0 ? NULL : gains + (number - 1) * heads);
-    const sgti_decode_matrix *matrix = &layout->matrices[pass->matrix];
-    if (!matrix->gathered || pass->n_heads == 0)
-        return SGT_OK;
-    sgt_tensor qkv = original(session, matrix), o = original(session, matrix + 1);
-    return sgti_gather_heads(model, layer, &lists, &qkv, &o);
-}
+/* ---- filling ---- */
 
 sgt_status sgti_decode_gather(sgt_session *session)
 {
-    const sgti_decode_layout *layout = &session->state.layout;
-    for (int32_t layer = 0; layer < layout->n_layers; layer++) {
-        for (int32_t number = 0; number < layout->layers[layer].n_passes; number++) {
-            sgt_status status = gather_pass(session, layer, number);
+    const sgti_passes *passes = session->state.passes;
+    for (int32_t layer = 0; layer < passes->n_layers; layer++) {
+        const sgti_layer_passes *of_layer = &passes->layers[layer];
+        for (int32_t k = 0; k < of_layer->n_passes; k++) {
+            const sgti_pass *pass = &of_layer->passes[k];
+            int32_t number = session->state.matrices.of_pass[pass->index];
+            if (number < 0)
+                continue;
+            sgti_projections gathered = {.qkv = original(session, number),
+                                         .o = original(session, number + 1)};
+            sgt_status status = sgti_gather_heads(session->model, layer, pass, &gathered);
             if (status)
                 return status;
         }
@@ -106,12 +120,10 @@ sgt_status sgti_decode_gather(sgt_session *session)
     return SGT_OK;
 }
 
-sgt_status sgti_decode_convert(sgt_session *session)
+sgt_status sgti_decode_round(sgt_session *session)
 {
-    const sgti_decode_layout *layout = &session->state.layout;
-    for (int32_t i = 0; i < layout->n_matrices; i++) {
-        sgt_tensor from = original(session, &layout->matrices[i]);
-        sgt_tensor to = rounded(session, &layout->matrices[i]);
+    for (int32_t i = 0; i < session->state.matrices.count; i++) {
+        sgt_tensor from = original(session, i), to = rounded(session, i);
         sgt_status status = sgti_convert(session->model->dispatch, &to, &from);
         if (status)
             return status;

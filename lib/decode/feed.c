@@ -42,20 +42,20 @@ static sgt_status check_piece(const sgt_session *session, const sgt_feed *feed, 
 {
     const sgti_decode_state *state = &session->state;
     int32_t sequence = sequence_of(feed, piece), length = length_of(feed, piece);
-    if (sequence < 0 || sequence >= state->layout.sequences)
+    if (sequence < 0 || sequence >= session->options.sequences)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "sequence %d of a session that has %d", (int)sequence,
-                         (int)state->layout.sequences);
+                         (int)session->options.sequences);
     if (state->named[sequence]++)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "sequence %d is fed twice in one call",
                          (int)sequence);
     if (length < 1)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%d tokens for sequence %d; at least 1 is needed",
                          (int)length, (int)sequence);
-    if (length > state->layout.max_length - state->lengths[sequence])
+    if (length > session->options.max_length - state->lengths[sequence])
         return sgti_fail(SGT_E_OUT_OF_RANGE,
                          "%d tokens after %d of sequence %d exceed its max_length of %d",
                          (int)length, (int)state->lengths[sequence], (int)sequence,
-                         (int)state->layout.max_length);
+                         (int)session->options.max_length);
     return SGT_OK;
 }
 
@@ -68,10 +68,10 @@ static sgt_status check_feed(int64_t *tokens, const sgt_session *session, const 
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "tokens is NULL");
     if (feed->count < 1)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "a feed of %d pieces", (int)feed->count);
-    if (feed->count > state->layout.sequences)
+    if (feed->count > session->options.sequences)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "%d pieces for a session of %d sequences",
-                         (int)feed->count, (int)state->layout.sequences);
-    memset(state->named, 0, (size_t)state->layout.sequences * sizeof *state->named);
+                         (int)feed->count, (int)session->options.sequences);
+    memset(state->named, 0, (size_t)session->options.sequences * sizeof *state->named);
     for (int32_t piece = 0; piece < feed->count; piece++) {
         sgt_status status = check_piece(session, feed, piece);
         if (status)
@@ -90,155 +90,137 @@ static sgt_status check_feed(int64_t *tokens, const sgt_session *session, const 
 /* ---- chunks ---- */
 
 /* Cuts the next chunk off. */
-static void next_chunk(sgti_chunk *chunk, feed_at_work *work)
+static void next_chunk(sgti_chunk *chunk, feed_at_work *feeding)
 {
-    sgti_decode_state *state = &work->session->state;
-    const sgt_feed *feed = work->feed;
-    *chunk = (sgti_chunk){.session = work->session,
-                          .segments = state->segments,
-                          .positions = state->positions};
-    while (work->piece < feed->count && chunk->rows < state->layout.rows) {
+    sgt_session *session = feeding->session;
+    sgti_decode_state *state = &session->state;
+    const sgt_feed *feed = feeding->feed;
+    int32_t most = (int32_t)state->layout.shape.rows, rows = 0;
+    *chunk = (sgti_chunk){
+        .session = session, .segments = state->segments, .positions = state->positions};
+    while (feeding->piece < feed->count && rows < most) {
         sgti_segment *segment = &state->segments[chunk->n_segments];
-        int32_t rest = length_of(feed, work->piece) - work->of_piece;
-        int32_t room = state->layout.rows - chunk->rows;
-        segment->sequence = sequence_of(feed, work->piece);
-        segment->count = rest < room ? rest : room;
-        segment->row = chunk->rows;
-        segment->piece = work->piece;
+        int32_t rest = length_of(feed, feeding->piece) - feeding->of_piece;
+        segment->sequence = sequence_of(feed, feeding->piece);
+        segment->count = rest < most - rows ? rest : most - rows;
+        segment->row = rows;
+        segment->piece = feeding->piece;
         segment->ends = segment->count == rest;
-        state->positions[chunk->n_segments] = state->lengths[segment->sequence] + work->of_piece;
-        chunk->rows += segment->count;
+        state->positions[chunk->n_segments] =
+            state->lengths[segment->sequence] + feeding->of_piece;
+        rows += segment->count;
         chunk->n_segments++;
-        work->of_piece += segment->count;
+        feeding->of_piece += segment->count;
         if (segment->ends) {
-            work->piece++;
-            work->of_piece = 0;
+            feeding->piece++;
+            feeding->of_piece = 0;
         }
     }
+    chunk->work.rows = rows;
 }
 
-static sgt_tensor integers_at(const sgt_session *session, uint64_t offset, int64_t count)
+/* The work of a chunk whose rows are known. */
+static void begin_work(sgti_chunk *chunk, const feed_at_work *feeding)
 {
-    return sgti_tensor_as(sgti_tensor_1d(session->state.scratch.buffer, offset, count), SGT_I32);
+    const sgt_session *session = feeding->session;
+    const sgti_layout *layout = &session->state.layout;
+    int64_t per_chunk = layout->shape.rows, n_runs = layout->n_runs;
+    chunk->work = (sgti_work){
+        .model = session->model,
+        .dispatch = session->model->dispatch,
+        .config = &session->model->config,
+        .layout = layout,
+        .providers = &sgti_session_providers,
+        .arena = session->state.scratch.buffer,
+        .panel = session->panel.buffer,
+        .rows = chunk->work.rows,
+        .inference = 1,
+        .phase = SGT_PHASE_DECODE,
+        .progress_done = feeding->first_token / per_chunk * n_runs,
+        .progress_total = sgti_ceil_div(feeding->tokens, per_chunk) * n_runs};
 }
 
 /* Embedding and every block. */
-static sgt_status run_blocks(const sgti_chunk *chunk, const feed_at_work *work)
+static sgt_status run_blocks(const sgti_chunk *chunk, const feed_at_work *feeding)
 {
-    const sgt_session *session = chunk->session;
-    const sgt_model *model = session->model;
-    const sgti_decode_layout *layout = &session->state.layout;
-    sgt_tensor ids = integers_at(session, layout->ids, chunk->rows);
-    sgt_tensor x = sgti_decode_at(session, layout->x, chunk->rows, model->config.d_model);
-    sgt_tensor table = sgti_weight(model, model->parameters.embedding);
-    sgt_embedding_args args = {.table = &table, .ids = &ids, .out = &x};
-    int64_t chunks = sgti_ceil_div(work->tokens, layout->rows);
-    int64_t done = work->first_token / layout->rows * layout->n_runs;
-    sgt_status status = sgti_write(model->dispatch, &ids, work->feed->tokens + work->first_token);
-    if (status == SGT_OK)
-        status = sgti_embedding(model->dispatch, &args);
-    for (int32_t layer = 0; layer < layout->n_layers; layer++)
-        for (int32_t run = 0; run < layout->layers[layer].n_runs && status == SGT_OK; run++) {
-            status = sgti_progress(model->context, SGT_PHASE_DECODE, done++,
-                                   chunks * layout->n_runs);
-            if (status == SGT_OK)
-                status = sgti_decode_run(chunk, layer, run);
-        }
-    return status;
+    const sgti_work *work = &chunk->work;
+    sgt_tensor ids = sgti_tensor_flat(sgti_at(work, &work->layout->ids));
+    sgt_status status =
+        sgti_write(work->dispatch, &ids, feeding->feed->tokens + feeding->first_token);
+    return status ? status : sgti_blocks_forward(work);
 }
 
 /* ---- logits ---- */
 
-/* The logits of some rows of the chunk, at most head_rows, into the scratch. */
-static sgt_status make_logits(sgt_tensor *logits, const sgti_chunk *chunk, int32_t row,
-                              int32_t rows)
+/* Losses of the first `rows` rows of logits against the tokens that follow token `token`. */
+static sgt_status make_losses(const sgti_work *work, const feed_at_work *feeding,
+                              const sgt_tensor *logits, int64_t token, int64_t rows)
 {
-    const sgt_session *session = chunk->session;
-    const sgt_model *model = session->model;
-    const sgti_decode_layout *layout = &session->state.layout;
-    sgt_status status = sgti_decode_norm(session, row, rows, model->parameters.final_norm);
-    if (status)
-        return status;
-    sgt_tensor h =
-        sgti_rows(sgti_decode_at(session, layout->h, row + rows, model->config.d_model), row, rows);
-    *logits = sgti_decode_at(session, layout->logits, rows, model->config.vocab_size);
-    return sgti_decode_linear(session, logits, &h, layout->n_matrices - 1, NULL);
-}
-
-/* Losses of `rows` rows from their logits, against the tokens that follow. */
-static sgt_status make_losses(const feed_at_work *work, const sgt_tensor *logits, int32_t row,
-                              int64_t rows)
-{
-    const sgt_session *session = work->session;
-    const sgti_decode_layout *layout = &session->state.layout;
-    sgti_dispatch *dispatch = session->model->dispatch;
-    int64_t token = work->first_token + row;
-    sgt_tensor targets = integers_at(session, layout->targets, rows);
-    sgt_tensor losses = sgti_tensor_1d(session->state.scratch.buffer, layout->losses, rows);
+    sgt_tensor targets = sgti_tensor_flat(sgti_rows(sgti_at(work, &work->layout->targets), 0, rows));
+    sgt_tensor losses = sgti_tensor_flat(sgti_rows(sgti_at(work, &work->layout->losses), 0, rows));
     sgt_tensor known = sgti_rows(*logits, 0, rows);
     sgt_cross_entropy_args args = {.logits = &known, .targets = &targets, .losses = &losses};
-    sgt_status status = sgti_write(dispatch, &targets, work->feed->tokens + token + 1);
+    sgt_status status = sgti_write(work->dispatch, &targets, feeding->feed->tokens + token + 1);
     if (status == SGT_OK)
-        status = sgti_cross_entropy(dispatch, &args);
-    return status ? status : sgti_read(dispatch, work->losses + token, &losses);
+        status = sgti_cross_entropy(work->dispatch, &args);
+    return status ? status : sgti_read(work->dispatch, feeding->losses + token, &losses);
 }
 
-/* What is wanted of every row of the chunk. */
-static sgt_status give_all(const sgti_chunk *chunk, const feed_at_work *work)
+/* What is wanted of the rows of a whole chunk. */
+static sgt_status use_all(const sgti_work *work, const sgt_tensor *logits, const sgt_tensor *h,
+                          int64_t first, int64_t rows, void *argument)
 {
-    const sgt_session *session = chunk->session;
-    int64_t vocab = session->model->config.vocab_size;
-    int32_t most = session->state.layout.head_rows;
-    for (int32_t row = 0; row < chunk->rows; row += most) {
-        sgt_tensor logits;
-        int32_t rows = chunk->rows - row < most ? chunk->rows - row : most;
-        sgt_status status = make_logits(&logits, chunk, row, rows);
-        if (status == SGT_OK && work->feed->all_logits)
-            status = sgti_read(session->model->dispatch,
-                               work->feed->all_logits + (work->first_token + row) * vocab, &logits);
-        int64_t scored = sgti_min_i64(rows, work->tokens - 1 - work->first_token - row);
-        if (status == SGT_OK && work->losses && scored > 0)
-            status = make_losses(work, &logits, row, scored);
-        if (status)
-            return status;
-    }
-    return SGT_OK;
-}
-
-/* Hands over the logits of `rows` neighbouring pieces. */
-static sgt_status give_pieces(const feed_at_work *work, int32_t piece, int32_t rows,
-                              const sgt_tensor *logits)
-{
-    const sgt_model *model = work->session->model;
+    const feed_at_work *feeding = argument;
+    float *all = feeding->feed->all_logits;
+    int64_t token = feeding->first_token + first;
     sgt_status status = SGT_OK;
-    if (work->feed->logits)
-        status = sgti_read(model->dispatch,
-                           work->feed->logits + (int64_t)piece * model->config.vocab_size, logits);
-    for (int32_t row = 0; work->last && row < rows && status == SGT_OK; row++) {
+    (void)h;
+    if (all)
+        status = sgti_read(work->dispatch, all + token * logits->shape[1], logits);
+    int64_t scored = sgti_min_i64(rows, feeding->tokens - 1 - token);
+    if (status == SGT_OK && feeding->losses && scored > 0)
+        status = make_losses(work, feeding, logits, token, scored);
+    return status;
+}
+
+/* Where the logits of neighbouring pieces go. */
+typedef struct give_at_work {
+    const feed_at_work *feeding;
+    int32_t piece; /* the first */
+} give_at_work;
+
+static sgt_status give_pieces(const sgti_work *work, const sgt_tensor *logits, const sgt_tensor *h,
+                              int64_t first, int64_t rows, void *argument)
+{
+    const give_at_work *give = argument;
+    const feed_at_work *feeding = give->feeding;
+    int64_t piece = give->piece + first, vocab = logits->shape[1];
+    sgt_status status = SGT_OK;
+    (void)h;
+    if (feeding->feed->logits)
+        status = sgti_read(work->dispatch, feeding->feed->logits + piece * vocab, logits);
+    for (int64_t row = 0; feeding->last && row < rows && status == SGT_OK; row++) {
         sgt_tensor one = sgti_rows(*logits, row, 1);
-        status = sgti_read(model->dispatch, work->last[piece + row], &one);
+        status = sgti_read(work->dispatch, feeding->last[piece + row], &one);
     }
     return status;
 }
 
 /* The logits of the last token of every piece that ends here; neighbours share a product. */
-static sgt_status give_last(const sgti_chunk *chunk, const feed_at_work *work)
+static sgt_status give_last(const sgti_chunk *chunk, const feed_at_work *feeding)
 {
-    const sgt_session *session = chunk->session;
     for (int32_t i = 0; i < chunk->n_segments;) {
         const sgti_segment *segment = &chunk->segments[i];
-        sgt_tensor logits;
-        int32_t row = segment->row + segment->count - 1, rows = 1;
+        int32_t rows = 1;
         if (!segment->ends) {
             i++;
             continue;
         }
-        while (i + rows < chunk->n_segments && rows < session->state.layout.head_rows &&
-               segment[rows].count == 1 && segment[rows].ends)
+        while (i + rows < chunk->n_segments && segment[rows].count == 1 && segment[rows].ends)
             rows++;
-        sgt_status status = make_logits(&logits, chunk, row, rows);
-        if (status == SGT_OK)
-            status = give_pieces(work, segment->piece, rows, &logits);
+        sgt_status status =
+            sgti_head_logits(&chunk->work, segment->row + segment->count - 1, 1, rows,
+                             give_pieces, &(give_at_work){feeding, segment->piece});
         if (status)
             return status;
         i += rows;
@@ -249,21 +231,22 @@ static sgt_status give_last(const sgti_chunk *chunk, const feed_at_work *work)
 sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *const *last,
                             float *losses)
 {
-    feed_at_work work = {.session = session, .feed = feed, .last = last, .losses = losses};
+    feed_at_work feeding = {.session = session, .feed = feed, .last = last, .losses = losses};
     sgt_status status = sgti_session_check(session);
     if (status == SGT_OK)
-        status = check_feed(&work.tokens, session, feed);
+        status = check_feed(&feeding.tokens, session, feed);
     if (status == SGT_OK)
         status = sgti_model_prepare_weights(session->model);
-    while (status == SGT_OK && work.first_token < work.tokens) {
+    while (status == SGT_OK && feeding.first_token < feeding.tokens) {
         sgti_chunk chunk;
-        next_chunk(&chunk, &work);
-        status = run_blocks(&chunk, &work);
+        next_chunk(&chunk, &feeding);
+        begin_work(&chunk, &feeding);
+        status = run_blocks(&chunk, &feeding);
         if (status == SGT_OK && (feed->all_logits || losses))
-            status = give_all(&chunk, &work);
+            status = sgti_head_logits(&chunk.work, 0, 1, chunk.work.rows, use_all, &feeding);
         if (status == SGT_OK && (feed->logits || last))
-            status = give_last(&chunk, &work);
-        work.first_token += chunk.rows;
+            status = give_last(&chunk, &feeding);
+        feeding.first_token += chunk.work.rows;
     }
     if (status == SGT_OK)
         status = sgti_sync(session->model->dispatch);

@@ -131,7 +131,7 @@ static sgt_status read_values(const sgt_sampler *s, const float *logits)
 static double uniform(const sgt_sampler *s)
 {
     uint32_t bits[4];
-    sgti_random_bits(bits, s->seed, SGTI_SAMPLER_STREAM, s->drawn);
+    sgti_random_bits(bits, s->seed, SGTI_STREAM_TOKENS, s->drawn);
     return (double)(((uint64_t)bits[1] << 32 | bits[0]) >> 11) * 0x1p-53;
 }
 

@@ -9,9 +9,6 @@
 #include "choice.h"
 #include "token_window.h"
 
-/* The stream of its random numbers, which neither weights nor policies use. */
-#define SGTI_SAMPLER_STREAM UINT64_C(0x7069636b00000000)
-
 struct sgt_sampler {
     sgt_context *context; /* counted */
     uint64_t seed;

@@ -10,6 +10,8 @@
 #include "../base/carver.h"
 #include "../base/error.h"
 #include "../base/float_mode.h"
+#include "../base/integers.h"
+#include "cache.h"
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_session_options, chunk)
 #define MEMORY_MINIMUM  SGTI_SIZE_THROUGH(sgt_session_memory, packed)
@@ -51,84 +53,124 @@ static sgt_status read_options(sgt_session_options *options, const sgt_model *mo
 
 /* ---- memory ---- */
 
-/* The lists of a session in the host allocation. */
-static uint64_t lay_out(sgti_decode_state *state, char *host, const sgti_decode_layout *layout,
-                        const sgt_model_config *config)
+/* What a state takes, by what it is for. */
+typedef struct needs {
+    sgti_layout layout;
+    sgti_decode_matrices matrices;
+    uint64_t cache; /* bytes */
+    uint64_t host;  /* bytes */
+} needs;
+
+/* The arrays of a session in the host allocation. */
+static uint64_t cut_arrays(sgti_decode_state *state, char *host, const sgt_session_options *options,
+                           const needs *n)
 {
     sgti_carver c = {.memory = host};
-    int64_t sequences = layout->sequences, listed = layout->n_listed;
-    state->layout.layers = sgti_carve(&c, layout->n_layers, sizeof(sgti_decode_layer));
-    state->layout.passes = sgti_carve(&c, layout->n_passes, sizeof(sgti_decode_pass));
-    state->layout.matrices =
-        sgti_carve(&c, layout->n_matrices, sizeof(sgti_decode_matrix));
+    int64_t sequences = options->sequences;
+    state->layout.runs = sgti_carve(&c, n->layout.n_runs, sizeof(sgti_run));
+    state->layout.parts = sgti_carve(&c, n->layout.n_parts, sizeof(sgti_part));
+    state->matrices.list = sgti_carve(&c, n->matrices.count, sizeof(sgti_decode_matrix));
+    state->matrices.of_pass = sgti_carve(&c, n->layout.shape.passes->n_passes, sizeof(int32_t));
+    state->cache_first = sgti_carve(&c, n->layout.n_parts, sizeof(uint64_t));
     state->segments = sgti_carve(&c, sequences, sizeof(sgti_segment));
     state->lengths = sgti_carve(&c, sequences, sizeof(int32_t));
     state->positions = sgti_carve(&c, sequences, sizeof(int32_t));
     state->named = sgti_carve(&c, sequences, sizeof(int32_t));
-    state->kv_heads = sgti_carve(&c, listed, sizeof(int32_t));
-    state->gains = sgti_carve(&c, listed, sizeof(float));
-    state->heads = sgti_carve(&c, config->n_heads, sizeof(int32_t));
-    state->groups = sgti_carve(&c, config->n_kv_heads, sizeof(int32_t));
-    state->losses = sgti_carve(&c, layout->max_length, sizeof(float));
+    state->losses = sgti_carve(&c, options->max_length, sizeof(float));
     return c.bytes;
+}
+
+static sgti_shape shape_of(const sgt_model *model, const sgti_passes *passes,
+                           const sgt_session_options *options)
+{
+    int64_t tokens = (int64_t)options->sequences * options->max_length;
+    return (sgti_shape){.config = &model->config,
+                        .passes = passes,
+                        .mode = SGTI_DECODE,
+                        .rows = sgti_min_i64(options->chunk, tokens)};
+}
+
+static sgt_status measure(needs *needed, const sgt_model *model, const sgti_passes *passes,
+                          const sgt_session_options *options)
+{
+    sgti_decode_state none = {0};
+    needs n = {0};
+    sgti_shape shape = shape_of(model, passes, options);
+    sgt_status status = sgti_layout_plan(&n.layout, &shape);
+    if (status)
+        return status;
+    sgti_decode_matrices_plan(&n.matrices, model, passes);
+    n.cache = sgti_cache_plan(NULL, &n.matrices.overflow, &model->config, passes, options);
+    if (n.matrices.overflow)
+        return sgti_fail(SGT_E_OVERFLOW, "a session of %d sequences of %d tokens does not fit",
+                         (int)options->sequences, (int)options->max_length);
+    n.host = cut_arrays(&none, NULL, options, &n);
+    *needed = n;
+    return SGT_OK;
 }
 
 static void destroy_state(sgt_session *session)
 {
     sgti_decode_state *state = &session->state;
     sgti_dispatch *dispatch = session->model->dispatch;
+    sgti_memory *memory = &session->model->context->memory;
     sgti_storage_free(&state->cache, dispatch);
     sgti_storage_free(&state->gathered, dispatch);
     sgti_storage_free(&state->scratch, dispatch);
-    sgti_release(&session->model->context->memory, state->host, state->host_bytes);
-    sgt_plan_free(state->plan);
+    sgti_release(memory, state->host, state->host_bytes);
+    sgti_passes_free(state->passes, memory);
     memset(state, 0, sizeof *state);
 }
 
-static sgt_status allocate_blocks(sgti_decode_state *state, const sgti_decode_layout *layout,
-                                  sgti_dispatch *dispatch)
+static sgt_status allocate_storage(sgti_decode_state *state, const needs *n,
+                                   sgti_dispatch *dispatch)
 {
     const struct {
-        sgti_storage *block;
+        sgti_storage *storage;
         uint64_t bytes;
         const char *what;
-    } blocks[] = {
-        {&state->cache, layout->cache * sizeof(float), "the key/value cache"},
-        {&state->gathered, layout->gathered * sizeof(float), "the gathered weights of a session"},
-        {&state->scratch, layout->scratch * sizeof(float), "the activations of a session"}};
-    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+    } all[] = {{&state->cache, n->cache, "the key/value cache"},
+               {&state->gathered, n->matrices.gathered, "the gathered weights of a session"},
+               {&state->scratch, n->layout.bytes, "the activations of a session"}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         sgt_status status = SGT_OK;
-        if (blocks[i].bytes > 0)
-            status = sgti_storage_allocate(blocks[i].block, dispatch, blocks[i].bytes,
-                                         blocks[i].what);
+        if (all[i].bytes > 0)
+            status = sgti_storage_allocate(all[i].storage, dispatch, all[i].bytes, all[i].what);
         if (status)
             return status;
     }
     return SGT_OK;
 }
 
-/* Memory and layout for the model's plan of now; on failure part of it. */
+/* Memory and layout for the model's plan of now. What was taken before a failure stays, and is given
+ * back by destroy_state. */
 static sgt_status allocate_state(sgt_session *session)
 {
     sgti_decode_state *state = &session->state;
     const sgt_model *model = session->model;
-    sgti_decode_layout layout = {0};
+    const sgt_session_options *options = &session->options;
+    int overflow = 0;
+    needs n;
     void *host;
-    sgt_status status = sgt_plan_clone(&state->plan, model->plan);
+    sgt_status status = sgti_passes_create(&state->passes, &model->context->memory,
+                                           &model->config, model->plan, 0);
     if (status)
         return status;
-    status = sgti_decode_layout_plan(&layout, model, state->plan, &session->options);
+    status = measure(&n, model, state->passes, options);
     if (status)
         return status;
-    uint64_t bytes = lay_out(state, NULL, &layout, &model->config);
-    status = sgti_allocate_zeroed(&host, &model->context->memory, bytes, 1, "the lists of a session");
+    status = sgti_allocate_zeroed(&host, &model->context->memory, n.host, 1,
+                                  "the lists of a session");
     if (status)
         return status;
     state->host = host;
-    state->host_bytes = bytes;
-    lay_out(state, host, &layout, &model->config);
-    status = sgti_decode_layout_plan(&state->layout, model, state->plan, &session->options);
-    return status ? status : allocate_blocks(state, &state->layout, model->dispatch);
+    state->host_bytes = n.host;
+    cut_arrays(state, host, options, &n);
+    sgti_decode_matrices_plan(&state->matrices, model, state->passes);
+    sgti_cache_plan(state->cache_first, &overflow, &model->config, state->passes, options);
+    sgti_shape shape = shape_of(model, state->passes, options);
+    status = sgti_layout_plan(&state->layout, &shape);
+    return status ? status : allocate_storage(state, &n, model->dispatch);
 }
 
 static sgt_status create_state(sgt_session *session)
@@ -145,29 +187,29 @@ static sgt_status create_state(sgt_session *session)
     return SGT_OK;
 }
 
-/* ---- packed weights ---- */
+/* ---- rounded copies of the weights ---- */
 
-static void drop_packed(sgt_session *session)
+static void drop_rounded(sgt_session *session)
 {
-    sgti_storage_free(&session->packed, session->model->dispatch);
+    sgti_storage_free(&session->rounded, session->model->dispatch);
     sgti_storage_free(&session->panel, session->model->dispatch);
 }
 
-static sgt_status make_packed(sgt_session *session)
+static sgt_status make_rounded(sgt_session *session)
 {
-    const sgti_decode_layout *layout = &session->state.layout;
+    const sgti_decode_matrices *matrices = &session->state.matrices;
     sgti_dispatch *dispatch = session->model->dispatch;
-    sgt_status status =
-        sgti_storage_allocate(&session->packed, dispatch, layout->packed * sizeof(uint16_t),
-                            "the packed weights of a session");
+    sgt_status status = sgti_storage_allocate(&session->rounded, dispatch, matrices->rounded,
+                                              "the packed weights of a session");
     if (status == SGT_OK)
-        status = sgti_storage_allocate(&session->panel, dispatch, sgti_decode_panel_bytes(layout),
-                                     "the panel of packed weights");
+        status = sgti_storage_allocate(&session->panel, dispatch,
+                                       sgti_panel_bytes(matrices->widest),
+                                       "the panel of packed weights");
     if (status == SGT_OK)
-        status = sgti_decode_convert(session);
+        status = sgti_decode_round(session);
     if (status)
-        drop_packed(session);
-    session->rounded = status == SGT_OK;
+        drop_rounded(session);
+    session->is_rounded = status == SGT_OK;
     return status;
 }
 
@@ -183,9 +225,9 @@ sgt_status sgt_session_pack(sgt_session *session, int32_t dtype)
     if (status)
         return status;
     if (dtype == SGT_BF16)
-        return session->rounded ? SGT_OK : make_packed(session);
-    drop_packed(session);
-    session->rounded = 0;
+        return session->is_rounded ? SGT_OK : make_rounded(session);
+    drop_rounded(session);
+    session->is_rounded = 0;
     return SGT_OK;
 }
 
@@ -197,23 +239,21 @@ sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_mod
     SGTI_DEFAULT_FLOATS;
     sgt_session_memory own = {.size = sizeof own};
     sgt_session_options options;
-    sgti_decode_layout layout = {0};
-    sgti_decode_state none = {0};
+    needs n;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     sgt_status status = sgti_struct_check(memory, MEMORY_MINIMUM, "sgt_session_memory");
     if (status == SGT_OK)
         status = read_options(&options, model, caller);
     if (status == SGT_OK)
-        status = sgti_decode_layout_plan(&layout, model, model->plan, &options);
+        status = measure(&n, model, model->passes, &options);
     if (status)
         return status;
-    own.cache = layout.cache * sizeof(float);
-    own.weights = layout.gathered * sizeof(float);
-    own.scratch = layout.scratch * sizeof(float) + sizeof(sgt_session) +
-                  lay_out(&none, NULL, &layout, &model->config) + sgti_plan_bytes(model->plan);
+    own.cache = n.cache;
+    own.weights = n.matrices.gathered;
+    own.scratch = n.layout.bytes + sizeof(sgt_session) + n.host + model->passes->bytes;
     own.total = own.cache + own.weights + own.scratch;
-    own.packed = layout.packed * sizeof(uint16_t) + sgti_decode_panel_bytes(&layout);
+    own.packed = n.matrices.rounded + sgti_panel_bytes(n.matrices.widest);
     sgti_struct_write(memory, &own, sizeof own);
     return SGT_OK;
 }
@@ -251,7 +291,7 @@ void sgt_session_free(sgt_session *session)
     if (!session)
         return;
     sgt_model *model = session->model;
-    drop_packed(session);
+    drop_rounded(session);
     destroy_state(session);
     sgti_release(&model->context->memory, session, sizeof *session);
     sgti_model_unref(model);
@@ -262,15 +302,15 @@ sgt_status sgt_session_refresh(sgt_session *session)
     SGTI_DEFAULT_FLOATS;
     if (!session)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
-    int32_t rounded = session->rounded;
-    drop_packed(session);
+    int32_t rounded = session->is_rounded;
+    drop_rounded(session);
     destroy_state(session);
     sgt_status status = create_state(session);
     if (status == SGT_OK && rounded)
-        status = make_packed(session);
+        status = make_rounded(session);
     if (status)
         destroy_state(session);
-    session->rounded = rounded;
+    session->is_rounded = rounded;
     return status;
 }
 
@@ -282,7 +322,7 @@ sgt_status sgti_session_check(const sgt_session *session)
     if (state->generation != sgt_model_generation(session->model))
         return sgti_fail(SGT_E_STATE, "the weights of the model changed after the session was made: "
                                       "call sgt_session_refresh");
-    if (!sgt_plan_equal(state->plan, session->model->plan))
+    if (!sgti_passes_equal(state->passes, session->model->passes))
         return sgti_fail(SGT_E_STATE, "the plan of the model changed after the session was made: "
                                       "call sgt_session_refresh");
     return SGT_OK;

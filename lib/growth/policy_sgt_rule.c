@@ -21,9 +21,6 @@
 
 #define EXPONENTIAL_FLOOR 1e-8 /* where SGT_FADE_EXPONENTIAL ends */
 
-/* Keeps the streams of head choice apart from those of a model initialised with the same seed. */
-#define HEAD_CHOICE_STREAM (UINT64_C(0x68656164) << 32)
-
 static int32_t *kept_heads(const sgti_sgt_policy *policy, int32_t layer)
 {
     return policy->now.kept + (int64_t)layer * policy->options.keep_heads;
@@ -160,7 +157,7 @@ static void rank_heads(sgti_sgt_policy *policy, int32_t layer)
             policy->keys[h] = -averages[h];
             break;
         case SGT_HEADS_RANDOM:
-            sgti_random_bits(bits, policy->options.seed, HEAD_CHOICE_STREAM | (uint32_t)layer,
+            sgti_random_bits(bits, policy->options.seed, SGTI_STREAM_HEADS | (uint32_t)layer,
                              (uint64_t)h);
             policy->keys[h] = (double)bits[0];
             break;

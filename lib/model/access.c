@@ -6,12 +6,10 @@
 #include "../core/tensors.h"
 #include "model.h"
 
-static sgt_tensor tensor_of(const sgti_storage *block, const sgti_parameter *parameter)
+static sgt_tensor tensor_of(const sgti_storage *storage, const sgti_parameter *parameter)
 {
-    if (parameter->rank == 1)
-        return sgti_tensor_1d(block->buffer, parameter->offset, parameter->shape[0]);
-    return sgti_tensor_2d(block->buffer, parameter->offset, parameter->shape[0],
-                          parameter->shape[1]);
+    return sgti_tensor_dense(storage->buffer, parameter->offset, parameter->rank,
+                             parameter->shape);
 }
 
 sgt_tensor sgti_weight(const sgt_model *model, int32_t index)
@@ -157,10 +155,11 @@ sgt_status sgti_model_prepare_weights(sgt_model *model)
     sgti_lock_take(&model->evaluation.lock);
     uint64_t generation = atomic_load(&model->generation);
     if (model->prepared_generation != generation) {
-        for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++) {
-            sgt_tensor weight = sgti_weight(model, i);
-            if (weight.rank == 2)
-                status = sgti_prepare_weight(model->dispatch, &weight);
+        for (int32_t i = 0; i < model->parameters.n_matrices && status == SGT_OK; i++) {
+            const sgti_matrix *matrix = &model->parameters.matrices[i];
+            sgt_tensor weight = sgti_tensor_2d(model->weights.buffer, matrix->offset,
+                                               matrix->rows, matrix->columns);
+            status = sgti_prepare_weight(model->dispatch, &weight);
         }
         if (status == SGT_OK)
             model->prepared_generation = generation;

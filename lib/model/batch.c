@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "../base/error.h"
+#include "../core/tensors.h"
 
 #define BATCH_MINIMUM SGTI_SIZE_THROUGH(sgt_batch, targets)
 
@@ -35,48 +36,65 @@ static sgt_status check_targets(int64_t *count, const sgt_batch *batch, int32_t 
     return SGT_OK;
 }
 
-sgt_status sgti_batch_read(sgt_batch *batch, int64_t *count, const sgt_batch *caller,
-                           const sgt_model_config *config, int targets)
+static sgt_status check_sizes(const sgt_batch *batch, const sgt_model_config *config)
 {
-    sgt_batch own = {0};
-    if (!caller)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "batch is NULL");
-    sgt_status status = sgti_struct_read(&own, sizeof own, caller, BATCH_MINIMUM, "sgt_batch");
-    if (status)
-        return status;
-    if (!own.tokens)
+    if (!batch->tokens)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "batch.tokens is NULL");
-    if (own.batch < 1)
+    if (batch->batch < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "batch.batch is %d, must be at least 1",
-                         (int)own.batch);
-    if (own.seq < 1 || own.seq > config->max_seq_len)
+                         (int)batch->batch);
+    if (batch->seq < 1 || batch->seq > config->max_seq_len)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "batch.seq is %d, must be 1 to max_seq_len %d",
-                         (int)own.seq, (int)config->max_seq_len);
-    if (!targets)
-        own.targets = NULL;
-    status = check_tokens(&own, config->vocab_size);
-    if (status)
-        return status;
-    int64_t found = 0;
-    if (own.targets) {
-        status = check_targets(&found, &own, config->vocab_size);
-        if (status)
-            return status;
-    }
-    *batch = own;
-    *count = found;
+                         (int)batch->seq, (int)config->max_seq_len);
     return SGT_OK;
 }
 
-sgt_metrics sgti_batch_metrics(const sgt_batch *batch, const float *losses, int64_t count)
+sgt_status sgti_batch_begin(sgti_checked_batch *batch, const sgt_model *model,
+                            const sgt_batch *caller, int with_targets, const void *out,
+                            size_t minimum, const char *name)
 {
-    sgt_metrics metrics = {.size = sizeof metrics, .finite = 1, .count = count};
+    sgti_checked_batch own = {0};
+    if (!model)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    sgt_status status = sgti_struct_check(out, minimum, name);
+    if (status)
+        return status;
+    if (!caller)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "batch is NULL");
+    status = sgti_struct_read(&own.batch, sizeof own.batch, caller, BATCH_MINIMUM, "sgt_batch");
+    if (!with_targets)
+        own.batch.targets = NULL;
+    if (status == SGT_OK)
+        status = check_sizes(&own.batch, &model->config);
+    if (status == SGT_OK)
+        status = check_tokens(&own.batch, model->config.vocab_size);
+    if (status == SGT_OK && own.batch.targets)
+        status = check_targets(&own.count, &own.batch, model->config.vocab_size);
+    if (status == SGT_OK)
+        *batch = own;
+    return status;
+}
+
+sgt_status sgti_write_batch(const sgti_work *work, const sgt_batch *batch)
+{
+    sgt_tensor ids = sgti_tensor_flat(sgti_at(work, &work->layout->ids));
+    sgt_tensor targets = sgti_tensor_flat(sgti_at(work, &work->layout->targets));
+    sgt_status status = sgti_write(work->dispatch, &ids, batch->tokens);
+    if (status || !batch->targets)
+        return status;
+    return sgti_write(work->dispatch, &targets, batch->targets);
+}
+
+sgt_metrics sgti_batch_metrics(const sgti_checked_batch *checked, const float *losses)
+{
+    const sgt_batch *batch = &checked->batch;
+    sgt_metrics metrics = {.size = sizeof metrics, .finite = 1, .count = checked->count};
     int64_t n = (int64_t)batch->batch * batch->seq;
-    for (int64_t i = 0; count > 0 && i < n; i++) {
+    for (int64_t i = 0; metrics.count > 0 && i < n; i++) {
         if (batch->targets[i] >= 0)
             metrics.loss_sum += losses[i];
     }
-    metrics.loss = count > 0 ? metrics.loss_sum / (double)count : 0.0;
+    metrics.loss = metrics.count > 0 ? metrics.loss_sum / (double)metrics.count : 0.0;
     metrics.finite = isfinite(metrics.loss_sum) != 0;
     return metrics;
 }

@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Checking a batch at the border, and summing its losses. */
+/* A batch from the border into the arena, and its losses back. */
 #ifndef SGTI_BATCH_H
 #define SGTI_BATCH_H
 
 #include <sgt/model.h>
 
 #include "../base/structs.h"
+#include "work.h"
 
 #define SGTI_METRICS_MINIMUM SGTI_SIZE_THROUGH(sgt_metrics, loss)
 
-/* Reads the caller's struct and checks sizes, tokens and (where `targets` is not 0) targets; the
- * message says which position is wrong. *count: targets that are not -1. */
-sgt_status sgti_batch_read(sgt_batch *batch, int64_t *count, const sgt_batch *caller,
-                           const sgt_model_config *config, int targets);
+/* A batch that was checked. */
+typedef struct sgti_checked_batch {
+    sgt_batch batch;
+    int64_t count; /* targets that are not -1 */
+} sgti_checked_batch;
+
+/* What every call that takes a batch begins with: the model is there, the caller's result struct
+ * `out` is right (`minimum` and `name` as in sgti_struct_check), sizes, tokens and targets are in
+ * range; the message says which position is wrong. Without `with_targets` nobody looks at targets. */
+sgt_status sgti_batch_begin(sgti_checked_batch *batch, const sgt_model *model,
+                            const sgt_batch *caller, int with_targets, const void *out,
+                            size_t minimum, const char *name);
+
+/* Uploads tokens, and targets where there are any. */
+sgt_status sgti_write_batch(const sgti_work *work, const sgt_batch *batch);
 
 /* The metrics of per-row losses [N]; summed in double, row by row. */
-sgt_metrics sgti_batch_metrics(const sgt_batch *batch, const float *losses, int64_t count);
+sgt_metrics sgti_batch_metrics(const sgti_checked_batch *batch, const float *losses);
 
 #endif

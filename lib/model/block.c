@@ -1,82 +1,80 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Blocks: the attention passes of a run one after another, then the feed-forward part; runs one
- * after another. Backward goes through the same list from its end.
+ * All parts of a forward one after another; backward goes through the same list from its end.
  */
 #include "../core/tensors.h"
-#include "step.h"
+#include "work.h"
 
-static sgt_status attention_passes(const sgti_step *step, const sgti_run *run)
+static sgt_status run_forward(const sgti_work *work, const sgti_run *run)
 {
-    const sgti_pass *passes = &step->layout->passes[run->first_pass];
-    for (int32_t k = 0; k < run->n_passes; k++) {
-        uint64_t y = k + 1 < run->n_passes ? passes[k + 1].x : run->x_ffn;
-        sgt_status status = sgti_attention_forward(step, run, k, y);
-        if (status)
-            return status;
+    sgt_status status = SGT_OK;
+    for (int32_t i = 0; i < run->n_parts && status == SGT_OK; i++) {
+        const sgti_part *part = &work->layout->parts[run->first_part + i];
+        status = part->kind->forward(work, part);
     }
-    return SGT_OK;
+    return status;
 }
 
-sgt_status sgti_run_forward(const sgti_step *step, const sgti_run *run)
+/* Under recompute the activations of the run are made again first, all but its output. */
+static sgt_status remake(const sgti_work *work, const sgti_run *run)
 {
-    sgt_status status = attention_passes(step, run);
-    return status ? status : sgti_ffn_forward(step, run, &run->y);
-}
-
-/* With recompute the activations of the run are made again first, all but its output. */
-static sgt_status remake(const sgti_step *step, const sgti_run *run)
-{
-    sgti_step again = *step;
+    sgti_work again = *work;
     again.entropy = SGT_ENTROPY_NONE;
-    sgt_status status = attention_passes(&again, run);
-    return status ? status : sgti_ffn_forward(&again, run, NULL);
+    again.remake = 1;
+    return run_forward(&again, run);
 }
 
-sgt_status sgti_run_backward(const sgti_step *step, const sgti_run *run)
+static sgt_status run_backward(const sgti_work *work, const sgti_run *run)
 {
-    sgt_status status = step->config->recompute ? remake(step, run) : SGT_OK;
-    if (status)
-        return status;
-    status = sgti_ffn_backward(step, run);
-    for (int32_t k = run->n_passes - 1; k >= 0 && status == SGT_OK; k--)
-        status = sgti_attention_pass_backward(step, run, k);
-    return status;
-}
-
-sgt_status sgti_blocks_forward(const sgti_step *step, int32_t phase)
-{
-    const sgti_layout *layout = step->layout;
-    sgt_buffer *arena = step->workspace->arena.buffer;
-    sgt_tensor table = sgti_weight(step->model, step->model->parameters.embedding);
-    sgt_tensor ids = sgti_tensor_as(sgti_tensor_1d(arena, layout->ids, layout->tokens), SGT_I32);
-    sgt_tensor x = sgti_at(step, layout->passes[0].x, layout->tokens, step->config->d_model);
-    sgt_embedding_args args = {.table = &table, .ids = &ids, .out = &x};
-    sgt_status status = sgti_embedding(step->dispatch, &args);
-    for (int32_t i = 0; i < layout->n_runs && status == SGT_OK; i++) {
-        status = sgti_progress(step->model->context, phase, i, layout->n_runs);
-        if (status == SGT_OK)
-            status = sgti_run_forward(step, &layout->runs[i]);
+    sgt_status status = work->layout->shape.recompute ? remake(work, run) : SGT_OK;
+    for (int32_t i = run->n_parts - 1; i >= 0 && status == SGT_OK; i--) {
+        const sgti_part *part = &work->layout->parts[run->first_part + i];
+        status = part->kind->backward(work, part);
     }
     return status;
 }
 
-sgt_status sgti_blocks_backward(const sgti_step *step)
+/* What the callback hears is a share, so a scale is chosen that fits its type. */
+static sgt_status report(const sgti_work *work, int64_t runs)
 {
-    const sgti_layout *layout = step->layout;
-    sgt_buffer *arena = step->workspace->arena.buffer;
-    for (int32_t i = layout->n_runs - 1; i >= 0; i--) {
-        sgt_status status = sgti_progress(step->model->context, SGT_PHASE_BACKWARD,
-                                          layout->n_runs - 1 - i, layout->n_runs);
+    int64_t done = work->progress_done + runs, total = work->progress_total;
+    while (total > INT32_MAX) {
+        done /= 2;
+        total /= 2;
+    }
+    return sgti_progress(work->model->context, work->phase, (int32_t)done, (int32_t)total);
+}
+
+sgt_status sgti_blocks_forward(const sgti_work *work)
+{
+    int32_t n_runs = work->layout->n_runs;
+    sgt_tensor table = sgti_weight(work->model, work->model->parameters.embedding);
+    sgt_tensor ids = sgti_tensor_flat(sgti_at(work, &work->layout->ids));
+    sgt_tensor x = sgti_at(work, &work->layout->parts[0].x);
+    sgt_embedding_args args = {.table = &table, .ids = &ids, .out = &x};
+    sgt_status status = sgti_embedding(work->dispatch, &args);
+    for (int32_t i = 0; i < n_runs && status == SGT_OK; i++) {
+        status = report(work, i);
         if (status == SGT_OK)
-            status = sgti_run_backward(step, &layout->runs[i]);
+            status = run_forward(work, &work->layout->runs[i]);
+    }
+    return status;
+}
+
+sgt_status sgti_blocks_backward(const sgti_work *work)
+{
+    int32_t n_runs = work->layout->n_runs;
+    for (int32_t i = n_runs - 1; i >= 0; i--) {
+        sgt_status status = report(work, n_runs - 1 - i);
+        if (status == SGT_OK)
+            status = run_backward(work, &work->layout->runs[i]);
         if (status)
             return status;
     }
-    sgt_tensor dtable = sgti_gradient(step->model, step->model->parameters.embedding);
-    sgt_tensor ids = sgti_tensor_as(sgti_tensor_1d(arena, layout->ids, layout->tokens), SGT_I32);
-    sgt_tensor dx = sgti_at(step, layout->dx, layout->tokens, step->config->d_model);
+    sgt_tensor dtable = sgti_gradient(work->model, work->model->parameters.embedding);
+    sgt_tensor ids = sgti_tensor_flat(sgti_at(work, &work->layout->ids));
+    sgt_tensor dx = sgti_at(work, &work->layout->dx);
     sgt_embedding_backward_args args = {
         .scale = 1.0f, .dtable = &dtable, .ids = &ids, .dout = &dx};
-    return sgti_embedding_backward(step->dispatch, &args);
+    return sgti_embedding_backward(work->dispatch, &args);
 }

@@ -7,7 +7,7 @@
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../core/tensors.h"
-#include "step.h"
+#include "work.h"
 
 void sgti_entropies_clear(sgti_entropies *entropies)
 {
@@ -59,51 +59,49 @@ static void begin(sgt_model *model, int32_t max_passes, int32_t kinds)
 }
 
 /* Mean over the batch of values [B,h], added to the sums [H] of one pass. */
-static void add_pass(double *sums, const double *values, const sgti_step *step,
-                     const sgti_pass *pass, int first)
+static void add_pass(double *sums, const double *values, int32_t batch, const sgti_pass *pass,
+                     int first)
 {
-    int32_t batch = step->layout->batch;
     for (int32_t i = 0; i < pass->n_heads; i++) {
         double sum = 0.0;
         for (int32_t b = 0; b < batch; b++)
             sum += values[(int64_t)b * pass->n_heads + i];
-        double *slot = &sums[step->workspace->running.heads[i]];
+        double *slot = &sums[pass->heads[i]];
         *slot = (first ? 0.0 : *slot) + sum / batch;
     }
 }
 
-sgt_status sgti_entropies_add(sgt_model *model, const sgti_step *step)
+/* Adds what one attention part left. */
+static void add_part(sgti_entropies *e, const sgt_model *model, const double *values,
+                     const sgti_shape *shape, const sgti_part *part, int32_t kinds)
+{
+    uint64_t place = ((uint64_t)part->layer * (uint64_t)e->max_passes +
+                      (uint64_t)part->entropy_pass) * (uint64_t)model->config.n_heads;
+    uint64_t count = (uint64_t)shape->batch * (uint64_t)part->pass->n_heads;
+    values += part->entropy;
+    if (kinds & SGT_ENTROPY_LAST)
+        add_pass(e->last + place, values, shape->batch, part->pass, e->batches == 0);
+    if (kinds & SGT_ENTROPY_MEAN)
+        add_pass(e->mean + place, values + count, shape->batch, part->pass, e->batches == 0);
+}
+
+sgt_status sgti_entropies_add(sgt_model *model, const sgti_work *work, double *values)
 {
     sgti_entropies *e = &model->entropies;
-    const sgti_layout *layout = step->layout;
-    double *values = step->workspace->entropies;
-    if (step->entropy != SGT_ENTROPY_NONE) {
-        sgt_tensor all =
-            sgti_tensor_as(sgti_tensor_1d(step->workspace->arena.buffer, layout->entropy,
-                                          (int64_t)layout->n_entropies),
-                           SGT_F64);
-        sgt_status status = sgti_read(step->dispatch, values, &all);
+    const sgti_layout *layout = work->layout;
+    const sgti_passes *passes = layout->shape.passes;
+    int32_t kinds = work->entropy;
+    if (kinds != SGT_ENTROPY_NONE) {
+        sgt_tensor all = sgti_tensor_flat(sgti_at(work, &layout->entropy));
+        sgt_status status = sgti_read(work->dispatch, values, &all);
         if (status)
             return status;
     }
-    begin(model, layout->max_passes, step->entropy);
-    for (int32_t r = 0; step->entropy != SGT_ENTROPY_NONE && r < layout->n_runs; r++) {
-        const sgti_run *run = &layout->runs[r];
-        for (int32_t k = 0; k < run->n_passes; k++) {
-            const sgti_pass *pass = &layout->passes[run->first_pass + k];
-            uint64_t place = ((uint64_t)run->layer * (uint64_t)e->max_passes +
-                              (uint64_t)(run->first_entropy_pass + k)) *
-                             (uint64_t)model->config.n_heads;
-            uint64_t count = (uint64_t)layout->batch * (uint64_t)pass->n_heads;
-            sgti_list_heads(step, run->layer, k);
-            if (step->entropy & SGT_ENTROPY_LAST)
-                add_pass(e->last + place, values + pass->entropy, step, pass, e->batches == 0);
-            if (step->entropy & SGT_ENTROPY_MEAN)
-                add_pass(e->mean + place, values + pass->entropy + count, step, pass,
-                         e->batches == 0);
-        }
-    }
-    e->collected = step->entropy;
+    begin(model, passes->most_passes, kinds);
+    for (int32_t i = 0; kinds != SGT_ENTROPY_NONE && i < layout->n_parts; i++)
+        if (layout->parts[i].pass)
+            add_part(e, model, values, &layout->shape, &layout->parts[i], kinds);
+    e->collected = kinds;
     e->batches++;
     e->unseen = 1;
     return SGT_OK;
@@ -157,8 +155,8 @@ int32_t sgt_model_n_passes(const sgt_model *model, int32_t layer)
 {
     if (!model || layer < 0 || layer >= model->config.n_layers)
         return 0;
-    const sgti_layer_plan *plan = &model->plan->layers[layer];
-    return (1 + plan->extra_runs) * (1 + plan->depth);
+    const sgti_layer_passes *passes = &model->passes->layers[layer];
+    return passes->n_runs * passes->n_passes;
 }
 
 sgt_status sgt_model_entropies(double *entropies, const sgt_model *model, int32_t layer,

@@ -18,7 +18,7 @@ typedef struct sgti_entropies {
 } sgti_entropies;
 
 struct sgt_model;
-struct sgti_step;
+struct sgti_work;
 
 /* Forgets what was collected. */
 void sgti_entropies_clear(sgti_entropies *entropies);
@@ -26,9 +26,10 @@ void sgti_entropies_clear(sgti_entropies *entropies);
 /* Takes the memory for plans of so many passes; what was collected stays. */
 sgt_status sgti_entropies_reserve(struct sgt_model *model, int32_t max_passes, int32_t kinds);
 
-/* Reads what the passes of a finished forward left in the arena and adds it, in memory that was
- * reserved. The first of a step forgets the step before. */
-sgt_status sgti_entropies_add(struct sgt_model *model, const struct sgti_step *step);
+/* Reads what the passes of a finished forward left in the arena into `values` [layout.n_entropies]
+ * and adds it, in memory that was reserved. The first of a step forgets the step before. */
+sgt_status sgti_entropies_add(struct sgt_model *model, const struct sgti_work *work,
+                              double *values);
 
 /* The means of this step as [n_layers, max_passes, n_heads]: writes n_layers * max_passes * n_heads
  * doubles of one kind. SGT_E_STATE when that kind was not collected. */

@@ -8,10 +8,7 @@
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../base/structs.h"
-#include "../core/tensors.h"
 #include "batch.h"
-#include "model.h"
-#include "step.h"
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_evaluate_options, last_logits)
 
@@ -22,60 +19,48 @@ sgt_status sgt_evaluate_options_init(sgt_evaluate_options *options, size_t size)
                             "sgt_evaluate_options");
 }
 
-/* Losses of all rows into the workspace's host array. */
-static sgt_status evaluate_losses(const sgti_step *step)
-{
-    sgt_status status = sgti_head_loss(step);
-    if (status)
-        return status;
-    sgt_tensor losses = sgti_tensor_1d(step->workspace->arena.buffer, step->layout->losses,
-                                       step->layout->tokens);
-    return sgti_read(step->dispatch, step->workspace->losses, &losses);
-}
-
 /* The outputs that were asked for; losses come last so that a failure leaves less behind. */
-static sgt_status evaluate_head(const sgti_step *step, const sgt_batch *batch, int64_t count,
-                                const sgt_evaluate_options *options)
+static sgt_status evaluate_head(const sgti_work *work, const sgti_checked_batch *batch,
+                                float *losses, const sgt_evaluate_options *options)
 {
+    int64_t seq = batch->batch.seq;
     sgt_status status = SGT_OK;
-    int logits = options->logits || options->last_logits;
-    if (count > 0)
-        status = evaluate_losses(step);
-    else if (logits)
-        status = sgti_norm_forward(step, step->layout->h, step->layout->x_final,
-                                   step->model->parameters.final_norm);
+    if (batch->count > 0)
+        status = sgti_head_losses(work, losses);
     if (status == SGT_OK && options->logits)
-        status = sgti_head_copy_logits(step, options->logits, 0, 1, step->layout->tokens);
+        status = sgti_head_read_logits(work, options->logits, 0, 1, work->rows);
     if (status == SGT_OK && options->last_logits)
-        status = sgti_head_copy_logits(step, options->last_logits, batch->seq - 1, batch->seq,
-                                       batch->batch);
+        status = sgti_head_read_logits(work, options->last_logits, seq - 1, seq,
+                                       batch->batch.batch);
     return status;
 }
 
 static sgt_status evaluate(sgt_metrics *metrics, const sgt_model *model,
-                           sgti_workspace *workspace, const sgt_batch *batch, int64_t count,
+                           sgti_workspace *workspace, const sgti_checked_batch *batch,
                            const sgt_evaluate_options *options)
 {
+    sgti_shape shape = sgti_batch_shape(&model->config, SGTI_EVALUATE, batch->batch.batch,
+                                        batch->batch.seq);
+    shape.passes = model->passes;
     sgt_status status = sgti_workspace_prepare(workspace, model->dispatch,
-                                               &model->context->memory, &model->config,
-                                               model->plan, SGTI_EVALUATE, batch->batch,
-                                               batch->seq);
+                                               &model->context->memory, &shape);
     if (status)
         return status;
-    sgti_step step = sgti_step_of(model, workspace);
-    status = sgti_write_batch(&step, batch);
+    sgti_work work = sgti_batch_work(model, &workspace->layout, workspace->arena.buffer);
+    work.phase = SGT_PHASE_EVALUATE;
+    status = sgti_write_batch(&work, &batch->batch);
     if (status == SGT_OK)
-        status = sgti_blocks_forward(&step, SGT_PHASE_EVALUATE);
+        status = sgti_blocks_forward(&work);
     if (status == SGT_OK)
-        status = evaluate_head(&step, batch, count, options);
+        status = evaluate_head(&work, batch, workspace->losses, options);
     if (status)
         return status;
-    size_t rows = (size_t)step.layout->tokens;
-    if (options->token_losses && count > 0)
-        memcpy(options->token_losses, workspace->losses, rows * sizeof(float));
+    size_t bytes = (size_t)work.rows * sizeof(float);
+    if (options->token_losses && batch->count > 0)
+        memcpy(options->token_losses, workspace->losses, bytes);
     else if (options->token_losses)
-        memset(options->token_losses, 0, rows * sizeof(float));
-    *metrics = sgti_batch_metrics(batch, workspace->losses, count);
+        memset(options->token_losses, 0, bytes);
+    *metrics = sgti_batch_metrics(batch, workspace->losses);
     return SGT_OK;
 }
 
@@ -84,22 +69,17 @@ sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *model,
 {
     SGTI_DEFAULT_FLOATS;
     sgt_evaluate_options options = {.size = sizeof options};
+    sgti_checked_batch batch;
     sgti_workspace *workspace;
     sgt_metrics own;
-    sgt_batch batch;
-    int64_t count;
-    if (!model)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgt_status status = sgti_struct_check(metrics, SGTI_METRICS_MINIMUM, "sgt_metrics");
-    if (status)
-        return status;
     if (caller_options) {
-        status = sgti_struct_read(&options, sizeof options, caller_options, OPTIONS_MINIMUM,
-                                  "sgt_evaluate_options");
+        sgt_status status = sgti_struct_read(&options, sizeof options, caller_options,
+                                             OPTIONS_MINIMUM, "sgt_evaluate_options");
         if (status)
             return status;
     }
-    status = sgti_batch_read(&batch, &count, caller, &model->config, 1);
+    sgt_status status =
+        sgti_batch_begin(&batch, model, caller, 1, metrics, SGTI_METRICS_MINIMUM, "sgt_metrics");
     if (status)
         return status;
     status = sgti_model_prepare_weights((sgt_model *)model);
@@ -109,10 +89,9 @@ sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *model,
     status = sgti_workspace_take(&workspace, list, &model->context->memory);
     if (status)
         return status;
-    status = evaluate(&own, model, workspace, &batch, count, &options);
+    status = evaluate(&own, model, workspace, &batch, &options);
     sgti_workspace_give_back(list, workspace);
-    if (status)
-        return status;
-    sgti_struct_write(metrics, &own, sizeof own);
-    return SGT_OK;
+    if (status == SGT_OK)
+        sgti_struct_write(metrics, &own, sizeof own);
+    return status;
 }

@@ -11,79 +11,53 @@
 #include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "config.h"
+#include "parts/part.h"
 #include "plan_data.h"
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_options, full_square)
 #define FLOPS_MINIMUM   SGTI_SIZE_THROUGH(sgt_flops, training)
 
-/* What one attention pass costs per token, by heads and groups that run. */
-typedef struct attention_cost {
-    double per_head_projections; /* Q and O of one head; K and V of one group cost the same */
-    double per_head_attention;
-    int32_t heads_per_group;
-} attention_cost;
-
-static void add_pass(sgt_flops *flops, const attention_cost *cost, double heads, double groups)
+/* Adds one attention pass that runs the heads with a value above 0; NULL: all. */
+static void add_pass(sgt_flops *flops, const sgti_part_kind *kind, sgti_flops_query query,
+                     const float *values)
 {
-    flops->projections += cost->per_head_projections * (heads + groups);
-    flops->attention += cost->per_head_attention * heads;
+    int32_t heads, groups;
+    sgti_count_heads(&heads, &groups, query.config, values);
+    query.heads = heads;
+    query.groups = groups;
+    kind->flops(flops, &query);
 }
 
-/* A sparse pass: the heads with a value above 0, and the groups that any of them reads. */
-static void add_sparse_pass(sgt_flops *flops, const attention_cost *cost, const float *values,
-                            int32_t n_heads)
+static void add_layer(sgt_flops *flops, const sgti_flops_query *query, const sgt_plan *plan,
+                      int32_t layer, int32_t depth)
 {
-    int32_t heads = 0;
-    int32_t groups = 0;
-    int32_t last_group = -1;
-    for (int32_t h = 0; h < n_heads; h++) {
-        if (values[h] > 0.0f) {
-            int32_t group = h / cost->heads_per_group;
-            heads++;
-            groups += group != last_group;
-            last_group = group;
-        }
-    }
-    add_pass(flops, cost, heads, groups);
-}
-
-static void add_layer(sgt_flops *flops, const sgt_model_config *config,
-                      const attention_cost *cost, const sgt_plan *plan, int32_t layer,
-                      int32_t depth)
-{
-    sgt_flops block = {0};
+    const sgti_block *block = sgti_block_of(query->config, layer);
+    const sgti_part_kind *attention = block->parts[SGTI_ATTENTION];
+    sgt_flops run = {0};
     double runs = 1.0;
-    add_pass(&block, cost, config->n_heads, config->n_kv_heads);
-    block.feed_forward = 6.0 * config->d_model * config->d_ff;
-    if (plan != NULL && depth != SGT_FLOPS_VANILLA) {
-        int32_t passes = sgt_plan_depth(plan, layer);
-        for (int32_t pass = 1; pass <= passes; pass++)
-            add_sparse_pass(&block, cost,
-                            depth == SGT_FLOPS_NOW ? sgt_plan_gains(plan, layer, pass)
-                                                   : sgt_plan_targets(plan, layer, pass),
-                            config->n_heads);
+    add_pass(&run, attention, *query, NULL);
+    block->parts[SGTI_FEED_FORWARD]->flops(&run, query);
+    if (plan && depth != SGT_FLOPS_VANILLA) {
+        for (int32_t pass = 1; pass <= sgt_plan_depth(plan, layer); pass++)
+            add_pass(&run, attention, *query,
+                     depth == SGT_FLOPS_NOW ? sgt_plan_gains(plan, layer, pass)
+                                            : sgt_plan_targets(plan, layer, pass));
         runs += sgt_plan_extra_runs(plan, layer);
     }
-    flops->projections += runs * block.projections;
-    flops->attention += runs * block.attention;
-    flops->feed_forward += runs * block.feed_forward;
+    flops->projections += runs * run.projections;
+    flops->attention += runs * run.attention;
+    flops->feed_forward += runs * run.feed_forward;
 }
 
 void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const sgt_plan *plan,
                         int32_t seq, int32_t depth, int full_square)
 {
-    double d = config->d_model;
-    double dh = config->head_dim;
-    attention_cost cost = {
-        .per_head_projections = 4.0 * d * dh,
-        .per_head_attention = (full_square ? 4.0 : 2.0) * seq * dh,
-        .heads_per_group = config->n_heads / config->n_kv_heads,
-    };
+    const sgti_flops_query query = {.config = config, .seq = seq, .full_square = full_square};
     memset(flops, 0, sizeof *flops);
     flops->size = sizeof *flops;
     for (int32_t layer = 0; layer < config->n_layers; layer++)
-        add_layer(flops, config, &cost, plan, layer, depth);
-    flops->head = 2.0 * d * config->vocab_size;
+        add_layer(flops, &query, plan, layer, depth);
+    flops->head = 2.0 * (double)config->d_model * config->vocab_size;
     flops->forward = flops->projections + flops->attention + flops->feed_forward + flops->head;
     flops->training = 3.0 * flops->forward;
 }

@@ -1,142 +1,127 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Final norm, output head and cross-entropy. A training step makes the gradient of the loss
- * together with the loss, a chunk of rows at a time, so that the logits of a big vocabulary are
- * never stored: d_final [N,d] and d_head [V,d] of the SUM of losses stay until backward knows its
- * scale.
+ * Final norm, output head and cross-entropy, a chunk of rows at a time, so that the logits of a big
+ * vocabulary are never stored. A training step makes the gradient of the loss together with the
+ * loss: d_final [N,d] and d_head [V,d] of the SUM of losses stay until backward knows its scale.
  */
+#include "../base/integers.h"
 #include "../core/tensors.h"
-#include "step.h"
+#include "work.h"
 
-static sgt_tensor head_weight(const sgti_step *step)
+static sgt_tensor head_weight(const sgti_work *work)
 {
-    return sgti_weight(step->model, step->model->parameters.head);
+    return work->providers->matrix(work, work->model->parameters.head_matrix);
 }
 
-static sgt_status final_norm(const sgti_step *step)
+sgt_status sgti_head_logits(const sgti_work *work, int64_t first, int64_t stride, int64_t count,
+                            sgti_logits_fn use, void *argument)
 {
-    return sgti_norm_forward(step, step->layout->h, step->layout->x_final,
-                             step->model->parameters.final_norm);
-}
-
-/* Loss and gradient of the rows first .. first+rows-1. */
-static sgt_status chunk_loss(const sgti_step *step, int64_t first, int64_t rows)
-{
-    const sgti_layout *layout = step->layout;
-    sgt_buffer *arena = step->workspace->arena.buffer;
-    int64_t d = step->config->d_model, v = step->config->vocab_size;
-    int training = layout->mode == SGTI_TRAIN_LOSS;
-    sgt_tensor h = sgti_rows(sgti_at(step, layout->h, layout->tokens, d), first, rows);
-    sgt_tensor logits = sgti_at(step, layout->logits, rows, v), w = head_weight(step);
-    sgt_status status = sgti_linear(step, &logits, &h, &w, NULL);
-    if (status)
-        return status;
-    sgt_tensor losses = sgti_tensor_1d(arena, layout->losses + (uint64_t)first, rows);
-    sgt_tensor targets = sgti_tensor_as(
-        sgti_tensor_1d(arena, layout->targets + (uint64_t)first, rows), SGT_I32);
-    sgt_cross_entropy_args args = {.logits = &logits,
-                                   .targets = &targets,
-                                   .losses = &losses,
-                                   .dlogits = training ? &logits : NULL};
-    status = sgti_cross_entropy(step->dispatch, &args);
-    if (status || !training)
-        return status;
-    sgt_tensor d_final = sgti_rows(sgti_at(step, layout->d_final, layout->tokens, d), first, rows);
-    sgt_tensor d_head = sgti_at(step, layout->d_head, v, d);
-    status = sgti_linear_input_gradient(step, &d_final, &logits, &w);
-    if (status)
-        return status;
-    return sgti_linear_weight_gradient(step, &d_head, first == 0 ? 0.0f : 1.0f, &logits, &h);
-}
-
-sgt_status sgti_head_loss(const sgti_step *step)
-{
-    int64_t n = step->layout->tokens, chunk = step->layout->chunk_rows;
-    sgt_status status = final_norm(step);
-    for (int64_t first = 0; first < n && status == SGT_OK; first += chunk)
-        status = chunk_loss(step, first, n - first < chunk ? n - first : chunk);
+    const sgti_head_place *head = &work->layout->head;
+    sgt_tensor x = sgti_at(work, &head->x), w = head_weight(work);
+    sgt_status status = SGT_OK;
+    for (int64_t done = 0; done < count && status == SGT_OK; done += head->chunk_rows) {
+        int64_t rows = sgti_min_i64(head->chunk_rows, count - done);
+        sgt_tensor from = sgti_every_row(x, first + done * stride, stride, rows);
+        sgt_tensor h = sgti_rows(sgti_at(work, &head->h), 0, rows);
+        sgt_tensor logits = sgti_rows(sgti_at(work, &head->logits), 0, rows);
+        status = sgti_norm_forward(work, &h, &from, work->model->parameters.final_norm);
+        if (status == SGT_OK)
+            status = sgti_multiply(work, &logits, &h, &w, NULL);
+        if (status == SGT_OK)
+            status = use(work, &logits, &h, done, rows, argument);
+    }
     return status;
 }
 
-/* layout.dx = gradient of x_final from layout.d_final. */
-static sgt_status final_norm_backward(const sgti_step *step)
+/* Losses of a chunk, and in a training step their gradients. */
+static sgt_status chunk_loss(const sgti_work *work, const sgt_tensor *logits, const sgt_tensor *h,
+                             int64_t first, int64_t rows, void *argument)
 {
-    const sgti_layout *layout = step->layout;
-    sgt_tensor dx = sgti_at(step, layout->dx, layout->tokens, step->config->d_model);
-    sgt_status status = sgti_fill(step->dispatch, &dx, 0.0);
+    const sgti_layout *layout = work->layout;
+    int training = layout->shape.mode == SGTI_TRAIN_LOSS;
+    sgt_tensor losses = sgti_tensor_flat(sgti_rows(sgti_at(work, &layout->losses), first, rows));
+    sgt_tensor targets = sgti_tensor_flat(sgti_rows(sgti_at(work, &layout->targets), first, rows));
+    sgt_cross_entropy_args args = {.logits = logits,
+                                   .targets = &targets,
+                                   .losses = &losses,
+                                   .dlogits = training ? logits : NULL};
+    (void)argument;
+    sgt_status status = sgti_cross_entropy(work->dispatch, &args);
+    if (status || !training)
+        return status;
+    sgt_tensor d_final = sgti_rows(sgti_at(work, &layout->head.d_final), first, rows);
+    sgt_tensor d_head = sgti_at(work, &layout->head.d_head), w = head_weight(work);
+    status = sgti_input_gradient(work, &d_final, logits, &w);
+    if (status)
+        return status;
+    return sgti_weight_gradient(work, &d_head, first == 0 ? 0.0f : 1.0f, logits, h);
+}
+
+sgt_status sgti_head_losses(const sgti_work *work, float *losses)
+{
+    sgt_tensor all = sgti_tensor_flat(sgti_at(work, &work->layout->losses));
+    sgt_status status = sgti_head_logits(work, 0, 1, work->rows, chunk_loss, NULL);
+    return status ? status : sgti_read(work->dispatch, losses, &all);
+}
+
+/* layout.dx = gradient of the norm's input from d_final. */
+static sgt_status final_norm_backward(const sgti_work *work)
+{
+    const sgti_head_place *head = &work->layout->head;
+    sgt_tensor dx = sgti_at(work, &work->layout->dx), x = sgti_at(work, &head->x);
+    sgt_tensor d_final = sgti_at(work, &head->d_final);
+    sgt_status status = sgti_fill(work->dispatch, &dx, 0.0);
     return status ? status
-                  : sgti_norm_backward(step, layout->dx, layout->d_final, layout->x_final,
-                                       step->model->parameters.final_norm);
+                  : sgti_norm_backward(work, &dx, &d_final, &x,
+                                       work->model->parameters.final_norm, &head->norm_scratch);
 }
 
-sgt_status sgti_head_loss_backward(const sgti_step *step, double scale)
+sgt_status sgti_head_loss_backward(const sgti_work *work, double scale)
 {
-    const sgti_layout *layout = step->layout;
-    int64_t d = step->config->d_model;
-    sgt_tensor d_head = sgti_at(step, layout->d_head, step->config->vocab_size, d);
-    sgt_tensor dw = sgti_gradient(step->model, step->model->parameters.head);
-    sgt_status status = sgti_axpy(step->dispatch, &dw, (float)scale, &d_head);
+    sgt_tensor d_head = sgti_at(work, &work->layout->head.d_head);
+    sgt_tensor dw = sgti_matrix_gradient(work, work->model->parameters.head_matrix);
+    sgt_status status = sgti_axpy(work->dispatch, &dw, (float)scale, &d_head);
     if (status)
         return status;
-    sgt_tensor d_final = sgti_at(step, layout->d_final, layout->tokens, d);
-    status = sgti_scale(step->dispatch, &d_final, (float)scale);
-    return status ? status : final_norm_backward(step);
+    sgt_tensor d_final = sgti_at(work, &work->layout->head.d_final);
+    status = sgti_scale(work->dispatch, &d_final, (float)scale);
+    return status ? status : final_norm_backward(work);
 }
 
-sgt_status sgti_head_logits(const sgti_step *step)
+sgt_status sgti_head_logits_backward(const sgti_work *work, const float *dlogits)
 {
-    const sgti_layout *layout = step->layout;
-    sgt_status status = final_norm(step);
-    if (status)
-        return status;
-    sgt_tensor h = sgti_at(step, layout->h, layout->tokens, step->config->d_model);
-    sgt_tensor logits = sgti_at(step, layout->logits, layout->tokens, step->config->vocab_size);
-    sgt_tensor w = head_weight(step);
-    return sgti_linear(step, &logits, &h, &w, NULL);
-}
-
-sgt_status sgti_head_logits_backward(const sgti_step *step, const float *dlogits)
-{
-    const sgti_layout *layout = step->layout;
-    int64_t n = layout->tokens, d = step->config->d_model;
-    sgt_tensor h = sgti_at(step, layout->h, n, d), d_final = sgti_at(step, layout->d_final, n, d);
-    sgt_tensor dl = sgti_at(step, layout->logits, n, step->config->vocab_size);
-    sgt_tensor w = head_weight(step);
-    sgt_tensor dw = sgti_gradient(step->model, step->model->parameters.head);
+    const sgti_head_place *head = &work->layout->head;
+    sgt_tensor x = sgti_at(work, &head->x), h = sgti_at(work, &head->h);
+    sgt_tensor d_final = sgti_at(work, &head->d_final), dl = sgti_at(work, &head->logits);
+    sgt_tensor w = head_weight(work);
+    sgt_tensor dw = sgti_matrix_gradient(work, work->model->parameters.head_matrix);
     /* A host may make them over the logits it was shown. */
-    sgt_status status = sgti_host_address(step->dispatch, &dl) == dlogits
+    sgt_status status = sgti_host_address(work->dispatch, &dl) == dlogits
                             ? SGT_OK
-                            : sgti_write(step->dispatch, &dl, dlogits);
+                            : sgti_write(work->dispatch, &dl, dlogits);
     if (status)
         return status;
-    status = final_norm(step);
+    status = sgti_norm_forward(work, &h, &x, work->model->parameters.final_norm);
     if (status)
         return status;
-    status = sgti_linear_weight_gradient(step, &dw, 1.0f, &dl, &h);
+    status = sgti_weight_gradient(work, &dw, 1.0f, &dl, &h);
     if (status)
         return status;
-    status = sgti_linear_input_gradient(step, &d_final, &dl, &w);
-    return status ? status : final_norm_backward(step);
+    status = sgti_input_gradient(work, &d_final, &dl, &w);
+    return status ? status : final_norm_backward(work);
 }
 
-sgt_status sgti_head_copy_logits(const sgti_step *step, float *logits, int64_t first,
+static sgt_status read_chunk(const sgti_work *work, const sgt_tensor *logits, const sgt_tensor *h,
+                             int64_t first, int64_t rows, void *argument)
+{
+    float *to = argument;
+    (void)h;
+    (void)rows;
+    return sgti_read(work->dispatch, to + first * logits->shape[1], logits);
+}
+
+sgt_status sgti_head_read_logits(const sgti_work *work, float *logits, int64_t first,
                                  int64_t stride, int64_t count)
 {
-    const sgti_layout *layout = step->layout;
-    int64_t d = step->config->d_model, v = step->config->vocab_size, chunk = layout->chunk_rows;
-    sgt_tensor w = head_weight(step);
-    for (int64_t i = 0; i < count; i += chunk) {
-        int64_t rows = count - i < chunk ? count - i : chunk;
-        uint64_t offset = layout->h + (uint64_t)((first + i * stride) * d);
-        sgt_tensor h = sgti_at(step, offset, rows, d);
-        sgt_tensor out = sgti_at(step, layout->logits, rows, v);
-        h.strides[0] = stride * d;
-        sgt_status status = sgti_linear(step, &out, &h, &w, NULL);
-        if (status)
-            return status;
-        status = sgti_read(step->dispatch, logits + i * v, &out);
-        if (status)
-            return status;
-    }
-    return SGT_OK;
+    return sgti_head_logits(work, first, stride, count, read_chunk, logits);
 }

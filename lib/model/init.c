@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Initial weights. Element i of parameter p is a function of (seed, p, i) alone, so that it does
- * not matter which thread draws it.
+ * Initial weights. Element i of a parameter is a function of (seed, the parameter's name, i) alone: it
+ * does not matter which thread draws it, nor which other parameters there are.
  */
 #include <math.h>
 
@@ -30,7 +30,7 @@ typedef struct draw {
     float *values;
     uint64_t count;
     uint64_t first; /* index of values[0] in the parameter */
-    uint64_t stream;
+    uint64_t seed;  /* of the parameter */
     const sgt_init_options *options;
 } draw;
 
@@ -41,7 +41,7 @@ static void draw_part(void *argument, int64_t part, int32_t thread)
     uint64_t end = begin + PART_ELEMENTS < d->count ? begin + PART_ELEMENTS : d->count;
     (void)thread;
     for (uint64_t i = begin; i < end; i++) {
-        double z = sgti_random_truncated_normal(d->options->seed, d->stream, d->first + i,
+        double z = sgti_random_truncated_normal(d->seed, SGTI_STREAM_WEIGHTS, d->first + i,
                                                 d->options->cut);
         d->values[i] = (float)(d->options->std * z);
     }
@@ -80,10 +80,11 @@ static sgt_status draw_hidden(sgt_model *model, draw *d, const sgt_tensor *weigh
 static sgt_status init_parameter(sgt_model *model, int32_t index, const sgt_init_options *options)
 {
     sgt_tensor weight = sgti_weight(model, index);
-    draw d = {.count = model->parameters.list[index].count,
-              .stream = (uint64_t)index,
+    const sgti_parameter *parameter = &model->parameters.list[index];
+    draw d = {.count = parameter->count,
+              .seed = sgti_random_seed(options->seed, SGTI_STREAM_PARAMETER, parameter->stream),
               .options = options};
-    if (weight.rank == 1)
+    if (parameter->initial == SGTI_INITIAL_ONES)
         return sgti_fill(model->dispatch, &weight, 1.0);
     d.values = sgti_host_address(model->dispatch, &weight);
     if (!d.values)

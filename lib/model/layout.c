@@ -3,199 +3,219 @@
 
 #include <sgt/sys/backend.h>
 
-#include "../base/arena.h"
 #include "../base/error.h"
-#include "config.h"
-#include "heads.h"
-#include "plan_data.h"
+#include "../base/integers.h"
+#include "../core/tensors.h"
+#include "parts/part.h"
 
-/* Logits are made for so many rows at a time that they take about this many elements. */
-#define CHUNK_ELEMENTS (1 << 24)
+/* Logits are made for so many rows at a time that they take about this many elements: enough for
+ * products to run at full speed, little beside the activations. */
+#define CHUNK_ELEMENTS ((int64_t)1 << 24)
 #define CHUNK_MULTIPLE 64
 
-typedef struct widths {
-    uint64_t n, d, ff, v, q, kv; /* N, d, ff, V, H dh, Hkv dh */
-} widths;
-
-static widths widths_of(const sgt_model_config *config, int64_t tokens)
+sgti_shape sgti_batch_shape(const sgt_model_config *config, sgti_mode mode, int32_t batch,
+                            int32_t seq)
 {
-    widths w = {(uint64_t)tokens,
-                (uint64_t)config->d_model,
-                (uint64_t)config->d_ff,
-                (uint64_t)config->vocab_size,
-                (uint64_t)sgti_query_width(config),
-                (uint64_t)sgti_key_width(config)};
-    return w;
+    sgti_shape shape = {.config = config,
+                        .mode = mode,
+                        .batch = batch,
+                        .seq = seq,
+                        .rows = (int64_t)batch * seq};
+    shape.recompute = config->recompute && sgti_is_training(&shape);
+    return shape;
 }
 
-static const sgti_layer_plan *layer_plan(const sgt_plan *plan, int32_t layer)
+sgti_region sgti_take(sgti_regions *regions, sgti_arena_kind arena, int64_t rows, int64_t columns,
+                      int32_t dtype)
 {
-    static const sgti_layer_plan no_loops = {0};
-    return plan ? &plan->layers[layer] : &no_loops;
+    sgti_region region = {.rows = rows, .columns = columns, .dtype = dtype, .arena = arena};
+    int64_t taken = rows ? rows : regions->shape->rows;
+    region.offset = sgti_arena_take(&regions->arenas[arena], (uint64_t)taken, (uint64_t)columns,
+                                    sgti_dtype_bytes(dtype));
+    return region;
 }
 
-void sgti_layout_count(int32_t *n_runs, int32_t *n_passes, const sgt_model_config *config,
-                       const sgt_plan *plan)
+sgti_region sgti_take_activation(sgti_regions *regions, int64_t columns)
 {
-    *n_runs = 0;
-    *n_passes = 0;
-    for (int32_t i = 0; i < config->n_layers; i++) {
-        int32_t runs = 1 + layer_plan(plan, i)->extra_runs;
-        *n_runs += runs;
-        *n_passes += runs * (1 + layer_plan(plan, i)->depth);
+    sgti_arena_kind arena = sgti_is_training(regions->shape) ? SGTI_KEPT : SGTI_SCRATCH;
+    return sgti_take(regions, arena, 0, columns, SGT_F32);
+}
+
+sgti_region sgti_take_scratch(sgti_regions *regions, int64_t rows, int64_t columns)
+{
+    return sgti_take(regions, SGTI_SCRATCH, rows, columns, SGT_F32);
+}
+
+/* A layout being made. */
+typedef struct planner {
+    sgti_layout *layout;
+    sgti_regions regions;
+    sgti_region x;  /* the stream behind the last part */
+    uint64_t scratch_mark; /* what lives through the whole step lies below */
+} planner;
+
+static sgti_region take_stream(planner *p)
+{
+    return sgti_take(&p->regions, SGTI_KEPT, 0, p->regions.shape->config->d_model, SGT_F32);
+}
+
+/* One part of a run. *y is where the next one finds the stream; NULL: a fresh region. */
+static void place_part(planner *p, sgti_part *part, const sgti_region *y)
+{
+    sgti_regions *regions = &p->regions;
+    sgti_arena_reset(&regions->arenas[SGTI_SCRATCH], p->scratch_mark);
+    part->index = p->layout->n_parts;
+    part->x = p->x;
+    part->kind->place(part, regions);
+    part->y = y ? *y : take_stream(p);
+    if (part->pass && sgti_is_training(regions->shape)) {
+        part->entropy = p->layout->n_entropies;
+        p->layout->n_entropies +=
+            2 * (uint64_t)regions->shape->batch * (uint64_t)part->pass->n_heads;
     }
+    p->x = part->y;
+    if (p->layout->parts)
+        p->layout->parts[part->index] = *part;
+    p->layout->n_parts++;
 }
 
-/* The heads a pass computes; pass 0 computes all. */
-static void count_heads(sgti_pass *pass, const sgt_model_config *config, const float *gains)
+/* How many runs a layer has and passes each of them. */
+static void count_passes(int32_t *n_runs, int32_t *n_passes, const sgti_shape *shape, int32_t layer)
 {
-    sgti_head_lists lists = {0};
-    sgti_select_heads(&lists, config, gains);
-    pass->n_heads = lists.n_heads;
-    pass->n_groups = lists.n_groups;
-    pass->sparse = pass->n_heads < config->n_heads;
-}
-
-static void place_pass(sgti_pass *pass, sgti_arena *arena, sgti_layout *layout,
-                       const sgt_model_config *config)
-{
-    uint64_t n = (uint64_t)layout->tokens, dh = (uint64_t)config->head_dim;
-    uint64_t h = (uint64_t)pass->n_heads, g = (uint64_t)pass->n_groups;
-    pass->qkv = sgti_arena_take(arena, n, (h + 2 * g) * dh);
-    pass->out = sgti_arena_take(arena, n, h * dh);
-    if (layout->mode == SGTI_EVALUATE)
+    sgti_count_passes(n_runs, n_passes, shape->plan, layer);
+    if (!shape->passes)
         return;
-    pass->lse = sgti_arena_take(arena, n, h);
-    pass->entropy = layout->n_entropies;
-    layout->n_entropies += 2 * (uint64_t)layout->batch * h;
+    *n_runs = shape->passes->layers[layer].n_runs;
+    *n_passes = shape->passes->layers[layer].n_passes;
 }
 
-/* One run; `x` is where its input lies, the return value where its output lies. */
-static uint64_t place_run(sgti_layout *layout, sgti_arena *arena, uint64_t x, int32_t layer,
-                          const sgt_model_config *config, const sgti_layer_plan *plan,
-                          uint64_t *most_packed)
+/* The attention part of one pass. Measuring, the pass lives no longer than the part. */
+static void place_pass(planner *p, sgti_part *part, int32_t number, const sgti_region *y)
 {
-    uint64_t n = (uint64_t)layout->tokens, d = (uint64_t)config->d_model;
-    uint64_t y = x;
-    int in_place = layout->mode == SGTI_EVALUATE;
-    int recompute = !in_place && config->recompute;
+    const sgti_shape *shape = p->regions.shape;
+    sgti_pass counted;
+    if (!shape->passes)
+        counted = sgti_count_pass(shape->config, shape->plan, part->layer, number);
+    part->pass = shape->passes ? &shape->passes->layers[part->layer].passes[number] : &counted;
+    place_part(p, part, y);
+}
 
-    /* A recomputed run works above its output. It may lie over the outputs of later runs: those
-     * are made after it in forward, and no longer needed before it in backward. */
-    if (recompute)
-        y = sgti_arena_take(arena, n, d);
-    uint64_t mark = sgti_arena_mark(arena);
-    for (int32_t k = 0; k <= plan->depth; k++) {
-        sgti_pass pass = {0};
-        count_heads(&pass, config, k == 0 ? NULL : plan->gains + (k - 1) * config->n_heads);
-        pass.x = x;
-        place_pass(&pass, arena, layout, config);
-        if (!in_place)
-            x = sgti_arena_take(arena, n, d);
-        else
-            sgti_arena_reset(arena, mark);
-        uint64_t packed = (2 * (uint64_t)pass.n_heads + 2 * (uint64_t)pass.n_groups) *
-                          (uint64_t)config->head_dim * d;
-        /* Also for a loop of all heads: losing some must not take more memory. */
-        if (k > 0 && packed > *most_packed)
-            *most_packed = packed;
-        if (layout->passes)
-            layout->passes[layout->n_passes] = pass;
-        layout->n_passes++;
+/* One run of a layer, the parts of which are laid out by the picture in layout.h. */
+static void place_run(planner *p, int32_t layer, int32_t run, int32_t n_passes)
+{
+    const sgti_shape *shape = p->regions.shape;
+    const sgti_block *block = sgti_block_of(shape->config, layer);
+    sgti_arena *kept = &p->regions.arenas[SGTI_KEPT];
+    sgti_region in_place = p->x;
+    const sgti_region *inner = sgti_is_training(shape) ? NULL : &in_place, *last = inner;
+    sgti_region end;
+    if (shape->recompute) {
+        /* What is remade lies above the output. It may lie over the outputs of later runs: those
+         * are made after it in forward, and no longer needed before it in backward. */
+        end = take_stream(p);
+        last = &end;
     }
-    sgti_run run = {.layer = layer, .n_passes = 1 + plan->depth, .x_ffn = x};
-    run.first_pass = layout->n_passes - run.n_passes;
-    run.gate_up = sgti_arena_take(arena, n, 2 * (uint64_t)config->d_ff);
-    if (in_place || recompute)
-        sgti_arena_reset(arena, mark);
+    uint64_t mark = sgti_arena_mark(kept);
+    int32_t first_part = p->layout->n_parts;
+    for (int32_t k = 0; k < n_passes; k++) {
+        sgti_part part = {.kind = block->parts[SGTI_ATTENTION],
+                          .layer = layer,
+                          .entropy_pass = run * n_passes + k};
+        place_pass(p, &part, k, inner);
+    }
+    sgti_part part = {.kind = block->parts[SGTI_FEED_FORWARD], .layer = layer};
+    place_part(p, &part, last);
+    if (shape->recompute)
+        sgti_arena_reset(kept, mark);
+    if (p->layout->runs)
+        p->layout->runs[p->layout->n_runs] =
+            (sgti_run){.layer = layer, .first_part = first_part, .n_parts = n_passes + 1};
+    p->layout->n_runs++;
+}
+
+static void place_blocks(planner *p)
+{
+    const sgti_shape *shape = p->regions.shape;
+    p->x = take_stream(p);
+    for (int32_t layer = 0; layer < shape->config->n_layers; layer++) {
+        int32_t n_runs, n_passes;
+        count_passes(&n_runs, &n_passes, shape, layer);
+        for (int32_t run = 0; run < n_runs; run++)
+            place_run(p, layer, run, n_passes);
+    }
+    /* Above what recomputed runs share. */
+    sgti_arena *kept = &p->regions.arenas[SGTI_KEPT];
+    sgti_arena_reset(kept, kept->peak);
+}
+
+static void place_batch(planner *p)
+{
+    sgti_layout *layout = p->layout;
+    layout->ids = sgti_take(&p->regions, SGTI_KEPT, 0, 1, SGT_I32);
+    layout->targets = sgti_take(&p->regions, SGTI_KEPT, 0, 1, SGT_I32);
+    layout->losses = sgti_take(&p->regions, SGTI_KEPT, 0, 1, SGT_F32);
+    layout->entropy =
+        sgti_take(&p->regions, SGTI_KEPT, 1, (int64_t)layout->n_entropies, SGT_F64);
+}
+
+static int64_t chunk_rows(const sgti_shape *shape)
+{
+    int64_t rows = CHUNK_ELEMENTS / shape->config->vocab_size / CHUNK_MULTIPLE * CHUNK_MULTIPLE;
+    if (shape->mode == SGTI_TRAIN_LOGITS)
+        return shape->rows;
+    return sgti_min_i64(rows > CHUNK_MULTIPLE ? rows : CHUNK_MULTIPLE, shape->rows);
+}
+
+static void place_head(planner *p)
+{
+    const sgti_shape *shape = p->regions.shape;
+    int64_t d = shape->config->d_model, v = shape->config->vocab_size;
+    int64_t rows = chunk_rows(shape);
+    sgti_regions *regions = &p->regions;
+    sgti_head_place *head = &p->layout->head;
+    sgti_arena_reset(&regions->arenas[SGTI_SCRATCH], p->scratch_mark);
+    head->x = p->x;
+    head->chunk_rows = rows;
+    head->h = sgti_take_scratch(regions, rows, d);
+    if (shape->mode == SGTI_TRAIN_LOGITS)
+        head->logits = sgti_take(regions, SGTI_KEPT, rows, v, SGT_F32);
     else
-        y = sgti_arena_take(arena, n, d);
-    run.y = y;
-    if (layout->runs)
-        layout->runs[layout->n_runs] = run;
-    layout->n_runs++;
-    return y;
-}
-
-/* All runs of all layers. */
-static void place_blocks(sgti_layout *layout, sgti_arena *arena, const sgt_model_config *config,
-                         const sgt_plan *plan, uint64_t *most_packed)
-{
-    uint64_t x = sgti_arena_take(arena, (uint64_t)layout->tokens, (uint64_t)config->d_model);
-    for (int32_t layer = 0; layer < config->n_layers; layer++) {
-        const sgti_layer_plan *plan_of_layer = layer_plan(plan, layer);
-        int32_t first = layout->n_passes;
-        for (int32_t run = 0; run <= plan_of_layer->extra_runs; run++) {
-            int32_t first_of_run = layout->n_passes - first;
-            x = place_run(layout, arena, x, layer, config, plan_of_layer, most_packed);
-            if (layout->runs)
-                layout->runs[layout->n_runs - 1].first_entropy_pass = first_of_run;
-        }
-        if (layout->n_passes - first > layout->max_passes)
-            layout->max_passes = layout->n_passes - first;
-    }
-    layout->x_final = x;
-    sgti_arena_reset(arena, arena->peak); /* above what the runs share */
-}
-
-static void place_head(sgti_layout *layout, sgti_arena *arena, const widths *w)
-{
-    int64_t rows = CHUNK_ELEMENTS / (int64_t)w->v / CHUNK_MULTIPLE * CHUNK_MULTIPLE;
-    if (rows < CHUNK_MULTIPLE)
-        rows = CHUNK_MULTIPLE;
-    layout->chunk_rows = rows < layout->tokens ? rows : layout->tokens;
-    layout->ids = sgti_arena_take(arena, w->n, 1);
-    layout->targets = sgti_arena_take(arena, w->n, 1);
-    layout->losses = sgti_arena_take(arena, w->n, 1);
-    layout->entropy = sgti_arena_take(arena, layout->n_entropies, 2);
-    if (layout->mode == SGTI_TRAIN_LOSS)
-        layout->d_head = sgti_arena_take(arena, w->v, w->d);
-    if (layout->mode != SGTI_EVALUATE)
-        layout->d_final = sgti_arena_take(arena, w->n, w->d);
-    if (layout->mode == SGTI_TRAIN_LOGITS)
-        layout->logits = sgti_arena_take(arena, w->n, w->v);
-}
-
-/* Scratch of the head and of backward share one region. */
-static void place_scratch(sgti_layout *layout, sgti_arena *arena, const widths *w,
-                          uint64_t packed)
-{
-    layout->h = sgti_arena_take(arena, w->n, w->d);
-    layout->packed = sgti_arena_take(arena, packed, 1);
-    uint64_t mark = sgti_arena_mark(arena);
-    if (layout->mode != SGTI_TRAIN_LOGITS)
-        layout->logits = sgti_arena_take(arena, (uint64_t)layout->chunk_rows, w->v);
-    sgti_arena_reset(arena, mark);
-    if (layout->mode == SGTI_EVALUATE)
+        head->logits = sgti_take_scratch(regions, rows, v);
+    if (!sgti_is_training(shape))
         return;
-    layout->dx = sgti_arena_take(arena, w->n, w->d);
-    layout->dh = sgti_arena_take(arena, w->n, w->d);
-    layout->norm_scratch = sgti_arena_take(arena, SGT_RMSNORM_PARTS, w->d);
-    mark = sgti_arena_mark(arena);
-    layout->act = sgti_arena_take(arena, w->n, w->ff);
-    sgti_arena_reset(arena, mark);
-    layout->d_out = sgti_arena_take(arena, w->n, w->q);
-    layout->d_qkv = sgti_arena_take(arena, w->n, w->q + 2 * w->kv);
-    layout->d_packed = sgti_arena_take(arena, packed, 1);
+    if (shape->mode == SGTI_TRAIN_LOSS)
+        head->d_head = sgti_take(regions, SGTI_KEPT, v, d, SGT_F32);
+    head->d_final = sgti_take(regions, SGTI_KEPT, 0, d, SGT_F32);
+    head->norm_scratch = sgti_take_scratch(regions, SGT_RMSNORM_PARTS, d);
 }
 
-sgt_status sgti_layout_plan(sgti_layout *layout, const sgt_model_config *config,
-                            const sgt_plan *plan, sgti_mode mode, int32_t batch, int32_t seq)
+/* Where each arena begins, now that their sizes are known; 1: they fit. */
+static int stack_arenas(sgti_layout *layout, const sgti_regions *regions)
 {
-    sgti_layout fresh = {.mode = mode, .batch = batch, .seq = seq};
-    sgti_arena arena = {0, 0, 0};
-    uint64_t packed = 0;
-    fresh.tokens = (int64_t)batch * seq;
-    fresh.runs = layout->runs;
-    fresh.passes = layout->passes;
-    widths w = widths_of(config, fresh.tokens);
-    place_blocks(&fresh, &arena, config, plan, &packed);
-    place_head(&fresh, &arena, &w);
-    place_scratch(&fresh, &arena, &w, packed);
-    fresh.elements = arena.peak;
-    if (arena.overflow)
-        return sgti_fail(SGT_E_OVERFLOW, "the activations of %d sequences of %d tokens do not fit",
-                         (int)batch, (int)seq);
+    int fits = 1;
+    uint64_t bytes = 0;
+    for (int i = 0; i < SGTI_ARENAS; i++) {
+        layout->base[i] = bytes;
+        bytes += regions->arenas[i].peak;
+        fits = fits && !regions->arenas[i].overflow;
+    }
+    layout->bytes = bytes;
+    return fits;
+}
+
+sgt_status sgti_layout_plan(sgti_layout *layout, const sgti_shape *shape)
+{
+    sgti_layout fresh = {.shape = *shape, .runs = layout->runs, .parts = layout->parts};
+    planner p = {.layout = &fresh, .regions = {.shape = shape}};
+    if (sgti_is_training(shape))
+        fresh.dx = sgti_take_scratch(&p.regions, 0, shape->config->d_model);
+    p.scratch_mark = sgti_arena_mark(&p.regions.arenas[SGTI_SCRATCH]);
+    place_blocks(&p);
+    place_batch(&p);
+    place_head(&p);
+    if (!stack_arenas(&fresh, &p.regions))
+        return sgti_fail(SGT_E_OVERFLOW, "the activations of %lld tokens do not fit in memory",
+                         (long long)shape->rows);
     *layout = fresh;
     return SGT_OK;
 }

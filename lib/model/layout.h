@@ -1,90 +1,152 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where the activations of one step lie in its arena. Derived from (config, plan, mode, B, T)
- * alone. N = B T rows. A training step keeps what backward needs; everything else is scratch:
+ * Where the activations of one forward (and its backward) lie in one block of memory, derived from
+ * a shape alone. A forward is a list of parts: attention passes and feed-forward parts in the order
+ * in which they run, each with the regions that it reads and writes. N rows are tokens.
  *
- *     | kept: x, q|k|v, out, lse of each pass; x, gate|up of each run | head | scratch |
+ * Three arenas share the block:
  *
- * With recompute only the input of each run is kept, and all runs share one region. An evaluation
- * keeps nothing: every x is the same region.
+ *     | kept                              | decisions        | scratch        |
+ *       batch, then for every part:         what parts chose   dx, then what one
+ *       its input x, what its backward      and backward must  part or the head
+ *       needs (q|k|v, lse, gate|up, ..);    find again         needs while it runs
+ *       gradients of the head
+ *
+ * What is kept depends on the mode, shown for two runs of a block with one extra pass:
+ *
+ *     training       x0 qkv0 x1 qkv1 x2 gate|up x3 qkv3 ...     everything has its own place
+ *     recompute      x0 x3 x6 .. and one run's qkv, x, gate|up   the runs lie over each other
+ *     evaluation,    x                                           every x is the same region and
+ *     decoding                                                   the rest is scratch
+ *
+ * Decisions are kept under recompute too, so that a remade forward reads what the first one chose.
  */
 #ifndef SGTI_LAYOUT_H
 #define SGTI_LAYOUT_H
 
-#include <sgt/model.h>
+#include <sgt/tensor.h>
+
+#include "../base/arena.h"
+#include "passes.h"
 
 typedef enum sgti_mode {
     SGTI_TRAIN_LOSS,   /* sgt_model_forward */
     SGTI_TRAIN_LOGITS, /* sgt_model_forward_logits */
-    SGTI_EVALUATE
+    SGTI_EVALUATE,
+    SGTI_DECODE        /* rows of several sequences, each behind what its cache holds */
 } sgti_mode;
 
-/* One attention pass. Offsets are in float32 elements. */
-typedef struct sgti_pass {
-    int32_t n_heads;  /* h heads that are computed */
-    int32_t n_groups; /* g key/value heads that they read */
-    int32_t sparse;   /* 1: h < H, weights of the listed heads are gathered */
-    uint64_t x;       /* [N,d] input */
-    uint64_t qkv;     /* [N,(h+2g)dh], rotated */
-    uint64_t out;     /* [N,h dh] */
-    uint64_t lse;     /* [B,h,T] */
-    uint64_t entropy; /* in doubles from layout.entropy: last [B,h], then mean [B,h] */
-} sgti_pass;
+/* Everything that a layout depends on. */
+typedef struct sgti_shape {
+    const sgt_model_config *config; /* resolved */
+    const sgti_passes *passes; /* NULL: only measured, for the plan below */
+    const sgt_plan *plan;      /* NULL: no loops */
+    sgti_mode mode;
+    int32_t recompute; /* 1: keep only the inputs of runs */
+    int32_t batch;     /* B; 0 in decoding, where rows are not of equal sequences */
+    int32_t seq;       /* T */
+    int64_t rows;      /* N = B T; in decoding the most that run at a time */
+} sgti_shape;
 
-/* One run of a block: its passes, then its feed-forward part. */
+/* The shape of a batch, without passes and plan. */
+sgti_shape sgti_batch_shape(const sgt_model_config *config, sgti_mode mode, int32_t batch,
+                            int32_t seq);
+
+/* 1 for the modes that backward follows. */
+static inline int sgti_is_training(const sgti_shape *shape)
+{
+    return shape->mode == SGTI_TRAIN_LOSS || shape->mode == SGTI_TRAIN_LOGITS;
+}
+
+typedef enum sgti_arena_kind {
+    SGTI_KEPT,
+    SGTI_DECISIONS,
+    SGTI_SCRATCH,
+    SGTI_ARENAS
+} sgti_arena_kind;
+
+/* A dense [rows, columns] piece of the block. */
+typedef struct sgti_region {
+    uint64_t offset;  /* bytes from the start of its arena */
+    int64_t rows;     /* 0: the rows N of the call that works in it */
+    int64_t columns;
+    int32_t dtype;    /* enum sgt_dtype */
+    int32_t arena;    /* sgti_arena_kind */
+} sgti_region;
+
+#define SGTI_PART_REGIONS 10
+
+struct sgti_part_kind; /* parts/part.h */
+
+/* One part at its place in the forward. */
+typedef struct sgti_part {
+    const struct sgti_part_kind *kind;
+    const sgti_pass *pass;  /* of an attention part */
+    int32_t index;          /* in the list of parts */
+    int32_t layer;
+    int32_t entropy_pass;   /* of an attention part: its number among the layer's passes of all runs */
+    uint64_t entropy;       /* of an attention part: in doubles from layout.entropy: last [B,h],
+                               then mean [B,h] */
+    sgti_region x;          /* [N,d] the stream before it */
+    sgti_region y;          /* [N,d] the stream after it; may be x */
+    sgti_region own[SGTI_PART_REGIONS]; /* by the kind's own numbers */
+} sgti_part;
+
+/* One run of a block: consecutive parts. */
 typedef struct sgti_run {
     int32_t layer;
-    int32_t first_pass; /* index into passes */
-    int32_t n_passes;   /* 1 + depth */
-    int32_t first_entropy_pass; /* number of this run's pass 0 among the passes of the layer */
-    uint64_t x_ffn;     /* [N,d] input of the feed-forward part */
-    uint64_t gate_up;   /* [N,2ff] */
-    uint64_t y;         /* [N,d] output */
+    int32_t first_part;
+    int32_t n_parts;
 } sgti_run;
 
+/* What the head works in. R rows of logits are made at a time. */
+typedef struct sgti_head_place {
+    sgti_region x;       /* [N,d] input of the final norm */
+    sgti_region h;       /* [R,d] its output */
+    sgti_region logits;  /* [R,V]; all N rows in mode SGTI_TRAIN_LOGITS */
+    sgti_region d_head;  /* [V,d] unscaled gradient of the head; mode SGTI_TRAIN_LOSS */
+    sgti_region d_final; /* [N,d] unscaled gradient of the normalised x; training */
+    sgti_region norm_scratch; /* of the gradient of the final norm */
+    int64_t chunk_rows;  /* R */
+} sgti_head_place;
+
 typedef struct sgti_layout {
-    sgti_mode mode;
-    int32_t batch;
-    int32_t seq;
-    int64_t tokens; /* N */
+    sgti_shape shape;
     int32_t n_runs;
-    int32_t n_passes;
-    int32_t max_passes;   /* of one layer, over all its runs */
-    sgti_run *runs;       /* NULL when only measured */
-    sgti_pass *passes;
+    int32_t n_parts;
+    sgti_run *runs;   /* [n_runs]; NULL when only measured, like parts */
+    sgti_part *parts; /* [n_parts] */
+    uint64_t base[SGTI_ARENAS]; /* bytes: where each arena begins */
+    uint64_t bytes;             /* of the whole block */
 
-    uint64_t ids;         /* int32 [N] tokens */
-    uint64_t targets;     /* int32 [N] */
-    uint64_t losses;      /* [N] */
-    uint64_t entropy;     /* float64, all passes */
+    sgti_region ids;      /* int32 [N] tokens */
+    sgti_region targets;  /* int32 [N] */
+    sgti_region losses;   /* [N] */
+    sgti_region entropy;  /* float64, of all passes */
     uint64_t n_entropies; /* doubles */
-
-    uint64_t x_final;     /* [N,d] input of the final norm */
-    int64_t chunk_rows;   /* R rows of logits at a time */
-    uint64_t logits;      /* [R,V]; all [N,V] in mode logits */
-    uint64_t d_head;      /* [V,d] unscaled gradient of the head; mode loss */
-    uint64_t d_final;     /* [N,d] unscaled gradient of the normalised x_final */
-
-    uint64_t h;           /* [N,d] output of a norm */
-    uint64_t act;         /* [N,ff] silu(gate) up, or its gradient; an evaluation overwrites gate */
-    uint64_t packed;      /* gathered weights of a sparse pass: q|k|v rows, then o columns */
-    uint64_t d_packed;    /* their gradients */
-    uint64_t dx;          /* [N,d] gradient of the residual stream */
-    uint64_t dh;          /* [N,d] */
-    uint64_t d_out;       /* [N,H dh] */
-    uint64_t d_qkv;       /* [N,(H+2Hkv)dh] */
-    uint64_t norm_scratch; /* [SGT_RMSNORM_PARTS,d] */
-
-    uint64_t elements;    /* of the whole arena, float32 */
+    sgti_region dx;       /* [N,d] gradient of the stream; training */
+    sgti_head_place head;
 } sgti_layout;
 
-/* How many runs and passes a plan makes. Plans may be NULL in this header: no loops. */
-void sgti_layout_count(int32_t *n_runs, int32_t *n_passes, const sgt_model_config *config,
-                       const sgt_plan *plan);
+/* Fills a layout for a shape that was checked. Its lists must be NULL, to measure, or have room for
+ * all runs and parts. Errors: SGT_E_OVERFLOW. */
+sgt_status sgti_layout_plan(sgti_layout *layout, const sgti_shape *shape);
 
-/* Fills a layout; runs and passes must be NULL (measuring) or hold as many as counted. Config is
- * resolved, B and T are checked. Errors: SGT_E_OVERFLOW. */
-sgt_status sgti_layout_plan(sgti_layout *layout, const sgt_model_config *config,
-                            const sgt_plan *plan, sgti_mode mode, int32_t batch, int32_t seq);
+/* ---- for parts, which place their own regions ---- */
+
+typedef struct sgti_regions {
+    const sgti_shape *shape;
+    sgti_arena arenas[SGTI_ARENAS];
+} sgti_regions;
+
+/* rows 0: the shape's. */
+sgti_region sgti_take(sgti_regions *regions, sgti_arena_kind arena, int64_t rows, int64_t columns,
+                      int32_t dtype);
+
+/* A float32 [N, columns] region that lives until backward in training, else while the part runs. */
+sgti_region sgti_take_activation(sgti_regions *regions, int64_t columns);
+
+/* A float32 region that lives while the part runs. */
+sgti_region sgti_take_scratch(sgti_regions *regions, int64_t rows, int64_t columns);
 
 #endif

@@ -65,7 +65,7 @@ static sgt_status create_weights(sgt_model *model)
     status = sgti_fill(model->dispatch, &all, 0.0);
     for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++) {
         sgt_tensor weight = sgti_weight(model, i);
-        if (weight.rank == 1)
+        if (model->parameters.list[i].initial == SGTI_INITIAL_ONES)
             status = sgti_fill(model->dispatch, &weight, 1.0);
     }
     return status;
@@ -78,6 +78,9 @@ static sgt_status fill_model(sgt_model *model)
     if (status == SGT_OK)
         status = sgt_plan_create(&model->plan, model->context, model->config.n_layers,
                                  model->config.n_heads);
+    if (status == SGT_OK)
+        status = sgti_passes_create(&model->passes, &model->context->memory, &model->config,
+                                    model->plan, model->plans_set);
     if (status == SGT_OK)
         status = create_weights(model);
     if (status == SGT_OK)
@@ -147,6 +150,7 @@ void sgti_model_unref(sgt_model *model)
     sgti_storage_free(&model->rope, model->dispatch);
     sgti_storage_free(&model->gradients, model->dispatch);
     sgti_storage_free(&model->weights, model->dispatch);
+    sgti_passes_free(model->passes, &context->memory);
     sgt_plan_free(model->plan);
     sgti_parameters_destroy(&model->parameters, &context->memory);
     sgti_release(&context->memory, model, sizeof *model);
@@ -178,17 +182,46 @@ const sgt_plan *sgt_model_plan(const sgt_model *model)
 /* Memory for the last shape of step under a new plan; nothing before the first step. */
 static sgt_status reserve_for_plan(sgt_model *model, const sgt_plan *plan)
 {
-    const sgti_layout last = model->training.layout;
-    if (last.tokens == 0)
+    sgti_shape shape = model->training.layout.shape;
+    if (shape.rows == 0)
         return SGT_OK;
     model->state = SGTI_IDLE;
-    sgt_status status = sgti_workspace_prepare(&model->training, model->dispatch,
-                                               &model->context->memory, &model->config, plan,
-                                               last.mode, last.batch, last.seq);
+    shape.passes = NULL;
+    shape.plan = plan;
+    sgt_status status = sgti_workspace_reserve(&model->training, model->dispatch,
+                                               &model->context->memory, &shape);
     if (status)
         return status;
-    return sgti_entropies_reserve(model, model->training.layout.max_passes,
+    return sgti_entropies_reserve(model, sgti_most_passes(&model->config, plan),
                                   model->entropies.kinds | model->growth_entropy);
+}
+
+/* Everything that can fail comes first. Gains alone change in the memory that is there, so that a
+ * ramp allocates nothing. */
+static sgt_status take_plan(sgt_model *model, const sgt_plan *plan)
+{
+    sgti_memory *memory = &model->context->memory;
+    int fits = sgti_passes_bytes(&model->config, plan) == model->passes->bytes;
+    sgti_passes *fresh = NULL;
+    sgt_status status = reserve_for_plan(model, plan);
+    if (status == SGT_OK && !fits)
+        status = sgti_passes_create(&fresh, memory, &model->config, plan, model->plans_set + 1);
+    if (status == SGT_OK)
+        status = sgti_plan_assign(model->plan, plan);
+    if (status) {
+        sgti_passes_free(fresh, memory);
+        return status;
+    }
+    model->plans_set++;
+    if (fits) {
+        sgti_passes_remake(model->passes, &model->config, model->plan, model->plans_set);
+    } else {
+        sgti_passes_free(model->passes, memory);
+        model->passes = fresh;
+    }
+    model->state = SGTI_IDLE;
+    sgti_entropies_clear(&model->entropies);
+    return SGT_OK;
 }
 
 sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan)
@@ -201,15 +234,7 @@ sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan)
         return status;
     if (sgt_plan_equal(plan, model->plan)) /* perhaps other targets */
         return sgti_plan_assign(model->plan, plan);
-    status = reserve_for_plan(model, plan);
-    if (status)
-        return status;
-    status = sgti_plan_assign(model->plan, plan);
-    if (status)
-        return status;
-    model->state = SGTI_IDLE;
-    sgti_entropies_clear(&model->entropies);
-    return SGT_OK;
+    return take_plan(model, plan);
 }
 
 void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq)

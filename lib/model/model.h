@@ -14,6 +14,7 @@
 #include "../base/structs.h"
 #include "entropy.h"
 #include "parameters.h"
+#include "passes.h"
 #include "plan_data.h"
 #include "workspace.h"
 
@@ -36,8 +37,10 @@ struct sgt_model {
     sgti_dispatch *dispatch;
     sgt_model_config config; /* every default resolved */
     sgt_plan *plan;
+    sgti_passes *passes;     /* the plan unrolled */
+    uint64_t plans_set;      /* the serial number of the passes */
 
-    sgti_parameters parameters; /* names, shapes, offsets */
+    sgti_parameters parameters; /* names, shapes, matrices */
     sgti_storage weights;
     sgti_storage gradients; /* empty before the first training forward */
     sgti_storage rope;      /* cosine [P,dh/2], then sine */

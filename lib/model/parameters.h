@@ -1,66 +1,91 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Which parameter tensors a model has, in which order, and where they lie in the weight buffer
- * (gradients and moments use the same offsets). Per layer: norm1, q, k, v, o, norm2, gate, up,
- * down. q|k|v and gate|up lie next to each other without gaps, so that one product serves them.
+ * (gradients and moments use the same offsets). Each part of a block declares its own; what one
+ * product reads together lies together without gaps and is one matrix.
  */
 #ifndef SGTI_PARAMETERS_H
 #define SGTI_PARAMETERS_H
 
 #include <sgt/model.h>
 
+#include "../base/arena.h"
 #include "../base/memory.h"
 
 #define SGTI_PARAMETER_NAME 72
+#define SGTI_PARAMETER_RANK 4
 
-enum sgti_layer_parameter {
-    SGTI_NORM1,
-    SGTI_Q,
-    SGTI_K,
-    SGTI_V,
-    SGTI_O,
-    SGTI_NORM2,
-    SGTI_GATE,
-    SGTI_UP,
-    SGTI_DOWN,
-    SGTI_PER_LAYER
-};
+/* How a parameter starts. */
+typedef enum sgti_initial {
+    SGTI_INITIAL_NORMAL, /* truncated normal */
+    SGTI_INITIAL_ONES
+} sgti_initial;
 
 typedef struct sgti_parameter {
     uint64_t offset; /* elements */
     uint64_t count;
+    uint64_t stream; /* of its random numbers: a hash of the name, so that a model with more
+                        parameters draws the same values for those that it shares */
     int32_t rank;
-    int64_t shape[2];
+    int32_t decays; /* 1: SGT_DECAY_MATRICES includes it */
+    sgti_initial initial;
+    int64_t shape[SGTI_PARAMETER_RANK];
     char name[SGTI_PARAMETER_NAME];
 } sgti_parameter;
 
+/* What one product y = x W^T reads: one parameter, or several on top of each other. */
+typedef struct sgti_matrix {
+    int64_t rows;    /* outputs */
+    int64_t columns; /* inputs */
+    uint64_t offset; /* elements */
+} sgti_matrix;
+
+/* The parts of a block, in their order. */
+enum sgti_block_part { SGTI_ATTENTION, SGTI_FEED_FORWARD, SGTI_BLOCK_PARTS };
+
+/* Where the parameters and matrices of a layer's parts begin. */
+typedef struct sgti_layer_index {
+    int32_t parameter[SGTI_BLOCK_PARTS];
+    int32_t matrix[SGTI_BLOCK_PARTS];
+} sgti_layer_index;
+
 typedef struct sgti_parameters {
-    sgti_parameter *list;
+    void *memory;  /* one allocation of `bytes` for the lists */
+    uint64_t bytes;
+    sgti_parameter *list;     /* [count] */
     const sgti_parameter **by_name; /* the same, sorted */
+    sgti_matrix *matrices;    /* [n_matrices] */
+    sgti_layer_index *layers; /* [n_layers] */
     int32_t count;
-    int32_t embedding;
-    int32_t final_norm;
-    int32_t head; /* the embedding's index when tied */
-    uint64_t elements; /* of the whole buffer, with the gaps of alignment */
+    int32_t n_matrices;
+    int32_t embedding;   /* index of a parameter */
+    int32_t final_norm;  /* likewise */
+    int32_t head_matrix; /* of the logits; the embedding's memory when tied */
+    uint64_t elements;   /* of the whole buffer, with the gaps of alignment */
 } sgti_parameters;
 
-/* The index of a layer's parameter. */
-static inline int32_t sgti_layer_parameter(int32_t layer, enum sgti_layer_parameter which)
-{
-    return 1 + layer * SGTI_PER_LAYER + (int32_t)which;
-}
+/* Collects what the parts declare. */
+typedef struct sgti_placer {
+    sgti_parameters *into; /* its lists are NULL while sizes are counted */
+    sgti_arena arena;
+    int32_t layer; /* -1: outside of the blocks; its name needs no prefix */
+} sgti_placer;
 
-/* How many tensors a config has, and the elements of the buffer; config is checked. Errors:
+/* A vector [n], such as the weight of a norm. The name gets ".weight", and the layer's prefix. */
+void sgti_place_vector(sgti_placer *placer, const char *name, int64_t n, sgti_initial initial);
+
+/* n matrices [rows[i], columns] that one product reads, on top of each other. */
+void sgti_place_matrices(sgti_placer *placer, const char *const *names, const int64_t *rows, int n,
+                         int64_t columns);
+void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int64_t columns);
+
+/* Counts only: *parameters gets its numbers and `bytes`, and no lists; config is checked. Errors:
  * SGT_E_OVERFLOW. */
-sgt_status sgti_parameters_measure(int32_t *count, uint64_t *elements,
-                                   const sgt_model_config *config);
+sgt_status sgti_parameters_measure(sgti_parameters *parameters, const sgt_model_config *config);
 
 sgt_status sgti_parameters_create(sgti_parameters *parameters, sgti_memory *memory,
                                   const sgt_model_config *config);
 void sgti_parameters_destroy(sgti_parameters *parameters, sgti_memory *memory);
-
-/* What `count` of them take in lists. */
-uint64_t sgti_parameters_bytes(int32_t count);
 
 /* The index of the one with this name, -1 when there is none. */
 int32_t sgti_parameters_find(const sgti_parameters *parameters, const char *name);

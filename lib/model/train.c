@@ -13,8 +13,7 @@
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "batch.h"
-#include "model.h"
-#include "step.h"
+#include "work.h"
 
 /* Gradients are allocated, as zeros, by the first training forward. */
 static sgt_status ensure_gradients(sgt_model *model)
@@ -38,41 +37,44 @@ static sgt_status ensure_gradients(sgt_model *model)
 }
 
 /* Memory, the batch in the arena, all blocks. */
-static sgt_status run_blocks(sgti_step *step, sgt_model *model, const sgt_batch *batch,
+static sgt_status run_blocks(sgti_work *work, sgt_model *model, const sgt_batch *batch,
                              sgti_mode mode)
 {
     int32_t kinds = model->entropies.kinds | model->growth_entropy;
+    sgti_shape shape =
+        sgti_batch_shape(&model->config, mode, batch->batch, batch->seq);
+    shape.passes = model->passes;
     sgt_status status = ensure_gradients(model);
     if (status)
         return status;
     model->state = SGTI_IDLE;
     status = sgti_workspace_prepare(&model->training, model->dispatch, &model->context->memory,
-                                    &model->config, model->plan, mode, batch->batch, batch->seq);
+                                    &shape);
     if (status)
         return status;
-    status = sgti_entropies_reserve(model, model->training.layout.max_passes, kinds);
+    status = sgti_entropies_reserve(model, model->passes->most_passes, kinds);
     if (status)
         return status;
     status = sgti_model_prepare_weights(model);
     if (status)
         return status;
-    *step = sgti_step_of(model, &model->training);
-    step->entropy = kinds;
-    status = sgti_write_batch(step, batch);
-    return status ? status : sgti_blocks_forward(step, SGT_PHASE_FORWARD);
+    *work = sgti_batch_work(model, &model->training.layout, model->training.arena.buffer);
+    work->phase = SGT_PHASE_FORWARD;
+    work->entropy = kinds;
+    status = sgti_write_batch(work, batch);
+    return status ? status : sgti_blocks_forward(work);
 }
 
 /* What a finished forward leaves behind. */
-static sgt_status commit_forward(sgt_model *model, const sgti_step *step, sgti_model_state state)
+static sgt_status commit_forward(sgt_model *model, const sgti_work *work, sgti_model_state state)
 {
-    const sgti_layout *layout = step->layout;
     double per_token[2];
-    sgt_status status = sgti_entropies_add(model, step);
+    sgt_status status = sgti_entropies_add(model, work, model->training.entropies);
     if (status)
         return status;
-    sgti_model_forward_flops(per_token, model, layout->seq);
+    sgti_model_forward_flops(per_token, model, work->layout->shape.seq);
     for (int i = 0; i < 2; i++)
-        model->step_flops[i] = per_token[i] * (double)layout->tokens;
+        model->step_flops[i] = per_token[i] * (double)work->rows;
     model->executed_flops += model->step_flops[0];
     model->vanilla_flops += model->step_flops[1];
     model->step_closed = 0;
@@ -83,35 +85,21 @@ static sgt_status commit_forward(sgt_model *model, const sgti_step *step, sgti_m
 sgt_status sgt_model_forward(sgt_metrics *metrics, sgt_model *model, const sgt_batch *caller)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_batch batch;
-    sgti_step step;
-    int64_t count;
-    if (!model)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgt_status status = sgti_struct_check(metrics, SGTI_METRICS_MINIMUM, "sgt_metrics");
+    sgti_checked_batch batch;
+    sgti_work work;
+    sgt_status status = sgti_batch_begin(&batch, model, caller, 1, metrics, SGTI_METRICS_MINIMUM,
+                                         "sgt_metrics");
     if (status)
         return status;
-    status = sgti_batch_read(&batch, &count, caller, &model->config, 1);
+    status = run_blocks(&work, model, &batch.batch, SGTI_TRAIN_LOSS);
+    if (status == SGT_OK && batch.count > 0)
+        status = sgti_head_losses(&work, model->training.losses);
+    if (status == SGT_OK)
+        status = commit_forward(model, &work, SGTI_LOSS_READY);
     if (status)
         return status;
-    status = run_blocks(&step, model, &batch, SGTI_TRAIN_LOSS);
-    if (status)
-        return status;
-    if (count > 0) {
-        status = sgti_head_loss(&step);
-        if (status)
-            return status;
-        sgt_tensor losses = sgti_tensor_1d(step.workspace->arena.buffer, step.layout->losses,
-                                           step.layout->tokens);
-        status = sgti_read(step.dispatch, step.workspace->losses, &losses);
-        if (status)
-            return status;
-    }
-    status = commit_forward(model, &step, SGTI_LOSS_READY);
-    if (status)
-        return status;
-    model->loss_count = count;
-    sgt_metrics own = sgti_batch_metrics(&batch, step.workspace->losses, count);
+    model->loss_count = batch.count;
+    sgt_metrics own = sgti_batch_metrics(&batch, model->training.losses);
     sgti_struct_write(metrics, &own, sizeof own);
     return SGT_OK;
 }
@@ -119,16 +107,18 @@ sgt_status sgt_model_forward(sgt_metrics *metrics, sgt_model *model, const sgt_b
 /* Either kind of backward: `scale` of the loss, or the host's dlogits. */
 static sgt_status backward(sgt_model *model, double scale, const float *dlogits)
 {
-    sgti_step step = sgti_step_of(model, &model->training);
     int nothing = !dlogits && model->loss_count == 0;
     model->state = SGTI_IDLE;
     if (!nothing) {
+        sgti_work work =
+            sgti_batch_work(model, &model->training.layout, model->training.arena.buffer);
         sgti_gradient_state before = model->gradient_state;
+        work.phase = SGT_PHASE_BACKWARD;
         model->gradient_state = SGTI_GRADIENTS_INVALID;
-        sgt_status status = dlogits ? sgti_head_logits_backward(&step, dlogits)
-                                    : sgti_head_loss_backward(&step, scale);
+        sgt_status status = dlogits ? sgti_head_logits_backward(&work, dlogits)
+                                    : sgti_head_loss_backward(&work, scale);
         if (status == SGT_OK)
-            status = sgti_blocks_backward(&step);
+            status = sgti_blocks_backward(&work);
         if (status)
             return status;
         model->gradient_state = before;
@@ -155,38 +145,41 @@ sgt_status sgt_model_backward(sgt_model *model, double scale)
     return backward(model, scale, NULL);
 }
 
+/* The logits of all rows stay where they were made. */
+static sgt_status keep_logits(const sgti_work *work, const sgt_tensor *logits, const sgt_tensor *h,
+                              int64_t first, int64_t rows, void *argument)
+{
+    (void)logits;
+    (void)h;
+    (void)first;
+    (void)rows;
+    (void)argument;
+    return sgti_sync(work->dispatch);
+}
+
 sgt_status sgt_model_forward_logits(sgt_tensor_view *logits, sgt_model *model,
                                     const sgt_batch *caller)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_batch batch;
-    sgti_step step;
-    int64_t count;
-    if (!model)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgt_status status = sgti_struct_check(logits, SGTI_VIEW_MINIMUM, "sgt_tensor_view");
+    sgti_checked_batch batch;
+    sgti_work work;
+    sgt_status status = sgti_batch_begin(&batch, model, caller, 0, logits, SGTI_VIEW_MINIMUM,
+                                         "sgt_tensor_view");
     if (status)
         return status;
-    status = sgti_batch_read(&batch, &count, caller, &model->config, 0);
-    if (status)
-        return status;
-    status = run_blocks(&step, model, &batch, SGTI_TRAIN_LOGITS);
-    if (status)
-        return status;
-    status = sgti_head_logits(&step);
+    status = run_blocks(&work, model, &batch.batch, SGTI_TRAIN_LOGITS);
     if (status == SGT_OK)
-        status = sgti_sync(step.dispatch);
+        status = sgti_head_logits(&work, 0, 1, work.rows, keep_logits, NULL);
     if (status == SGT_OK)
-        status = commit_forward(model, &step, SGTI_LOGITS_READY);
+        status = commit_forward(model, &work, SGTI_LOGITS_READY);
     if (status)
         return status;
-    sgt_tensor tensor =
-        sgti_at(&step, step.layout->logits, step.layout->tokens, model->config.vocab_size);
+    sgt_tensor tensor = sgti_at(&work, &work.layout->head.logits);
     sgt_tensor_view own = {.size = sizeof own, .dtype = SGT_F32, .rank = 3};
-    own.shape[0] = batch.batch;
-    own.shape[1] = batch.seq;
+    own.shape[0] = batch.batch.batch;
+    own.shape[1] = batch.batch.seq;
     own.shape[2] = model->config.vocab_size;
-    own.count = (uint64_t)(step.layout->tokens * model->config.vocab_size);
+    own.count = (uint64_t)sgti_tensor_count(&tensor);
     own.data = sgti_host_address(model->dispatch, &tensor);
     sgti_struct_write(logits, &own, sizeof own);
     return SGT_OK;
@@ -199,12 +192,12 @@ sgt_status sgt_model_read_logits(float *logits, size_t count, const sgt_model *m
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model ? "logits" : "model");
     if (model->state != SGTI_LOGITS_READY)
         return sgti_fail(SGT_E_STATE, "there are no logits: sgt_model_forward_logits comes first");
-    const sgti_layout *layout = &model->training.layout;
-    int64_t n = layout->tokens, v = model->config.vocab_size;
-    if (count != (uint64_t)(n * v))
+    sgti_work work = sgti_batch_work(model, &model->training.layout, model->training.arena.buffer);
+    sgt_tensor tensor = sgti_at(&work, &work.layout->head.logits);
+    int64_t elements = sgti_tensor_count(&tensor);
+    if (count != (uint64_t)elements)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "count is %zu, the logits have %lld elements", count,
-                         (long long)(n * v));
-    sgt_tensor tensor = sgti_tensor_2d(model->training.arena.buffer, layout->logits, n, v);
+                         (long long)elements);
     return sgti_read(model->dispatch, logits, &tensor);
 }
 

@@ -6,49 +6,37 @@
 #include "../base/carver.h"
 #include "../base/error.h"
 
-/* The lists of a step in the host allocation. */
-static uint64_t lay_out(sgti_workspace *workspace, char *host, const sgti_layout *layout,
-                        const sgt_model_config *config, int32_t n_runs, int32_t n_passes)
+/* The arrays of a step in the host allocation. */
+static uint64_t cut_arrays(sgti_workspace *workspace, char *host, const sgti_layout *layout)
 {
     sgti_carver c = {.memory = host};
-    sgti_head_lists *running = &workspace->running;
-    int64_t heads = config->n_heads;
     workspace->entropies = sgti_carve(&c, (int64_t)layout->n_entropies, sizeof(double));
-    workspace->layout.runs = sgti_carve(&c, n_runs, sizeof(sgti_run));
-    workspace->layout.passes = sgti_carve(&c, n_passes, sizeof(sgti_pass));
-    workspace->losses = sgti_carve(&c, layout->tokens, sizeof(float));
-    running->gains = sgti_carve(&c, heads, sizeof(float));
-    running->heads = sgti_carve(&c, heads, sizeof(int32_t));
-    running->kv_heads = sgti_carve(&c, heads, sizeof(int32_t));
-    running->groups = sgti_carve(&c, config->n_kv_heads, sizeof(int32_t));
+    workspace->layout.runs = sgti_carve(&c, layout->n_runs, sizeof(sgti_run));
+    workspace->layout.parts = sgti_carve(&c, layout->n_parts, sizeof(sgti_part));
+    workspace->losses = sgti_carve(&c, layout->shape.rows, sizeof(float));
     return c.bytes;
 }
 
-static sgt_status measure(sgti_layout *layout, uint64_t *host_bytes,
-                          const sgt_model_config *config, const sgt_plan *plan, sgti_mode mode,
-                          int32_t batch, int32_t seq)
+static sgt_status measure(sgti_layout *layout, uint64_t *host_bytes, const sgti_shape *shape)
 {
     sgti_layout measured = {0};
     sgti_workspace sizes = {0};
-    int32_t n_runs, n_passes;
-    sgt_status status = sgti_layout_plan(&measured, config, plan, mode, batch, seq);
+    sgt_status status = sgti_layout_plan(&measured, shape);
     if (status)
         return status;
-    sgti_layout_count(&n_runs, &n_passes, config, plan);
-    *host_bytes = lay_out(&sizes, NULL, &measured, config, n_runs, n_passes);
+    *host_bytes = cut_arrays(&sizes, NULL, &measured);
     *layout = measured;
     return SGT_OK;
 }
 
 sgt_status sgti_workspace_measure(uint64_t *arena_bytes, uint64_t *host_bytes,
-                                  const sgt_model_config *config, const sgt_plan *plan,
-                                  sgti_mode mode, int32_t batch, int32_t seq)
+                                  const sgti_shape *shape)
 {
     sgti_layout layout;
-    sgt_status status = measure(&layout, host_bytes, config, plan, mode, batch, seq);
+    sgt_status status = measure(&layout, host_bytes, shape);
     if (status)
         return status;
-    *arena_bytes = layout.elements * sizeof(float);
+    *arena_bytes = layout.bytes;
     return SGT_OK;
 }
 
@@ -98,25 +86,50 @@ static sgt_status grow(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_
     return status;
 }
 
-sgt_status sgti_workspace_prepare(sgti_workspace *workspace, sgti_dispatch *dispatch,
-                                  sgti_memory *memory, const sgt_model_config *config,
-                                  const sgt_plan *plan, sgti_mode mode, int32_t batch,
-                                  int32_t seq)
+/* 1 when the layout was planned for this very shape. */
+static int is_planned_for(const sgti_workspace *workspace, const sgti_shape *shape)
+{
+    const sgti_shape *own = &workspace->layout.shape;
+    return workspace->planned && own->rows == shape->rows && own->mode == shape->mode && own->batch == shape->batch &&
+           own->recompute == shape->recompute &&
+           workspace->passes_serial == shape->passes->serial;
+}
+
+/* Measures a layout and takes its memory; what was planned in it before is gone. */
+static sgt_status make_room(sgti_layout *layout, sgti_workspace *workspace,
+                            sgti_dispatch *dispatch, sgti_memory *memory, const sgti_shape *shape)
+{
+    uint64_t host_bytes;
+    sgt_status status = measure(layout, &host_bytes, shape);
+    if (status)
+        return status;
+    workspace->planned = 0;
+    return grow(workspace, dispatch, memory, layout->bytes, host_bytes,
+                sgti_is_training(shape) ? "the activations of a training step"
+                                        : "the activations of an evaluation");
+}
+
+sgt_status sgti_workspace_reserve(sgti_workspace *workspace, sgti_dispatch *dispatch,
+                                  sgti_memory *memory, const sgti_shape *shape)
 {
     sgti_layout layout;
-    uint64_t host_bytes;
-    int32_t n_runs, n_passes;
-    sgt_status status = measure(&layout, &host_bytes, config, plan, mode, batch, seq);
+    return make_room(&layout, workspace, dispatch, memory, shape);
+}
+
+sgt_status sgti_workspace_prepare(sgti_workspace *workspace, sgti_dispatch *dispatch,
+                                  sgti_memory *memory, const sgti_shape *shape)
+{
+    sgti_layout layout;
+    if (is_planned_for(workspace, shape))
+        return SGT_OK;
+    sgt_status status = make_room(&layout, workspace, dispatch, memory, shape);
     if (status)
         return status;
-    status = grow(workspace, dispatch, memory, layout.elements * sizeof(float), host_bytes,
-                  mode == SGTI_EVALUATE ? "the activations of an evaluation"
-                                        : "the activations of a training step");
-    if (status)
-        return status;
-    sgti_layout_count(&n_runs, &n_passes, config, plan);
-    lay_out(workspace, workspace->host, &layout, config, n_runs, n_passes);
-    return sgti_layout_plan(&workspace->layout, config, plan, mode, batch, seq);
+    cut_arrays(workspace, workspace->host, &layout);
+    workspace->passes_serial = shape->passes->serial;
+    status = sgti_layout_plan(&workspace->layout, shape);
+    workspace->planned = status == SGT_OK;
+    return status;
 }
 
 void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
@@ -126,6 +139,7 @@ void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
     sgti_release(memory, workspace->host, workspace->host_bytes);
     workspace->host = NULL;
     workspace->host_bytes = 0;
+    workspace->planned = 0;
 }
 
 sgt_status sgti_workspace_take(sgti_workspace **workspace, sgti_workspace_list *list,

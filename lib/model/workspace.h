@@ -8,34 +8,35 @@
 
 #include "../backend/storage.h"
 #include "../base/locks.h"
-#include "heads.h"
 #include "layout.h"
 
 typedef struct sgti_workspace {
     struct sgti_workspace *next; /* in the list of free ones */
-    sgti_layout layout;
+    sgti_layout layout;          /* shape.rows is 0 before the first */
+    int32_t planned;             /* 1: layout and memory are there */
+    uint64_t passes_serial;      /* of the passes that it was planned for */
     sgti_storage arena;
-    char *host;         /* the arrays below in one allocation */
+    char *host;        /* the arrays below and those of the layout in one allocation */
     uint64_t host_bytes;
-    float *losses;      /* [N] */
-    double *entropies;  /* [n_entropies] */
-    sgti_head_lists running; /* of the pass at work */
+    float *losses;     /* [N] */
+    double *entropies; /* [n_entropies] */
 } sgti_workspace;
 
-/* Plans a step and makes sure its memory is there; growing throws the old contents away. On
- * failure the workspace may be empty, but can be prepared again. */
+/* Plans a step and makes sure its memory is there; growing throws the old contents away. The layout
+ * of an equal shape is kept. On failure the workspace may be empty, but can be prepared again. */
 sgt_status sgti_workspace_prepare(sgti_workspace *workspace, sgti_dispatch *dispatch,
-                                  sgti_memory *memory, const sgt_model_config *config,
-                                  const sgt_plan *plan, sgti_mode mode, int32_t batch,
-                                  int32_t seq);
+                                  sgti_memory *memory, const sgti_shape *shape);
+
+/* Only makes sure that memory for the shape is there. */
+sgt_status sgti_workspace_reserve(sgti_workspace *workspace, sgti_dispatch *dispatch,
+                                  sgti_memory *memory, const sgti_shape *shape);
 
 void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
                             sgti_memory *memory);
 
 /* Bytes on the backend and on the host that prepare would hold. */
 sgt_status sgti_workspace_measure(uint64_t *arena_bytes, uint64_t *host_bytes,
-                                  const sgt_model_config *config, const sgt_plan *plan,
-                                  sgti_mode mode, int32_t batch, int32_t seq);
+                                  const sgti_shape *shape);
 
 /* Workspaces of evaluations, taken and given back under a lock. */
 typedef struct sgti_workspace_list {

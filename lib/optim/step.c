@@ -88,8 +88,8 @@ static float bias_correction(double beta, int64_t updates)
 static double decay_of(const sgt_optimizer *optimizer, int32_t index)
 {
     const sgt_optimizer_options *options = &optimizer->options;
-    int is_matrix = optimizer->model->parameters.list[index].rank > 1;
-    if (options->decay_scope == SGT_DECAY_MATRICES && !is_matrix)
+    int decays = optimizer->model->parameters.list[index].decays;
+    if (options->decay_scope == SGT_DECAY_MATRICES && !decays)
         return 0.0;
     return options->weight_decay * optimizer->factors[index].decay;
 }

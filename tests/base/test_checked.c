@@ -32,14 +32,14 @@ END_TEST
 START_TEST(an_arena_stacks_and_remembers_its_peak)
 {
     sgti_arena arena = {0};
-    ck_assert_uint_eq(sgti_arena_take(&arena, 3, 5), 0);
-    ck_assert_uint_eq(sgti_arena_take(&arena, 1, 16), 16);
+    ck_assert_uint_eq(sgti_arena_take(&arena, 3, 5, 4), 0);
+    ck_assert_uint_eq(sgti_arena_take(&arena, 1, 16, 4), 64);
     uint64_t mark = sgti_arena_mark(&arena);
-    ck_assert_uint_eq(sgti_arena_take(&arena, 100, 10), 32);
+    ck_assert_uint_eq(sgti_arena_take(&arena, 100, 10, 8), 128);
     sgti_arena_reset(&arena, mark);
-    ck_assert_uint_eq(sgti_arena_take(&arena, 1, 1), 32);
-    ck_assert_uint_eq(arena.used, 48);
-    ck_assert_uint_eq(arena.peak, 32 + 1008);
+    ck_assert_uint_eq(sgti_arena_take(&arena, 1, 1, 2), 128);
+    ck_assert_uint_eq(arena.used, 192);
+    ck_assert_uint_eq(arena.peak, 128 + 8000);
     ck_assert_int_eq(arena.overflow, 0);
 }
 END_TEST
@@ -47,14 +47,14 @@ END_TEST
 START_TEST(an_arena_notices_overflow)
 {
     sgti_arena arena = {0};
-    sgti_arena_take(&arena, UINT64_C(1) << 40, UINT64_C(1) << 40);
+    sgti_arena_take(&arena, UINT64_C(1) << 40, UINT64_C(1) << 40, 4);
     ck_assert_int_eq(arena.overflow, 1);
 
     arena = (sgti_arena){0};
     for (int i = 0; i < 64 && !arena.overflow; i++)
-        sgti_arena_take(&arena, UINT64_C(1) << 30, UINT64_C(1) << 26);
+        sgti_arena_take(&arena, UINT64_C(1) << 30, UINT64_C(1) << 26, 4);
     ck_assert_int_eq(arena.overflow, 1);
-    ck_assert_uint_le(arena.peak, UINT64_MAX / 32 + SGTI_ARENA_ALIGN);
+    ck_assert_uint_le(arena.peak, UINT64_MAX / 8 + SGTI_ARENA_ALIGN);
 }
 END_TEST
 

@@ -114,7 +114,7 @@ int32_t reference_pick(reference_sampler *r, const float *logits)
 {
     uint32_t bits[4];
     reference_filter(r, logits);
-    sgti_random_bits(bits, r->options.seed, SGTI_SAMPLER_STREAM, r->drawn++);
+    sgti_random_bits(bits, r->options.seed, SGTI_STREAM_TOKENS, r->drawn++);
     double uniform = ldexp((double)((((uint64_t)bits[1] << 32) + bits[0]) >> 11), -53);
     int32_t token = reference_draw(r, uniform);
     if (token >= 0)

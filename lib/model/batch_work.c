@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How a batch of equal sequences computes, in training and evaluation: with the model's own
+ * weights, and with attention over the rows themselves.
+ */
+#include "../core/tensors.h"
+#include "parts/attention.h"
+
+static sgt_tensor matrix_of(const sgti_work *work, int32_t number)
+{
+    const sgti_matrix *matrix = &work->model->parameters.matrices[number];
+    return sgti_tensor_2d(work->model->weights.buffer, matrix->offset, matrix->rows,
+                          matrix->columns);
+}
+
+static sgt_status projections_of(sgti_projections *weights, const sgti_work *work,
+                                 const sgti_part *part)
+{
+    if (part->pass->sparse) {
+        sgt_tensor room = sgti_at(work, &part->own[SGTI_REGION_GATHERED]);
+        *weights = sgti_gathered_projections(work->config, part->pass, room.buffer, room.offset);
+        return sgti_gather_heads(work->model, part->layer, part->pass, weights);
+    }
+    weights->qkv = matrix_of(work, sgti_part_matrix(work, part, SGTI_MATRIX_QKV));
+    weights->o = matrix_of(work, sgti_part_matrix(work, part, SGTI_MATRIX_O));
+    return SGT_OK;
+}
+
+/* The entropies of a pass, [B,h] doubles; kind 0: last, 1: mean. */
+static sgt_tensor entropy_of(const sgti_work *work, const sgti_part *part, int kind)
+{
+    int64_t batch = work->layout->shape.batch, heads = part->pass->n_heads;
+    sgt_tensor all = sgti_at(work, &work->layout->entropy);
+    sgt_tensor tensor = sgti_tensor_2d(all.buffer, 0, batch, heads);
+    tensor.dtype = SGT_F64;
+    tensor.offset = all.offset + part->entropy + (uint64_t)(kind * batch * heads);
+    return tensor;
+}
+
+static sgt_status attend(const sgti_work *work, const sgti_part *part, sgt_tensor qkv,
+                         sgt_tensor flat)
+{
+    const sgti_shape *shape = &work->layout->shape;
+    const sgti_pass *pass = part->pass;
+    sgti_qkv view = sgti_split_qkv(pass, &qkv, shape->batch, work->config->head_dim);
+    sgt_status status = sgti_rotate(work, &view.rotated, NULL, 0);
+    if (status)
+        return status;
+    int training = sgti_is_training(shape);
+    sgt_tensor out = sgti_split_heads(flat, shape->batch, pass->n_heads), lse = out;
+    if (training) {
+        lse = sgti_at(work, &part->own[SGTI_REGION_LSE]);
+        lse = sgti_tensor_3d(lse.buffer, lse.offset, shape->batch, pass->n_heads, shape->seq);
+    }
+    sgt_tensor last = entropy_of(work, part, 0), mean = entropy_of(work, part, 1);
+    sgt_attention_args args = {
+        .scale = sgti_attention_scale(work->config),
+        .q = &view.q,
+        .k = &view.k,
+        .v = &view.v,
+        .out = &out,
+        .lse = training ? &lse : NULL,
+        .entropy_last = work->entropy & SGT_ENTROPY_LAST ? &last : NULL,
+        .entropy_mean = work->entropy & SGT_ENTROPY_MEAN ? &mean : NULL,
+        .kv_heads = pass->kv_heads,
+        .gains = pass->gains,
+    };
+    return sgti_attention(work->dispatch, &args);
+}
+
+static const sgti_providers batch_providers = {
+    .matrix = matrix_of,
+    .projections = projections_of,
+    .attend = attend,
+};
+
+sgti_work sgti_batch_work(const sgt_model *model, const sgti_layout *layout, sgt_buffer *arena)
+{
+    return (sgti_work){.model = model,
+                       .dispatch = model->dispatch,
+                       .config = &model->config,
+                       .layout = layout,
+                       .providers = &batch_providers,
+                       .arena = arena,
+                       .rows = layout->shape.rows,
+                       .progress_total = layout->n_runs};
+}

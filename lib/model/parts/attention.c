@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One attention pass, y = x + sum_h g_h Attn_h(RMSNorm1(x)), and its gradient. A pass of some of the
+ * heads runs the same code on gathered weights, so that every product shrinks with their number.
+ */
+#include "attention.h"
+
+#include <math.h>
+
+#include "../../core/tensors.h"
+#include "../config.h"
+
+static void declare(sgti_placer *placer, const sgt_model_config *config)
+{
+    static const char *const names[] = {"self_attn.q_proj", "self_attn.k_proj",
+                                        "self_attn.v_proj"};
+    int64_t d = config->d_model, q = sgti_query_width(config), kv = sgti_key_width(config);
+    const int64_t rows[] = {q, kv, kv};
+    sgti_place_vector(placer, "input_layernorm", d, SGTI_INITIAL_ONES);
+    sgti_place_matrices(placer, names, rows, 3, d);
+    sgti_place_matrix(placer, "self_attn.o_proj", d, q);
+}
+
+uint64_t sgti_gathered_elements(const sgt_model_config *config, const sgti_pass *pass)
+{
+    return 2 * (uint64_t)(pass->n_heads + pass->n_groups) * (uint64_t)config->head_dim *
+           (uint64_t)config->d_model;
+}
+
+static void place(sgti_part *part, sgti_regions *regions)
+{
+    const sgt_model_config *config = regions->shape->config;
+    int64_t d = config->d_model, dh = config->head_dim;
+    int64_t h = part->pass->n_heads, g = part->pass->n_groups;
+    /* A loop of all heads gets room too: when it loses some, memory must not grow. */
+    int64_t gathered = part->pass->number > 0 && regions->shape->mode != SGTI_DECODE
+                           ? 2 * (h + g) * dh : 0;
+    sgti_region *own = part->own;
+    own[SGTI_REGION_QKV] = sgti_take_activation(regions, (h + 2 * g) * dh);
+    own[SGTI_REGION_OUT] = sgti_take_activation(regions, h * dh);
+    own[SGTI_REGION_H] = sgti_take_scratch(regions, 0, d);
+    own[SGTI_REGION_GATHERED] = sgti_take_scratch(regions, 1, gathered * d);
+    if (!sgti_is_training(regions->shape))
+        return;
+    own[SGTI_REGION_LSE] = sgti_take_activation(regions, h);
+    own[SGTI_REGION_D_GATHERED] = sgti_take_scratch(regions, 1, gathered * d);
+    own[SGTI_REGION_DH] = sgti_take_scratch(regions, 0, d);
+    own[SGTI_REGION_D_OUT] = sgti_take_scratch(regions, 0, h * dh);
+    own[SGTI_REGION_D_QKV] = sgti_take_scratch(regions, 0, (h + 2 * g) * dh);
+    own[SGTI_REGION_NORM] = sgti_take_scratch(regions, SGT_RMSNORM_PARTS, d);
+}
+
+sgti_qkv sgti_split_qkv(const sgti_pass *pass, const sgt_tensor *qkv, int64_t batch,
+                        int64_t head_dim)
+{
+    int64_t h = pass->n_heads, g = pass->n_groups;
+    sgti_qkv view;
+    view.q = sgti_split_heads(sgti_columns(*qkv, 0, h * head_dim), batch, h);
+    view.k = sgti_split_heads(sgti_columns(*qkv, h * head_dim, g * head_dim), batch, g);
+    view.v = sgti_split_heads(sgti_columns(*qkv, (h + g) * head_dim, g * head_dim), batch, g);
+    view.rotated = sgti_split_heads(sgti_columns(*qkv, 0, (h + g) * head_dim), batch, h + g);
+    return view;
+}
+
+float sgti_attention_scale(const sgt_model_config *config)
+{
+    return (float)(1.0 / sqrt((double)config->head_dim));
+}
+
+sgti_projections sgti_gathered_projections(const sgt_model_config *config, const sgti_pass *pass,
+                                           sgt_buffer *buffer, uint64_t first)
+{
+    int64_t d = config->d_model, dh = config->head_dim;
+    int64_t rows = (pass->n_heads + 2 * (int64_t)pass->n_groups) * dh;
+    return (sgti_projections){
+        .qkv = sgti_tensor_2d(buffer, first, rows, d),
+        .o = sgti_tensor_2d(buffer, first + (uint64_t)(rows * d), d, pass->n_heads * dh)};
+}
+
+static sgt_status forward(const sgti_work *work, const sgti_part *part)
+{
+    sgt_tensor x = sgti_at(work, &part->x), y = sgti_at(work, &part->y);
+    sgti_projections weights;
+    if (part->pass->n_heads == 0)
+        return x.offset == y.offset ? SGT_OK : sgti_copy(work->dispatch, &y, &x);
+    sgt_status status = work->providers->projections(&weights, work, part);
+    if (status)
+        return status;
+    sgt_tensor h = sgti_at(work, &part->own[SGTI_REGION_H]);
+    status = sgti_norm_forward(work, &h, &x, sgti_part_parameter(work, part, SGTI_ATTENTION_NORM));
+    if (status)
+        return status;
+    sgt_tensor qkv = sgti_at(work, &part->own[SGTI_REGION_QKV]);
+    status = sgti_multiply(work, &qkv, &h, &weights.qkv, NULL);
+    if (status)
+        return status;
+    sgt_tensor out = sgti_at(work, &part->own[SGTI_REGION_OUT]);
+    status = work->providers->attend(work, part, qkv, out);
+    return status ? status : sgti_multiply(work, &y, &out, &weights.o, &x);
+}
+
+/* ---- backward ---- */
+
+/* The gradients that the pass's products add to: those of the whole matrices, or gathered ones,
+ * which are overwritten (beta 0) and scattered afterwards. */
+static sgti_projections gradients_of(float *beta, const sgti_work *work, const sgti_part *part)
+{
+    *beta = part->pass->sparse ? 0.0f : 1.0f;
+    if (part->pass->sparse) {
+        sgt_tensor room = sgti_at(work, &part->own[SGTI_REGION_D_GATHERED]);
+        return sgti_gathered_projections(work->config, part->pass, room.buffer, room.offset);
+    }
+    return (sgti_projections){
+        .qkv = sgti_matrix_gradient(work, sgti_part_matrix(work, part, SGTI_MATRIX_QKV)),
+        .o = sgti_matrix_gradient(work, sgti_part_matrix(work, part, SGTI_MATRIX_O))};
+}
+
+/* d_qkv from the gradient of what the heads read, through the softmax and the rotation. */
+static sgt_status attend_backward(const sgti_work *work, const sgti_part *part, sgt_tensor *d_flat,
+                                  sgt_tensor *d_qkv)
+{
+    const sgti_pass *pass = part->pass;
+    int64_t batch = work->layout->shape.batch, dh = work->config->head_dim;
+    sgt_tensor qkv = sgti_at(work, &part->own[SGTI_REGION_QKV]);
+    sgt_tensor flat = sgti_at(work, &part->own[SGTI_REGION_OUT]);
+    sgt_tensor lse = sgti_at(work, &part->own[SGTI_REGION_LSE]);
+    sgti_qkv view = sgti_split_qkv(pass, &qkv, batch, dh);
+    sgti_qkv d_view = sgti_split_qkv(pass, d_qkv, batch, dh);
+    sgt_tensor out = sgti_split_heads(flat, batch, pass->n_heads);
+    sgt_tensor d_out = sgti_split_heads(*d_flat, batch, pass->n_heads);
+    lse = sgti_tensor_3d(lse.buffer, lse.offset, batch, pass->n_heads, work->layout->shape.seq);
+    sgt_attention_backward_args args = {
+        .scale = sgti_attention_scale(work->config),
+        .q = &view.q,
+        .k = &view.k,
+        .v = &view.v,
+        .out = &out,
+        .lse = &lse,
+        .dout = &d_out,
+        .dq = &d_view.q,
+        .dk = &d_view.k,
+        .dv = &d_view.v,
+        .kv_heads = pass->kv_heads,
+        .gains = pass->gains,
+    };
+    sgt_status status = sgti_attention_backward(work->dispatch, &args);
+    return status ? status : sgti_rotate(work, &d_view.rotated, NULL, 1);
+}
+
+/* The output projection: its gradient, and d_qkv from the gradient dx of the pass's output. */
+static sgt_status output_backward(const sgti_work *work, const sgti_part *part,
+                                  const sgti_projections *weights,
+                                  const sgti_projections *gradients, float beta)
+{
+    sgt_tensor dy = sgti_at(work, &work->layout->dx);
+    sgt_tensor out = sgti_at(work, &part->own[SGTI_REGION_OUT]);
+    sgt_tensor d_out = sgti_at(work, &part->own[SGTI_REGION_D_OUT]);
+    sgt_tensor d_qkv = sgti_at(work, &part->own[SGTI_REGION_D_QKV]);
+    sgt_status status = sgti_weight_gradient(work, &gradients->o, beta, &dy, &out);
+    if (status)
+        return status;
+    status = sgti_input_gradient(work, &d_out, &dy, &weights->o);
+    return status ? status : attend_backward(work, part, &d_out, &d_qkv);
+}
+
+/* The input projections and the norm: their gradients, and what they add to dx. */
+static sgt_status input_backward(const sgti_work *work, const sgti_part *part,
+                                 const sgti_projections *weights,
+                                 const sgti_projections *gradients, float beta)
+{
+    int32_t norm = sgti_part_parameter(work, part, SGTI_ATTENTION_NORM);
+    sgt_tensor x = sgti_at(work, &part->x), dx = sgti_at(work, &work->layout->dx);
+    sgt_tensor h = sgti_at(work, &part->own[SGTI_REGION_H]);
+    sgt_tensor dh = sgti_at(work, &part->own[SGTI_REGION_DH]);
+    sgt_tensor d_qkv = sgti_at(work, &part->own[SGTI_REGION_D_QKV]);
+    sgt_status status = sgti_norm_forward(work, &h, &x, norm);
+    if (status)
+        return status;
+    status = sgti_weight_gradient(work, &gradients->qkv, beta, &d_qkv, &h);
+    if (status)
+        return status;
+    status = sgti_input_gradient(work, &dh, &d_qkv, &weights->qkv);
+    if (status == SGT_OK && part->pass->sparse)
+        status = sgti_scatter_heads(work->model, part->layer, part->pass, gradients);
+    return status ? status
+                  : sgti_norm_backward(work, &dx, &dh, &x, norm, &part->own[SGTI_REGION_NORM]);
+}
+
+static sgt_status backward(const sgti_work *work, const sgti_part *part)
+{
+    sgti_projections weights;
+    float beta;
+    if (part->pass->n_heads == 0)
+        return SGT_OK;
+    sgt_status status = work->providers->projections(&weights, work, part);
+    if (status)
+        return status;
+    sgti_projections gradients = gradients_of(&beta, work, part);
+    status = output_backward(work, part, &weights, &gradients, beta);
+    return status ? status : input_backward(work, part, &weights, &gradients, beta);
+}
+
+/* Per head: q and o, 2 d dh each, and its scores and sums; k and v likewise per key/value head. A
+ * causal query sees half of the keys. */
+static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
+{
+    double d = query->config->d_model, dh = query->config->head_dim;
+    flops->projections += 4.0 * d * dh * (query->heads + query->groups);
+    flops->attention += (query->full_square ? 4.0 : 2.0) * query->seq * dh * query->heads;
+}
+
+const sgti_part_kind sgti_softmax_attention = {
+    .name = "attention",
+    .slot = SGTI_ATTENTION,
+    .parameters = declare,
+    .place = place,
+    .forward = forward,
+    .backward = backward,
+    .flops = count_flops,
+};

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The standard attention part, for the files that compute with pieces of it: h heads over g
+ * key/value heads, softmax over all earlier positions.
+ */
+#ifndef SGTI_ATTENTION_H
+#define SGTI_ATTENTION_H
+
+#include "../work.h"
+
+enum sgti_attention_parameter {
+    SGTI_ATTENTION_NORM, /* [d] */
+    SGTI_ATTENTION_Q,    /* [H dh, d] */
+    SGTI_ATTENTION_K,    /* [Hkv dh, d] */
+    SGTI_ATTENTION_V,    /* [Hkv dh, d] */
+    SGTI_ATTENTION_O     /* [d, H dh] */
+};
+
+enum sgti_attention_matrix {
+    SGTI_MATRIX_QKV,
+    SGTI_MATRIX_O
+};
+
+enum sgti_attention_region {
+    SGTI_REGION_QKV,   /* [N,(h+2g)dh] rotated queries, keys, values */
+    SGTI_REGION_OUT,   /* [N,h dh] what the heads read, times their gains */
+    SGTI_REGION_LSE,   /* [B,h,T]; training */
+    SGTI_REGION_H,     /* [N,d] output of the norm; this and all below are scratch */
+    SGTI_REGION_GATHERED,   /* weights of some heads: q|k|v rows, then o columns */
+    SGTI_REGION_D_GATHERED, /* their gradients; training, like the rest */
+    SGTI_REGION_DH,    /* [N,d] */
+    SGTI_REGION_D_OUT, /* [N,h dh] */
+    SGTI_REGION_D_QKV, /* [N,(h+2g)dh] */
+    SGTI_REGION_NORM   /* scratch of the norm's gradient */
+};
+
+/* q [B,T,h,dh], k and v [B,T,g,dh] inside a [N,(h+2g)dh] matrix. */
+typedef struct sgti_qkv {
+    sgt_tensor q, k, v;
+    sgt_tensor rotated; /* q and k: [B,T,h+g,dh] */
+} sgti_qkv;
+
+/* Of `batch` sequences of equal length. */
+sgti_qkv sgti_split_qkv(const sgti_pass *pass, const sgt_tensor *qkv, int64_t batch,
+                        int64_t head_dim);
+
+/* What scores are multiplied by: 1 / sqrt(dh). */
+float sgti_attention_scale(const sgt_model_config *config);
+
+/* The two matrices in a block of gathered weights that starts at `first` elements of a buffer. */
+sgti_projections sgti_gathered_projections(const sgt_model_config *config, const sgti_pass *pass,
+                                           sgt_buffer *buffer, uint64_t first);
+/* Its elements. */
+uint64_t sgti_gathered_elements(const sgt_model_config *config, const sgti_pass *pass);
+
+/* ---- gather.c ---- */
+
+/* Copies the pass's rows of q, k, v and columns of o into `gathered`. */
+sgt_status sgti_gather_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
+                             const sgti_projections *gathered);
+
+/* Adds gradients of such matrices to the gradients of the whole ones. */
+sgt_status sgti_scatter_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
+                              const sgti_projections *gradients);
+
+#endif

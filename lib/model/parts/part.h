@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a block is made of. A block has an attention part and a feed-forward part; each kind of part
+ * is one file of this folder and one table. Training, evaluation and decoding run the same forward:
+ * what differs between them comes through sgti_work (products, attention, where regions lie).
+ */
+#ifndef SGTI_PART_H
+#define SGTI_PART_H
+
+#include <sgt/flops.h>
+
+#include "../layout.h"
+#include "../parameters.h"
+
+struct sgti_work; /* work.h */
+
+/* A token of what model and shape FLOPs are asked for. */
+typedef struct sgti_flops_query {
+    const sgt_model_config *config;
+    double heads;  /* that run; of an attention part */
+    double groups; /* key/value heads that they read */
+    int32_t seq;
+    int full_square; /* 1: as if every query saw all seq keys */
+} sgti_flops_query;
+
+typedef struct sgti_part_kind {
+    const char *name;
+    enum sgti_block_part slot; /* which part of a block it can be */
+
+    /* Declares the parameters of one layer, in the order of the kind's own numbers. */
+    void (*parameters)(sgti_placer *placer, const sgt_model_config *config);
+
+    /* Takes the regions part->own; part->x is known, part->y not yet. */
+    void (*place)(sgti_part *part, sgti_regions *regions);
+
+    /* y [N,d] = x + what the part adds. With work->remake only what backward needs is made again;
+     * y is left. */
+    sgt_status (*forward)(const struct sgti_work *work, const sgti_part *part);
+
+    /* layout.dx [N,d]: the gradient of y becomes that of x; gradients of weights are added to. */
+    sgt_status (*backward)(const struct sgti_work *work, const sgti_part *part);
+
+    /* Adds the forward FLOPs of one token to the components. */
+    void (*flops)(sgt_flops *flops, const sgti_flops_query *query);
+} sgti_part_kind;
+
+/* A kind of block. */
+typedef struct sgti_block {
+    const sgti_part_kind *parts[SGTI_BLOCK_PARTS];
+} sgti_block;
+
+/* The kind of a layer's block. */
+const sgti_block *sgti_block_of(const sgt_model_config *config, int32_t layer);
+
+extern const sgti_part_kind sgti_softmax_attention; /* attention.c */
+extern const sgti_part_kind sgti_swiglu_feed_forward; /* swiglu.c */
+
+#endif

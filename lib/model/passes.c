@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "passes.h"
+
+#include <string.h>
+
+#include "../base/carver.h"
+
+/* The heads of one pass as they are found; arrays that are NULL are left out. */
+typedef struct head_lists {
+    int32_t n_heads, n_groups;
+    int32_t *heads, *kv_heads, *groups;
+    float *gains;
+} head_lists;
+
+static void list_heads(head_lists *lists, const sgt_model_config *config, const float *values)
+{
+    int32_t per_group = config->n_heads / config->n_kv_heads;
+    int32_t last_group = -1;
+    for (int32_t head = 0; head < config->n_heads; head++) {
+        if (values && values[head] <= 0.0f)
+            continue;
+        if (head / per_group != last_group) {
+            last_group = head / per_group;
+            if (lists->groups)
+                lists->groups[lists->n_groups] = last_group;
+            lists->n_groups++;
+        }
+        if (lists->heads) {
+            lists->heads[lists->n_heads] = head;
+            lists->kv_heads[lists->n_heads] = lists->n_groups - 1;
+        }
+        if (lists->gains)
+            lists->gains[lists->n_heads] = values[head];
+        lists->n_heads++;
+    }
+}
+
+void sgti_count_heads(int32_t *n_heads, int32_t *n_groups, const sgt_model_config *config,
+                      const float *values)
+{
+    head_lists counted = {0};
+    list_heads(&counted, config, values);
+    *n_heads = counted.n_heads;
+    *n_groups = counted.n_groups;
+}
+
+void sgti_count_passes(int32_t *n_runs, int32_t *n_passes, const sgt_plan *plan, int32_t layer)
+{
+    *n_runs = 1 + sgt_plan_extra_runs(plan, layer);
+    *n_passes = 1 + sgt_plan_depth(plan, layer);
+}
+
+int32_t sgti_most_passes(const sgt_model_config *config, const sgt_plan *plan)
+{
+    int32_t most = 0;
+    for (int32_t layer = 0; layer < config->n_layers; layer++) {
+        int32_t n_runs, n_passes;
+        sgti_count_passes(&n_runs, &n_passes, plan, layer);
+        if (n_runs * n_passes > most)
+            most = n_runs * n_passes;
+    }
+    return most;
+}
+
+/* The gains [H] of a pass; NULL for the block's own. */
+static const float *gains_of(const sgt_plan *plan, int32_t layer, int32_t number)
+{
+    return number == 0 ? NULL : sgt_plan_gains(plan, layer, number);
+}
+
+/* A pass with the numbers of its lists. */
+static sgti_pass pass_of(int32_t number, const sgt_model_config *config, const head_lists *lists)
+{
+    return (sgti_pass){.number = number,
+                       .n_heads = lists->n_heads,
+                       .n_groups = lists->n_groups,
+                       .sparse = lists->n_heads < config->n_heads,
+                       .heads = lists->heads,
+                       .kv_heads = lists->kv_heads,
+                       .groups = lists->groups,
+                       .gains = lists->gains};
+}
+
+sgti_pass sgti_count_pass(const sgt_model_config *config, const sgt_plan *plan, int32_t layer,
+                          int32_t number)
+{
+    head_lists counted = {0};
+    list_heads(&counted, config, gains_of(plan, layer, number));
+    return pass_of(number, config, &counted);
+}
+
+/* The arrays of one allocation, while it is cut and filled. */
+typedef struct builder {
+    sgti_pass *passes;
+    sgti_layer_passes *layers;
+    sgti_carver carver;
+    const sgt_model_config *config;
+    const sgt_plan *plan;
+} builder;
+
+/* Lists of a pass have room for every head, so that the bytes depend on depths alone. */
+static void add_pass(builder *b, int32_t layer, int32_t number, int32_t index)
+{
+    int64_t heads = b->config->n_heads;
+    head_lists lists = {0};
+    lists.heads = sgti_carve(&b->carver, heads, sizeof(int32_t));
+    lists.kv_heads = sgti_carve(&b->carver, heads, sizeof(int32_t));
+    lists.groups = sgti_carve(&b->carver, b->config->n_kv_heads, sizeof(int32_t));
+    if (number > 0)
+        lists.gains = sgti_carve(&b->carver, heads, sizeof(float));
+    if (!b->passes)
+        return;
+    list_heads(&lists, b->config, gains_of(b->plan, layer, number));
+    b->passes[index] = pass_of(number, b->config, &lists);
+    b->passes[index].index = index;
+}
+
+static void add_layer(builder *b, int32_t layer, sgti_passes *totals)
+{
+    int32_t n_runs, n_passes, first = totals->n_passes;
+    sgti_count_passes(&n_runs, &n_passes, b->plan, layer);
+    for (int32_t k = 0; k < n_passes; k++)
+        add_pass(b, layer, k, first + k);
+    totals->n_passes += n_passes;
+    totals->n_runs += n_runs;
+    if (b->layers)
+        b->layers[layer] = (sgti_layer_passes){
+            .n_runs = n_runs, .n_passes = n_passes, .passes = b->passes + first};
+}
+
+/* Counts (memory NULL) or makes everything. Two calls make the same cuts. */
+static sgti_passes build(builder *b, void *memory, int32_t n_passes)
+{
+    sgti_passes totals = {.n_layers = b->config->n_layers};
+    b->carver = (sgti_carver){.memory = memory};
+    sgti_carve(&b->carver, 1, sizeof totals); /* the struct itself comes first */
+    b->layers = sgti_carve(&b->carver, totals.n_layers, sizeof *b->layers);
+    b->passes = sgti_carve(&b->carver, n_passes, sizeof *b->passes);
+    for (int32_t layer = 0; layer < totals.n_layers; layer++)
+        add_layer(b, layer, &totals);
+    totals.most_passes = sgti_most_passes(b->config, b->plan);
+    totals.bytes = b->carver.bytes;
+    totals.layers = b->layers;
+    totals.all = b->passes;
+    return totals;
+}
+
+static int32_t count_all(const sgt_model_config *config, const sgt_plan *plan)
+{
+    int32_t count = 0;
+    for (int32_t layer = 0; layer < config->n_layers; layer++)
+        count += 1 + sgt_plan_depth(plan, layer);
+    return count;
+}
+
+uint64_t sgti_passes_bytes(const sgt_model_config *config, const sgt_plan *plan)
+{
+    builder counting = {.config = config, .plan = plan};
+    return build(&counting, NULL, count_all(config, plan)).bytes;
+}
+
+void sgti_passes_remake(sgti_passes *passes, const sgt_model_config *config, const sgt_plan *plan,
+                        uint64_t serial)
+{
+    builder b = {.config = config, .plan = plan};
+    sgti_passes made = build(&b, passes, count_all(config, plan));
+    made.serial = serial;
+    *passes = made;
+}
+
+sgt_status sgti_passes_create(sgti_passes **passes, sgti_memory *memory,
+                              const sgt_model_config *config, const sgt_plan *plan,
+                              uint64_t serial)
+{
+    void *block;
+    sgt_status status = sgti_allocate_aligned(
+        &block, memory, 64, sgti_passes_bytes(config, plan), "the passes of a plan");
+    if (status)
+        return status;
+    sgti_passes_remake(block, config, plan, serial);
+    *passes = block;
+    return SGT_OK;
+}
+
+void sgti_passes_free(sgti_passes *passes, sgti_memory *memory)
+{
+    if (passes)
+        sgti_release(memory, passes, passes->bytes);
+}
+
+static int pass_equal(const sgti_pass *a, const sgti_pass *b)
+{
+    size_t heads = (size_t)a->n_heads;
+    return a->n_heads == b->n_heads &&
+           memcmp(a->heads, b->heads, heads * sizeof *a->heads) == 0 &&
+           (!a->gains || memcmp(a->gains, b->gains, heads * sizeof *a->gains) == 0);
+}
+
+int sgti_passes_equal(const sgti_passes *a, const sgti_passes *b)
+{
+    if (a->n_layers != b->n_layers || a->n_passes != b->n_passes)
+        return 0;
+    for (int32_t layer = 0; layer < a->n_layers; layer++)
+        if (a->layers[layer].n_runs != b->layers[layer].n_runs ||
+            a->layers[layer].n_passes != b->layers[layer].n_passes)
+            return 0;
+    for (int32_t i = 0; i < a->n_passes; i++)
+        if (!pass_equal(&a->all[i], &b->all[i]))
+            return 0;
+    return 1;
+}

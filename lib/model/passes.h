@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A depth plan unrolled: which attention passes every layer runs, with which heads. Made when a plan
+ * is set, and from then on only read: by layouts, sessions and entropies.
+ *
+ * Pass 0 of a layer is the block's own, with every head at gain 1; pass k > 0 is the k-th loop and
+ * runs the heads whose gain is above 0. All runs of a block have the same passes.
+ */
+#ifndef SGTI_PASSES_H
+#define SGTI_PASSES_H
+
+#include <sgt/model.h>
+
+#include "../base/memory.h"
+
+typedef struct sgti_pass {
+    int32_t number;          /* 0: the block's own */
+    int32_t index;           /* among all passes of the model, each counted once */
+    int32_t n_heads;         /* h query heads that run */
+    int32_t n_groups;        /* g key/value heads that they read */
+    int32_t sparse;          /* 1: h < H, so the weights of these heads are gathered */
+    const int32_t *heads;    /* [h] ascending */
+    const int32_t *kv_heads; /* [h] place of a head's key/value head in `groups` */
+    const int32_t *groups;   /* [g] ascending */
+    const float *gains;      /* [h]; NULL for pass 0: all 1 */
+} sgti_pass;
+
+typedef struct sgti_layer_passes {
+    int32_t n_runs;          /* 1 + extra runs of the block */
+    int32_t n_passes;        /* 1 + depth, in each run */
+    const sgti_pass *passes; /* [n_passes] */
+} sgti_layer_passes;
+
+typedef struct sgti_passes {
+    uint64_t bytes;      /* of the allocation */
+    uint64_t serial;     /* tells them apart from all that the same model had before */
+    int32_t n_layers;
+    int32_t n_passes;    /* of all layers, each counted once */
+    int32_t n_runs;      /* of all layers */
+    int32_t most_passes; /* that one layer runs in a forward */
+    const sgti_pass *all;              /* [n_passes] */
+    const sgti_layer_passes *layers;   /* [n_layers] */
+} sgti_passes;
+
+/* How many heads have a value above 0, and how many key/value heads they read; values [H], NULL:
+ * all. The only place where heads of a pass are counted. */
+void sgti_count_heads(int32_t *n_heads, int32_t *n_groups, const sgt_model_config *config,
+                      const float *values);
+
+/* What a layer would run under a plan (NULL: no loops), before it is unrolled. */
+void sgti_count_passes(int32_t *n_runs, int32_t *n_passes, const sgt_plan *plan, int32_t layer);
+/* The most that one layer runs in a forward. */
+int32_t sgti_most_passes(const sgt_model_config *config, const sgt_plan *plan);
+/* The numbers of one pass, without lists. */
+sgti_pass sgti_count_pass(const sgt_model_config *config, const sgt_plan *plan, int32_t layer,
+                          int32_t number);
+
+/* Unrolls a plan of the config's shape (NULL: no loops) under a serial number. Errors: SGT_E_OUT_OF_MEMORY,
+ * SGT_E_MEMORY_LIMIT. */
+sgt_status sgti_passes_create(sgti_passes **passes, sgti_memory *memory,
+                              const sgt_model_config *config, const sgt_plan *plan,
+                              uint64_t serial);
+/* The same in the memory of passes whose plan takes as many bytes. */
+void sgti_passes_remake(sgti_passes *passes, const sgt_model_config *config, const sgt_plan *plan,
+                        uint64_t serial);
+void sgti_passes_free(sgti_passes *passes, sgti_memory *memory);
+
+/* The bytes that creating them takes. */
+uint64_t sgti_passes_bytes(const sgt_model_config *config, const sgt_plan *plan);
+
+/* 1 when both run the same heads at the same gains. */
+int sgti_passes_equal(const sgti_passes *a, const sgti_passes *b);
+
+#endif

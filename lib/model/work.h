@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One forward or backward at work: what the parts of the network compute with. Shapes stand in
+ * comments; N is the number of rows (tokens) of the call. Errors of all functions are those of the
+ * backend.
+ */
+#ifndef SGTI_WORK_H
+#define SGTI_WORK_H
+
+#include "model.h"
+#include "parts/part.h"
+
+struct sgti_work;
+
+/* The projections of one attention pass: whole, or gathered for its heads. */
+typedef struct sgti_projections {
+    sgt_tensor qkv; /* [(h+2g)dh, d] */
+    sgt_tensor o;   /* [d, h dh] */
+} sgti_projections;
+
+/*
+ * What differs between a batch (training, evaluation) and a session (decoding); everything else is
+ * the same code.
+ */
+typedef struct sgti_providers {
+    /* The weights [rows, columns] of the model's matrix `number`, in a type that products read. */
+    sgt_tensor (*matrix)(const struct sgti_work *work, int32_t number);
+
+    /* The projections of a pass with at least one head. */
+    sgt_status (*projections)(sgti_projections *weights, const struct sgti_work *work,
+                              const sgti_part *part);
+
+    /* qkv [N,(h+2g)dh]: queries of h heads, then keys and values of g groups. Rotates queries and
+     * keys by the positions of their rows and writes what each head reads to out [N, h dh]. */
+    sgt_status (*attend)(const struct sgti_work *work, const sgti_part *part, sgt_tensor qkv,
+                         sgt_tensor out);
+} sgti_providers;
+
+typedef struct sgti_work {
+    const sgt_model *model;
+    sgti_dispatch *dispatch;
+    const sgt_model_config *config;
+    const sgti_layout *layout;
+    const sgti_providers *providers;
+    sgt_buffer *arena;      /* the block that the layout describes */
+    sgt_buffer *panel;      /* inference: some rows of a matrix that is not float32, converted; NULL
+                               where no matrix is rounded */
+    int64_t rows;           /* N of this call */
+    int32_t entropy;        /* kinds to collect */
+    int32_t remake;         /* 1: under recompute, a forward again for the sake of backward */
+    int32_t inference;      /* 1: products by the slot `linear` where the backend has it */
+    int32_t phase;          /* enum sgt_phase for the progress callback; */
+    int64_t progress_done;  /* runs of blocks before this call, */
+    int64_t progress_total; /* of so many in all */
+} sgti_work;
+
+/* The work of a layout's batch. */
+sgti_work sgti_batch_work(const sgt_model *model, const sgti_layout *layout, sgt_buffer *arena);
+
+/* The tensor of a region. */
+sgt_tensor sgti_at(const sgti_work *work, const sgti_region *region);
+
+/* The index of a part's parameter or matrix, by the kind's own numbers. */
+int32_t sgti_part_parameter(const sgti_work *work, const sgti_part *part, int32_t number);
+int32_t sgti_part_matrix(const sgti_work *work, const sgti_part *part, int32_t number);
+
+/* The gradient [rows, columns] of a matrix of the model. */
+sgt_tensor sgti_matrix_gradient(const sgti_work *work, int32_t number);
+
+/* y [N,out] = x [N,in] w^T (+ d; NULL: nothing; d may be y). w [out,in]. */
+sgt_status sgti_multiply(const sgti_work *work, const sgt_tensor *y, const sgt_tensor *x,
+                         const sgt_tensor *w, const sgt_tensor *d);
+
+/* Bytes of a panel for matrices of at most so many columns. */
+uint64_t sgti_panel_bytes(int64_t columns);
+
+/* dw [out,in] += dy^T x (overwritten when beta is 0); dx [N,in] = dy w. */
+sgt_status sgti_weight_gradient(const sgti_work *work, const sgt_tensor *dw, float beta,
+                                const sgt_tensor *dy, const sgt_tensor *x);
+sgt_status sgti_input_gradient(const sgti_work *work, const sgt_tensor *dx, const sgt_tensor *dy,
+                               const sgt_tensor *w);
+
+/* y = RMSNorm(x) with the norm weight of this parameter; x, y of one shape [rows,d]. */
+sgt_status sgti_norm_forward(const sgti_work *work, const sgt_tensor *y, const sgt_tensor *x,
+                             int32_t parameter);
+/* Adds to dx [N,d] and to the gradient of the weight, from dy [N,d]. */
+sgt_status sgti_norm_backward(const sgti_work *work, const sgt_tensor *dx, const sgt_tensor *dy,
+                              const sgt_tensor *x, int32_t parameter, const sgti_region *scratch);
+
+/* ---- block.c: all parts one after another ---- */
+
+/* Embedding of layout.ids and every part, with the progress callback between runs. */
+sgt_status sgti_blocks_forward(const sgti_work *work);
+/* From layout.dx, the gradient of the last stream, to the gradients of every weight below. */
+sgt_status sgti_blocks_backward(const sgti_work *work);
+
+/* ---- head.c: final norm, logits, loss ---- */
+
+/* What is done with logits [rows,V] of `rows` rows from `first` on; h [rows,d] are the rows they
+ * were made of. */
+typedef sgt_status (*sgti_logits_fn)(const sgti_work *work, const sgt_tensor *logits,
+                                     const sgt_tensor *h, int64_t first, int64_t rows,
+                                     void *argument);
+
+/* Logits of the rows first, first + stride, .. (count of them), a chunk at a time. `first` of the
+ * callback counts among these. */
+sgt_status sgti_head_logits(const sgti_work *work, int64_t first, int64_t stride, int64_t count,
+                            sgti_logits_fn use, void *argument);
+
+/* Losses of all rows against layout.targets to host memory [N], and (in a training step) d_final and
+ * d_head, the unscaled gradients of their sum. */
+sgt_status sgti_head_losses(const sgti_work *work, float *losses);
+/* Scales them into layout.dx and the gradients of head and final norm. */
+sgt_status sgti_head_loss_backward(const sgti_work *work, double scale);
+/* The same from dlogits [N,V] in host memory. */
+sgt_status sgti_head_logits_backward(const sgti_work *work, const float *dlogits);
+
+/* Logits as above to host memory [count,V]. */
+sgt_status sgti_head_read_logits(const sgti_work *work, float *logits, int64_t first,
+                                 int64_t stride, int64_t count);
+
+/* ---- rotation.c ---- */
+
+/* Rotates x [B,T,h,dh] by the positions offsets[b] + t; NULL: 0 for each. */
+sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const int32_t *offsets,
+                       int32_t inverse);
+
+#endif
