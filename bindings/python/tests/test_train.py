@@ -315,6 +315,50 @@ def test_entropy_collection_is_left_as_it_was(model, batch):
 # ---- ends ----
 
 
+def test_held_out_batches(model, tmp_path):
+    """They are looked at in their turn, and the best model is the one of the lowest loss."""
+    held = [rows(seed=9), rows(seed=10)]
+    history, best = sgt.History(), tmp_path / "best"
+    optimizer = sgt.Optimizer(model, lr=0.03)
+    metrics = list(
+        sgt.train(
+            model, [rows()] * 9, optimizer=optimizer, policy=sgt.NoGrowth(), steps=8, held=held,
+            held_every=3, best=best, history=history, progress=False,
+        )
+    )
+    looked = {m.step: m.held for m in metrics if m.held is not None}
+    assert list(looked) == [3, 6, 8] and looked[8] == float(sgt.evaluate(model, held))
+    steps, losses = history.series("loss", "eval")
+    assert dict(zip(steps.tolist(), losses.tolist())) == looked
+    lowest = min(looked.values())
+    assert lowest < looked[8]  # it learns one batch by heart
+    restored = sgt.Checkpoint(best).create(sgt.NoGrowth())
+    assert looked[restored.optimizer.steps] == lowest
+    assert float(sgt.evaluate(restored.model, held)) == lowest
+    before = best.read_bytes()
+    sgt.train(model, [rows()] * 2, optimizer=optimizer, held=held, held_every=1, best=best,
+              history=history, progress=False).run()
+    assert best.read_bytes() == before  # the history knows of a better one
+    sgt.train(model, [rows()], optimizer=optimizer, held=held, held_every=1, best=best,
+              progress=False).run()
+    assert best.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(held=iter([rows()])), "only once"),
+        (dict(held=[rows()], held_every=0), "held_every is 0"),
+        (dict(held=[rows()], held_every=1.5), "held_every"),
+        (dict(best="x"), "best needs held"),
+    ],
+    ids=str,
+)
+def test_held_out_batches_that_cannot_be(model, arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        sgt.train(model, [rows()], **arguments)
+
+
 def test_run(model):
     run = sgt.train(model, [rows()] * 3)
     assert repr(run) == "<sgt.Training not started>" and iter(run) is run

@@ -33,6 +33,7 @@ from ._progress import Progress
 from ._recorder import Recorder, append_to
 from ._scalars import instance, integer
 from ._text import Path
+from .checkpoint import Checkpoint
 from .growth import AnyPolicy, Growth
 from .history import History
 from .loss import Loss
@@ -51,6 +52,7 @@ class StepMetrics:
     loss: mean over the step's ``count`` targets. overhead: FLOPs so far against the same training
     without loops, minus 1. event: false when the policy did nothing. depths: extra passes per
     layer after the step. entropies: {kind: [n_layers, max_passes, n_heads]}, where asked for.
+    held: the held-out loss after the step, where it was looked at.
     """
 
     step: int
@@ -66,6 +68,7 @@ class StepMetrics:
     event: GrowthEvent
     depths: Tuple[int, ...]
     entropies: Entropies
+    held: Optional[float] = None
 
 
 def _is_pair(item: Any) -> bool:
@@ -207,6 +210,50 @@ class _Loop:
         return metrics
 
 
+# ---- held-out batches ----
+
+
+class _Held:
+    """Looks at held-out batches every so often, and keeps the model that did best on them."""
+
+    def __init__(self, batches: Batches, every: int, best: Optional[Path]) -> None:
+        self.batches = batches
+        self.every = every
+        self.best = best
+        self.lowest = math.inf
+
+    def begin(self, history: Optional[History]) -> None:
+        """A run that goes on has the lowest loss of before."""
+        if history is not None:
+            _, losses = history.series("loss", "eval")
+            self.lowest = min((loss for loss in losses.tolist() if loss == loss), default=math.inf)
+
+    def after(self, metrics: StepMetrics, loop: "_Loop", last: bool) -> StepMetrics:
+        """The metrics of a step with the held-out loss, where it is its turn."""
+        if metrics.step % self.every and not last:
+            return metrics
+        loss = float(evaluate(loop.model, self.batches))
+        loop.recorder.record("eval", step=metrics.step, loss=loss)
+        if self.best is not None and loss < self.lowest:
+            Checkpoint.save(
+                self.best, loop.model, optimizer=loop.optimizer, growth=loop.growth
+            )
+        self.lowest = min(self.lowest, loss)
+        return dataclasses.replace(metrics, held=loss)
+
+
+def _held(batches: Optional[Batches], every: int, best: Optional[Path]) -> Optional[_Held]:
+    if integer(every, "held_every", c_int64) < 1:
+        raise ValueError(f"held_every is {every}, not at least 1")
+    if batches is None:
+        if best is not None:
+            raise TypeError("best needs held, which tells what is best")
+        return None
+    if iter(batches) is batches:
+        raise TypeError("held can be gone through only once: give a list of batches")
+    return _Held(batches, every, best)
+
+
 # ---- the whole run ----
 
 
@@ -275,6 +322,9 @@ def train(
     entropies_every: int = 1,
     history: Optional[History] = None,
     log: Union[Path, TextIO, None] = None,
+    held: Optional[Batches] = None,
+    held_every: int = 100,
+    best: Optional[Path] = None,
     progress: bool = True,
 ) -> "Training":
     """Prepares a training, which runs while it is iterated, a step at a time, or by ``run()``.
@@ -287,6 +337,8 @@ def train(
     entropies_every steps. history, log (a path or text file): the records of the run are appended,
     and where it was resumed before their last step take the place of the earlier ones, in a log
     when it is read; a history with steps needs the optimizer that took steps.
+    held: batches that are evaluated every held_every steps and after the last of ``steps``. best: a
+    checkpoint is saved there whenever their loss is the lowest so far, in the history as well.
     progress: a bar of tqdm, or without it a line every few seconds, on standard error where that is
     a terminal, and in IPython and its notebooks.
 
@@ -318,8 +370,9 @@ def train(
     if entropies not in _KINDS:
         raise ValueError(f"entropies is {entropies!r}, not None, 'last', 'mean' or 'both'")
     _check_records(history, log, optimizer)
+    held_out = _held(held, held_every, best)
     run = _Run(model, optimizer, policy, growth, steps, micro_batches, entropies, entropies_every)
-    return Training(run.steps(batches, history, log, progress))
+    return Training(run.steps(batches, history, log, held_out, progress))
 
 
 def _check_records(
@@ -353,12 +406,15 @@ class _Run(NamedTuple):
         batches: Batches,
         history: Optional[History],
         log: Union[Path, TextIO, None],
+        held: Optional[_Held],
         progress: bool,
     ) -> Generator[StepMetrics, None, None]:
         with contextlib.ExitStack() as inside:
             file = inside.enter_context(_opened(log))
             loop = self._loop(inside, Recorder(self.model, history, file))
             shown = inside.enter_context(Progress(progress, self.limit))
+            if held is not None:
+                held.begin(history)
             start, source, taken = time.perf_counter(), iter(batches), 0
             since = start
             while self.limit is None or taken < self.limit:
@@ -367,6 +423,8 @@ class _Run(NamedTuple):
                     break
                 metrics = loop.step(pairs, since)
                 taken += 1
+                if held is not None:
+                    metrics = held.after(metrics, loop, taken == self.limit)
                 shown.show(metrics)
                 yield metrics
                 since = time.perf_counter()
