@@ -54,10 +54,11 @@ SGT_API sgt_status sgt_model_config_init(sgt_model_config *config, size_t size);
 
 /*
  * Makes a model with zero weights and unit norms; follow with sgt_model_init_weights or write
- * weights of your own. The model keeps the context alive. Gradients and activations are allocated
- * by the first training forward. Errors: SGT_E_INVALID_ARGUMENT and SGT_E_OUT_OF_RANGE (the
- * message names the field), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY,
- * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ * weights of your own: zeros have no gradient, and the first training forward on them warns in the
+ * log. The model keeps the context alive. Gradients and activations are allocated by that forward.
+ * Errors: SGT_E_INVALID_ARGUMENT and SGT_E_OUT_OF_RANGE (the message names the field),
+ * SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since
+ * 0.1.
  */
 SGT_API sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
                                     const sgt_model_config *config);
@@ -220,6 +221,10 @@ enum sgt_parameter_part {
 
 /* How many parameter tensors there are; 0 for NULL. Since 0.1. */
 SGT_API int32_t sgt_model_parameter_count(const sgt_model *model);
+
+/* How many weights they hold together, what is called the size of a model; those of a tied head
+ * count once. 0 for NULL. Since 0.2. */
+SGT_API uint64_t sgt_model_weight_count(const sgt_model *model);
 
 /* The index of a name such as "model.layers.3.self_attn.q_proj.weight". Errors:
  * SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND. Since 0.1. */

@@ -27,6 +27,14 @@ int32_t sgt_model_parameter_count(const sgt_model *model)
     return model ? model->parameters.count : 0;
 }
 
+uint64_t sgt_model_weight_count(const sgt_model *model)
+{
+    uint64_t count = 0;
+    for (int32_t i = 0; model && i < model->parameters.count; i++)
+        count += model->parameters.list[i].count;
+    return count;
+}
+
 sgt_status sgt_model_find_parameter(int32_t *index, const sgt_model *model, const char *name)
 {
     SGTI_DEFAULT_FLOATS;

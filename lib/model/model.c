@@ -108,7 +108,7 @@ sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "the lock of a model could not be made");
     }
     atomic_init(&m->references, 1);
-    atomic_init(&m->generation, 1);
+    atomic_init(&m->generation, SGTI_FIRST_GENERATION);
     m->context = sgti_context_ref(context);
     m->dispatch = context->dispatch;
     m->config = resolved;

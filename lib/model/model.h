@@ -31,6 +31,9 @@ typedef enum sgti_gradient_state {
     SGTI_GRADIENTS_INVALID  /* a backward failed half-way */
 } sgti_gradient_state;
 
+/* Of weights that are as sgt_model_create left them. */
+#define SGTI_FIRST_GENERATION 1
+
 struct sgt_model {
     atomic_int references;
     sgt_context *context; /* counted */

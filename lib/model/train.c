@@ -15,6 +15,27 @@
 #include "batch.h"
 #include "work.h"
 
+/* Zero matrices have zero gradients: a model that nobody gave weights would stay so for ever. Only
+ * where nobody said that they changed are they looked at; a host may have written through views. */
+static sgt_status warn_of_missing_weights(const sgt_model *model)
+{
+    if (sgt_model_generation(model) != SGTI_FIRST_GENERATION)
+        return SGT_OK;
+    for (int32_t i = 0; i < model->parameters.count; i++) {
+        double sum_of_squares = 0.0;
+        sgt_tensor weight = sgti_weight(model, i);
+        sgt_status status = weight.rank == 1
+                                ? SGT_OK
+                                : sgti_norm(model->dispatch, &sum_of_squares, &weight);
+        if (status || sum_of_squares != 0.0)
+            return status;
+    }
+    sgti_log(model->context, SGT_LOG_WARNING,
+             "a model is trained whose weights nobody has written: all matrices are 0, and their "
+             "gradients stay 0; call sgt_model_init_weights");
+    return SGT_OK;
+}
+
 /* Gradients are allocated, as zeros, by the first training forward. */
 static sgt_status ensure_gradients(sgt_model *model)
 {
@@ -33,7 +54,7 @@ static sgt_status ensure_gradients(sgt_model *model)
         return status;
     }
     model->gradients = block;
-    return SGT_OK;
+    return warn_of_missing_weights(model);
 }
 
 /* Memory, the batch in the arena, all blocks. */

@@ -122,6 +122,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         [_array, _handle, _int32("layer"), _int32("pass"), _int32("kind")],
     ),
     "sgt_model_parameter_count": (c_int32, [_handle]),
+    "sgt_model_weight_count": (c_uint64, [_handle]),
     "sgt_model_find_parameter": (_status, [POINTER(c_int32), _handle, c_char_p]),
     "sgt_model_parameter": (
         _status,

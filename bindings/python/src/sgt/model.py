@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import math
 import os
 from ctypes import byref
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
@@ -79,6 +78,7 @@ class Model(Owner):
             self._index[tensor.name.decode()] = i
             self._shapes.append(tuple(tensor.shape[: tensor.rank]))
         self._names = tuple(self._index)
+        self._n_weights = int(lib.sgt_model_weight_count(self._pointer))
 
     @classmethod
     def _adopt(cls, pointer: Optional[int], context: Context) -> "Model":
@@ -281,7 +281,7 @@ class Model(Owner):
     @property
     def n_weights(self) -> int:
         """How many numbers the parameters hold together."""
-        return sum(math.prod(shape) for shape in self._shapes)
+        return self._n_weights
 
     @property
     def parameters(self) -> Mapping[str, Float32]:

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The weights of a model: how many there are, how they begin, and that a training on weights which
+ * nobody wrote does not pass in silence. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixtures.h"
+
+static sgt_context *context;
+static sgt_model *model;
+static sgt_batch batch;
+static int warnings;
+
+static void count_warnings(void *user, int32_t level, const char *message)
+{
+    (void)user;
+    if (level == SGT_LOG_WARNING && strstr(message, "whose weights nobody has written"))
+        warnings++;
+}
+
+static sgt_model *fresh_model(int32_t tied)
+{
+    sgt_model *made;
+    sgt_model_config config = sgtt_config();
+    config.tied = tied;
+    sgtt_ok(sgt_model_create(&made, context, &config));
+    return made;
+}
+
+static void setup(void)
+{
+    sgt_context_options options = sgtt_model_options();
+    options.log = count_warnings;
+    sgtt_ok(sgt_context_create(&context, &options));
+    model = fresh_model(0);
+    batch = sgtt_batch(2, 5, sgtt_config().vocab_size, 2, 0);
+    warnings = 0;
+}
+
+static void teardown(void)
+{
+    sgtt_batch_free(&batch);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+
+static void check_warnings(int expected)
+{
+    sgtt_step(model, &batch);
+    sgtt_step(model, &batch);
+    ck_assert_int_eq(warnings, expected);
+}
+
+/* ---- how many ---- */
+
+START_TEST(every_number_is_counted_once)
+{
+    const uint64_t v = 19, d = 20, layers = 3, q = 4 * 6, kv = 2 * 6, ff = 27;
+    const uint64_t layer = 2 * d + q * d + 2 * kv * d + d * q + 3 * ff * d;
+    sgt_model *tied = fresh_model(1);
+    ck_assert_uint_eq(sgt_model_weight_count(model), 2 * v * d + layers * layer + d);
+    ck_assert_uint_eq(sgt_model_weight_count(tied), v * d + layers * layer + d);
+    ck_assert_uint_eq(sgt_model_weight_count(model), sgtt_elements(model));
+    ck_assert_uint_eq(sgt_model_weight_count(NULL), 0);
+    sgt_model_free(tied);
+}
+END_TEST
+
+/* ---- whether anybody wrote them ---- */
+
+START_TEST(weights_that_nobody_wrote_are_told_of_once)
+{
+    sgt_metrics metrics = {.size = sizeof metrics};
+    sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, NULL));
+    check_warnings(1);
+}
+END_TEST
+
+START_TEST(drawn_weights_are_weights)
+{
+    sgtt_ok(sgt_model_init_weights(model, NULL));
+    check_warnings(0);
+}
+END_TEST
+
+/* Zeros that somebody wrote are meant. */
+START_TEST(copied_weights_are_weights)
+{
+    sgt_tensor_view view = {.size = sizeof view};
+    sgtt_ok(sgt_model_parameter(&view, model, 0, SGT_WEIGHT));
+    float *zeros = calloc(view.count, sizeof *zeros);
+    sgtt_ok(sgt_model_write_parameter(model, 0, SGT_WEIGHT, zeros, view.count));
+    free(zeros);
+    check_warnings(0);
+}
+END_TEST
+
+/* Whether the host says so afterwards, or has no reason to: nothing has seen the weights yet. */
+START_TEST(weights_written_through_a_view_are_weights)
+{
+    sgt_tensor_view view = {.size = sizeof view};
+    sgtt_ok(sgt_model_parameter(&view, model, sgt_model_parameter_count(model) - 1, SGT_WEIGHT));
+    if (view.data)
+        ((float *)view.data)[view.count - 1] = 0.5f;
+    if (_i || !view.data)
+        sgtt_ok(sgt_model_weights_changed(model));
+    check_warnings(0);
+}
+END_TEST
+
+/* ---- how they begin ---- */
+
+/* Equal ones would have equal gradients, and stay equal. */
+START_TEST(no_two_matrices_are_drawn_alike)
+{
+    float heads[64][4];
+    int32_t count = 0;
+    sgtt_ok(sgt_model_init_weights(model, NULL));
+    for (int32_t i = 0; i < sgt_model_parameter_count(model); i++) {
+        sgt_tensor_view view = {.size = sizeof view};
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_WEIGHT));
+        if (view.rank == 1)
+            continue;
+        float *values = malloc(view.count * sizeof *values);
+        sgtt_ok(sgt_model_read_parameter(values, view.count, model, i, SGT_WEIGHT));
+        memcpy(heads[count], values, sizeof heads[count]);
+        free(values);
+        for (int32_t j = 0; j < count; j++)
+            ck_assert_msg(memcmp(heads[j], heads[count], sizeof heads[j]) != 0,
+                          "%s begins like another matrix", view.name);
+        count++;
+    }
+    ck_assert_int_eq(count, 2 + 3 * 7);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("weights");
+    TCase *tests = tcase_create("all");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, every_number_is_counted_once);
+    tcase_add_test(tests, weights_that_nobody_wrote_are_told_of_once);
+    tcase_add_test(tests, drawn_weights_are_weights);
+    tcase_add_test(tests, copied_weights_are_weights);
+    tcase_add_loop_test(tests, weights_written_through_a_view_are_weights, 0, 2);
+    tcase_add_test(tests, no_two_matrices_are_drawn_alike);
+    suite_add_tcase(suite, tests);
+    return sgtt_main(suite);
+}
