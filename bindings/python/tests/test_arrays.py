@@ -265,3 +265,10 @@ def test_strings_with_zeros_are_refused(context, tmp_path):
         sgt.Context(backend="portable\0x")
     with pytest.raises(ValueError, match="zero"):
         sgt.Checkpoint(f"{tmp_path}/a\0b", context)
+
+
+def test_bytes_are_tokens(model):
+    text = bytes(range(SEQ))
+    assert loss_of(model, text, text) == loss_of(model, list(text), list(text))
+    session = sgt.Session(model)
+    assert (session.feed(text) == sgt.Session(model).feed(list(text))).all()

@@ -28,7 +28,7 @@ def go_on(model, optimizer, growth, count):
 
 
 def everything(model, optimizer):
-    plan = model.plan
+    plan = model.plan.copy()
     values = [view.tobytes() for view in model.parameters.values()]
     values += [optimizer.read_moment(name, "second").tobytes() for name in model.names]
     return values, plan.to_bytes(), optimizer.steps
@@ -171,7 +171,7 @@ def test_pretrained(model, tmp_path, batch, dtype, close):
 
 
 def test_pretrained_with_loops(model, tmp_path, batch):
-    plan = model.plan
+    plan = model.plan.copy()
     plan.set_depth(2, 1)
     plan.set_gains(2, 1, [0, 1, 0, 0])
     model.plan = plan

@@ -115,7 +115,7 @@ def test_a_fork_while_another_thread_is_inside(batch):
 
     context = sgt.Context(threads=2, progress=progress)
     model, other = (sgt.Model(small_config(), context) for _ in range(2))
-    plan = other.plan
+    plan = other.plan.copy()
     thread = threading.Thread(target=lambda: model.forward(*batch), daemon=True)
     thread.start()
     assert inside.wait(SECONDS)

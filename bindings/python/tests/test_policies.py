@@ -85,7 +85,7 @@ def test_static_policies(context, batch):
         assert model.plan.runs == (0, 2, 1)
         assert model.n_passes(1) == 3
     model = sgt.Model(small_config(), context)
-    plan = model.plan
+    plan = model.plan.copy()
     plan.set_depth(2, 1)
     plan.set_gains(2, 1, [0, 0.5, 0, 1])
     policy = sgt.StaticPlan(plan)
@@ -114,7 +114,7 @@ def test_a_policy_in_python(model):
     assert [event.action for event in events] == ["none", "select"] * 3
     looped = [(event.layer, event.heads[0]) for event in events[1::2]]
     assert len(set(looped)) == 3
-    plan = model.plan
+    plan = model.plan.copy()
     for layer, head in looped:
         assert head in plan.heads(layer)
     assert sum(len(plan.heads(layer)) for layer in range(LAYERS)) == 3
@@ -345,7 +345,7 @@ def test_save_gives_bytes(model, tmp_path, data):
 
 
 def test_loading_from_anything_like_bytes(model):
-    plan = model.plan
+    plan = model.plan.copy()
     plan.set_depth(1, 2)
     assert sgt.Plan.from_bytes(model.context, bytearray(plan.to_bytes())) == plan
     policy = sgt.StaticPlan(plan)
@@ -438,3 +438,19 @@ def test_plans(context):
         plan.set_gains(1, 1, [1, 0])
     with pytest.raises(sgt.FormatError):
         sgt.Plan.from_bytes(context, b"x" * 40)
+
+
+def test_what_a_policy_observes_is_read_only(model, batch):
+    class Edits(sgt.Policy):
+        def decide(self, obs, plan):
+            obs.plan.set_depth(1, 1)
+
+    with pytest.raises(sgt.StateError, match="obs.plan is read-only: edit the plan"):
+        list(sgt.train(model, [batch], policy=Edits()))
+    assert model.plan.depths == (0, 0, 0)
+    policy = sgt.SparseGrowth(first_step=1)
+    policy.bind(model.context, LAYERS, HEADS)
+    obs = sgt.Observation(1, model.plan, last_entropy=random_entropies())
+    with pytest.raises(sgt.StateError, match="read-only"):
+        policy.decide(obs, model.plan)
+    assert policy.decide(obs, model.plan.copy()).action == "select"

@@ -9,12 +9,13 @@ import pytest
 from conftest import SEQ, VOCABULARY, make_batch, small_config
 
 import sgt
+from sgt._generating import Pieces
 
 
 @pytest.fixture
 def looped(model):
     """A model with loops, whose sessions keep keys and values of every pass."""
-    plan = model.plan
+    plan = model.plan.copy()
     plan.set_depth(1, 1)
     plan.set_gains(1, 1, [0, 1, 0, 0.5])
     plan.set_extra_runs(2, 1)
@@ -108,7 +109,7 @@ def test_a_session_knows_when_the_model_changed(model, prompt):
         session.feed(1)
     session.refresh()
     assert session.length() == 0 and close(session.feed(prompt), 2 * before)
-    plan = model.plan
+    plan = model.plan.copy()
     plan.set_depth(0, 1)
     model.plan = plan
     with pytest.raises(sgt.StateError):
@@ -125,8 +126,9 @@ def test_packing(model, prompt):
     session.pack("float32")
     session.rewind(0)
     assert (session.feed(prompt) == exact).all()
-    with pytest.raises(sgt.UnsupportedError):
-        session.pack("float16")
+    for wrong in ("float16", "int8"):
+        with pytest.raises(ValueError, match=f"{wrong!r}, not one of 'float32', 'bfloat16'$"):
+            session.pack(wrong)
 
 
 def test_memory(model):
@@ -401,3 +403,71 @@ def test_tokenizers(looped, tokenizer):
     )
     with pytest.raises(TypeError, match="tokenizer"):
         sgt.Session(looped).generate("abc")
+
+
+class Utf8:
+    """A tokenizer whose tokens are bytes of UTF-8."""
+
+    def encode(self, text):
+        return list(text.encode())
+
+    def decode(self, tokens):
+        return bytes(tokens).decode("utf-8", "replace")
+
+
+def test_text_comes_in_pieces(context):
+    """Also where what a new model says is hardly ever a character."""
+    model = sgt.Model(small_config(vocab_size=256, max_seq_len=200), context, std=0.3)
+    for seed in range(5):
+        options = dict(tokenizer=Utf8(), seed=seed)
+        whole = sgt.Session(model).generate("x", **options).text
+        pieces = list(sgt.Session(model).stream_text("x", **options))
+        assert "".join(pieces) == whole and len(pieces) > 20 and all(pieces)
+        for strings in (whole[60:64], whole[90], [whole[100:103], "never", whole[80:81] + "x"]):
+            ended = sgt.Session(model).generate("x", stop_strings=strings, **options)
+            pieces = list(sgt.Session(model).stream_text("x", stop_strings=strings, **options))
+            assert "".join(pieces) == ended.text and len(ended.text) < len(whole)
+    with pytest.raises(sgt.OutOfRangeError):
+        sgt.Session(model).stream_text("x", tokenizer=Utf8(), max_tokens=-1)
+
+
+def test_nothing_of_a_stop_string_is_given(looped):
+    """A token may hold the end of one and more."""
+    words = {token: f"w{token} " for token in range(VOCABULARY)}
+
+    class Words:
+        def encode(self, text):
+            return [1]
+
+        def decode(self, tokens):
+            return "".join(words[int(token)] for token in tokens)
+
+    options = dict(tokenizer=Words(), seed=3)
+    tokens = sgt.Session(looped).generate("", **options).tokens.tolist()
+    words[tokens[4]] = "before STOP after "
+    for string in ("STOP", "e STOP a", "STOP after "):
+        made = sgt.Session(looped).generate("", stop_strings=string, **options)
+        pieces = list(sgt.Session(looped).stream_text("", stop_strings=string, **options))
+        assert "".join(pieces) == made.text and made.end == "stop_string"
+
+
+def pieces_of(decode, tokens):
+    pieces = Pieces(decode)
+    given = [pieces.add(token) for token in tokens]
+    return [text for text, whole in given if whole], pieces.rest()
+
+
+def test_a_piece_is_never_half_a_character():
+    text = "Grüße, 世界 \U0001f600!"
+    assert pieces_of(Utf8().decode, text.encode()) == (list(text), "")
+    assert pieces_of(Utf8().decode, "é".encode()[:1]) == ([], "\ufffd")
+
+
+def test_tokenizers_that_look_back():
+    """Some write a space between words, but none before the first, and special tokens as nothing."""
+    words = ["She", "said", "no", None]
+
+    def decode(tokens):
+        return " ".join(words[token] for token in tokens if words[token])
+
+    assert pieces_of(decode, [0, 3, 1, 2, 3]) == (["She", " said", " no"], "")

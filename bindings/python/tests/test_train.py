@@ -131,6 +131,16 @@ def test_wrong_windows(data, options, error):
         sgt.random_windows(np.zeros(10, int), 2, 3, seed=-1)
 
 
+def test_windows_of_bytes():
+    text = b"She said no, and she said it twice."
+    expected = next(sgt.random_windows(np.frombuffer(text, np.uint8), 2, 8))
+    for given in (text, bytearray(text), memoryview(text)):
+        assert (next(sgt.random_windows(given, 2, 8)) == expected).all()
+        assert (next(sgt.windows(given, 1, 8))[0] == list(text[:9])).all()
+    with pytest.raises(TypeError, match=r"text.encode\(\)"):
+        sgt.random_windows(text.decode(), 2, 8)
+
+
 def test_wrong_arguments(model, context):
     """At the call, not at the first step."""
     other = sgt.Optimizer(sgt.Model(small_config(), context))

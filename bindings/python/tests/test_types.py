@@ -2,6 +2,7 @@
 """The hints of the package hold under mypy --strict, for the oldest Python that it is for."""
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -38,6 +39,13 @@ def test_what_users_write_is_checked(tmp_path, cache):
         "reveal_type(model.forward([[1]]))\n"
         "reveal_type(next(sgt.train(model, [])).loss)\n"
         "sgt.Optimizer(model, lr='fast')\n"
+        "sgt.Optimizer(model, schedule='cosin')\n"
+        "sgt.SparseGrowth(ramp='warn')\n"
+        "sgt.train(model, [], entropies='none').run()\n"
+        "sgt.Session(model).pack('int8')\n"
+        "sgt.plot.report(sgt.History(), kind='first')\n"
+        "class Mine(sgt.Policy):\n"
+        "    entropy = 'mean'\n"
     )
     result = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", cache, *OLDEST, "use.py"],
@@ -47,6 +55,10 @@ def test_what_users_write_is_checked(tmp_path, cache):
         text=True,
         timeout=500,
     )
+    for line, argument in enumerate(("schedule", "ramp", "entropies", "dtype", "kind"), 6):
+        wrong = f'use.py:{line}: error: Argument (1|"{argument}") to .* has incompatible type'
+        assert re.search(wrong, result.stdout), result.stdout
+    assert "use.py:11" not in result.stdout and "use.py:12" not in result.stdout
     assert 'use.py:3: note: Revealed type is "sgt.loss.Loss"' in result.stdout
     assert 'use.py:4: note: Revealed type is "builtins.float"' in result.stdout
     assert 'use.py:5: error: Argument "lr" to "Optimizer" has incompatible type' in result.stdout

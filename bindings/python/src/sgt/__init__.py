@@ -7,6 +7,18 @@
                              policy=sgt.SparseGrowth(), steps=1000):
         print(metrics.step, metrics.loss)
 
+In the order in which one meets them:
+
+    train           train, Training, StepMetrics, evaluate, random_windows, windows, History
+    a model         ModelConfig, Model, Loss, Evaluation, Optimizer, StepReport
+    growth          SparseGrowth, NoGrowth, StaticBlocks, StaticPlan, Growth, GrowthEvent, Plan
+    a policy        Policy, Observation
+    keep            Checkpoint, CheckpointInfo, Restored; Model.from_pretrained, save_pretrained
+    use             Session, Sampler, Generation, Score, SessionMemory, Tokenizer
+    cost            Flops, FlopsTotal, count_flops, MemoryEstimate, MemoryUsage
+    what runs       Context, BackendInfo, load_backend, library_path, library_version
+    errors          Error and its subclasses
+
 ``sgt.plot`` draws what happened; it needs matplotlib.
 """
 from typing import TYPE_CHECKING, Any, List

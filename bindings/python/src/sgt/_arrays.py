@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ._enums import DTYPE
 from ._handles import Handle
+from ._messages import similar
 from ._scalars import integer
 
 Float32 = npt.NDArray[np.float32]
@@ -58,6 +59,17 @@ def as_array(values: Any, name: str) -> npt.NDArray[Any]:
     return np.asarray(array)
 
 
+def whole_numbers(values: Any, name: str) -> npt.NDArray[Any]:
+    """The same for integers of any width; bytes are numbers from 0 to 255."""
+    if isinstance(values, bytes):
+        return np.frombuffer(values, np.uint8)
+    array = as_array(values, name)
+    if array.size and array.dtype.kind not in "iu":
+        hint = ", of which text.encode() has one per byte" if array.dtype.kind == "U" else ""
+        raise TypeError(f"{name}: integers are needed, not {array.dtype}{hint}")
+    return array
+
+
 def listed(values: Iterable[Any], name: str) -> Int32:
     """A dense int32 array of integers that come one by one; none is cut."""
     return np.array([integer(value, f"{name}[{i}]") for i, value in enumerate(values)], np.int32)
@@ -65,13 +77,11 @@ def listed(values: Iterable[Any], name: str) -> Int32:
 
 def integers(values: Any, name: str) -> Int32:
     """A dense int32 array of any shape: the one given if it is that already, else a copy."""
-    array = as_array(values, name)
+    array = whole_numbers(values, name)
     if array.size == 0:  # of no integers, whatever numpy took them for
         return np.empty(array.shape, np.int32)
     if array.dtype == np.int32 and array.flags.c_contiguous and array.flags.aligned:
         return array
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: integers are needed, not {array.dtype}")
     if array.dtype.itemsize >= 4 and array.size:
         least, most = int(array.min()), int(array.max())
         if least < _INT32.min or most > _INT32.max:
@@ -81,7 +91,7 @@ def integers(values: Any, name: str) -> Int32:
 
 def _targets(values: Any) -> Int32:
     """Targets as ``integers``, -1 where they are masked."""
-    given = _taken(values)
+    given = values if isinstance(values, bytes) else _taken(values)
     mask = _ma.getmask(given)
     if not np.any(mask):
         return integers(given, "targets")
@@ -197,13 +207,24 @@ def copied(pointer: Optional[int], shape: Tuple[int, ...], dtype: Any) -> npt.ND
 class Views(Mapping[str, Float32]):
     """The tensors of a model by name; each access makes a view."""
 
-    def __init__(self, names: Tuple[str, ...], get: Callable[[str], Float32]) -> None:
-        self._names = dict.fromkeys(names)
+    def __init__(
+        self,
+        names: Tuple[str, ...],
+        shapes: Sequence[Tuple[int, ...]],
+        get: Callable[[str], Float32],
+    ) -> None:
+        self._names = dict(zip(names, shapes))
         self._get = get
+
+    def __repr__(self) -> str:
+        shown = [f"{name!r}: {shape}" for name, shape in self._names.items()]
+        if len(shown) > 6:
+            shown[3:-3] = ["..."]
+        return f"<{len(self)} arrays: {', '.join(shown)}>"
 
     def __getitem__(self, name: str) -> Float32:
         if name not in self._names:
-            raise KeyError(name)
+            raise KeyError(f"there is no parameter {name!r}{similar(name, self._names)}")
         return self._get(name)
 
     def __iter__(self) -> Iterator[str]:

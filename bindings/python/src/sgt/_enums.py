@@ -6,11 +6,29 @@ the constant's name in lower case where that reads well.
 """
 from __future__ import annotations
 
-from typing import Mapping
+from typing import Any, Literal, Mapping
+
+# The words of arguments, for type checkers; a test compares them with the tables.
+Collected = Literal["none", "last", "mean", "both"]
+Kind = Literal["last", "mean"]
+FlopsDepth = Literal["vanilla", "now", "grown"]
+Schedule = Literal["constant", "linear", "cosine", "warmup_stable_decay"]
+DecayScope = Literal["all", "matrices"]
+Moment = Literal["first", "second"]
+GrowthAction = Literal["none", "select", "deepen", "fix"]
+Ramp = Literal["reference", "hard", "warm"]
+Fade = Literal["linear", "cosine", "exponential"]
+Direction = Literal["deep_to_shallow", "shallow_to_deep"]
+HeadChoice = Literal["highest", "lowest", "random"]
+SavedType = Literal["float32", "bfloat16", "float16"]
+PackedType = Literal["float32", "bfloat16"]
+Isa = Literal["baseline", "avx2", "avx512"]
 
 LOG_LEVEL = {"error": 1, "warning": 2, "info": 3, "debug": 4}
 PHASE = {"forward": 1, "backward": 2, "evaluate": 3, "decode": 4, "load": 5, "save": 6}
 DTYPE = {"float32": 1, "float64": 2, "bfloat16": 3, "float16": 4, "int32": 5}
+SAVED_TYPE = {word: DTYPE[word] for word in ("float32", "bfloat16", "float16")}
+PACKED_TYPE = {word: DTYPE[word] for word in ("float32", "bfloat16")}
 ENTROPY = {"none": 0, "last": 1, "mean": 2, "both": 3}
 PART = {"weight": 1, "gradient": 2}
 FLOPS_DEPTH = {"vanilla": 0, "now": 1, "grown": 2}
@@ -40,7 +58,7 @@ def number(table: Mapping[str, int], word: str, name: str) -> int:
         raise ValueError(f"{name} is {word!r}, not one of {known}") from None
 
 
-def word(table: Mapping[str, int], value: int) -> str:
+def word(table: Mapping[str, int], value: int) -> Any:
     """The word of a value of the library."""
     for known, number_ in table.items():
         if number_ == value:

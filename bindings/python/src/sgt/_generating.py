@@ -4,7 +4,7 @@ to stop at, which C does not know."""
 from __future__ import annotations
 
 from ctypes import c_int32
-from typing import Any, Callable, List, Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, List, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -67,6 +67,38 @@ def for_each(
     return [integer(first + i * counting, name, kind) for i in range(count)]
 
 
+# ---- text ----
+
+
+class Pieces:
+    """Text out of tokens that come one by one; joined, what ``decode`` makes of all of them.
+
+    A token may end in the middle of a character, and how it is written may depend on those before
+    it. So a few tokens are decoded together: those of the last piece, whose text is known, and the
+    new ones; what the latter add is new text. Bytes that are no whole character wait.
+    """
+
+    def __init__(self, decode: Callable[[List[int]], str]) -> None:
+        self._decode = decode
+        self._tokens: List[int] = []  # of the last piece, and those since then
+        self._known = 0  # of these, the former
+
+    def add(self, token: int) -> Tuple[str, bool]:
+        """The text since the last piece, but for bytes that wait, and whether it is a piece now."""
+        self._tokens.append(token)
+        new = self.rest()
+        whole = new != "" and not new.endswith(_UNDECODED)
+        if whole:
+            self._tokens = self._tokens[self._known :]
+            self._known = len(self._tokens)
+        return new.rstrip(_UNDECODED), whole
+
+    def rest(self) -> str:
+        """All text since the last piece, with what may be a character that was cut off."""
+        known = self._decode(self._tokens[: self._known])
+        return self._decode(self._tokens)[len(known) :]
+
+
 # ---- strings to stop at ----
 
 
@@ -84,19 +116,13 @@ def checked_strings(strings: Union[str, Sequence[str]], tokenizer: Any) -> Tuple
 
 
 class StopStrings:
-    """Looks for strings in the text that tokens make as they come one by one.
-
-    A token may end in the middle of a character, and how it is written may depend on those before
-    it. So a few tokens are decoded together: those of the last step, which are known already, and
-    the new ones; what the latter add is new text. Bytes that are no whole character wait.
-    """
+    """Looks for strings in the text that tokens make as they come one by one."""
 
     def __init__(self, strings: Tuple[str, ...], tokenizer: Any) -> None:
         self._strings = strings
-        self._decode = tokenizer.decode
-        self._overlap = max(map(len, strings)) - 1  # of a string that has begun
-        self._tokens: List[int] = []
-        self._known = (0, 0)  # the tokens of the last step whose text is known
+        #: The characters at the end of a text that may be of a string that has begun.
+        self.overlap = max(map(len, strings)) - 1
+        self._decoded = Pieces(tokenizer.decode)
         self._pieces: List[str] = []
         self._tail = ""  # the end of the text in pieces
         #: The text before the string that was found; None: there was none yet.
@@ -104,11 +130,7 @@ class StopStrings:
 
     def add(self, token: int) -> bool:
         """Whether the text with this token has one of the strings."""
-        self._tokens.append(token)
-        start, end = self._known
-        text = self._decode(self._tokens[start:])
-        whole = not text.endswith(_UNDECODED)
-        new = text.rstrip(_UNDECODED)[len(self._decode(self._tokens[start:end])) :]
+        new, whole = self._decoded.add(token)
         window = self._tail + new
         places = [window.find(string) for string in self._strings if string in window]
         if places:
@@ -117,9 +139,33 @@ class StopStrings:
             return True
         if whole:
             self._pieces.append(new)
-            self._tail = window[-self._overlap :] if self._overlap else ""
-            self._known = (end, len(self._tokens))
+            self._tail = window[-self.overlap :] if self.overlap else ""
         return False
+
+
+def in_pieces(
+    tokens: Iterator[int], tokenizer: Tokenizer, stop_strings: Optional[StopStrings]
+) -> Iterator[str]:
+    """The text of a stream of tokens, up to the string that ends it. What may be the beginning of
+    such a string waits."""
+    pieces, waiting, given = Pieces(tokenizer.decode), "", 0
+    overlap = 0 if stop_strings is None else stop_strings.overlap
+    for token in tokens:
+        if stop_strings is not None and stop_strings.text is not None:
+            continue  # it completed one
+        new, whole = pieces.add(token)
+        if whole:
+            waiting += new
+            ready = waiting[: max(0, len(waiting) - overlap)]
+            if ready:
+                waiting, given = waiting[len(ready) :], given + len(ready)
+                yield ready
+    if stop_strings is not None and stop_strings.text is not None:
+        last = stop_strings.text[given:]
+    else:
+        last = waiting + pieces.rest()
+    if last:
+        yield last
 
 
 # ---- one text of a call ----

@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from typing import Any, Callable, ContextManager, Dict, Optional, TypeVar
 
 from ._interrupt import begin, end, end_finalizer, forked, wait
+from ._text import public_name
 from .errors import ClosedError, StateError
 
 _Self = TypeVar("_Self", bound="Owner")
@@ -258,7 +259,7 @@ class Owner:
             about = "closed" if self._handle is None else self._about()
         except (StateError, AttributeError):  # just closed by another thread; not yet made
             about = "not usable now"
-        return f"<{type(self).__module__}.{type(self).__name__} {about}>"
+        return f"<{public_name(type(self))} {about}>"
 
 
 def reading(owner: Optional[Owner]) -> ContextManager[None]:

@@ -86,7 +86,8 @@ def _explaining(name: str, function: Callable[..., Any], arguments: List[Any]) -
             try:
                 type_.from_param(value)
             except (TypeError, OverflowError) as error:
-                wrong = type(error)(f"{name}: {error}")
+                named = hasattr(type_, "parameter")  # the error has the argument's name
+                wrong = error if named else type(error)(f"{name}: {error}")
                 break
         raise wrong
 

@@ -16,11 +16,16 @@ _RANGES = {
 }
 
 
-def instance(value: Any, kinds: Tuple[type, ...], name: str) -> None:
-    """TypeError for what is no object of these classes."""
-    if not isinstance(value, kinds):
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise TypeError(f"{name}: a {wanted} is needed, not {value!r:.40}")
+def instance(value: Any, kinds: Tuple[type, ...], name: str, *, optional: bool = False) -> None:
+    """TypeError for what is no object of these classes; optional: None is fine."""
+    if isinstance(value, kinds) or (optional and value is None):
+        return
+    if isinstance(value, type) and issubclass(value, kinds):
+        made = value.__name__
+        raise TypeError(f"{name}: an object is needed, not the class: {made}(...), not {made}")
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    article = "an" if wanted[0] in "AEIOU" else "a"
+    raise TypeError(f"{name}: {article} {wanted} is needed, not {value!r:.40}")
 
 
 def _refuse_masked(value: Any, name: str) -> None:

@@ -9,6 +9,13 @@ from typing import Any, Iterable, Optional, Union
 Path = Union[str, "os.PathLike[str]"]
 
 
+def public_name(kind: type) -> str:
+    """A class as users know it: those of this package by the package alone."""
+    module = kind.__module__
+    inside = module == __package__ or module.startswith(f"{__package__}.")
+    return f"{__package__ if inside else module}.{kind.__name__}"
+
+
 def _whole(data: bytes, what: object) -> bytes:
     if b"\0" in data:
         raise ValueError(f"{what!r} has a zero character in it")

@@ -14,11 +14,12 @@ from ._library import lib
 from ._scalars import instance
 from ._text import Path, encoded_list, encoded_path
 from .config import ModelConfig
-from .context import Context
+from .context import Context, context_or_new
 from .errors import InvalidArgumentError, call, call_for_file
 from .growth import AnyPolicy, Growth
 from .model import Model
 from .optimizer import Optimizer
+from .policy import BuiltInPolicy, Policy
 
 
 class CheckpointInfo(NamedTuple):
@@ -49,7 +50,7 @@ class Checkpoint(Owner):
     """
 
     def __init__(self, path: Path, context: Optional[Context] = None) -> None:
-        context = Context() if context is None else context
+        context = context_or_new(context)
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             name = encoded_path(path)
@@ -58,6 +59,13 @@ class Checkpoint(Owner):
             self._handle = Handle(pointer.value, lib.sgt_checkpoint_free, parent.family, parent)
         self._guard = Guard(parent.family)
         self._context = context
+        self._path = os.fsdecode(path)
+
+    def _about(self) -> str:
+        info = self.info
+        optimizer = " with an optimizer" if info.has_optimizer else ""
+        growth = " and growth" if info.has_growth else ""
+        return f"{self._path!r}: a model{optimizer}{growth} after {info.steps} steps"
 
     # ---- saving ----
 
@@ -209,6 +217,7 @@ class Checkpoint(Owner):
         policy: made with the options of the saved one. optimizer False: none is made. recompute: as in
         ``ModelConfig``; a file does not tell it. Errors as ``load``.
         """
+        instance(policy, (Policy, BuiltInPolicy), "policy", optional=True)
         options = _structs.sgt_checkpoint_load_options(
             own_schedule=own_schedule, verify=verify, recompute=recompute
         )
@@ -267,8 +276,6 @@ class Checkpoint(Owner):
 def _check_parts(model: Model, optimizer: Optional[Optimizer], growth: Optional[Growth]) -> None:
     instance(model, (Model,), "model")
     for part, kind, name in ((optimizer, Optimizer, "optimizer"), (growth, Growth, "growth")):
-        if part is None:
-            continue
-        instance(part, (kind,), name)
-        if part.model is not model:
+        instance(part, (kind,), name, optional=True)
+        if part is not None and part.model is not model:
             raise InvalidArgumentError(f"the {kind.__name__} belongs to another model")

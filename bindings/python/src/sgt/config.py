@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 from . import _enums, _structs
 from ._handles import reading
 from ._library import lib
+from ._scalars import instance
 from .errors import call
 
 if TYPE_CHECKING:
@@ -67,12 +68,19 @@ class FlopsTotal(NamedTuple):
     overhead: float
 
 
+def check_plan(plan: Optional["Plan"]) -> None:
+    """TypeError for what is neither a plan nor None."""
+    from .plan import Plan  # which is made of what is here
+
+    instance(plan, (Plan,), "plan", optional=True)
+
+
 def count_flops(
     config: ModelConfig,
     plan: Optional["Plan"] = None,
     *,
     seq: int = 0,
-    depth: str = "now",
+    depth: _enums.FlopsDepth = "now",
     full_square: bool = False,
 ) -> Flops:
     """Counts the matrix products of one token for a config and a plan (None: no loops).
@@ -81,6 +89,8 @@ def count_flops(
     over). full_square: attention over all T keys, as the paper counts. Raises OutOfRangeError,
     InvalidArgumentError.
     """
+    instance(config, (ModelConfig,), "config")
+    check_plan(plan)
     options = _structs.sgt_flops_options(
         seq=seq,
         depth=_enums.number(_enums.FLOPS_DEPTH, depth, "depth"),

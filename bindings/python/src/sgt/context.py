@@ -12,11 +12,13 @@ from . import _enums, _structs
 from ._handles import Family, Guard, Handle, Owner, reading, registry_lock
 from ._interrupt import Call
 from ._library import lib
+from ._messages import translated
+from ._scalars import instance
 from ._text import Path, encoded, encoded_path
+from .config import ModelConfig, check_plan
 from .errors import call, held
 
 if TYPE_CHECKING:
-    from .config import ModelConfig
     from .plan import Plan
 
 logger = logging.getLogger("sgt")
@@ -69,7 +71,8 @@ def _log_level(level: int) -> int:
 
 
 def _forward_log(user: Optional[int], level: int, message: bytes) -> None:
-    logger.log(_TO_LOGGING.get(level, logging.DEBUG), "%s", message.decode("utf-8", "replace"))
+    text = translated(message.decode("utf-8", "replace"))
+    logger.log(_TO_LOGGING.get(level, logging.DEBUG), "%s", text)
 
 
 _log_callback = _structs.log_fn(_forward_log)
@@ -110,7 +113,7 @@ class Context(Owner):
         *,
         threads: int = 0,
         backend: Optional[str] = None,
-        isa: Optional[str] = None,
+        isa: Optional[_enums.Isa] = None,
         memory_limit: int = 0,
         log_level: int = logging.INFO,
         progress: Optional[Progress] = None,
@@ -133,6 +136,8 @@ class Context(Owner):
             self._family = Family()
             self._guard = Guard(self._family, nested=True)
             self._handle = Handle(pointer.value, lib.sgt_context_free, self._family, None, keep)
+        runs = self.backend
+        self._said = f"of {runs.threads} threads, backend {runs.name} ({runs.isa})"
 
     def _for(self, handle: Handle) -> "Context":
         """This context for the use of what was made of it, which may outlast ``close``."""
@@ -143,6 +148,9 @@ class Context(Owner):
         lasting = Context.__new__(Context)
         lasting.__dict__.update(self.__dict__, _handle=handle, _first=self)  # progress asks it
         return lasting
+
+    def _about(self) -> str:
+        return self._said
 
     @property
     def memory(self) -> MemoryUsage:
@@ -169,7 +177,7 @@ class Context(Owner):
 
     def estimate_memory(
         self,
-        config: "ModelConfig",
+        config: ModelConfig,
         *,
         batch: int,
         seq: int,
@@ -182,6 +190,8 @@ class Context(Owner):
 
         Raises OutOfRangeError and InvalidArgumentError (the message names the field).
         """
+        instance(config, (ModelConfig,), "config")
+        check_plan(plan)
         options = _structs.sgt_memory_options(
             batch=batch, seq=seq, training=training, optimizer=optimizer, logits=logits
         )
@@ -196,6 +206,12 @@ class Context(Owner):
                 byref(options),
             )
         return MemoryEstimate(*(int(getattr(estimate, f)) for f in MemoryEstimate._fields))
+
+
+def context_or_new(context: Optional[Context]) -> Context:
+    """The one that was given, or one of its own for what is made without."""
+    instance(context, (Context,), "context", optional=True)
+    return Context() if context is None else context
 
 
 def load_backend(path: Path) -> str:

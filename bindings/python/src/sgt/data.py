@@ -8,14 +8,13 @@ from typing import Any, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import Int32, as_array, integers
+from ._arrays import Int32, integers, whole_numbers
 from ._scalars import integer
+from ._text import public_name
 
 
 def _row(tokens: Any, batch: int, seq: int) -> npt.NDArray[Any]:
-    row = as_array(tokens, "tokens")
-    if row.dtype.kind not in "iu":
-        raise TypeError(f"tokens: integers are needed, not {row.dtype}")
+    row = whole_numbers(tokens, "tokens")
     integer(batch, "batch")
     integer(seq, "seq")
     if row.ndim != 1:
@@ -38,7 +37,7 @@ def _cut(row: npt.NDArray[Any], starts: Any, seq: int) -> Int32:
 class random_windows:
     """Endless random batches [batch, seq + 1] of a one-dimensional array of tokens.
 
-    Batch i depends on (seed, i) alone, so a resumed run begins with ``start`` = the batches it has
+    tokens: an array of any integer type, such as a memory map, or bytes. Batch i depends on (seed, i) alone, so a resumed run begins with ``start`` = the batches it has
     used and sees what the unbroken one would have. seed and start have 64 bits. Raises TypeError,
     ValueError, OverflowError.
     """
@@ -52,6 +51,13 @@ class random_windows:
         self._shape = (batch, seq)
         self._seed = integer(seed, "seed", c_uint64)
         self.position = integer(start, "start", c_uint64)  #: the number of the next batch
+
+    def __repr__(self) -> str:
+        batch, seq = self._shape
+        return (
+            f"<{public_name(type(self))} of {self._row.size} tokens: batch {batch}, seq {seq}, "
+            f"position {self.position}>"
+        )
 
     def __iter__(self) -> Iterator[Int32]:
         return self

@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 
 from ._interrupt import asked
 from ._library import lib
+from ._messages import translated
 
 
 class Error(Exception):
@@ -194,7 +195,7 @@ def failure(status: int) -> BaseException:
     exception, _held.exception = _held.exception, None
     if exception is not None:
         return exception
-    message = lib.sgt_error_message().decode("utf-8", "replace")
+    message = translated(lib.sgt_error_message().decode("utf-8", "replace"))
     return class_of(status)(message or lib.sgt_status_text(status).decode(), status)
 
 

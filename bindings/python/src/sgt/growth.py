@@ -10,6 +10,7 @@ from typing import Optional, Union
 from . import _structs
 from ._handles import Handle, Owner
 from ._library import lib
+from ._scalars import instance
 from .errors import StateError, call
 from .loss import Loss
 from .model import Model
@@ -31,6 +32,8 @@ class Growth(Owner):
     def __init__(
         self, model: Model, policy: AnyPolicy, *, observe_after_fix: bool = False
     ) -> None:
+        instance(model, (Model,), "model")
+        instance(policy, (Policy, BuiltInPolicy), "policy")
         config = model.config
         context = model.context._for(model._owned)
         policy.bind(context, config.n_layers, config.n_heads)
@@ -60,6 +63,9 @@ class Growth(Owner):
         growth = cls.__new__(cls)
         growth._own(pointer, model, policy)
         return growth
+
+    def _about(self) -> str:
+        return f"by {self._policy!r}, of {self._model!r}"
 
     @property
     def model(self) -> Model:

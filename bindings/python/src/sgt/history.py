@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._arrays import Float64
-from ._text import Path
+from ._enums import Kind
+from ._text import Path, public_name
 
 Record = Dict[str, Any]
 Int64 = npt.NDArray[np.int64]
@@ -68,6 +69,9 @@ class History:
         self.records: List[Record] = []
         for record in records:
             self.append(record)
+
+    def __repr__(self) -> str:
+        return f"<{public_name(type(self))} of {self.last_step} steps, {len(self)} records>"
 
     def __len__(self) -> int:
         return len(self.records)
@@ -136,7 +140,7 @@ class History:
         steps = np.array([record["step"] for record in found], np.int64)
         return steps, _numbers([record[key] for record in found])
 
-    def entropies(self, kind: str = "last") -> Tuple[Int64, Float64]:
+    def entropies(self, kind: Kind = "last") -> Tuple[Int64, Float64]:
         """Steps [N] and entropies [N, n_layers, max_passes, n_heads], NaN where none ran."""
         found = [record for record in self.of_type("entropy") if record.get("kind") == kind]
         steps = np.array([record["step"] for record in found], np.int64)

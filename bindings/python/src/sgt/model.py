@@ -14,15 +14,22 @@ from . import _enums, _structs
 from ._arrays import Float32, Float64, Views, address, batch, floats, output, view
 from ._handles import Guard, Handle, Owner
 from ._library import lib
+from ._messages import similar
+from ._scalars import instance
+from ._summary import summary
 from ._text import Path, encoded_path
 from .config import Flops, FlopsTotal, ModelConfig, count_flops
-from .context import Context
+from .context import Context, context_or_new
 from .errors import NotFoundError, StateError, call, call_for_file
 from .loss import Evaluation, Loss
 from .plan import Plan
 
 _WEIGHT = _enums.PART["weight"]
 _GRADIENT = _enums.PART["gradient"]
+_HOW_TO_EDIT = (
+    "model.plan is a copy, which is read-only: edit plan = model.plan.copy() and assign it, "
+    "model.plan = plan"
+)
 
 
 class Model(Owner):
@@ -46,7 +53,8 @@ class Model(Owner):
         std: float = 0.02,
         cut: float = 3.0,
     ) -> None:
-        context = Context() if context is None else context
+        instance(config, (ModelConfig,), "config")
+        context = context_or_new(context)
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             call(lib.sgt_model_create, byref(pointer), context._pointer, byref(config._struct()))
@@ -63,10 +71,11 @@ class Model(Owner):
         self._shapes: List[Tuple[int, ...]] = []
         self._describe()
         self._forward_loss: Optional[Loss] = None  # of a forward that waits for its backward
+        self._without_targets = False  # that forward
         self._forward_shape: Optional[Tuple[int, ...]] = None  # of its logits
         self._step_loss = Loss(0.0, 0)  # of the backwards since the last optimizer step
         self._last_step: Any = None  # (StepReport, Loss) of the last optimizer step
-        self._collected = "none"
+        self._collected: _enums.Collected = "none"
 
     def _describe(self) -> None:
         struct = _structs.sgt_model_config()
@@ -105,7 +114,7 @@ class Model(Owner):
         FileError, FormatError, UnsupportedError (what this model does not do is named), and what
         ``Model`` raises.
         """
-        context = Context() if context is None else context
+        context = context_or_new(context)
         options = _structs.sgt_hf_load_options(
             max_seq_len=max_seq_len, recompute=recompute, tie_missing_head=tie_missing_head
         )
@@ -121,7 +130,7 @@ class Model(Owner):
         self,
         folder: Path,
         *,
-        dtype: str = "float32",
+        dtype: _enums.SavedType = "float32",
         without_loops: bool = False,
     ) -> None:
         """Writes model.safetensors and config.json; the folder is made when it is missing.
@@ -130,7 +139,7 @@ class Model(Owner):
         dtype: "float32", "bfloat16" or "float16". Raises FileError, OSError.
         """
         options = _structs.sgt_hf_save_options(
-            dtype=_enums.number(_enums.DTYPE, dtype, "dtype"), without_loops=without_loops
+            dtype=_enums.number(_enums.SAVED_TYPE, dtype, "dtype"), without_loops=without_loops
         )
         os.makedirs(folder, exist_ok=True)
         with self._guard.reading:
@@ -143,6 +152,10 @@ class Model(Owner):
             f"vocab_size {config.vocab_size}, max_seq_len {config.max_seq_len}: "
             f"{self.n_weights} weights"
         )
+
+    def summary(self) -> str:
+        """A table of the parameters, with depth and cost: ``print(model.summary())``."""
+        return summary(self)
 
     @property
     def config(self) -> ModelConfig:
@@ -166,9 +179,9 @@ class Model(Owner):
     # ---- passes over a batch ----
 
     def forward(self, tokens: Any, targets: Any = None) -> Loss:
-        """Training forward over tokens [B,T]; targets [B,T], -1 is ignored, None: none at all.
+        """Training forward over tokens [B,T]; targets [B,T], -1 is ignored.
 
-        Any integer dtype; [T] is one sequence. Raises TypeError and ValueError (dtype, shape),
+        targets None: a forward that has no loss, and no backward. Any integer dtype; [T] is one sequence. Raises TypeError and ValueError (dtype, shape),
         OutOfRangeError (length; a token or target, with its position), OutOfMemoryError,
         MemoryLimitError, BackendError, Stopped.
         """
@@ -179,17 +192,23 @@ class Model(Owner):
             call(lib.sgt_model_forward, byref(metrics), self._pointer, byref(given))
             loss = Loss(metrics.loss_sum, metrics.count)
             self._forward_loss, self._forward_shape = loss, None
+            self._without_targets = outputs is None
             return loss
 
     def backward(self, scale: Optional[float] = None) -> None:
         """Adds ``scale`` times the gradient of the sum of losses of the last forward.
 
         scale None: 1 / count, the gradient of the mean. For several micro-batches per step give 1 /
-        (all their targets). Raises StateError (no forward before it; once per forward), Stopped,
-        BackendError; gradients are invalid after the last two.
+        (all their targets). Raises StateError (no forward with targets before it; once per
+        forward), Stopped, BackendError; gradients are invalid after the last two.
         """
         with self._guard.writing:
             loss = self._forward_loss
+            if loss is not None and self._without_targets:
+                raise StateError(
+                    "backward needs a loss, and the forward before it had no targets: give them "
+                    "to model.forward(tokens, targets), or use forward_logits and backward_logits"
+                )
             if scale is None:
                 scale = 1.0 / loss.count if loss is not None and loss.count else 1.0
             call(lib.sgt_model_backward, self._pointer, scale)
@@ -286,12 +305,12 @@ class Model(Owner):
     @property
     def parameters(self) -> Mapping[str, Float32]:
         """Read-only views of all weights by name."""
-        return Views(self._names, self.parameter)
+        return Views(self._names, self._shapes, self.parameter)
 
     @property
     def gradients(self) -> Mapping[str, Float32]:
         """Views of all gradients by name, which may be written."""
-        return Views(self._names, self.gradient)
+        return Views(self._names, self._shapes, self.gradient)
 
     def parameter(self, name: str, *, writable: bool = False) -> Float32:
         """A zero-copy view of a weight; it keeps the weights alive, even after ``close``.
@@ -313,7 +332,7 @@ class Model(Owner):
         """
         owned = self._owned  # sessions read these weights even when the model is closed by then
         try:
-            yield Views(self._names, lambda name: self.parameter(name, writable=True))
+            yield Views(self._names, self._shapes, lambda name: self.parameter(name, writable=True))
         finally:
             with self._guard.writing:
                 call(lib.sgt_model_weights_changed, owned.pointer)
@@ -349,7 +368,8 @@ class Model(Owner):
         try:
             return self._index[name]
         except KeyError:
-            raise NotFoundError(f"there is no parameter {name!r}") from None
+            near = similar(name, self._names)
+            raise NotFoundError(f"there is no parameter {name!r}{near}") from None
 
     def _tensor(self, name: str, part: int, writable: bool) -> Float32:
         tensor = _structs.sgt_tensor_view()
@@ -388,7 +408,11 @@ class Model(Owner):
 
     @property
     def plan(self) -> Plan:
-        """A copy of the current plan; assign a plan to change it.
+        """A read-only copy of the current plan; to change it, edit a copy and assign that.
+
+            plan = model.plan.copy()
+            plan.set_depth(1, 1)
+            model.plan = plan
 
         A change forbids the backward of an earlier forward. Assigning raises InvalidArgumentError
         (shape), OutOfMemoryError and MemoryLimitError (the old plan stays).
@@ -396,10 +420,11 @@ class Model(Owner):
         pointer = ctypes.c_void_p()
         with self._guard.reading:
             call(lib.sgt_plan_clone, byref(pointer), lib.sgt_model_plan(self._pointer))
-            return Plan._adopt(pointer.value, self._owned.parent)
+            return Plan._adopt(pointer.value, self._owned.parent, _HOW_TO_EDIT)
 
     @plan.setter
     def plan(self, plan: Plan) -> None:
+        instance(plan, (Plan,), "plan")
         with self._guard.writing, plan._guard.reading:
             call(lib.sgt_model_set_plan, self._pointer, plan._pointer)
 
@@ -418,7 +443,7 @@ class Model(Owner):
                 tuple(lib.sgt_plan_extra_runs(plan, i) for i in layers),
             )
 
-    def collect_entropy(self, kinds: str) -> None:
+    def collect_entropy(self, kinds: _enums.Collected) -> None:
         """What training forwards collect: "none", "last", "mean" or "both".
 
         A growth policy that is attached adds what it needs.
@@ -428,7 +453,7 @@ class Model(Owner):
             call(lib.sgt_model_collect_entropy, self._pointer, number)
             self._collected = kinds
 
-    def entropies(self, kind: str = "last") -> Float64:
+    def entropies(self, kind: _enums.Kind = "last") -> Float64:
         """The normalised entropies of the last step, [n_layers, max_passes, n_heads], a copy.
 
         NaN for a head that did not run and for passes that a layer does not have. They stay
@@ -451,7 +476,9 @@ class Model(Owner):
 
     # ---- cost ----
 
-    def flops(self, seq: int = 0, depth: str = "now", full_square: bool = False) -> Flops:
+    def flops(
+        self, seq: int = 0, depth: _enums.FlopsDepth = "now", full_square: bool = False
+    ) -> Flops:
         """FLOPs of one token under the current plan, see ``count_flops``."""
         return count_flops(
             self._config, self.plan, seq=seq, depth=depth, full_square=full_square

@@ -14,6 +14,7 @@ from . import _enums, _structs
 from ._arrays import Float32, address, floats, view
 from ._handles import Handle, Owner
 from ._library import lib
+from ._scalars import instance, real
 from .errors import call, held
 from .loss import Loss
 from .model import Model
@@ -78,20 +79,21 @@ class Optimizer(Owner):
         eps: float = 1e-8,
         weight_decay: float = 0.1,
         clip: float = 1.0,
-        schedule: str = "constant",
+        schedule: _enums.Schedule = "constant",
         warmup_steps: int = 0,
         total_steps: int = 0,
         decay_steps: int = 0,
         final_factor: float = 0.1,
-        decay_scope: str = "all",
+        decay_scope: _enums.DecayScope = "all",
         rate: Optional[Rate] = None,
     ) -> None:
+        instance(model, (Model,), "model")
         self._rate = rate
         options = _structs.sgt_optimizer_options(
             schedule=_enums.number(_enums.SCHEDULE, schedule, "schedule"),
             lr=lr,
-            beta1=betas[0],
-            beta2=betas[1],
+            beta1=real(betas[0], "betas[0]"),
+            beta2=real(betas[1], "betas[1]"),
             eps=eps,
             weight_decay=weight_decay,
             clip=clip,
@@ -121,6 +123,11 @@ class Optimizer(Owner):
         optimizer._rate = None
         optimizer._own(pointer, model)
         return optimizer
+
+    def _about(self) -> str:
+        owned = self._owned  # asked without the guard: a step may take long
+        steps, lr = lib.sgt_optimizer_steps(owned.pointer), lib.sgt_optimizer_lr(owned.pointer)
+        return f"after {steps} steps, lr {lr:g}, of {self._model!r}"
 
     @property
     def model(self) -> Model:
@@ -182,7 +189,7 @@ class Optimizer(Owner):
 
     # ---- moments ----
 
-    def moment(self, name: str, which: str, *, writable: bool = False) -> Float32:
+    def moment(self, name: str, which: _enums.Moment, *, writable: bool = False) -> Float32:
         """A zero-copy view of a parameter's "first" or "second" moment."""
         index, number = self._model._number(name), _moment(which)
         tensor = _structs.sgt_tensor_view()
@@ -190,7 +197,7 @@ class Optimizer(Owner):
             call(lib.sgt_optimizer_moment, byref(tensor), self._pointer, index, number)
             return view(tensor, self._owned, writable)
 
-    def read_moment(self, name: str, which: str) -> Float32:
+    def read_moment(self, name: str, which: _enums.Moment) -> Float32:
         """A copy of it; works for every backend."""
         index, number = self._model._number(name), _moment(which)
         values = np.empty(self._model._shapes[index], np.float32)
@@ -205,7 +212,7 @@ class Optimizer(Owner):
             )
         return values
 
-    def write_moment(self, name: str, which: str, values: Any) -> None:
+    def write_moment(self, name: str, which: _enums.Moment, values: Any) -> None:
         """Copies values of the parameter's shape into it."""
         index, number = self._model._number(name), _moment(which)
         given = floats(values, self._model._shapes[index], name)
@@ -220,5 +227,5 @@ class Optimizer(Owner):
             )
 
 
-def _moment(which: str) -> int:
+def _moment(which: _enums.Moment) -> int:
     return _enums.number(_enums.MOMENT, which, "which")

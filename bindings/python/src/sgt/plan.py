@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import byref
-from typing import Any, Optional, Tuple
+from typing import Any, ContextManager, Optional, Tuple
 
 import numpy as np
 
 from ._arrays import Float32, address, copied, floats, raw
 from ._handles import Family, Guard, Handle, Owner
 from ._library import lib
+from ._scalars import instance
 from .context import Context
-from .errors import call
+from .errors import StateError, call
 
 
 class _Borrowed:
@@ -31,10 +32,14 @@ class Plan(Owner):
     Pass 0 of a layer is its ordinary attention; pass k = 1 .. depth runs it again, with a gain in
     [0,1] for each head, and a head of gain 0 is not computed. Targets tell what the gains will be
     when a ramp is over. Errors: IndexError for a layer or pass that is not there when reading;
-    OutOfRangeError and InvalidArgumentError when writing.
+    OutOfRangeError and InvalidArgumentError when writing, StateError for a plan that is read-only:
+    ``model.plan`` and what a policy observes.
     """
 
+    _read_only: Optional[str] = None  # why it must not be edited, and what to do instead
+
     def __init__(self, context: Context, n_layers: int, n_heads: int) -> None:
+        instance(context, (Context,), "context")
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             call(lib.sgt_plan_create, byref(pointer), context._pointer, n_layers, n_heads)
@@ -45,16 +50,20 @@ class Plan(Owner):
         self._handle = Handle(pointer, lib.sgt_plan_free, context.family, context)
 
     @classmethod
-    def _adopt(cls, pointer: Optional[int], context: Any) -> "Plan":
+    def _adopt(
+        cls, pointer: Optional[int], context: Any, read_only: Optional[str] = None
+    ) -> "Plan":
         """The owner of a plan that the library made; ``context`` is kept with it."""
         plan = cls.__new__(cls)
+        plan._read_only = read_only
         plan._own(pointer, context)
         return plan
 
     @classmethod
-    def _borrow(cls, pointer: int, family: Family) -> "Plan":
+    def _borrow(cls, pointer: int, family: Family, read_only: Optional[str] = None) -> "Plan":
         """A plan that is only there during a callback; whoever borrows it closes it."""
         plan = cls.__new__(cls)
+        plan._read_only = read_only
         plan._guard = Guard(family)
         plan._handle = _Borrowed(pointer, family)  # type: ignore[assignment]
         return plan
@@ -62,6 +71,7 @@ class Plan(Owner):
     @classmethod
     def from_bytes(cls, context: Context, data: bytes) -> "Plan":
         """A plan from what ``to_bytes`` gave. Raises FormatError, VersionError."""
+        instance(context, (Context,), "context")
         pointer = ctypes.c_void_p()
         given = raw(data, "the data")
         with context._guard.reading:
@@ -78,7 +88,7 @@ class Plan(Owner):
         return data.raw[: room.value]
 
     def copy(self) -> "Plan":
-        """A plan of its own with the same contents."""
+        """A plan of its own with the same contents, which may be edited."""
         pointer = ctypes.c_void_p()
         with self._guard.reading:
             call(lib.sgt_plan_clone, byref(pointer), self._pointer)
@@ -136,7 +146,7 @@ class Plan(Owner):
 
     def set_depth(self, layer: int, depth: int) -> None:
         """Sets it; new passes have gain and target 1 for every head."""
-        with self._guard.writing:
+        with self._editing:
             call(lib.sgt_plan_set_depth, self._pointer, layer, depth)
 
     def gains(self, layer: int, pass_: int) -> Float32:
@@ -157,7 +167,7 @@ class Plan(Owner):
 
     def set_gain(self, layer: int, pass_: int, head: int, gain: float) -> None:
         """Sets one gain and its target."""
-        with self._guard.writing:
+        with self._editing:
             call(lib.sgt_plan_set_gain, self._pointer, layer, pass_, head, gain)
 
     def heads(self, layer: int, pass_: int = 1) -> Tuple[int, ...]:
@@ -183,10 +193,17 @@ class Plan(Owner):
 
     def set_extra_runs(self, layer: int, runs: int) -> None:
         """Sets it."""
-        with self._guard.writing:
+        with self._editing:
             call(lib.sgt_plan_set_extra_runs, self._pointer, layer, runs)
 
     # ---- helpers ----
+
+    @property
+    def _editing(self) -> ContextManager[None]:
+        """Alone in the plan, which may be edited."""
+        if self._read_only:
+            raise StateError(self._read_only)
+        return self._guard.writing
 
     def _check_layer(self, layer: int) -> None:
         if not 0 <= layer < lib.sgt_plan_n_layers(self._pointer):
@@ -201,7 +218,7 @@ class Plan(Owner):
 
     def _set_weights(self, write: Any, layer: int, pass_: int, values: Any) -> None:
         gains = floats(values, None, "values")
-        with self._guard.writing:
+        with self._editing:
             heads = lib.sgt_plan_n_heads(self._pointer)
             if gains.shape != (heads,):
                 raise ValueError(f"values have shape {gains.shape}, ({heads},) is needed")

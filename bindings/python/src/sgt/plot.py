@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._arrays import Float64
+from ._enums import Kind
 from ._text import Path
 from .history import History, Int64, Record, growth_text, load
-
-Kind = Literal["last", "mean"]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

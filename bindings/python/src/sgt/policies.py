@@ -8,6 +8,7 @@ from typing import Any, Mapping, Sequence
 from . import _enums, _structs
 from ._arrays import address, listed
 from ._library import lib
+from ._scalars import instance
 from .context import Context
 from .errors import call
 from .plan import Plan
@@ -36,12 +37,12 @@ class SparseGrowth(BuiltInPolicy):
         max_layers: int = 3,
         max_depth: int = 1,
         keep_heads: int = 2,
-        ramp: str = "reference",
-        fade: str = "linear",
-        entropy: str = "last",
+        ramp: _enums.Ramp = "reference",
+        fade: _enums.Fade = "linear",
+        entropy: _enums.Kind = "last",
         average: float = 0.5,
-        direction: str = "deep_to_shallow",
-        head_choice: str = "highest",
+        direction: _enums.Direction = "deep_to_shallow",
+        head_choice: _enums.HeadChoice = "highest",
         seed: int = 0,
         exclude: Sequence[int] = (0,),
         max_gain: float = 1.0,
@@ -104,6 +105,7 @@ class StaticPlan(BuiltInPolicy):
     """A given plan from the start."""
 
     def __init__(self, plan: Plan) -> None:
+        instance(plan, (Plan,), "plan")
         self._plan = plan.copy()
 
     def _make(self, out: Any, context: Context, n_layers: int, n_heads: int) -> Any:

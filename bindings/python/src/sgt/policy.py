@@ -19,6 +19,8 @@ from . import _enums, _structs
 from ._arrays import Float64, address, as_array, copied, listed, raw
 from ._handles import Family, Guard, Handle, Owner
 from ._library import lib
+from ._scalars import instance
+from ._text import public_name
 from .context import Context
 from .errors import StateError, call, held
 from .plan import Plan
@@ -26,6 +28,7 @@ from .plan import Plan
 
 _P = TypeVar("_P", bound="Policy")
 
+_OBSERVED = "obs.plan is read-only: edit the plan that decide is given"
 _UNBOUND = "the policy has no shape yet: give it to a Growth, or call bind"
 
 
@@ -36,7 +39,7 @@ class GrowthEvent(NamedTuple):
     pass, ``depth`` of them now; "fix": growth is over, ``layers`` were selected.
     """
 
-    action: str = "none"
+    action: _enums.GrowthAction = "none"
     layer: int = -1
     depth: int = 0
     heads: Tuple[int, ...] = ()
@@ -72,6 +75,17 @@ class Observation(NamedTuple):
     mean_entropy: Optional[Float64] = None
     executed_flops: float = 0.0
     vanilla_flops: float = 0.0
+
+    def __repr__(self) -> str:
+        kinds = [
+            f"{name} {values.shape}"
+            for name in ("last_entropy", "mean_entropy")
+            if (values := getattr(self, name)) is not None
+        ]
+        return (
+            f"<{public_name(type(self))} of step {self.step}: loss {self.loss:.4f}, grad_norm {self.grad_norm:.4g}, "
+            f"{', '.join([*kinds, ''])}{self.plan!r}>"
+        )
 
     @classmethod
     def _from(cls, struct: Any, plan: Plan) -> "Observation":
@@ -121,6 +135,7 @@ class _Bound(Owner):
 
         Raises StateError when it was made for another shape.
         """
+        instance(context, (Context,), "context")
         if self._handle is not None:
             if self._shape != (n_layers, n_heads):
                 raise StateError(f"the policy is for (layers, heads) {self._shape}")
@@ -146,7 +161,7 @@ class _Bound(Owner):
 
     def __repr__(self) -> str:
         if self._handle is None:
-            return f"<{type(self).__module__}.{type(self).__name__} unbound>"
+            return f"<{public_name(type(self))} unbound>"
         return super().__repr__()
 
     def _about(self) -> str:
@@ -166,6 +181,9 @@ class BuiltInPolicy(_Bound):
     def decide(self, obs: Observation, plan: Plan) -> GrowthEvent:
         """Asks it: edits ``plan`` and says what it did. On failure plan and state are as before."""
         self._pointer  # or there is no guard yet
+        instance(obs, (Observation,), "obs")
+        instance(obs.plan, (Plan,), "obs.plan")
+        instance(plan, (Plan,), "plan")
         layers, heads = obs.plan.n_layers, obs.plan.n_heads
         last = _entropy_array(obs.last_entropy, layers, heads, "last_entropy")
         mean = _entropy_array(obs.mean_entropy, layers, heads, "mean_entropy")
@@ -173,7 +191,7 @@ class BuiltInPolicy(_Bound):
         if len(set(given)) > 1:
             raise ValueError(f"last_entropy and mean_entropy have {given} passes")
         event = _structs.sgt_growth_event()
-        with self._guard.writing, plan._guard.writing:
+        with self._guard.writing, plan._editing:
             seen = _structs.sgt_growth_observation(
                 n_layers=layers,
                 n_heads=heads,
@@ -228,7 +246,7 @@ class Policy(_Bound):
     ``Growth``, of ``Growth.step`` or of the checkpoint function; plan and state are then as before.
     """
 
-    entropy: str = "last"
+    entropy: _enums.Collected = "last"
     state: Dict[str, Any]
 
     def __new__(cls: Type[_P], *arguments: Any, **named: Any) -> _P:
@@ -324,8 +342,10 @@ class _Table:
             raise StateError("the policy was collected")
         return policy
 
-    def _with_plan(self, pointer: int, body: Callable[[Plan], None]) -> None:
-        plan = Plan._borrow(pointer, self._family)
+    def _with_plan(
+        self, pointer: int, body: Callable[[Plan], None], read_only: Optional[str] = None
+    ) -> None:
+        plan = Plan._borrow(pointer, self._family, read_only)
         try:
             body(plan)
         finally:
@@ -347,7 +367,7 @@ class _Table:
 
     def _decide(self, state: Any, user: Any, seen: Any, plan: int, event: Any) -> int:
         def body() -> int:
-            self._with_plan(seen.contents.plan, look)
+            self._with_plan(seen.contents.plan, look, _OBSERVED)
             return 0
 
         def look(current: Plan) -> None:

@@ -12,7 +12,7 @@ from . import _structs
 from ._arrays import address, floats, listed, sequence
 from ._handles import Guard, Handle, Owner
 from ._library import lib
-from ._scalars import real
+from ._scalars import instance, real
 from .context import Context
 from .errors import call
 
@@ -43,6 +43,7 @@ class Sampler(Owner):
         bias: Optional[Mapping[int, float]] = None,
         seed: int = 0,
     ) -> None:
+        instance(context, (Context,), "context")
         pairs = dict(bias or {})
         tokens = listed(pairs.keys(), "the tokens of bias")
         added = np.array([real(value, "bias") for value in pairs.values()], np.float32)
@@ -71,6 +72,10 @@ class Sampler(Owner):
             self._handle = Handle(pointer.value, lib.sgt_sampler_free, parent.family, parent)
         self._guard = Guard(parent.family)
         self._vocab_size = vocab_size
+        self._said = f"temperature {temperature:g}, top_k {top_k}, top_p {top_p:g}, min_p {min_p:g}"
+
+    def _about(self) -> str:
+        return f"of {self._vocab_size} tokens, {self._said}"
 
     def pick(self, logits: Any) -> int:
         """A token from logits [V]. Raises InvalidArgumentError (NaN; no token is allowed)."""

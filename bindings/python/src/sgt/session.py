@@ -32,6 +32,7 @@ from ._generating import (
     checked_strings,
     encode,
     for_each,
+    in_pieces,
     tokens_of,
 )
 from ._handles import Guard, Handle, Owner
@@ -98,6 +99,7 @@ class Session(Owner):
     def __init__(
         self, model: Model, *, sequences: int = 1, max_length: int = 0, chunk: int = 512
     ) -> None:
+        instance(model, (Model,), "model")
         options = _options(sequences, max_length, chunk)
         pointer = ctypes.c_void_p()
         with model._guard.reading:
@@ -116,6 +118,7 @@ class Session(Owner):
         model: Model, *, sequences: int = 1, max_length: int = 0, chunk: int = 512
     ) -> SessionMemory:
         """What a session of the model's current plan would take, before it is allocated."""
+        instance(model, (Model,), "model")
         options = _options(sequences, max_length, chunk)
         memory = _structs.sgt_session_memory()
         with model._guard.reading:
@@ -140,10 +143,10 @@ class Session(Owner):
         with self._computing() as pointer:
             call(lib.sgt_session_refresh, pointer)
 
-    def pack(self, dtype: str) -> None:
+    def pack(self, dtype: _enums.PackedType) -> None:
         """Lays the weights out for decoding: "bfloat16" halves the bytes read for each token at
-        some loss of accuracy, "float32" gives that up. Raises UnsupportedError (another type)."""
-        number = _enums.number(_enums.DTYPE, dtype, "dtype")
+        some loss of accuracy, "float32" gives that up. Raises ValueError (another type)."""
+        number = _enums.number(_enums.PACKED_TYPE, dtype, "dtype")
         with self._computing() as pointer:
             call(lib.sgt_session_pack, pointer, number)
 
@@ -401,17 +404,47 @@ class Session(Owner):
         )
         return self._stream(text)
 
+    def stream_text(
+        self,
+        prompt: Union[str, Any],
+        *,
+        tokenizer: Tokenizer,
+        add_special_tokens: bool = True,
+        max_tokens: int = 0,
+        sampler: Optional[Sampler] = None,
+        stop_tokens: Sequence[int] = (),
+        stop_strings: Union[str, Sequence[str]] = (),
+        sequence: int = 0,
+        **sampling: Any,
+    ) -> Iterator[str]:
+        """The text of ``generate`` in pieces, each as soon as its characters are certain.
+
+        Joined they are the text of ``Generation``. Errors as ``generate``.
+        """
+        (text,) = self._texts(
+            [prompt],
+            tokenizer,
+            add_special_tokens,
+            max_tokens,
+            _alone(sampler),
+            stop_tokens,
+            stop_strings,
+            sequence,
+            sampling,
+        )
+        return in_pieces(self._stream(text), tokenizer, text.stop_strings)
+
     def _stream(self, text: Text) -> Iterator[int]:
         logits = self.feed(text.prompt, text.sequence)
         text.sampler.accept(text.prompt)
         stops = frozenset(text.stop_tokens.tolist())
         for count in itertools.count(1):
             token = text.sampler.pick(logits)
+            found = text.stop_strings is not None and text.stop_strings.add(token)
             yield token
-            if text.stop_strings is not None and text.stop_strings.add(token):
-                return
             if (
-                token in stops
+                found
+                or token in stops
                 or count == text.most
                 or self.length(text.sequence) == self.max_length
             ):

@@ -18,6 +18,7 @@ from typing import (
     Iterable,
     Iterator,
     List,
+    Literal,
     NamedTuple,
     Optional,
     TextIO,
@@ -28,11 +29,12 @@ from typing import (
 import numpy as np
 
 from ._arrays import Float64, Int32, batch
+from ._enums import Kind
 from ._interrupt import Patiently
 from ._progress import Progress
 from ._recorder import Recorder, append_to
 from ._scalars import instance, integer
-from ._text import Path
+from ._text import Path, public_name
 from .checkpoint import Checkpoint
 from .growth import AnyPolicy, Growth
 from .history import History
@@ -70,6 +72,17 @@ class StepMetrics:
     entropies: Entropies
     held: Optional[float] = None
 
+    def __repr__(self) -> str:
+        event = f", {self.event}" if self.event else ""
+        skipped = ", skipped" if self.skipped else ""
+        kinds = f", entropies {' and '.join(self.entropies)}" if self.entropies else ""
+        held = "" if self.held is None else f", held {self.held:.4f}"
+        return (
+            f"<{public_name(type(self))} of step {self.step}: loss {self.loss:.4f}{held}, "
+            f"lr {self.lr:.4g}, grad_norm {self.grad_norm:.4g}, {self.tokens_per_s:.0f} tokens/s, "
+            f"overhead {100 * self.overhead:.2f} %, depths {self.depths}{event}{skipped}{kinds}>"
+        )
+
 
 def _is_pair(item: Any) -> bool:
     """A tuple, or the list of two matrices that other libraries' loaders give."""
@@ -91,6 +104,7 @@ def evaluate(model: Model, batches: Batches, limit: Optional[int] = None) -> Los
 
     Errors as ``Model.evaluate``.
     """
+    instance(model, (Model,), "model")
     total, count = 0.0, 0
     for item in itertools.islice(batches, limit):
         loss = model.evaluate(*split(item))
@@ -127,7 +141,7 @@ class _Loop:
         model: Model,
         optimizer: Optimizer,
         growth: Optional[Growth],
-        kinds: Tuple[str, ...],
+        kinds: Tuple[Kind, ...],
         every: int,
         recorder: Recorder,
     ) -> None:
@@ -289,7 +303,7 @@ class Training(Iterator[StepMetrics]):
 
     def __repr__(self) -> str:
         where = "not started" if self._last is None else f"after step {self._last.step}"
-        return f"<sgt.Training {where}>"
+        return f"<{public_name(type(self))} {where}>"
 
     def __del__(self) -> None:
         if not getattr(self, "_touched", True):
@@ -301,7 +315,9 @@ class Training(Iterator[StepMetrics]):
                 source=self,
             )
 
-_KINDS: Dict[Optional[str], Tuple[str, ...]] = {
+TrainKinds = Literal["last", "mean", "both"]
+
+_KINDS: Dict[Optional[str], Tuple[Kind, ...]] = {
     None: (),
     "last": ("last",),
     "mean": ("mean",),
@@ -318,7 +334,7 @@ def train(
     growth: Optional[Growth] = None,
     steps: Optional[int] = None,
     micro_batches: int = 1,
-    entropies: Optional[str] = None,
+    entropies: Optional[TrainKinds] = None,
     entropies_every: int = 1,
     history: Optional[History] = None,
     log: Union[Path, TextIO, None] = None,
@@ -348,14 +364,10 @@ def train(
     Raises ValueError and TypeError for what makes no sense, and what the calls of a step raise.
     """
     instance(model, (Model,), "model")
-    for value, kinds, name in (
-        (optimizer, (Optimizer,), "optimizer"),
-        (policy, (Policy, BuiltInPolicy), "policy"),
-        (growth, (Growth,), "growth"),
-        (history, (History,), "history"),
-    ):
-        if value is not None:
-            instance(value, kinds, name)
+    instance(optimizer, (Optimizer,), "optimizer", optional=True)
+    instance(policy, (Policy, BuiltInPolicy), "policy", optional=True)
+    instance(growth, (Growth,), "growth", optional=True)
+    instance(history, (History,), "history", optional=True)
     if policy is not None and growth is not None:
         raise TypeError("policy and growth were both given")
     for part in (optimizer, growth):
@@ -398,7 +410,7 @@ class _Run(NamedTuple):
     growth: Optional[Growth]
     limit: Optional[int]
     micro_batches: int
-    entropies: Optional[str]
+    entropies: Optional[TrainKinds]
     every: int
 
     def steps(
