@@ -5,6 +5,8 @@
 
 #include <sgt/status.h>
 
+#include "strict_math.h"
+
 #if defined(__GNUC__)
 #define SGTI_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else

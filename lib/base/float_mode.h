@@ -15,6 +15,8 @@
 #include <fenv.h>
 #include <stdint.h>
 
+#include "strict_math.h"
+
 typedef struct sgti_floats {
 #ifdef __x86_64__
     uint32_t vector; /* MXCSR */

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "strict_math.h"
+
 /* a / b rounded up; a >= 0, b > 0. */
 static inline int64_t sgti_ceil_div(int64_t a, int64_t b)
 {

@@ -11,6 +11,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "strict_math.h"
+
 /* Which process something belongs to. */
 typedef atomic_long sgti_process;
 

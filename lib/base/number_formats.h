@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "strict_math.h"
+
 static inline uint32_t sgti_float_bits(float value)
 {
     uint32_t bits;

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "strict_math.h"
+
 /* Every stream of the library, so that no two draw the same numbers. A user may add what fits into
  * the lower 32 bits: a layer, say. */
 #define SGTI_STREAM_WEIGHTS   UINT64_C(0)                  /* redraws count in the upper half */

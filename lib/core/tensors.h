@@ -5,6 +5,8 @@
 
 #include <sgt/sys/backend.h>
 
+#include "../base/strict_math.h"
+
 /* Dense row-major float32 tensors at `offset` elements. */
 sgt_tensor sgti_tensor_dense(sgt_buffer *buffer, uint64_t offset, int32_t rank,
                              const int64_t *shape);

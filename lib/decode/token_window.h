@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "../base/strict_math.h"
+
 typedef struct sgti_token_window {
     int32_t length;     /* tokens it can hold, at least 1 */
     int32_t used;       /* tokens in it */

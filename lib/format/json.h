@@ -15,6 +15,8 @@
 
 #include <sgt/status.h>
 
+#include "../base/strict_math.h"
+
 #define SGTI_JSON_MOST_VALUES (UINT64_C(1) << 22)
 
 /* A member that is wanted of an object. Lists end with a key of NULL. */

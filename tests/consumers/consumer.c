@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A host that knows nothing but the installed headers: a few training steps of a tiny model. Exits
- * with 0 when the loss goes down. */
+ * with 0 when the loss goes down and NaN is noticed. */
 #include <stdio.h>
 #include <string.h>
 
@@ -52,6 +52,41 @@ static int train(sgt_model *model, sgt_optimizer *optimizer)
     return 0;
 }
 
+/* Whatever the host's compiler was told of NaN: the library knows it. */
+static int notices_nan(sgt_model *model)
+{
+    const uint32_t bits = 0x7fc00000;
+    float nan;
+    memcpy(&nan, &bits, sizeof nan);
+    int32_t token = 0;
+    sgt_batch batch;
+    memset(&batch, 0, sizeof batch);
+    batch.size = sizeof batch;
+    batch.batch = batch.seq = 1;
+    batch.tokens = batch.targets = &token;
+    sgt_metrics metrics;
+    memset(&metrics, 0, sizeof metrics);
+    metrics.size = sizeof metrics;
+    float weights[5 * 16];
+    for (int i = 0; i < 5 * 16; i++)
+        weights[i] = nan;
+    sgt_plan *plan = NULL;
+    if (sgt_plan_clone(&plan, sgt_model_plan(model)) != SGT_OK ||
+        sgt_plan_set_depth(plan, 0, 1) != SGT_OK)
+        return failed("plan");
+    int refused = sgt_plan_set_gain(plan, 0, 1, 0, nan) != SGT_OK;
+    sgt_plan_free(plan);
+    if (sgt_model_write_parameter(model, 0, SGT_WEIGHT, weights, 5 * 16) != SGT_OK ||
+        sgt_model_forward(&metrics, model, &batch) != SGT_OK)
+        return failed("forward");
+    if (!refused || metrics.finite) {
+        fprintf(stderr, "a gain of NaN is %s, a loss of NaN is %s\n", refused ? "refused" : "taken",
+                metrics.finite ? "finite" : "not finite");
+        return 1;
+    }
+    return 0;
+}
+
 int main(void)
 {
     if (strcmp(sgt_version(), EXPECTED_VERSION) != 0) {
@@ -82,6 +117,8 @@ int main(void)
         goto done;
     }
     status = train(model, optimizer);
+    if (!status)
+        status = notices_nan(model);
 done:
     sgt_optimizer_free(optimizer);
     sgt_model_free(model);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The library as a subproject of a small meson project, without its tests beside it.
+# The library as a subproject of a small meson project, without its tests beside it. The host has its
+# files united, and flags that the library must not be built with: its own, or everybody's.
 #
 #     subproject.sh MESON SOURCE shared|static VERSION
 set -eu
@@ -14,8 +15,15 @@ mkdir -p "$work/host/subprojects/sgt"
 cp -r "$source/meson.build" "$source/meson_options.txt" "$source/include" "$source/lib" \
     "$work/host/subprojects/sgt"
 cp "$here/consumer.c" "$work/host"
+own='' global=''
+if [ "$kind" = static ]; then
+    global="add_global_arguments('-ffast-math', language: 'c')"
+else
+    own=-Ofast
+fi
 cat > "$work/host/meson.build" << END
 project('host', 'c', default_options: ['c_std=c11', 'buildtype=debug', 'werror=true'])
+$global
 sgt = dependency('sgt', fallback: 'sgt', version: '$version')
 host = executable('host', 'consumer.c', dependencies: sgt,
     c_args: '-DEXPECTED_VERSION="$version"')
@@ -25,7 +33,10 @@ END
 export CCACHE_BASEDIR="$work" CCACHE_NOHASHDIR=1
 # An installed libsgt must not stand in for the subproject.
 # shellcheck disable=SC2086 # the command may have arguments
-$meson setup "$work/build" "$work/host" "-Dsgt:default_library=$kind" -Dsgt:werror=false \
-    --wrap-mode=forcefallback
+$meson setup "$work/build" "$work/host" --unity=on "-Dc_args=$own" \
+    "-Dsgt:default_library=$kind" -Dsgt:werror=false --wrap-mode=forcefallback
 # shellcheck disable=SC2086
 $meson test -C "$work/build" --print-errorlogs
+if [ "$kind" = shared ]; then
+    sh "$here/../abi/constructors.sh" "$(find "$work/build" -name 'libsgt.so')"
+fi

@@ -29,11 +29,11 @@ typedef struct header {
     size_t bytes;
 } header;
 
-static atomic_llong live;
+static atomic_llong live_blocks;
 
 int64_t malloc_live(void)
 {
-    return live;
+    return live_blocks;
 }
 
 static header *header_of(void *memory)
@@ -55,7 +55,7 @@ static void *take(size_t alignment, size_t bytes, int zero)
         return NULL;
     header *h = header_of(block + before);
     *h = (header){.block = block, .mark = malloc_sweep.inside ? OURS : 0, .bytes = bytes};
-    live += malloc_sweep.inside ? 1 : 0;
+    live_blocks += malloc_sweep.inside ? 1 : 0;
     return block + before;
 }
 
@@ -80,7 +80,7 @@ void free(void *memory)
     header *h = header_of(memory);
     if (h->mark == FREED)
         abort();
-    live -= h->mark == OURS ? 1 : 0;
+    live_blocks -= h->mark == OURS ? 1 : 0;
     h->mark = FREED;
     __libc_free(h->block);
 }

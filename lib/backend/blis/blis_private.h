@@ -12,6 +12,8 @@
 
 #include <sgt/sys/backend.h>
 
+#include "../../base/strict_math.h"
+
 typedef struct sgti_blis {
     const sgt_backend_host *services;
     void *host;

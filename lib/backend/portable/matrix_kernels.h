@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../base/strict_math.h"
+
 /* Scratch of a thread for any kernel of the table, aligned to 64 bytes. */
 #define SGTI_MATRIX_SCRATCH_BYTES ((size_t)2 << 20)
 

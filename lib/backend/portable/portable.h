@@ -9,6 +9,8 @@
 
 #include <sgt/sys/backend.h>
 
+#include "../../base/strict_math.h"
+
 struct sgti_row_kernels;    /* row_kernels.h: elementwise work and reductions over rows */
 struct sgti_matrix_kernels; /* matrix_kernels.h: tiles of products and attention */
 

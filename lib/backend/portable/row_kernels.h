@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../base/strict_math.h"
+
 /* The scalars of one AdamW update; formulas in <sgt/optimizer.h>. */
 typedef struct sgti_adamw_step {
     float grad_scale;
