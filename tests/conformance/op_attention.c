@@ -340,6 +340,39 @@ static void large_scores_do_not_overflow(sgtt_machine *m)
     check_lse(m, &c, t.lse, lse);
 }
 
+/* Scores that overflow to -infinity, for more keys than fit into a block: they weigh nothing. */
+static const attention_case overflowing[] = {
+    {.name = "keys of -infinity", .batch = 1, .queries = 300, .keys = 300, .heads = 2, .groups = 1,
+     .dh = 8, .kv_heads = {0, 0}, .spread = 1.0},
+    {.name = "keys of -infinity, decoding", .batch = 1, .queries = 3, .keys = 300, .heads = 2,
+     .groups = 1, .dh = 8, .kv_heads = {0, 0}, .with_lengths = 1, .offsets = {297}, .lengths = {3},
+     .spread = 1.0},
+};
+
+/* Queries from EARLY_KEYS on score -infinity with the keys before; each sees itself too. */
+static void overflow_early_keys(sgtt_machine *m, const attention_case *c,
+                                const attention_tensors *t)
+{
+    enum { EARLY_KEYS = 270 };
+    double *q = sgtt_values(m, t->q), *k = sgtt_values(m, t->k);
+    for (int64_t i = 0; i < c->queries * c->heads; i++)
+        q[i * c->dh] = i / c->heads + c->offsets[0] < EARLY_KEYS ? 0.0 : 1e38;
+    for (int64_t i = 0; i < c->keys; i++)
+        k[i * c->dh] = i < EARLY_KEYS ? -16.0 : 0.0;
+    sgtt_set(m, t->q, q);
+    sgtt_set(m, t->k, k);
+}
+
+static void keys_of_minus_infinity_weigh_nothing(sgtt_machine *m)
+{
+    for (int k = 0; k < 2; k++) {
+        attention_tensors t = make_case(m, &overflowing[k]);
+        overflow_early_keys(m, &overflowing[k], &t);
+        check_forward(m, &overflowing[k], &t);
+        sgtt_clear(m);
+    }
+}
+
 /* ---- backward ---- */
 
 /* What a forward gives a backward: the backend may leave the forward to others. */
@@ -354,45 +387,57 @@ static void set_forward(sgtt_machine *m, const attention_tensors *t,
     sgtt_set(m, t->lse, lse);
 }
 
+static void check_backward(sgtt_machine *m, const attention_case *c, const attention_tensors *t)
+{
+    sgtt_tensor *dout = make_heads(m, c->batch, c->queries, c->heads, c->dh, 1.0);
+    sgtt_tensor *dq = make_heads(m, c->batch, c->queries, c->heads, c->dh, 1.0);
+    sgtt_tensor *dk = make_heads(m, c->batch, c->keys, c->groups, c->dh, 1.0);
+    sgtt_tensor *dv = make_heads(m, c->batch, c->keys, c->groups, c->dh, 1.0);
+    const sgtt_ref_attention_args naive = reference_args(m, c, t);
+    double *expected_dq = sgtt_doubles(m, sgtt_count_of(dq));
+    double *expected_dk = sgtt_doubles(m, sgtt_count_of(dk));
+    double *expected_dv = sgtt_doubles(m, sgtt_count_of(dv));
+    sgtt_ref_attention_backward(expected_dq, expected_dk, expected_dv, sgtt_values(m, dout),
+                                &naive);
+
+    set_forward(m, t, &naive);
+    sgt_attention_backward_args args = {
+        .scale = scale_of(c), .q = &t->q->t,   .k = &t->k->t,       .v = &t->v->t,
+        .out = &t->out->t,     .lse = &t->lse->t, .dout = &dout->t, .dq = &dq->t,
+        .dk = &dk->t,         .dv = &dv->t,   .kv_heads = c->kv_heads,
+        .gains = naive.gains};
+    sgtt_call(m, attention_backward, &args);
+    const double tolerance = 1.5e-6 * (1.0 + c->spread);
+    if (c->queries == 1) { /* the probability of the only key cannot change */
+        sgtt_expect_within(m, dq, expected_dq, 1e-6, "attention dq");
+        sgtt_expect_within(m, dk, expected_dk, 1e-6, "attention dk");
+    } else {
+        sgtt_expect_norm(m, dq, expected_dq, tolerance, "attention dq");
+        sgtt_expect_norm(m, dk, expected_dk, tolerance, "attention dk");
+    }
+    sgtt_expect_norm(m, dv, expected_dv, tolerance, "attention dv");
+    sgtt_expect_unchanged(m, dout, "attention dout");
+    sgtt_expect_unchanged(m, t->q, "attention q");
+}
+
 static void backward_matches(sgtt_machine *m)
 {
     for (int k = 0; k < CASES; k++) {
-        const attention_case picked = pick_case(m, k);
-        const attention_case *c = &picked;
-        if (c->with_lengths)
+        const attention_case c = pick_case(m, k);
+        if (c.with_lengths)
             continue;
-        attention_tensors t = make_case(m, c);
-        sgtt_tensor *dout = make_heads(m, c->batch, c->queries, c->heads, c->dh, 1.0);
-        sgtt_tensor *dq = make_heads(m, c->batch, c->queries, c->heads, c->dh, 1.0);
-        sgtt_tensor *dk = make_heads(m, c->batch, c->keys, c->groups, c->dh, 1.0);
-        sgtt_tensor *dv = make_heads(m, c->batch, c->keys, c->groups, c->dh, 1.0);
-        const sgtt_ref_attention_args naive = reference_args(m, c, &t);
-        double *expected_dq = sgtt_doubles(m, sgtt_count_of(dq));
-        double *expected_dk = sgtt_doubles(m, sgtt_count_of(dk));
-        double *expected_dv = sgtt_doubles(m, sgtt_count_of(dv));
-        sgtt_ref_attention_backward(expected_dq, expected_dk, expected_dv, sgtt_values(m, dout),
-                                    &naive);
-
-        set_forward(m, &t, &naive);
-        sgt_attention_backward_args args = {
-            .scale = scale_of(c), .q = &t.q->t,   .k = &t.k->t,       .v = &t.v->t,
-            .out = &t.out->t,     .lse = &t.lse->t, .dout = &dout->t, .dq = &dq->t,
-            .dk = &dk->t,         .dv = &dv->t,   .kv_heads = c->kv_heads,
-            .gains = naive.gains};
-        sgtt_call(m, attention_backward, &args);
-        const double tolerance = 1.5e-6 * (1.0 + c->spread);
-        if (c->queries == 1) { /* the probability of the only key cannot change */
-            sgtt_expect_within(m, dq, expected_dq, 1e-6, "attention dq");
-            sgtt_expect_within(m, dk, expected_dk, 1e-6, "attention dk");
-        } else {
-            sgtt_expect_norm(m, dq, expected_dq, tolerance, "attention dq");
-            sgtt_expect_norm(m, dk, expected_dk, tolerance, "attention dk");
-        }
-        sgtt_expect_norm(m, dv, expected_dv, tolerance, "attention dv");
-        sgtt_expect_unchanged(m, dout, "attention dout");
-        sgtt_expect_unchanged(m, t.q, "attention q");
+        attention_tensors t = make_case(m, &c);
+        check_backward(m, &c, &t);
         sgtt_clear(m);
     }
+}
+
+static void keys_of_minus_infinity_have_no_gradient(sgtt_machine *m)
+{
+    const attention_case *c = &overflowing[0];
+    attention_tensors t = make_case(m, c);
+    overflow_early_keys(m, c, &t);
+    check_backward(m, c, &t);
 }
 
 const sgtt_op_test sgtt_attention_tests[] = {forward_matches,
@@ -401,5 +446,7 @@ const sgtt_op_test sgtt_attention_tests[] = {forward_matches,
                                              nan_follows_causality,
                                              uniform_attention,
                                              large_scores_do_not_overflow,
+                                             keys_of_minus_infinity_weigh_nothing,
                                              NULL};
-const sgtt_op_test sgtt_attention_backward_tests[] = {backward_matches, NULL};
+const sgtt_op_test sgtt_attention_backward_tests[] = {
+    backward_matches, keys_of_minus_infinity_have_no_gradient, NULL};

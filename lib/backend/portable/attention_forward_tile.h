@@ -123,10 +123,12 @@ static void row_update(const forward_state *s, ptrdiff_t row, float *score, ptrd
     float moment;
 
     m = m > old ? m : old;
+    /* Of keys that all score -infinity so far each weighs 0, where -infinity less itself is NaN. */
+    float shift = m > -INFINITY ? m : 0.0f;
     if (with_moment)
-        row_exponentials(score, count, m, 1, &total, &moment);
+        row_exponentials(score, count, shift, 1, &total, &moment);
     else
-        row_exponentials(score, count, m, 0, &total, &moment);
+        row_exponentials(score, count, shift, 0, &total, &moment);
 
     s->maximum[row] = m;
     if (first) {
