@@ -8,8 +8,8 @@
  *     sgt_sampler_pick(&token, sampler, logits);
  *     sgt_session_feed(logits, session, 0, &token, 1);             ... and so on
  *
- * or sgt_session_generate, which does that loop. The logits are those of one forward over all
- * tokens, however they were cut into feeds.
+ * or sgt_session_generate, which does that loop, or sgt_session_generate_batch, for several texts at
+ * once. The logits are those of one forward over all tokens, however they were cut into feeds.
  *
  * A session belongs to the weights and the plan that the model had when it was made: after a change
  * of either every call that computes is SGT_E_STATE until sgt_session_refresh.
@@ -64,7 +64,7 @@ SGT_API sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const
 
 /*
  * Makes a session with every sequence empty; options may be NULL. All memory of its later calls is
- * taken here. The session keeps the model alive. Errors: SGT_E_INVALID_ARGUMENT,
+ * taken here, but for packed weights and for the lists of sgt_session_generate_batch. The session keeps the model alive. Errors: SGT_E_INVALID_ARGUMENT,
  * SGT_E_OUT_OF_RANGE (the message names the option), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW,
  * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
  */

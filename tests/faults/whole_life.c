@@ -253,6 +253,36 @@ static void generate(people *p, whole_life *life, sgt_session *session)
     sgt_sampler_free(sampler);
 }
 
+/* Two texts at once, of one and of two tokens, which begin anew after a failure. */
+static void generate_together(people *p, whole_life *life, sgt_session *session)
+{
+    const int32_t prompts[] = {2, 7, 3}, lengths[] = {1, 2};
+    sgt_sampler *samplers[2] = {NULL, NULL};
+    sgt_generation made[2] = {{.size = sizeof made[0]}, {.size = sizeof made[0]}};
+    sgt_generation *const generations[] = {&made[0], &made[1]};
+    const sgt_generate_batch batch = {.size = sizeof batch,
+                                      .count = 2,
+                                      .samplers = samplers,
+                                      .prompts = prompts,
+                                      .lengths = lengths,
+                                      .generations = generations};
+    for (int i = 0; i < 2; i++)
+        MAKE(life, samplers[i], sgt_sampler_create(&samplers[i], p->context, VOCAB, NULL));
+    do {
+        for (int i = 0; i < 2; i++) {
+            sgtt_ok(sgt_session_rewind(session, i, 0));
+            sgtt_ok(sgt_sampler_reset(samplers[i], 8));
+        }
+        whole_life_enter(life);
+    } while (whole_life_refused(life, sgt_session_generate_batch(session, &batch),
+                                "sgt_session_generate_batch"));
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(made[i].end, SGT_END_FULL);
+        whole_life_tell(life, made[i].log_prob);
+        sgt_sampler_free(samplers[i]);
+    }
+}
+
 /* Two sequences that share a beginning; then the model changes, and everything begins anew. */
 static void decode(people *p, whole_life *life)
 {
@@ -278,6 +308,7 @@ static void decode(people *p, whole_life *life)
     ck_assert_int_eq(sgt_session_length(session, 0), 0);
     feed(life, session, 0, tokens, 8);
     generate(p, life, session);
+    generate_together(p, life, session);
     sgt_session_free(session);
 }
 
