@@ -5,9 +5,15 @@
 #include "cache.h"
 #include "session.h"
 
+/* None after a refresh that failed. */
+static int32_t count_sequences(const sgt_session *session)
+{
+    return session && session->state.ready ? session->options.sequences : 0;
+}
+
 static int is_sequence(const sgt_session *session, int32_t sequence)
 {
-    return session && sequence >= 0 && sequence < session->options.sequences;
+    return sequence >= 0 && sequence < count_sequences(session);
 }
 
 int32_t sgt_session_length(const sgt_session *session, int32_t sequence)
@@ -27,7 +33,7 @@ static sgt_status check_prefix(const sgt_session *session, int32_t sequence, int
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
     if (!is_sequence(session, sequence))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "sequence %d of a session that has %d", (int)sequence,
-                         (int)session->options.sequences);
+                         (int)count_sequences(session));
     if (length < 0 || length > session->state.lengths[sequence])
         return sgti_fail(SGT_E_OUT_OF_RANGE, "the first %d tokens of sequence %d, which has %d",
                          (int)length, (int)sequence, (int)session->state.lengths[sequence]);
