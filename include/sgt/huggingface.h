@@ -29,13 +29,14 @@ SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t
 /*
  * Makes a model from a folder: from model.safetensors, or else from the shards of
  * model.safetensors.index.json; F32, BF16, F16 and F64 become float32. Each tensor is read from the
- * file that the weight_map of the index names, and every name in it must be in its file; what shards
- * hold beside that is passed over. An lm_head.weight that is there is used even when config.json
- * says tie_word_embeddings true (the log warns). A head that is not there is SGT_E_FORMAT unless
- * config.json or tie_missing_head ties it. The log warns of a max_seq_len beyond
- * max_position_embeddings. A folder that sgt_model_save_hf wrote gives the depth
- * plan too. A max_position_embeddings whose rotary tables (4 bytes for each position and element of
- * a head) would take more than the files of weights and more than 64 MiB is refused with
+ * file that the weight_map of the index names, and every name in it must be in its file; what
+ * shards hold beside that is passed over. An lm_head.weight that is there is used even when
+ * config.json says tie_word_embeddings true (the log warns). A head that is not there is
+ * SGT_E_FORMAT unless config.json or tie_missing_head ties it. The log warns of a max_seq_len
+ * beyond max_position_embeddings. A folder that sgt_model_save_hf wrote gives the depth plan too.
+ * Special tokens are those of config.json, and of generation_config.json where it has none. A
+ * max_position_embeddings whose rotary tables (4 bytes for each position and element of a head)
+ * would take more than the files of weights and more than 64 MiB is refused with
  * SGT_E_OUT_OF_RANGE, unless max_seq_len is given: a folder of kilobytes must not ask for
  * gigabytes. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
  * SGT_E_NOT_FOUND and SGT_E_IO (the file is named), SGT_E_FORMAT (the key or tensor is named),
@@ -63,15 +64,17 @@ SGT_API sgt_status sgt_hf_save_options_init(sgt_hf_save_options *options, size_t
  * Writes model.safetensors and config.json into a folder that exists; each appears whole, and the
  * weights never under the config.json of another model: a call that fails, or a process that dies,
  * leaves the folder as it was, or without config.json, so that nobody loads it until the next call
- * ends well. Nothing of an earlier save is left that a reader could take for the new weights: removed
- * are, in this folder, files that model.safetensors.index.json or pytorch_model.bin.index.json name
- * (those that end in .safetensors or .bin), files named like shards of either kind,
- * pytorch_model.bin, and the two indexes. With an empty plan, or without its loops, the folder is a LlamaForCausalLM; else
- * model_type is "sgt" and config.json holds the plan, so that nobody computes without the loops by
- * mistake. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
- * SGT_E_OUT_OF_RANGE (a finite weight would be infinite as SGT_F16, from 65520 on, or as SGT_BF16:
- * the tensor is named and the folder is as before; NaN and infinities are written as they are),
- * SGT_E_IO, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ * ends well. Nothing of an earlier save is left that a reader could take for the new weights:
+ * removed are, in this folder, files that model.safetensors.index.json or
+ * pytorch_model.bin.index.json name (those that end in .safetensors or .bin), files named like
+ * shards of either kind, pytorch_model.bin, and the two indexes. With an empty plan, or without its
+ * loops, the folder is a LlamaForCausalLM; else model_type is "sgt" and config.json holds the plan,
+ * so that nobody computes without the loops by mistake. The model's special tokens are in
+ * config.json, null where there are none. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (a finite weight would be infinite as SGT_F16, from 65520
+ * on, or as SGT_BF16: the tensor is named and the folder is as before; NaN and infinities are
+ * written as they are), SGT_E_IO, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since
+ * 0.1.
  */
 SGT_API sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
                                      const sgt_hf_save_options *options);

@@ -255,6 +255,38 @@ SGT_API sgt_status sgt_model_weights_changed(sgt_model *model);
 /* A counter that grows with every change of weights. 0 for NULL. Since 0.1. */
 SGT_API uint64_t sgt_model_generation(const sgt_model *model);
 
+/* ---- special tokens ---- */
+
+/* The most ids that end a text. */
+#define SGT_MAX_EOS_TOKENS 64
+
+/*
+ * The ids by which tokenizers and engines begin, end and fill texts. Any numbers: folders have pads
+ * of -1 or vocab_size, which come and go as they are; an id that is no token of the model is never
+ * used as one.
+ */
+typedef struct sgt_special_tokens {
+    uint32_t size;
+    int32_t has_bos;     /* 1: bos is told; 0: texts begin with nothing special */
+    int32_t has_pad;     /* 1: pad is told */
+    int32_t n_eos;       /* ids of eos, at most 64; 0: no text ends by itself */
+    int32_t bos;         /* begins a text */
+    int32_t pad;         /* fills a row behind a text */
+    int32_t eos_is_list; /* 1: config.json has a list of eos even where it is one or none */
+    int32_t eos[SGT_MAX_EOS_TOKENS]; /* [n_eos] each of them ends a text */
+} sgt_special_tokens;
+
+/* What the model knows of them: what sgt_model_load_hf found, a checkpoint held or the host set.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.2. */
+SGT_API sgt_status sgt_model_get_special_tokens(sgt_special_tokens *tokens,
+                                                const sgt_model *model);
+
+/* Sets them all; tokens NULL: none. They go into checkpoints and folders, and the eos ids end
+ * generations (sgt_generate_options). Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
+ * SGT_E_OUT_OF_RANGE (a count or a flag; the message names it). Since 0.2. */
+SGT_API sgt_status sgt_model_set_special_tokens(sgt_model *model,
+                                                const sgt_special_tokens *tokens);
+
 /* ---- memory ---- */
 
 /* The step whose memory is estimated. */

@@ -9,6 +9,7 @@
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The host's locale, (locale_t)0 when nothing was changed. */
 static locale_t leave_locale(void)
@@ -51,4 +52,18 @@ int sgti_format(char *text, size_t room, const char *format, ...)
     int length = sgti_vformat(text, room, format, arguments);
     va_end(arguments);
     return length;
+}
+
+void sgti_print_double(char text[SGTI_DOUBLE_TEXT], double value)
+{
+    enum { MOST_DIGITS = 17, LEAST_EXPONENT = -4, MOST_EXPONENT = 15 };
+    int digits = 1;
+    do
+        sgti_format(text, SGTI_DOUBLE_TEXT, "%.*e", digits - 1, value);
+    while (sgti_text_to_double(text) != value && digits++ < MOST_DIGITS);
+    int exponent = atoi(strchr(text, 'e') + 1);
+    if (exponent < LEAST_EXPONENT || exponent > MOST_EXPONENT)
+        return;
+    int decimals = digits - 1 - exponent;
+    sgti_format(text, SGTI_DOUBLE_TEXT, "%.*f", decimals > 1 ? decimals : 1, value);
 }

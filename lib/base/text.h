@@ -12,6 +12,11 @@
 int sgti_vformat(char *text, size_t room, const char *format, va_list arguments) SGTI_PRINTF(3, 0);
 int sgti_format(char *text, size_t room, const char *format, ...) SGTI_PRINTF(3, 4);
 
+/* The shortest decimal text that reads back as this finite value, with a point or an exponent:
+ * 1e-05, 54321.0. */
+#define SGTI_DOUBLE_TEXT 32
+void sgti_print_double(char text[SGTI_DOUBLE_TEXT], double value);
+
 /* As strtod of a whole text that is a number; infinite beyond double. */
 double sgti_text_to_double(const char *text);
 

@@ -7,6 +7,7 @@
  *     model.*, optimizer.*    fields of the configuration and the options; whole numbers in decimal,
  *                             others as the bits of a double, 0x and 16 hexadecimal digits
  *     growth.*, entropy.*, flops.*
+ *     tokens.bos, tokens.eos, tokens.pad, hf.*   only where there are any
  *     host.KEY                the host's own
  * Tensors: the weights by their names, optimizer.moment1.NAME and optimizer.moment2.NAME, and
  *     optimizer.factors  F64 [parameters, 2]      entropy.last, entropy.mean  F64 [L, P, H] sums
@@ -17,6 +18,7 @@
 
 #include <sgt/checkpoint.h>
 
+#include "../format/hf_notes.h"
 #include "../format/safetensors.h"
 #include "../growth/growth.h"
 #include "../model/model.h"
@@ -41,6 +43,9 @@ typedef struct sgti_field {
 typedef struct sgti_numbers {
     int32_t version; /* of the file that was read */
     sgt_model_config config;
+    sgt_special_tokens tokens; /* size 0: none are told */
+    int32_t has_notes;
+    sgti_hf_notes notes;
     double executed_flops;
     double vanilla_flops;
     int32_t has_optimizer;
@@ -60,6 +65,14 @@ int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers);
 
 /* Checks everything; the message names the key. */
 sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file);
+
+/* 1 when the text is a whole number in [least, most]. */
+int sgti_scan_whole(int64_t *number, const char *text, int64_t least, int64_t most);
+
+/* The metadata of special tokens (tokens.c): as numbers_write and numbers_read. */
+int sgti_tokens_write(json_t *metadata, const sgt_special_tokens *tokens);
+sgt_status sgti_tokens_read(sgt_special_tokens *tokens, const sgti_safetensors *file);
+int sgti_is_tokens_key(const char *key);
 
 /* SGT_E_INVALID_ARGUMENT naming every key in which a model differs from the file. */
 sgt_status sgti_config_compare(const sgt_model_config *model, const sgt_model_config *file,

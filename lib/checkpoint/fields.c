@@ -68,6 +68,11 @@ static const sgti_field entropy_fields[] = {
     {"entropy.kinds", SGTI_FIELD_I32, AT(entropy_kinds)},
 };
 
+static const sgti_field note_fields[] = {
+    {"hf.initializer_range", SGTI_FIELD_F64, AT(notes.initializer_range)},
+    {"hf.attention_dropout", SGTI_FIELD_F64, AT(notes.attention_dropout)},
+};
+
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 /* ---- one number ---- */
@@ -94,8 +99,7 @@ static void print_number(char text[32], const sgti_field *field, const sgti_numb
     }
 }
 
-/* 1 when the text is a whole number in [least, most]. */
-static int scan_whole(int64_t *number, const char *text, int64_t least, int64_t most)
+int sgti_scan_whole(int64_t *number, const char *text, int64_t least, int64_t most)
 {
     size_t digits = strspn(text + (text[0] == '-'), "0123456789");
     if (digits == 0 || digits > 19 || text[digits + (text[0] == '-')] != '\0')
@@ -120,12 +124,12 @@ static int scan_number(sgti_numbers *numbers, const sgti_field *field, const cha
         return 1;
     }
     if (field->kind == SGTI_FIELD_I64) {
-        if (!scan_whole(&whole, text, INT64_MIN + 1, INT64_MAX - 1))
+        if (!sgti_scan_whole(&whole, text, INT64_MIN + 1, INT64_MAX - 1))
             return 0;
         memcpy(at, &whole, sizeof whole);
         return 1;
     }
-    if (!scan_whole(&whole, text, INT32_MIN, INT32_MAX))
+    if (!sgti_scan_whole(&whole, text, INT32_MIN, INT32_MAX))
         return 0;
     int32_t small = (int32_t)whole;
     memcpy(at, &small, sizeof small);
@@ -159,7 +163,9 @@ int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers)
         failed |= write_table(metadata, numbers, growth_fields, COUNT(growth_fields));
     if (numbers->entropy_unseen)
         failed |= write_table(metadata, numbers, entropy_fields, COUNT(entropy_fields));
-    return failed;
+    if (numbers->has_notes)
+        failed |= write_table(metadata, numbers, note_fields, COUNT(note_fields));
+    return failed | sgti_tokens_write(metadata, &numbers->tokens);
 }
 
 static sgt_status read_table(sgti_numbers *numbers, const sgti_safetensors *file,
@@ -184,7 +190,7 @@ static sgt_status read_version(int32_t *found, const sgti_safetensors *file)
     if (text == NULL)
         return sgti_fail(SGT_E_FORMAT, "%s: is a safetensors file, but no checkpoint of libsgt",
                          file->path);
-    if (!scan_whole(&version, text, 1, INT64_MAX - 1))
+    if (!sgti_scan_whole(&version, text, 1, INT64_MAX - 1))
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: " VERSION_KEY " is '%.40s'", file->path,
                          text);
     if (version > SGTI_CHECKPOINT_VERSION)
@@ -194,6 +200,13 @@ static sgt_status read_version(int32_t *found, const sgti_safetensors *file)
                          file->path, version, sgt_version(), SGTI_CHECKPOINT_VERSION);
     *found = (int32_t)version;
     return SGT_OK;
+}
+
+static sgt_status read_notes(sgti_numbers *numbers, const sgti_safetensors *file)
+{
+    for (size_t i = 0; i < COUNT(note_fields); i++)
+        numbers->has_notes |= sgti_safetensors_metadata(file, note_fields[i].key) != NULL;
+    return numbers->has_notes ? read_table(numbers, file, note_fields, COUNT(note_fields)) : SGT_OK;
 }
 
 static sgt_status refuse(const sgti_safetensors *file, const char *key)
@@ -222,6 +235,12 @@ static sgt_status check_numbers(sgti_numbers *numbers, const sgti_safetensors *f
         return refuse(file, "optimizer.updates");
     if (numbers->last_step < 0 || numbers->last_step > SGTI_MOST_STEPS)
         return refuse(file, "growth.last_step");
+    for (size_t i = 0; i < COUNT(note_fields); i++) {
+        double value;
+        memcpy(&value, (const char *)numbers + note_fields[i].offset, sizeof value);
+        if (!(value >= 0.0) || isinf(value))
+            return refuse(file, note_fields[i].key);
+    }
     if (!numbers->entropy_unseen)
         return SGT_OK;
     if (numbers->entropy_kinds < SGT_ENTROPY_NONE || numbers->entropy_kinds > SGT_ENTROPY_BOTH)
@@ -243,14 +262,15 @@ static int is_field(const char *key)
                   {common_fields, COUNT(common_fields)},
                   {optimizer_fields, COUNT(optimizer_fields)},
                   {growth_fields, COUNT(growth_fields)},
-                  {entropy_fields, COUNT(entropy_fields)}};
+                  {entropy_fields, COUNT(entropy_fields)},
+                  {note_fields, COUNT(note_fields)}};
     for (size_t i = 0; i < COUNT(tables); i++) {
         for (size_t j = 0; j < tables[i].count; j++) {
             if (strcmp(tables[i].fields[j].key, key) == 0)
                 return 1;
         }
     }
-    return strcmp(key, VERSION_KEY) == 0;
+    return strcmp(key, VERSION_KEY) == 0 || sgti_is_tokens_key(key);
 }
 
 /* A key that is unknown here says what a newer libsgt could not leave out. */
@@ -292,6 +312,10 @@ sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file
         status = read_table(&own, file, growth_fields, COUNT(growth_fields));
     if (status == SGT_OK && own.entropy_unseen)
         status = read_table(&own, file, entropy_fields, COUNT(entropy_fields));
+    if (status == SGT_OK)
+        status = read_notes(&own, file);
+    if (status == SGT_OK)
+        status = sgti_tokens_read(&own.tokens, file);
     if (status == SGT_OK)
         status = refuse_unknown_keys(file);
     if (status == SGT_OK)

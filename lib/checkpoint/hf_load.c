@@ -36,22 +36,51 @@ sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t size)
                             "sgt_hf_load_options");
 }
 
+/* A small file of the folder; `path` gets its name. Release *bytes + 1. */
+static sgt_status read_text(char **text, uint64_t *bytes, char path[PATH_BYTES], const folder *f,
+                            const char *name)
+{
+    if (strlen(f->path) + strlen(name) + 2 > PATH_BYTES)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", f->path);
+    sgti_format(path, PATH_BYTES, "%s/%s", f->path, name);
+    return sgti_file_read_whole(text, bytes, f->memory, path, SGTI_HF_MOST_CONFIG);
+}
+
 static sgt_status read_config(folder *f)
 {
     char path[PATH_BYTES];
     char *text = NULL;
     uint64_t bytes = 0;
-    if (strlen(f->path) + sizeof "/config.json" > sizeof path)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", f->path);
-    sgti_format(path, sizeof path, "%s/config.json", f->path);
-    sgt_status status =
-        sgti_file_read_whole(&text, &bytes, f->memory, path, SGTI_HF_MOST_CONFIG);
+    sgt_status status = read_text(&text, &bytes, path, f, "config.json");
     if (status == SGT_E_NOT_FOUND)
         return sgti_fail(status, "%s: has no config.json: it holds no model, or one whose export "
                                  "was interrupted", f->path);
     if (status != SGT_OK)
         return status;
     status = sgti_hf_config_parse(&f->config, text, bytes, path);
+    sgti_release(f->memory, text, bytes + 1);
+    return status;
+}
+
+static int lacks_tokens(const sgt_special_tokens *tokens)
+{
+    return !tokens->has_bos || !tokens->has_pad || (tokens->n_eos == 0 && !tokens->eos_is_list);
+}
+
+/* Older folders have the special tokens in generation_config.json alone. */
+static sgt_status read_generation_config(folder *f)
+{
+    char path[PATH_BYTES];
+    char *text = NULL;
+    uint64_t bytes = 0;
+    if (!lacks_tokens(&f->config.tokens))
+        return SGT_OK;
+    sgt_status status = read_text(&text, &bytes, path, f, "generation_config.json");
+    if (status == SGT_E_NOT_FOUND)
+        return SGT_OK;
+    if (status != SGT_OK)
+        return status;
+    status = sgti_hf_generation_parse(&f->config.tokens, text, bytes, path);
     sgti_release(f->memory, text, bytes + 1);
     return status;
 }
@@ -197,6 +226,8 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
     sgt_model_config resolved;
     sgt_status status = read_config(f);
     if (status == SGT_OK)
+        status = read_generation_config(f);
+    if (status == SGT_OK)
         status = sgti_hf_files_open(&f->files, f->memory, f->path);
     if (status == SGT_OK)
         status = settle_head(f, options);
@@ -221,6 +252,8 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
         sgt_model_free(made);
         return status;
     }
+    made->tokens = f->config.tokens;
+    made->notes = f->config.notes;
     *model = made;
     return SGT_OK;
 }

@@ -138,7 +138,12 @@ static sgt_status prepare_weights(sgti_new_file *file, export *e, const char *pa
 
 static sgt_status prepare_config(sgti_new_file *file, const export *e, const char *path)
 {
-    char *text = sgti_hf_config_text(&e->model->config, e->dtype_name, e->plan);
+    const sgt_model *model = e->model;
+    char *text = sgti_hf_config_text(&(sgti_hf_description){.model = &model->config,
+                                                            .tokens = &model->tokens,
+                                                            .notes = &model->notes,
+                                                            .dtype = e->dtype_name,
+                                                            .plan = e->plan});
     if (text == NULL)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for its text", path);
     sgt_status status = sgti_new_file_open(file, e->memory, path);

@@ -395,6 +395,10 @@ static sgt_status commit(load *l)
         return status;
     model->executed_flops = l->numbers->executed_flops;
     model->vanilla_flops = l->numbers->vanilla_flops;
+    if (l->numbers->tokens.size > 0)
+        model->tokens = l->numbers->tokens;
+    if (l->numbers->has_notes)
+        model->notes = l->numbers->notes;
     if (l->optimizer != NULL)
         take_optimizer(l);
     if (l->growth != NULL)

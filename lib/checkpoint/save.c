@@ -95,6 +95,10 @@ static void collect_numbers(save *s)
     const sgti_entropies *entropies = &model->entropies;
     sgti_numbers *n = &s->numbers;
     n->config = model->config;
+    n->tokens = model->tokens;
+    n->notes = model->notes;
+    n->has_notes = model->notes.initializer_range != sgti_hf_default_notes.initializer_range ||
+                   model->notes.attention_dropout != sgti_hf_default_notes.attention_dropout;
     n->executed_flops = model->executed_flops;
     n->vanilla_flops = model->vanilla_flops;
     if (optimizer != NULL) {

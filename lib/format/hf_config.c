@@ -7,8 +7,10 @@
 
 #include "../base/error.h"
 
-/* Of what is read: the file, a block of rotary positions, its values. */
-#define CONFIG_DEPTH 3
+/* Of what is read: the file, a block of rotary positions or a list. */
+#define CONFIG_DEPTH 2
+
+const sgti_hf_notes sgti_hf_default_notes = {.initializer_range = 0.02};
 
 enum { MOST_NAME = 255 }; /* bytes of a file's name, where there are files */
 
@@ -42,8 +44,20 @@ static const sgti_json_wanted wanted[] = {
     {.key = "rope_parameters", .members = rope_members},
     {.key = "sliding_window", .presence = 1},
     {.key = "quantization_config", .presence = 1},
+    {.key = "bos_token_id"},
+    {.key = "eos_token_id"},
+    {.key = "pad_token_id"},
+    {.key = "initializer_range", .optional = 1},
+    {.key = "attention_dropout", .optional = 1},
     {.key = "sgt_plan"},
     {.key = "sgt_*", .presence = 1},
+    {.key = NULL},
+};
+
+static const sgti_json_wanted wanted_of_generation[] = {
+    {.key = "bos_token_id"},
+    {.key = "eos_token_id"},
+    {.key = "pad_token_id"},
     {.key = NULL},
 };
 
@@ -169,6 +183,88 @@ static void refuse_what_is_not_done(scan *s)
     word(s, s->tree, "hidden_act", "silu", "swish");
 }
 
+/* ---- special tokens: any number, since folders have -1 and vocab_size for pad ---- */
+
+static int is_token(int32_t *token, const json_t *value)
+{
+    int64_t number;
+    if (!sgti_json_integer(&number, value, INT32_MIN, INT32_MAX))
+        return 0;
+    *token = (int32_t)number;
+    return 1;
+}
+
+/* One token, or a list of one. Leaves what is known already. */
+static void read_token(scan *s, const char *key, int32_t *has, int32_t *token)
+{
+    const json_t *value = get(s->tree, key);
+    if (value == NULL || *has)
+        return;
+    if (json_is_array(value) && json_array_size(value) == 1)
+        value = json_array_get(value, 0);
+    if (is_token(token, value))
+        *has = 1;
+    else
+        malformed(s, key, "is no token id");
+}
+
+static void read_eos(scan *s, sgt_special_tokens *tokens)
+{
+    static const char key[] = "eos_token_id";
+    const json_t *value = get(s->tree, key);
+    if (value == NULL || tokens->n_eos > 0 || tokens->eos_is_list)
+        return;
+    size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    int done = count <= SGT_MAX_EOS_TOKENS;
+    for (size_t i = 0; i < count && done; i++)
+        done = is_token(&tokens->eos[i], json_is_array(value) ? json_array_get(value, i) : value);
+    if (!done)
+        malformed(s, key, "is neither a token id nor a list of at most 64");
+    tokens->n_eos = (int32_t)count;
+    tokens->eos_is_list = json_is_array(value);
+}
+
+static void read_tokens(scan *s, sgt_special_tokens *tokens)
+{
+    read_token(s, "bos_token_id", &tokens->has_bos, &tokens->bos);
+    read_eos(s, tokens);
+    read_token(s, "pad_token_id", &tokens->has_pad, &tokens->pad);
+}
+
+sgt_status sgti_hf_generation_parse(sgt_special_tokens *tokens, const char *text, uint64_t bytes,
+                                    const char *path)
+{
+    sgt_special_tokens own = *tokens;
+    json_t *tree = NULL;
+    sgt_status status =
+        sgti_json_parse(&tree, text, bytes, wanted_of_generation, CONFIG_DEPTH, path);
+    if (status != SGT_OK)
+        return status;
+    scan s = {.tree = tree, .path = path};
+    read_tokens(&s, &own);
+    json_decref(tree);
+    if (s.status == SGT_OK)
+        *tokens = own;
+    return s.status;
+}
+
+/* ---- what is kept for others ---- */
+
+static double note(const json_t *tree, const char *key, double fallback)
+{
+    const json_t *value = json_object_get(tree, key);
+    double number = json_number_value(value);
+    return json_is_number(value) && number >= 0.0 ? number : fallback;
+}
+
+static sgti_hf_notes read_notes(const json_t *tree)
+{
+    const sgti_hf_notes *or = &sgti_hf_default_notes;
+    return (sgti_hf_notes){
+        .initializer_range = note(tree, "initializer_range", or->initializer_range),
+        .attention_dropout = note(tree, "attention_dropout", or->attention_dropout)};
+}
+
 /* A newer libsgt wrote them: without them its model would be another one. */
 static void refuse_unknown_keys(scan *s, json_t *tree)
 {
@@ -185,7 +281,7 @@ static void refuse_unknown_keys(scan *s, json_t *tree)
 sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64_t bytes,
                                 const char *path)
 {
-    sgti_hf_config own = {.model.size = sizeof own.model};
+    sgti_hf_config own = {.model.size = sizeof own.model, .tokens.size = sizeof own.tokens};
     sgt_status status = sgti_json_parse(&own.tree, text, bytes, wanted, CONFIG_DEPTH, path);
     if (status != SGT_OK)
         return status;
@@ -208,6 +304,8 @@ sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64
     model->norm_eps = real_from_zero(&s, "rms_norm_eps", 1e-6);
     model->rope_theta = rope_theta(&s);
     model->tied = truth(&s, "tie_word_embeddings", 0);
+    read_tokens(&s, &own.tokens);
+    own.notes = read_notes(own.tree);
     const json_t *plan = get(s.tree, "sgt_plan");
     own.plan = json_string_value(plan);
     if (plan != NULL && own.plan == NULL)
@@ -224,31 +322,6 @@ void sgti_hf_config_close(sgti_hf_config *config)
 {
     json_decref(config->tree);
     *config = (sgti_hf_config){0};
-}
-
-char *sgti_hf_config_text(const sgt_model_config *model, const char *dtype, const char *plan)
-{
-    json_t *tree = json_pack(
-        "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:i, s:f, s:b, s:b, s:b, s:f, "
-        "s:{s:s, s:f}, s:s, s:f, s:f}",
-        "architectures", plan != NULL ? "SgtForCausalLM" : "LlamaForCausalLM", "model_type",
-        plan != NULL ? "sgt" : "llama", "vocab_size", (int)model->vocab_size, "hidden_size",
-        (int)model->d_model, "intermediate_size", (int)model->d_ff, "num_hidden_layers",
-        (int)model->n_layers, "num_attention_heads", (int)model->n_heads, "num_key_value_heads",
-        (int)model->n_kv_heads, "head_dim", (int)model->head_dim, "hidden_act", "silu",
-        "max_position_embeddings", (int)model->max_seq_len, "rms_norm_eps", model->norm_eps,
-        "tie_word_embeddings", (int)model->tied, "attention_bias", 0, "mlp_bias", 0, "rope_theta",
-        model->rope_theta, "rope_parameters", "rope_type", "default", "rope_theta",
-        model->rope_theta, "torch_dtype", dtype, "initializer_range", 0.02, "attention_dropout",
-        0.0);
-    char *text = NULL;
-    int failed = tree == NULL;
-    if (plan != NULL)
-        failed |= json_object_set_new(tree, "sgt_plan", json_string(plan));
-    if (!failed)
-        text = sgti_json_text(tree, 2);
-    json_decref(tree);
-    return text;
 }
 
 sgt_status sgti_hf_check_shard(const char *shard, const char *path)

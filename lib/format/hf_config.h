@@ -5,6 +5,7 @@
 
 #include <sgt/model.h>
 
+#include "hf_notes.h"
 #include "json.h"
 
 #define SGTI_HF_MOST_CONFIG (UINT64_C(1) << 20) /* bytes */
@@ -12,6 +13,8 @@
 typedef struct sgti_hf_config {
     json_t *tree;
     sgt_model_config model; /* tied as the file says */
+    sgt_special_tokens tokens;
+    sgti_hf_notes notes;
     const char *plan;       /* the depth plan in hexadecimal digits, in the tree; NULL: none */
 } sgti_hf_config;
 
@@ -21,8 +24,22 @@ sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64
                                 const char *path);
 void sgti_hf_config_close(sgti_hf_config *config);
 
-/* The text of a config.json, free() it; NULL: out of memory. plan NULL: a LlamaForCausalLM. */
-char *sgti_hf_config_text(const sgt_model_config *model, const char *dtype, const char *plan);
+/* Takes from a generation_config.json the special tokens that config.json does not tell. Errors as
+ * above. */
+sgt_status sgti_hf_generation_parse(sgt_special_tokens *tokens, const char *text, uint64_t bytes,
+                                    const char *path);
+
+/* What a config.json is written from. */
+typedef struct sgti_hf_description {
+    const sgt_model_config *model;
+    const sgt_special_tokens *tokens;
+    const sgti_hf_notes *notes;
+    const char *dtype;
+    const char *plan; /* NULL: a LlamaForCausalLM */
+} sgti_hf_description;
+
+/* The text of a config.json, free() it; NULL: out of memory. */
+char *sgti_hf_config_text(const sgti_hf_description *of);
 
 /* Checks that a weight_map names files of its own folder only. */
 sgt_status sgti_hf_check_shard(const char *shard, const char *path);

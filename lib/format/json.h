@@ -24,6 +24,7 @@ typedef struct sgti_json_wanted {
     const char *key; /* with a * at its end: all that begin so */
     const struct sgti_json_wanted *members; /* wanted of an object that is its value; NULL: all */
     int presence; /* 1: only whether it is there: its value is null, or true for any other */
+    int optional; /* 1: where it is twice or cannot be read it is as if it were not wanted */
 } sgti_json_wanted;
 
 /*

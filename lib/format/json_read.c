@@ -312,12 +312,26 @@ static json_t *notice_value(scanner *s)
     return s->at - first == 4 && memcmp(first, "null", 4) == 0 ? json_null() : json_true();
 }
 
+static json_t *read_optional(scanner *s)
+{
+    const char *first = s->at;
+    json_t *value = read_value(s);
+    if (value != NULL || s->wrong == NULL)
+        return value;
+    s->at = first;
+    s->wrong = NULL;
+    s->key[0] = '\0';
+    return pass(s, sgti_json_pass_value) ? json_null() : NULL;
+}
+
 /* Reads a value and takes it into the object under `key`. */
 static int add_member(scanner *s, json_t *object, const char *key, const sgti_json_wanted *wanted)
 {
     const sgti_json_wanted *before = s->wanted;
     s->wanted = wanted != NULL ? wanted->members : NULL;
-    json_t *value = wanted != NULL && wanted->presence ? notice_value(s) : read_value(s);
+    json_t *value = wanted != NULL && wanted->presence   ? notice_value(s)
+                    : wanted != NULL && wanted->optional ? read_optional(s)
+                                                         : read_value(s);
     s->wanted = before;
     return value != NULL && json_object_set_new_nocheck(object, key, value) == 0;
 }
@@ -339,7 +353,8 @@ static int read_member(scanner *s, json_t *object)
     if (key == NULL)
         return 0;
     memcpy(key, s->token, s->token_bytes + 1);
-    if (json_object_get(object, key) != NULL)
+    int again = json_object_get(object, key) != NULL;
+    if (again && !(wanted != NULL && wanted->optional))
         done = fail(s, "duplicate object key");
     done = done && take_colon(s) && add_member(s, object, key, wanted);
     if (s->wrong != NULL && s->key[0] == '\0')

@@ -112,6 +112,8 @@ sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
     m->context = sgti_context_ref(context);
     m->dispatch = context->dispatch;
     m->config = resolved;
+    m->tokens.size = sizeof m->tokens;
+    m->notes = sgti_hf_default_notes;
     m->step_closed = 1;
     status = fill_model(m);
     if (status) {

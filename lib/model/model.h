@@ -12,6 +12,7 @@
 
 #include "../backend/dispatch.h"
 #include "../base/structs.h"
+#include "../format/hf_notes.h"
 #include "entropy.h"
 #include "parameters.h"
 #include "passes.h"
@@ -42,6 +43,8 @@ struct sgt_model {
     sgt_plan *plan;
     sgti_passes *passes;     /* the plan unrolled */
     uint64_t plans_set;      /* the serial number of the passes */
+    sgt_special_tokens tokens;
+    sgti_hf_notes notes;
 
     sgti_parameters parameters; /* names, shapes, matrices */
     sgti_storage weights;
@@ -69,6 +72,9 @@ struct sgt_model {
 
 sgt_model *sgti_model_ref(sgt_model *model);
 void sgti_model_unref(sgt_model *model);
+
+/* That there are no more ids than fit; `where` opens the message. */
+sgt_status sgti_special_tokens_check(const sgt_special_tokens *tokens, const char *where);
 
 /* The weight or gradient of a parameter as a tensor. */
 sgt_tensor sgti_weight(const sgt_model *model, int32_t index);

@@ -108,6 +108,20 @@ static sgt_status with_config(void *input)
     return SGT_OK;
 }
 
+static const sgt_special_tokens the_tokens = {
+    .size = sizeof the_tokens, .has_bos = 1, .bos = 3, .n_eos = 2, .eos = {5, 7}};
+
+static sgt_status with_tokens(void *input)
+{
+    sgt_special_tokens got = {.size = sizeof got};
+    sgt_status status = sgt_model_set_special_tokens(model, input);
+    sgtt_ok(sgt_model_get_special_tokens(&got, model));
+    ck_assert_int_eq(got.n_eos, status == SGT_OK ? 2 : 0);
+    ck_assert_int_eq(got.eos[1], status == SGT_OK ? 7 : 0);
+    sgtt_ok(sgt_model_set_special_tokens(model, NULL));
+    return status;
+}
+
 static sgt_status with_init_options(void *input)
 {
     sgt_model *other;
@@ -188,6 +202,7 @@ static const struct_input inputs[] = {
     INPUT(sgt_context_create, sgt_context_options, with_context_options, &a_context),
     INPUT(sgt_context_create, sgt_allocator, with_allocator, &an_allocator),
     INPUT(sgt_model_create, sgt_model_config, with_config, &a_config),
+    INPUT(sgt_model_set_special_tokens, sgt_special_tokens, with_tokens, &the_tokens),
     INPUT(sgt_model_init_weights, sgt_init_options, with_init_options, &an_init),
     INPUT(sgt_model_forward, sgt_batch, with_batch, &batch),
     INPUT(sgt_model_forward_logits, sgt_batch, with_batch_for_logits, &batch),
@@ -231,6 +246,11 @@ static sgt_status fill_evaluated(void *output)
 static sgt_status fill_config(void *output)
 {
     return sgt_model_get_config(output, model);
+}
+
+static sgt_status fill_tokens(void *output)
+{
+    return sgt_model_get_special_tokens(output, model);
 }
 
 static sgt_status fill_view(void *output)
@@ -280,6 +300,7 @@ static const struct_output outputs[] = {
     OUTPUT(sgt_model_forward, sgt_metrics, fill_metrics, 1),
     OUTPUT(sgt_model_evaluate, sgt_metrics, fill_evaluated, 1),
     OUTPUT(sgt_model_get_config, sgt_model_config, fill_config, 1),
+    OUTPUT(sgt_model_get_special_tokens, sgt_special_tokens, fill_tokens, 1),
     OUTPUT(sgt_model_parameter, sgt_tensor_view, fill_view, 1),
     OUTPUT(sgt_model_forward_logits, sgt_tensor_view, fill_logits, 1),
     OUTPUT(sgt_model_estimate_memory, sgt_memory_estimate, fill_estimate, 1),

@@ -337,7 +337,7 @@ static const struct {
     {"\"rope_theta\": 54321.0,\n  \"tie", "\"tie"}, /* rope_parameters alone */
     {"\"rope_parameters\"", "\"rope_other\""},      /* rope_theta alone */
     {"\"mlp_bias\"", "\"sliding_window\": null, \"rope_scaling\": null, \"mlp_bias\""},
-    {"\"mlp_bias\"", "\"eos_token_id\": [1, 2], \"mlp_bias\""},
+    {"\"mlp_bias\"", "\"eos_token_ids\": [1, 2], \"mlp_bias\""},
     {"{", " \n{"},
     {"\"mlp_bias\"", "\"x_limit\": [0.0, Infinity, -Infinity, NaN, 1e999], \"mlp_bias\""},
     {"\"mlp_bias\"", "\"x_length\": 1000000000000000019884624838656, \"mlp_bias\""},

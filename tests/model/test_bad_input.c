@@ -55,6 +55,7 @@ START_TEST(null_is_refused)
     double entropies[4];
     int32_t index = 77;
     sgt_init_options init;
+    sgt_special_tokens special = {.size = sizeof special};
     NULL_IS_REFUSED(sgt_model_config_init(NULL, sizeof config), "sgt_model_config");
     NULL_IS_REFUSED(sgt_init_options_init(NULL, sizeof init), "sgt_init_options");
     NULL_IS_REFUSED(sgt_evaluate_options_init(NULL, 8), "sgt_evaluate_options");
@@ -65,6 +66,9 @@ START_TEST(null_is_refused)
     ck_assert_ptr_null(none);
     NULL_IS_REFUSED(sgt_model_get_config(NULL, model), "config");
     NULL_IS_REFUSED(sgt_model_get_config(&config, NULL), "model");
+    NULL_IS_REFUSED(sgt_model_get_special_tokens(NULL, model), "sgt_special_tokens");
+    NULL_IS_REFUSED(sgt_model_get_special_tokens(&special, NULL), "model");
+    NULL_IS_REFUSED(sgt_model_set_special_tokens(NULL, &special), "model");
     NULL_IS_REFUSED(sgt_model_init_weights(NULL, NULL), "model");
     NULL_IS_REFUSED(sgt_model_forward(NULL, model, &batch), "sgt_metrics");
     NULL_IS_REFUSED(sgt_model_forward(&metrics, NULL, &batch), "model");

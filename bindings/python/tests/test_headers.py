@@ -193,6 +193,8 @@ def test_every_enumeration_is_known():
 
 def test_max_rank():
     header = (headers.INCLUDE / "sgt" / "tensor.h").read_text()
+    model = (headers.INCLUDE / "sgt" / "model.h").read_text()
+    assert f"#define SGT_MAX_EOS_TOKENS {_structs.MAX_EOS_TOKENS}\n" in model
     assert f"#define SGT_MAX_RANK {_structs.MAX_RANK} " in header.replace("\n", " ")
 
 

@@ -27,7 +27,7 @@ from ._generating import Tokenizer
 from ._library import VERSION as __version__
 from ._library import library_path, library_version
 from .checkpoint import Checkpoint, CheckpointInfo, Restored
-from .config import Flops, FlopsTotal, ModelConfig, count_flops
+from .config import Flops, FlopsTotal, ModelConfig, SpecialTokens, count_flops
 from .context import BackendInfo, Context, MemoryEstimate, MemoryUsage, load_backend
 from .data import random_windows, windows
 from .errors import (
@@ -110,6 +110,7 @@ __all__ = [
     "SessionMemory",
     "SizeOverflowError",
     "SparseGrowth",
+    "SpecialTokens",
     "StateError",
     "StaticBlocks",
     "StaticPlan",

@@ -138,6 +138,8 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     ),
     "sgt_model_weights_changed": (_status, [_handle]),
     "sgt_model_generation": (c_uint64, [_handle]),
+    "sgt_model_get_special_tokens": (_status, [_p(s.sgt_special_tokens), _handle]),
+    "sgt_model_set_special_tokens": (_status, [_handle, _p(s.sgt_special_tokens)]),
     "sgt_memory_options_init": _options(s.sgt_memory_options),
     "sgt_model_estimate_memory": (
         _status,

@@ -22,6 +22,7 @@ from typing import Any, Dict
 from ._scalars import checked
 
 MAX_RANK = 4
+MAX_EOS_TOKENS = 64
 
 
 class Sized(ctypes.Structure):
@@ -123,6 +124,19 @@ class sgt_tensor_view(Sized):
         ("shape", c_int64 * MAX_RANK),
         ("count", c_uint64),
         ("data", c_void_p),
+    ]
+
+
+class sgt_special_tokens(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("has_bos", c_int32),
+        ("has_pad", c_int32),
+        ("n_eos", c_int32),
+        ("bos", c_int32),
+        ("pad", c_int32),
+        ("eos_is_list", c_int32),
+        ("eos", c_int32 * MAX_EOS_TOKENS),
     ]
 
 

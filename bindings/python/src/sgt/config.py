@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from ctypes import byref
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import _enums, _structs
 from ._handles import reading
 from ._library import lib
-from ._scalars import instance
+from ._scalars import instance, integer
 from .errors import call
 
 if TYPE_CHECKING:
@@ -47,6 +47,52 @@ class ModelConfig:
         values["tied"] = bool(struct.tied)
         values["recompute"] = bool(struct.recompute)
         return cls(**values)
+
+
+@dataclasses.dataclass(frozen=True)
+class SpecialTokens:
+    """The ids by which tokenizers and engines begin, end and fill texts, as config.json has them.
+
+    bos begins a text, each of eos (one, or a sequence) ends one, pad fills rows behind it; None: not
+    told. Any integers: folders have pads of -1 or vocab_size; an id that is no token of the model is
+    never used as one.
+    """
+
+    bos: Optional[int] = None
+    eos: Union[None, int, Sequence[int]] = None
+    pad: Optional[int] = None
+
+    @property
+    def stop_tokens(self) -> Tuple[int, ...]:
+        """The ids of eos, whichever way they are told."""
+        if self.eos is None:
+            return ()
+        if isinstance(self.eos, Sequence):
+            return tuple(self.eos)
+        return (self.eos,)
+
+    def _struct(self) -> Any:
+        struct = _structs.sgt_special_tokens(
+            has_bos=self.bos is not None, has_pad=self.pad is not None
+        )
+        if self.bos is not None:
+            struct.bos = self.bos
+        if self.pad is not None:
+            struct.pad = self.pad
+        ids = [integer(token, "eos") for token in self.stop_tokens]
+        struct.n_eos = len(ids)
+        struct.eos_is_list = isinstance(self.eos, Sequence)
+        struct.eos[: min(len(ids), _structs.MAX_EOS_TOKENS)] = ids[: _structs.MAX_EOS_TOKENS]
+        return struct
+
+    @classmethod
+    def _from(cls, struct: Any) -> "SpecialTokens":
+        eos: Union[None, int, Tuple[int, ...]] = tuple(struct.eos[: struct.n_eos])
+        if not struct.eos_is_list and struct.n_eos < 2:
+            eos = struct.eos[0] if struct.n_eos else None
+        return cls(
+            struct.bos if struct.has_bos else None, eos, struct.pad if struct.has_pad else None
+        )
 
 
 class Flops(NamedTuple):

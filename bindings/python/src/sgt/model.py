@@ -18,7 +18,7 @@ from ._messages import similar
 from ._scalars import instance
 from ._summary import summary
 from ._text import Path, encoded_path
-from .config import Flops, FlopsTotal, ModelConfig, count_flops
+from .config import Flops, FlopsTotal, ModelConfig, SpecialTokens, count_flops
 from .context import Context, context_or_new
 from .errors import NotFoundError, StateError, call, call_for_file
 from .loss import Evaluation, Loss
@@ -161,6 +161,26 @@ class Model(Owner):
     def config(self) -> ModelConfig:
         """The configuration with every default resolved."""
         return self._config
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """The ids of bos, eos and pad: what a folder or checkpoint told, or what was assigned.
+
+        They go into checkpoints and ``save_pretrained``. Assigning None: none. Raises
+        OutOfRangeError (more than 64 of eos).
+        """
+        struct = _structs.sgt_special_tokens()
+        with self._guard.reading:
+            call(lib.sgt_model_get_special_tokens, byref(struct), self._pointer)
+        return SpecialTokens._from(struct)
+
+    @special_tokens.setter
+    def special_tokens(self, tokens: Optional[SpecialTokens]) -> None:
+        if tokens is not None:
+            instance(tokens, (SpecialTokens,), "special_tokens")
+        struct = (SpecialTokens() if tokens is None else tokens)._struct()
+        with self._guard.writing:
+            call(lib.sgt_model_set_special_tokens, self._pointer, byref(struct))
 
     @property
     def context(self) -> Context:

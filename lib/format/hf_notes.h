@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What config.json says to other programs: kept with a model, not acted on. */
+#ifndef SGTI_HF_NOTES_H
+#define SGTI_HF_NOTES_H
+
+typedef struct sgti_hf_notes {
+    double initializer_range;
+    double attention_dropout;
+} sgti_hf_notes;
+
+/* As transformers has them where a file says nothing. */
+extern const sgti_hf_notes sgti_hf_default_notes;
+
+#endif
