@@ -34,12 +34,9 @@ SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t
  * config.json says tie_word_embeddings true (the log warns). A head that is not there is
  * SGT_E_FORMAT unless config.json or tie_missing_head ties it. The log warns of a max_seq_len
  * beyond max_position_embeddings. A folder that sgt_model_save_hf wrote gives the depth plan too.
- * Special tokens are those of config.json, and of generation_config.json where it has none. A
- * max_position_embeddings whose rotary tables (4 bytes for each position and element of a head)
- * would take more than the files of weights and more than 64 MiB is refused with
- * SGT_E_OUT_OF_RANGE, unless max_seq_len is given: a folder of kilobytes must not ask for
- * gigabytes. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
- * SGT_E_NOT_FOUND and SGT_E_IO (the file is named), SGT_E_FORMAT (the key or tensor is named),
+ * Special tokens are those of config.json, and of generation_config.json where it has none. options
+ * may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_NOT_FOUND and SGT_E_IO (the
+ * file is named), SGT_E_FORMAT (the key or tensor is named),
  * SGT_E_VERSION (a depth plan of a newer libsgt), SGT_E_UNSUPPORTED (what this model does not do is
  * named: another model_type or hidden_act, biases, sliding windows, scaled or partial rotary
  * positions, quantised or other tensors), SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY,

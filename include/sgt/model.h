@@ -310,7 +310,7 @@ typedef struct sgt_memory_estimate {
     uint64_t parameters;  /* weights */
     uint64_t gradients;   /* one for each weight */
     uint64_t moments;     /* two for each weight, of the optimizer */
-    uint64_t activations; /* the arena and lists of a step, or of an evaluation */
+    uint64_t activations; /* the arena, lists and rotary tables of a step, or of an evaluation */
     uint64_t other;       /* handles and tables of the model and the optimizer */
     uint64_t total;       /* sum of the above: the peak of sgt_context_memory, to the byte */
 } sgt_memory_estimate;

@@ -18,9 +18,6 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* What rotary tables may take, where the weights take less. */
-#define SMALL_TABLES (UINT64_C(1) << 26)
-
 typedef struct folder {
     const char *path;
     sgt_context *context;
@@ -103,26 +100,10 @@ static sgt_status settle_head(folder *f, const sgt_hf_load_options *options)
     }
     if (!*tied && !options->tie_missing_head)
         return sgti_fail(SGT_E_FORMAT,
-                         "%s: tensor 'lm_head.weight' is missing, and config.json does not say that "
-                         "the head is tied (tie_word_embeddings); see tie_missing_head", f->path);
+                         "%s: tensor 'lm_head.weight' is missing, but config.json does not say "
+                         "that the head is tied (tie_word_embeddings); see tie_missing_head", f->path);
     *tied = 1;
     return SGT_OK;
-}
-
-/* The tables are as long as the file says, and nothing else in the folder makes that good. */
-static sgt_status check_positions(const folder *f, const sgt_model_config *config)
-{
-    uint64_t stored = 0;
-    uint64_t tables =
-        (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
-    for (int32_t i = 0; i < f->files.count; i++)
-        stored += f->files.list[i].file.bytes;
-    if (tables <= SMALL_TABLES || tables <= stored)
-        return SGT_OK;
-    return sgti_fail(SGT_E_OUT_OF_RANGE,
-                     "%.200s: config.json: max_position_embeddings %d asks for rotary tables of "
-                     "%llu bytes, more than the weights have: pass max_seq_len",
-                     f->path, (int)config->max_seq_len, (unsigned long long)tables);
 }
 
 static sgt_status check_tensors(const folder *f, const sgt_model_config *config)
@@ -238,10 +219,7 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
     status = sgti_config_resolve(&resolved, &f->config.model);
     if (status != SGT_OK)
         return sgti_fail(status, "%.200s: config.json: %s", f->path, sgt_error_message());
-    if (options->max_seq_len == 0)
-        status = check_positions(f, &resolved);
-    if (status == SGT_OK)
-        status = check_tensors(f, &resolved);
+    status = check_tensors(f, &resolved);
     if (status == SGT_OK)
         status = sgt_model_create(&made, f->context, &resolved);
     if (status == SGT_OK)

@@ -132,12 +132,25 @@ static void begin_work(sgti_chunk *chunk, const feed_at_work *feeding)
         .layout = layout,
         .providers = &sgti_session_providers,
         .arena = session->state.scratch.buffer,
+        .rotary = &session->rotary,
         .panel = session->panel.buffer,
         .rows = chunk->work.rows,
         .inference = 1,
         .phase = SGT_PHASE_DECODE,
         .progress_done = feeding->first_token / per_chunk * n_runs,
         .progress_total = sgti_ceil_div(feeding->tokens, per_chunk) * n_runs};
+}
+
+/* The tables reach to the last token of the chunk. */
+static sgt_status fill_rotary(const sgti_chunk *chunk)
+{
+    int32_t longest = 0;
+    for (int32_t i = 0; i < chunk->n_segments; i++) {
+        int32_t end = chunk->positions[i] + chunk->segments[i].count;
+        longest = end > longest ? end : longest;
+    }
+    return sgti_rotary_fill(&chunk->session->rotary, chunk->work.dispatch, chunk->work.config,
+                            longest);
 }
 
 /* Embedding and every block. */
@@ -241,7 +254,9 @@ sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *c
         sgti_chunk chunk;
         next_chunk(&chunk, &feeding);
         begin_work(&chunk, &feeding);
-        status = run_blocks(&chunk, &feeding);
+        status = fill_rotary(&chunk);
+        if (status == SGT_OK)
+            status = run_blocks(&chunk, &feeding);
         if (status == SGT_OK && (feed->all_logits || losses))
             status = sgti_head_logits(&chunk.work, 0, 1, chunk.work.rows, use_all, &feeding);
         if (status == SGT_OK && (feed->logits || last))

@@ -251,7 +251,8 @@ sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_mod
         return status;
     own.cache = n.cache;
     own.weights = n.matrices.gathered;
-    own.scratch = n.layout.bytes + sizeof(sgt_session) + n.host + model->passes->bytes;
+    own.scratch = n.layout.bytes + sizeof(sgt_session) + n.host + model->passes->bytes +
+                  sgti_rotary_bytes(&model->config, options.max_length);
     own.total = own.cache + own.weights + own.scratch;
     own.packed = n.matrices.rounded + sgti_panel_bytes(n.matrices.widest);
     sgti_struct_write(memory, &own, sizeof own);
@@ -276,8 +277,12 @@ sgt_status sgt_session_create(sgt_session **session, const sgt_model *model,
     sgt_session *created = made;
     created->options = options;
     created->model = sgti_model_ref((sgt_model *)model);
-    status = create_state(created);
+    status = sgti_rotary_resize(&created->rotary, model->dispatch, &model->config,
+                                options.max_length);
+    if (status == SGT_OK)
+        status = create_state(created);
     if (status) {
+        sgti_rotary_free(&created->rotary, model->dispatch);
         sgti_release(&model->context->memory, created, sizeof *created);
         sgti_model_unref((sgt_model *)model);
         return status;
@@ -293,6 +298,7 @@ void sgt_session_free(sgt_session *session)
     sgt_model *model = session->model;
     drop_rounded(session);
     destroy_state(session);
+    sgti_rotary_free(&session->rotary, model->dispatch);
     sgti_release(&model->context->memory, session, sizeof *session);
     sgti_model_unref(model);
 }

@@ -36,6 +36,7 @@ struct sgt_session {
     sgt_model *model; /* counted */
     sgt_session_options options;
     sgti_decode_state state;
+    sgti_rotary rotary;   /* of max_length positions */
     int32_t is_rounded;   /* 1: works with bf16 copies */
     sgti_storage rounded; /* the copies of all matrices */
     sgti_storage panel;   /* a few rows of one, converted back */

@@ -74,14 +74,16 @@ static const sgti_providers batch_providers = {
     .attend = attend,
 };
 
-sgti_work sgti_batch_work(const sgt_model *model, const sgti_layout *layout, sgt_buffer *arena)
+sgti_work sgti_batch_work(const sgt_model *model, const sgti_workspace *workspace)
 {
+    const sgti_layout *layout = &workspace->layout;
     return (sgti_work){.model = model,
                        .dispatch = model->dispatch,
                        .config = &model->config,
                        .layout = layout,
                        .providers = &batch_providers,
-                       .arena = arena,
+                       .arena = workspace->arena.buffer,
+                       .rotary = &workspace->rotary,
                        .rows = layout->shape.rows,
                        .progress_total = layout->n_runs};
 }

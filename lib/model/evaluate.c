@@ -46,7 +46,7 @@ static sgt_status evaluate(sgt_metrics *metrics, const sgt_model *model,
                                                &model->context->memory, &shape);
     if (status)
         return status;
-    sgti_work work = sgti_batch_work(model, &workspace->layout, workspace->arena.buffer);
+    sgti_work work = sgti_batch_work(model, workspace);
     work.phase = SGT_PHASE_EVALUATE;
     status = sgti_write_batch(&work, &batch->batch);
     if (status == SGT_OK)

@@ -2,7 +2,6 @@
 /* Life of a model: creation, references, configuration, plan. */
 #include "model.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "../base/error.h"
@@ -13,44 +12,6 @@
 #include "flops.h"
 
 #define TOTAL_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_total, overhead)
-
-/* Cosine and sine of position p and pair i: angle p theta^(-2i/dh). Su et al., arXiv 2104.09864. */
-static void fill_rope(float *table, const sgt_model_config *config)
-{
-    int64_t positions = config->max_seq_len, half = config->head_dim / 2;
-    for (int64_t i = 0; i < half; i++) {
-        double frequency = pow(config->rope_theta, -2.0 * (double)i / config->head_dim);
-        for (int64_t p = 0; p < positions; p++) {
-            table[p * half + i] = (float)cos((double)p * frequency);
-            table[(positions + p) * half + i] = (float)sin((double)p * frequency);
-        }
-    }
-}
-
-static sgt_status create_rope(sgt_model *model)
-{
-    uint64_t count = (uint64_t)model->config.max_seq_len * (uint64_t)model->config.head_dim;
-    uint64_t bytes = count * sizeof(float);
-    sgti_memory *memory = &model->context->memory;
-    void *table;
-    sgt_status status = sgti_storage_allocate(&model->rope, model->dispatch, bytes,
-                                            "the rotary tables");
-    if (status)
-        return status;
-    sgt_tensor tensor = sgti_tensor_1d(model->rope.buffer, 0, (int64_t)count);
-    float *visible = sgti_host_address(model->dispatch, &tensor);
-    if (visible) {
-        fill_rope(visible, &model->config);
-        return SGT_OK;
-    }
-    status = sgti_allocate_aligned(&table, memory, 64, bytes, "the rotary tables");
-    if (status)
-        return status;
-    fill_rope(table, &model->config);
-    status = sgti_write(model->dispatch, &tensor, table);
-    sgti_release(memory, table, bytes);
-    return status;
-}
 
 /* Zero weights, unit norms. */
 static sgt_status create_weights(sgt_model *model)
@@ -83,8 +44,6 @@ static sgt_status fill_model(sgt_model *model)
                                     model->plan, model->plans_set);
     if (status == SGT_OK)
         status = create_weights(model);
-    if (status == SGT_OK)
-        status = create_rope(model);
     return status;
 }
 
@@ -149,7 +108,6 @@ void sgti_model_unref(sgt_model *model)
     free_evaluations(model);
     sgti_workspace_destroy(&model->training, model->dispatch, &context->memory);
     sgti_entropies_destroy(&model->entropies, &context->memory);
-    sgti_storage_free(&model->rope, model->dispatch);
     sgti_storage_free(&model->gradients, model->dispatch);
     sgti_storage_free(&model->weights, model->dispatch);
     sgti_passes_free(model->passes, &context->memory);

@@ -49,7 +49,6 @@ struct sgt_model {
     sgti_parameters parameters; /* names, shapes, matrices */
     sgti_storage weights;
     sgti_storage gradients; /* empty before the first training forward */
-    sgti_storage rope;      /* cosine [P,dh/2], then sine */
     atomic_ullong generation;       /* grows with every change of weights */
     uint64_t prepared_generation;   /* of the last sgti_prepare_weight round; evaluation.lock */
 

@@ -79,7 +79,7 @@ static sgt_status run_blocks(sgti_work *work, sgt_model *model, const sgt_batch 
     status = sgti_model_prepare_weights(model);
     if (status)
         return status;
-    *work = sgti_batch_work(model, &model->training.layout, model->training.arena.buffer);
+    *work = sgti_batch_work(model, &model->training);
     work->phase = SGT_PHASE_FORWARD;
     work->entropy = kinds;
     status = sgti_write_batch(work, batch);
@@ -132,7 +132,7 @@ static sgt_status backward(sgt_model *model, double scale, const float *dlogits)
     model->state = SGTI_IDLE;
     if (!nothing) {
         sgti_work work =
-            sgti_batch_work(model, &model->training.layout, model->training.arena.buffer);
+            sgti_batch_work(model, &model->training);
         sgti_gradient_state before = model->gradient_state;
         work.phase = SGT_PHASE_BACKWARD;
         model->gradient_state = SGTI_GRADIENTS_INVALID;
@@ -213,7 +213,7 @@ sgt_status sgt_model_read_logits(float *logits, size_t count, const sgt_model *m
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model ? "logits" : "model");
     if (model->state != SGTI_LOGITS_READY)
         return sgti_fail(SGT_E_STATE, "there are no logits: sgt_model_forward_logits comes first");
-    sgti_work work = sgti_batch_work(model, &model->training.layout, model->training.arena.buffer);
+    sgti_work work = sgti_batch_work(model, &model->training);
     sgt_tensor tensor = sgti_at(&work, &work.layout->head.logits);
     int64_t elements = sgti_tensor_count(&tensor);
     if (count != (uint64_t)elements)

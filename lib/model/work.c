@@ -116,3 +116,11 @@ sgt_status sgti_norm_backward(const sgti_work *work, const sgt_tensor *dx, const
                                       .scratch = &room};
     return sgti_rmsnorm_backward(work->dispatch, &args);
 }
+
+/* ---- positions ---- */
+
+sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const int32_t *offsets,
+                       int32_t inverse)
+{
+    return sgti_rotary_apply(work->rotary, work->dispatch, x, offsets, inverse);
+}

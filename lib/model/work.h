@@ -43,6 +43,7 @@ typedef struct sgti_work {
     const sgti_layout *layout;
     const sgti_providers *providers;
     sgt_buffer *arena;      /* the block that the layout describes */
+    const sgti_rotary *rotary; /* filled for every position of this call */
     sgt_buffer *panel;      /* inference: some rows of a matrix that is not float32, converted; NULL
                                where no matrix is rounded */
     int64_t rows;           /* N of this call */
@@ -54,8 +55,8 @@ typedef struct sgti_work {
     int64_t progress_total; /* of so many in all */
 } sgti_work;
 
-/* The work of a layout's batch. */
-sgti_work sgti_batch_work(const sgt_model *model, const sgti_layout *layout, sgt_buffer *arena);
+/* The work of the batch that a workspace was prepared for. */
+sgti_work sgti_batch_work(const sgt_model *model, const sgti_workspace *workspace);
 
 /* The tensor of a region. */
 sgt_tensor sgti_at(const sgti_work *work, const sgti_region *region);
@@ -86,6 +87,10 @@ sgt_status sgti_norm_forward(const sgti_work *work, const sgt_tensor *y, const s
 /* Adds to dx [N,d] and to the gradient of the weight, from dy [N,d]. */
 sgt_status sgti_norm_backward(const sgti_work *work, const sgt_tensor *dx, const sgt_tensor *dy,
                               const sgt_tensor *x, int32_t parameter, const sgti_region *scratch);
+
+/* Rotates x [B,T,h,dh] by the positions offsets[b] + t; NULL: 0 for each. */
+sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const int32_t *offsets,
+                       int32_t inverse);
 
 /* ---- block.c: all parts one after another ---- */
 
@@ -118,11 +123,5 @@ sgt_status sgti_head_logits_backward(const sgti_work *work, const float *dlogits
 /* Logits as above to host memory [count,V]. */
 sgt_status sgti_head_read_logits(const sgti_work *work, float *logits, int64_t first,
                                  int64_t stride, int64_t count);
-
-/* ---- rotation.c ---- */
-
-/* Rotates x [B,T,h,dh] by the positions offsets[b] + t; NULL: 0 for each. */
-sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const int32_t *offsets,
-                       int32_t inverse);
 
 #endif

@@ -17,50 +17,66 @@ static uint64_t cut_arrays(sgti_workspace *workspace, char *host, const sgti_lay
     return c.bytes;
 }
 
-static sgt_status measure(sgti_layout *layout, uint64_t *host_bytes, const sgti_shape *shape)
+/* What a step needs of each kind of memory. */
+typedef struct sizes {
+    uint64_t arena;    /* bytes */
+    uint64_t host;     /* bytes */
+    int32_t positions; /* of the rotary tables */
+} sizes;
+
+static sgt_status measure(sgti_layout *layout, sizes *needed, const sgti_shape *shape)
 {
     sgti_layout measured = {0};
-    sgti_workspace sizes = {0};
+    sgti_workspace none = {0};
     sgt_status status = sgti_layout_plan(&measured, shape);
     if (status)
         return status;
-    *host_bytes = cut_arrays(&sizes, NULL, &measured);
+    needed->arena = measured.bytes;
+    needed->host = cut_arrays(&none, NULL, &measured);
+    needed->positions = shape->seq;
     *layout = measured;
     return SGT_OK;
 }
 
-sgt_status sgti_workspace_measure(uint64_t *arena_bytes, uint64_t *host_bytes,
-                                  const sgti_shape *shape)
+sgt_status sgti_workspace_measure(uint64_t *bytes, const sgti_shape *shape)
 {
     sgti_layout layout;
-    sgt_status status = measure(&layout, host_bytes, shape);
+    sizes needed;
+    sgt_status status = measure(&layout, &needed, shape);
     if (status)
         return status;
-    *arena_bytes = layout.bytes;
+    *bytes = needed.arena + needed.host + sgti_rotary_bytes(shape->config, needed.positions);
+    return SGT_OK;
+}
+
+static sgt_status resize_host(sgti_workspace *workspace, sgti_memory *memory, uint64_t bytes)
+{
+    void *host = NULL;
+    sgti_release(memory, workspace->host, workspace->host_bytes);
+    workspace->host = NULL;
+    workspace->host_bytes = 0;
+    sgt_status status = sgti_allocate_aligned(&host, memory, 64, bytes, "the lists of a step");
+    if (status)
+        return status;
+    workspace->host = host;
+    workspace->host_bytes = bytes;
     return SGT_OK;
 }
 
 /* Gives up blocks of another size, then takes these. On failure some may be missing. */
 static sgt_status resize(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_memory *memory,
-                         uint64_t arena_bytes, uint64_t host_bytes, const char *what)
+                         const sgt_model_config *config, const sizes *new, const char *what)
 {
     sgt_status status = SGT_OK;
-    if (workspace->arena.bytes != arena_bytes) {
+    if (workspace->arena.bytes != new->arena) {
         sgti_storage_free(&workspace->arena, dispatch);
-        if (arena_bytes > 0)
-            status = sgti_storage_allocate(&workspace->arena, dispatch, arena_bytes, what);
+        if (new->arena > 0)
+            status = sgti_storage_allocate(&workspace->arena, dispatch, new->arena, what);
     }
-    if (status == SGT_OK && workspace->host_bytes != host_bytes) {
-        void *host = NULL;
-        sgti_release(memory, workspace->host, workspace->host_bytes);
-        workspace->host = NULL;
-        workspace->host_bytes = 0;
-        status = sgti_allocate_aligned(&host, memory, 64, host_bytes, "the lists of a step");
-        if (status == SGT_OK) {
-            workspace->host = host;
-            workspace->host_bytes = host_bytes;
-        }
-    }
+    if (status == SGT_OK && workspace->rotary.positions != new->positions)
+        status = sgti_rotary_resize(&workspace->rotary, dispatch, config, new->positions);
+    if (status == SGT_OK && workspace->host_bytes != new->host)
+        status = resize_host(workspace, memory, new->host);
     return status;
 }
 
@@ -72,15 +88,18 @@ static uint64_t larger(uint64_t a, uint64_t b)
 /* Old blocks are given up first, so that old and new never add up; when the new ones cannot be
  * had, the old sizes are taken back. */
 static sgt_status grow(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_memory *memory,
-                       uint64_t arena_bytes, uint64_t host_bytes, const char *what)
+                       const sgt_model_config *config, const sizes *needed, const char *what)
 {
-    uint64_t arena_before = workspace->arena.bytes, host_before = workspace->host_bytes;
-    sgt_status status = resize(workspace, dispatch, memory, larger(arena_bytes, arena_before),
-                               larger(host_bytes, host_before), what);
+    const sizes before = {workspace->arena.bytes, workspace->host_bytes,
+                          workspace->rotary.positions};
+    const sizes after = {larger(needed->arena, before.arena), larger(needed->host, before.host),
+                         needed->positions > before.positions ? needed->positions
+                                                              : before.positions};
+    sgt_status status = resize(workspace, dispatch, memory, config, &after, what);
     if (status) {
         char message[512];
         snprintf(message, sizeof message, "%s", sgt_error_message());
-        resize(workspace, dispatch, memory, arena_before, host_before, what);
+        resize(workspace, dispatch, memory, config, &before, what);
         sgti_fail(status, "%s", message);
     }
     return status;
@@ -99,12 +118,12 @@ static int is_planned_for(const sgti_workspace *workspace, const sgti_shape *sha
 static sgt_status make_room(sgti_layout *layout, sgti_workspace *workspace,
                             sgti_dispatch *dispatch, sgti_memory *memory, const sgti_shape *shape)
 {
-    uint64_t host_bytes;
-    sgt_status status = measure(layout, &host_bytes, shape);
+    sizes needed;
+    sgt_status status = measure(layout, &needed, shape);
     if (status)
         return status;
     workspace->planned = 0;
-    return grow(workspace, dispatch, memory, layout->bytes, host_bytes,
+    return grow(workspace, dispatch, memory, shape->config, &needed,
                 sgti_is_training(shape) ? "the activations of a training step"
                                         : "the activations of an evaluation");
 }
@@ -123,6 +142,8 @@ sgt_status sgti_workspace_prepare(sgti_workspace *workspace, sgti_dispatch *disp
     if (is_planned_for(workspace, shape))
         return SGT_OK;
     sgt_status status = make_room(&layout, workspace, dispatch, memory, shape);
+    if (status == SGT_OK)
+        status = sgti_rotary_fill(&workspace->rotary, dispatch, shape->config, shape->seq);
     if (status)
         return status;
     cut_arrays(workspace, workspace->host, &layout);
@@ -136,6 +157,7 @@ void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
                             sgti_memory *memory)
 {
     sgti_storage_free(&workspace->arena, dispatch);
+    sgti_rotary_free(&workspace->rotary, dispatch);
     sgti_release(memory, workspace->host, workspace->host_bytes);
     workspace->host = NULL;
     workspace->host_bytes = 0;

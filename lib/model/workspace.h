@@ -9,6 +9,7 @@
 #include "../backend/storage.h"
 #include "../base/locks.h"
 #include "layout.h"
+#include "rotary.h"
 
 typedef struct sgti_workspace {
     struct sgti_workspace *next; /* in the list of free ones */
@@ -16,6 +17,7 @@ typedef struct sgti_workspace {
     int32_t planned;             /* 1: layout and memory are there */
     uint64_t passes_serial;      /* of the passes that it was planned for */
     sgti_storage arena;
+    sgti_rotary rotary; /* of T positions, or more */
     char *host;        /* the arrays below and those of the layout in one allocation */
     uint64_t host_bytes;
     float *losses;     /* [N] */
@@ -34,9 +36,8 @@ sgt_status sgti_workspace_reserve(sgti_workspace *workspace, sgti_dispatch *disp
 void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
                             sgti_memory *memory);
 
-/* Bytes on the backend and on the host that prepare would hold. */
-sgt_status sgti_workspace_measure(uint64_t *arena_bytes, uint64_t *host_bytes,
-                                  const sgti_shape *shape);
+/* All bytes that prepare would hold. */
+sgt_status sgti_workspace_measure(uint64_t *bytes, const sgti_shape *shape);
 
 /* Workspaces of evaluations, taken and given back under a lock. */
 typedef struct sgti_workspace_list {

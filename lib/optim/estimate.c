@@ -41,24 +41,22 @@ static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_conf
                      : options->logits  ? SGTI_TRAIN_LOGITS
                                         : SGTI_TRAIN_LOSS;
     int optimizer = options->training && options->optimizer;
-    uint64_t arena, host;
+    uint64_t workspace;
     sgti_parameters parameters;
     sgt_status status = sgti_parameters_measure(&parameters, config);
     if (status)
         return status;
     sgti_shape shape = sgti_batch_shape(config, mode, options->batch, options->seq);
     shape.plan = plan;
-    status = sgti_workspace_measure(&arena, &host, &shape);
+    status = sgti_workspace_measure(&workspace, &shape);
     if (status)
         return status;
     e->parameters = parameters.elements * sizeof(float);
     e->gradients = options->training ? e->parameters : 0;
     e->moments = optimizer ? 2 * e->parameters : 0;
-    e->activations = arena + host + (options->training ? 0 : sizeof(sgti_workspace));
-    uint64_t rope =
-        (uint64_t)config->max_seq_len * (uint64_t)config->head_dim * sizeof(float);
+    e->activations = workspace + (options->training ? 0 : sizeof(sgti_workspace));
     e->other = sizeof(sgt_model) + parameters.bytes + plan_bytes(plan, config) +
-               sgti_passes_bytes(config, plan) + rope +
+               sgti_passes_bytes(config, plan) +
                (optimizer ? optimizer_bytes(parameters.count) : 0);
     e->total = e->context + e->parameters + e->gradients + e->moments + e->activations + e->other;
     return SGT_OK;

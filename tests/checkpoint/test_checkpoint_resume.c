@@ -288,6 +288,36 @@ START_TEST(a_model_alone_is_saved_and_loaded)
 }
 END_TEST
 
+/* A file of kilobytes that says 2^28 positions loads, trains and decodes like any other. */
+START_TEST(many_positions_take_no_memory)
+{
+    training made = {.context = training_context(2)};
+    sgt_model_config config = training_config();
+    sgt_model *few = sgtt_model(made.context, &config, 5), *many = NULL;
+    float *expected, *found;
+    sgt_batch batch = sgtt_batch(2, 7, 19, 3, 0);
+    config.max_seq_len = 1 << 28;
+    sgtt_ok(sgt_model_create(&many, made.context, &config));
+    sgtt_randomize(many, 5);
+    sgtt_ok(sgt_checkpoint_save(path, many, NULL));
+    sgt_model_free(many);
+    sgt_checkpoint *checkpoint = open_saved(made.context);
+    sgtt_ok(sgt_checkpoint_create(&made.model, NULL, NULL, checkpoint, NULL, NULL));
+    sgt_checkpoint_free(checkpoint);
+    sgtt_step(few, &batch);
+    sgtt_step(made.model, &batch);
+    expected = sgtt_read_all(few, SGT_GRADIENT);
+    found = sgtt_read_all(made.model, SGT_GRADIENT);
+    ck_assert_mem_eq(expected, found, sgtt_elements(few) * sizeof *found);
+    ck_assert_uint_lt(sgtt_memory(made.context).peak, 32u << 20);
+    free(expected);
+    free(found);
+    sgtt_batch_free(&batch);
+    sgt_model_free(few);
+    training_free(&made);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("resuming");
@@ -302,6 +332,7 @@ int main(void)
     tcase_add_test(tests, the_file_tells_what_is_in_it);
     tcase_add_test(tests, the_stored_schedule_wins_unless_told);
     tcase_add_test(tests, a_model_alone_is_saved_and_loaded);
+    tcase_add_test(tests, many_positions_take_no_memory);
     tcase_set_timeout(tests, 60);
     suite_add_tcase(suite, tests);
     return sgtt_main(suite);

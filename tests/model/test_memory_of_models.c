@@ -241,10 +241,10 @@ START_TEST(what_does_not_fit_is_named)
 {
     static const char *const purposes[] = {
         "the weights: ",
-        "the rotary tables: ",
         "the moments: ",
         "the gradients: ",
         "the activations of a training step: ",
+        "the rotary tables: ",
         "the activations of an evaluation: ",
         "the key/value cache: ",
         "the activations of a session: ",
