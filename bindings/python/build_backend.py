@@ -15,8 +15,10 @@ import base64
 import contextlib
 import hashlib
 import io
+import itertools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -109,6 +111,80 @@ def tag(settings: Settings) -> str:
     return "py3-none-" + re.sub(r"[^A-Za-z0-9]", "_", platform)
 
 
+# ---- what the library is built with ----
+
+
+class Machine:
+    """What this machine has of what is needed, asked as meson will ask."""
+
+    def __init__(self) -> None:
+        named = shlex.split(os.environ.get("CC", ""))
+        found = (name for name in ("cc", "gcc", "clang") if shutil.which(name))
+        self.compiler = named or list(itertools.islice(found, 1))
+        own = os.environ.get("PKG_CONFIG")
+        tools = [own] if own else ["pkg-config", "pkgconf"]
+        self.pkg_config = next((tool for tool in tools if shutil.which(tool)), None)
+
+    def compiles(self) -> bool:
+        return bool(self.compiler) and shutil.which(self.compiler[0]) is not None
+
+    def header(self, *names: str) -> bool:
+        """Whether one of the headers is there."""
+        flags = shlex.split(f"{os.environ.get('CPPFLAGS', '')} {os.environ.get('CFLAGS', '')}")
+        command = [*self.compiler, *flags, "-E", "-x", "c", "-o", os.devnull, "-"]
+        return self.compiles() and any(
+            succeeds(command, f"#include <{name}>\n") for name in names
+        )
+
+    def jansson(self) -> bool:
+        if self.pkg_config and succeeds([self.pkg_config, "--exists", "jansson >= 2.12"]):
+            return True
+        return (not self.pkg_config or shutil.which("cmake") is not None) and self.header("jansson.h")
+
+    def finds_packages(self) -> bool:
+        return self.pkg_config is not None or shutil.which("cmake") is not None
+
+
+def succeeds(command: List[str], text: str = "") -> bool:
+    try:
+        result = subprocess.run(command, input=text.encode(), capture_output=True)
+    except OSError:
+        return False
+    return result.returncode == 0
+
+
+def arguments(settings: Settings) -> List[str]:
+    """The host's own options for ``meson setup``."""
+    return str((settings or {}).get("setup-args", "")).split()
+
+
+def check_packages(settings: Settings) -> None:
+    """Names everything that is missing at once, and what the wheel will be without."""
+    given = arguments(settings)
+    if os.name == "nt" or any(re.match("--(cross|native)-file", option) for option in given):
+        return  # another compiler than this knows of
+    machine = Machine()
+    needed = [
+        ("gcc", "a C compiler", machine.compiles()),
+        ("libc6-dev", "the headers of C", machine.header("stdio.h")),
+        ("librandom123-dev", "the headers of Random123", machine.header("Random123/philox.h")),
+        ("libjansson-dev", "jansson 2.12", machine.jansson()),
+        ("pkg-config", "pkg-config", machine.finds_packages()),
+    ]
+    missing = [(package, what) for package, what, there in needed if not there]
+    if missing:
+        raise SystemExit(
+            f"sgt: to build the library, these are missing: {', '.join(w for _, w in missing)}.\n"
+            f"On Debian and Ubuntu: apt-get install {' '.join(package for package, _ in missing)}"
+        )
+    if "-Dchecksums=disabled" not in given and not machine.header("xxhash.h"):
+        say("without libxxhash-dev: checkpoints will have no checksums")
+    if "-Dblis=disabled" not in given and not machine.header(
+        "blis-serial/blis.h", "blis/blis.h", "blis.h"
+    ):
+        say("without libblis-serial-dev: there will be no BLIS, only the library's own kernels")
+
+
 # ---- the library ----
 
 
@@ -129,6 +205,7 @@ def meson() -> Tuple[List[str], Dict[str, str]]:
 
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> List[str]:
+    check_packages(config_settings)  # before anything is fetched
     needed = []
     try:
         meson()
@@ -159,6 +236,7 @@ def run(command: List[str], environment: Dict[str, str]) -> None:
 
 def configure(folder: Path, settings: Settings) -> None:
     """Has meson set the folder up for the library alone."""
+    check_packages(settings)
     command, environment = meson()
     options = [
         "--buildtype=release", "-Ddefault_library=shared", "-Dtests=false", "-Dexamples=false",
@@ -166,7 +244,7 @@ def configure(folder: Path, settings: Settings) -> None:
     ]  # fmt: skip
     if sys.platform.startswith("linux"):
         options.append("-Dc_link_args=-Wl,-rpath,$ORIGIN")
-    options += str((settings or {}).get("setup-args", "")).split()
+    options += arguments(settings)
     again = ["--reconfigure"] if (folder / "build.ninja").exists() else []
     run(command + ["setup", *again, str(folder), str(sources()), *options], environment)
 

@@ -35,6 +35,14 @@ sgt_status sgti_check_path(const char *path, const char *what)
     return SGT_OK;
 }
 
+sgti_path_kind sgti_kind_of_path(const char *path)
+{
+    struct stat there;
+    if (stat(path, &there))
+        return SGTI_PATH_NOTHING;
+    return S_ISDIR(there.st_mode) ? SGTI_PATH_FOLDER : SGTI_PATH_FILE;
+}
+
 sgt_status sgti_file_open(sgti_file *file, const char *path)
 {
     struct stat about;

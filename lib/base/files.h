@@ -29,6 +29,10 @@ typedef struct sgti_file {
 /* A path of the host's, the argument `what`: SGT_E_INVALID_ARGUMENT when it is NULL or "". */
 sgt_status sgti_check_path(const char *path, const char *what);
 
+/* What a path names; what cannot be looked at is nothing. */
+typedef enum sgti_path_kind { SGTI_PATH_NOTHING, SGTI_PATH_FILE, SGTI_PATH_FOLDER } sgti_path_kind;
+sgti_path_kind sgti_kind_of_path(const char *path);
+
 /* Opens a regular file; path must live as long as *file. SGT_E_NOT_FOUND when it is not there. */
 sgt_status sgti_file_open(sgti_file *file, const char *path);
 

@@ -43,6 +43,23 @@ static sgt_status read_text(char **text, uint64_t *bytes, char path[PATH_BYTES],
     return sgti_file_read_whole(text, bytes, f->memory, path, SGTI_HF_MOST_CONFIG);
 }
 
+static sgt_status no_config(const char *path)
+{
+    switch (sgti_kind_of_path(path)) {
+    case SGTI_PATH_FOLDER:
+        return sgti_fail(SGT_E_NOT_FOUND,
+                         "%s: has no config.json: it holds no model, or one whose export was "
+                         "interrupted", path);
+    case SGTI_PATH_FILE:
+        return sgti_fail(SGT_E_NOT_FOUND,
+                         "%s: is a file: the folder with config.json and model.safetensors is "
+                         "needed", path);
+    default:
+        return sgti_fail(SGT_E_NOT_FOUND,
+                         "%s: there is no such folder (names of a hub are not fetched)", path);
+    }
+}
+
 static sgt_status read_config(folder *f)
 {
     char path[PATH_BYTES];
@@ -50,8 +67,7 @@ static sgt_status read_config(folder *f)
     uint64_t bytes = 0;
     sgt_status status = read_text(&text, &bytes, path, f, "config.json");
     if (status == SGT_E_NOT_FOUND)
-        return sgti_fail(status, "%s: has no config.json: it holds no model, or one whose export "
-                                 "was interrupted", f->path);
+        return no_config(f->path);
     if (status != SGT_OK)
         return status;
     status = sgti_hf_config_parse(&f->config, text, bytes, path);

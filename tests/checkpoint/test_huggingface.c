@@ -319,6 +319,26 @@ START_TEST(a_folder_has_a_name)
 }
 END_TEST
 
+START_TEST(what_is_no_folder_of_a_model_is_said)
+{
+    char empty[SCRATCH_PATH], file[SCRATCH_PATH];
+    sgt_model *again = NULL;
+    scratch_path(empty, "");
+    scratch_path(file, "weights.gguf");
+    scratch_write(file, "GGUF", 4);
+    const struct {
+        const char *path, *message;
+    } wrong[] = {{"HuggingFaceTB/SmolLM2-135M", "SmolLM2-135M: there is no such folder (names of a"},
+                 {file, "weights.gguf: is a file: the folder with config.json"},
+                 {empty, "has no config.json"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        sgtt_fails(sgt_model_load_hf(&again, context, wrong[i].path, NULL), SGT_E_NOT_FOUND,
+                   wrong[i].message);
+        ck_assert_ptr_null(strstr(sgt_error_message(), i == 2 ? "no such" : "has no"));
+    }
+}
+END_TEST
+
 START_TEST(what_is_not_done_is_refused_by_name)
 {
     sgt_model *model = make_model(0), *again = NULL;
@@ -453,6 +473,7 @@ int main(void)
     tcase_add_test(tests, loops_stay_or_are_left_out);
     tcase_add_loop_test(tests, a_damaged_plan_is_named, 0, sizeof damages / sizeof damages[0]);
     tcase_add_test(tests, a_folder_has_a_name);
+    tcase_add_test(tests, what_is_no_folder_of_a_model_is_said);
     tcase_add_loop_test(tests, what_is_not_done_is_refused_by_name, 0,
                         sizeof edits / sizeof edits[0]);
     tcase_add_loop_test(tests, many_positions_take_no_memory, 0,

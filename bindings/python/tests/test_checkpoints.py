@@ -194,6 +194,17 @@ def test_what_no_folder_is(context, tmp_path):
         model.save_pretrained(tmp_path / "file")
 
 
+def test_a_model_is_loaded_from_a_folder(tmp_path):
+    (tmp_path / "weights.gguf").write_bytes(b"GGUF")
+    for path, message in (
+        ("HuggingFaceTB/SmolLM2-135M", r"no such folder \(names of a hub are not fetched"),
+        (tmp_path / "weights.gguf", "is a file: the folder with config.json"),
+        (tmp_path, "has no config.json"),
+    ):
+        with pytest.raises(sgt.MissingFileError, match=message):
+            sgt.Model.from_pretrained(path)
+
+
 def test_a_rate_that_was_set_is_resumed(model, tmp_path):
     def go_on(model, optimizer, first, last):
         for step in range(first, last + 1):

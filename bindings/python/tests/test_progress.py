@@ -101,6 +101,16 @@ def test_a_bar(model, monkeypatch, tqdm):
     assert re.fullmatch(r"\+\d+\.\d %", bar.shown["overhead"])
 
 
+def test_held_out_losses_are_shown(model, monkeypatch, tqdm):
+    held = sgt.windows(np.arange(40) % VOCABULARY, 2, SEQ)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert train(model, held=list(held), held_every=2) == 3
+    assert list(Bar.made.shown) == ["loss", "tokens/s", "overhead", "held-out", "growth"]
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert train(model, held=list(sgt.windows(np.arange(40) % VOCABULARY, 2, SEQ))) == 3
+    assert "held-out" in sys.stderr.getvalue().splitlines()[-1]
+
+
 def test_a_notebook_is_no_terminal_but_shows_it(model, monkeypatch, tqdm):
     in_ipython(monkeypatch)
     monkeypatch.setattr(sys, "stderr", io.StringIO())

@@ -33,6 +33,76 @@ def pip(python, *arguments):
     return result.stdout
 
 
+NEEDED = {
+    "gcc": "a C compiler",
+    "libc6-dev": "stdio.h",
+    "librandom123-dev": "Random123/philox.h",
+    "libjansson-dev": "jansson.h",
+    "pkg-config": "pkg-config",
+}
+WANTED = {"libxxhash-dev": "xxhash.h", "libblis-serial-dev": "blis.h"}
+
+
+def ask(folder, lacking, *setup_args):
+    """What the build says on a machine with a compiler and pkg-config, but without some packages."""
+    headers = [what for package, what in {**NEEDED, **WANTED}.items() if package in lacking]
+    cases = "|".join(f"*{header}*" for header in headers) or "nothing"
+    tools = {
+        "cc": f'read -r line; case "$line" in {cases}) exit 1;; esac',
+        "pkg-config": f"exit {int('libjansson-dev' in lacking)}",
+    }
+    absent = {"gcc": "cc", "pkg-config": "pkg-config"}
+    for name in set(tools) - {absent.get(package) for package in lacking}:
+        (folder / name).write_text(f"#!/bin/sh\n{tools[name]}\n")
+        (folder / name).chmod(0o755)
+    settings = {"setup-args": " ".join(setup_args)}
+    return subprocess.run(
+        [sys.executable, "-c", f"import build_backend as b; b.check_packages({settings})"],
+        cwd=ROOT / "bindings" / "python",
+        env={"PATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "lacking, named",
+    [
+        *(([package], [package]) for package in list(NEEDED)[1:]),
+        (["librandom123-dev", "libjansson-dev", "pkg-config"],) * 2,
+        (["gcc"], ["gcc", "libc6-dev", "librandom123-dev"]),  # which tells what headers there are
+        (list(NEEDED), list(NEEDED)),
+    ],
+    ids=str,
+)
+def test_missing_packages_are_named_at_once(tmp_path, lacking, named):
+    result = ask(tmp_path, lacking)
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last == f"On Debian and Ubuntu: apt-get install {' '.join(named)}"
+
+
+def test_a_poorer_wheel_is_announced(tmp_path):
+    assert ask(tmp_path, []).stderr == ""
+    result = ask(tmp_path, list(WANTED))
+    assert result.returncode == 0
+    assert [line.split(":")[1] for line in result.stderr.splitlines()] == [
+        f" without {package}" for package in WANTED
+    ]
+    assert ask(tmp_path, list(WANTED), "-Dblis=disabled", "-Dchecksums=disabled").stderr == ""
+
+
+def test_another_machine_is_not_asked(tmp_path):
+    assert ask(tmp_path, list(NEEDED), "--cross-file=aarch64.txt").returncode == 0
+
+
+def test_the_pages_name_the_packages():
+    for page in ("doc/python.md", "bindings/python/README.md"):
+        line = f"apt-get install {' '.join([*NEEDED, *WANTED])}\n"
+        text = (ROOT / page).read_text()
+        assert line in text and '"./bindings/python[plot,progress]"' in text
+
+
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
     """A new virtual environment, with the numpy of this Python as its only package."""

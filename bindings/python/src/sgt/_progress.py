@@ -16,6 +16,7 @@ from .history import growth_text
 if TYPE_CHECKING:
     from .training import StepMetrics
 
+_RARE = ("held-out", "growth")
 _EVERY = 5.0  # seconds between two lines
 
 
@@ -70,6 +71,8 @@ def _facts(metrics: "StepMetrics") -> Dict[str, str]:
         "tokens/s": f"{metrics.tokens_per_s:.0f}",
         "overhead": f"{100 * metrics.overhead:+.1f} %",
     }
+    if metrics.held is not None:
+        facts["held-out"] = f"{metrics.held:.3f}"
     if metrics.event:
         event = metrics.event
         facts["growth"] = growth_text(event.action, event.layer, event.depth)
@@ -79,14 +82,12 @@ def _facts(metrics: "StepMetrics") -> Dict[str, str]:
 class _Bar:
     def __init__(self, bar: Any) -> None:
         self._bar = bar
-        self._growth = ""  # the last thing it did
+        self._rare: Dict[str, str] = {}  # the last of what few steps tell
 
     def show(self, metrics: "StepMetrics") -> None:
         facts = _facts(metrics)
-        self._growth = facts.get("growth", self._growth)
-        if self._growth:
-            facts["growth"] = self._growth
-        self._bar.set_postfix(refresh=False, **facts)
+        self._rare.update((name, facts.pop(name)) for name in _RARE if name in facts)
+        self._bar.set_postfix(refresh=False, **facts, **self._rare)
         self._bar.update()
 
     def close(self) -> None:
@@ -94,7 +95,7 @@ class _Bar:
 
 
 class _Lines:
-    """The first step, the last one, what growth did, and one every few seconds."""
+    """The first step, the last one, what few steps tell, and one every few seconds."""
 
     def __init__(self, stream: Any, steps: Optional[int]) -> None:
         self._stream = stream
@@ -104,7 +105,7 @@ class _Lines:
 
     def show(self, metrics: "StepMetrics") -> None:
         self._last = metrics
-        if metrics.event or time.monotonic() - self._since >= _EVERY:
+        if metrics.event or metrics.held is not None or time.monotonic() - self._since >= _EVERY:
             self._write()
 
     def close(self) -> None:
