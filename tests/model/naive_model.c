@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/patterns.h"
 #include "testing.h"
 
 static double *new_doubles(int64_t count)
@@ -146,28 +147,37 @@ static double softmax_row(double *p, int64_t n)
     return n > 1 ? entropy / log((double)n) : 0.0;
 }
 
-/* One head: q, k, v are its columns with row strides sq, sk. Writes out [T,dh] at stride sq. */
-static void attend(double *out, double entropy[2], const double *q, int64_t sq, const double *k,
-                   const double *v, int64_t sk, int64_t rows, int64_t dh)
+/* One head under a pattern: q, k, v are its columns with row strides sq, sk. Writes out [T,dh] at
+ * stride sq. */
+static void attend(double *out, double entropy[2], const sgti_pattern *pattern, const double *q,
+                   int64_t sq, const double *k, const double *v, int64_t sk, int64_t rows,
+                   int64_t dh)
 {
     double *p = new_doubles(rows), sum = 0.0, last = 0.0;
+    int64_t *seen = calloc((size_t)rows, sizeof *seen), counted = 0;
     for (int64_t t = 0; t < rows; t++) {
+        int64_t n = 0;
         for (int64_t j = 0; j <= t; j++) {
-            p[j] = 0.0;
+            if (!sgti_pattern_sees(pattern, t, j))
+                continue;
+            p[n] = 0.0;
             for (int64_t i = 0; i < dh; i++)
-                p[j] += q[t * sq + i] * k[j * sk + i];
-            p[j] /= sqrt((double)dh);
+                p[n] += q[t * sq + i] * k[j * sk + i];
+            p[n] /= sqrt((double)dh);
+            seen[n++] = j;
         }
-        last = softmax_row(p, t + 1);
+        last = softmax_row(p, n);
         sum += last;
+        counted += n > 1;
         for (int64_t i = 0; i < dh; i++) {
             out[t * sq + i] = 0.0;
-            for (int64_t j = 0; j <= t; j++)
-                out[t * sq + i] += p[j] * v[j * sk + i];
+            for (int64_t j = 0; j < n; j++)
+                out[t * sq + i] += p[j] * v[seen[j] * sk + i];
         }
     }
     entropy[0] = last;
-    entropy[1] = rows > 1 ? sum / (double)(rows - 1) : 0.0;
+    entropy[1] = counted > 0 ? sum / (double)counted : 0.0;
+    free(seen);
     free(p);
 }
 
@@ -188,7 +198,7 @@ static void attention_pass(double *x, double *entropies[2], const naive_model *n
     for (int64_t h = 0; h < heads; h++) {
         int64_t group = h / (heads / groups);
         double both[2], gain = gains ? gains[h] : 1.0;
-        attend(out + h * dh, both, q + h * dh, heads * dh, k + group * dh, v + group * dh,
+        attend(out + h * dh, both, &sgti_dense_pattern, q + h * dh, heads * dh, k + group * dh, v + group * dh,
                groups * dh, rows, dh);
         for (int i = 0; i < 2; i++)
             entropies[i][h] = gain > 0.0 ? both[i] : NAN;

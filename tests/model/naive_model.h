@@ -2,7 +2,8 @@
 /*
  * The whole model once more, in double, one number after another, as the formulas read: every
  * head of every pass is computed and multiplied by its gain. Shares no code with the library but
- * the functions that read weights and plans; so it says what the numbers are.
+ * the functions that read weights and plans, and the definition of patterns; so it says what the
+ * numbers are.
  */
 #ifndef SGTT_NAIVE_MODEL_H
 #define SGTT_NAIVE_MODEL_H

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "../../core/patterns.h"
 #include "matrix_kernels.h"
 #include "parts.h"
 
@@ -181,8 +182,7 @@ static void finish_entropies(const attention *a)
     const sgt_attention_args *args = a->args;
     for (int64_t sequence = 0; args->entropy_mean && sequence < args->q->shape[0]; sequence++) {
         int64_t rows = length_of(args, sequence);
-        if (offset_of(args, sequence) == 0 && rows > 0)
-            rows--; /* the first row sees one key */
+        rows -= sgti_pattern_rows_with_one(&sgti_dense_pattern, offset_of(args, sequence), rows);
         for (int64_t head = 0; head < a->heads; head++)
             if (rows > 0)
                 *entropy_at(args->entropy_mean, sequence * a->heads + head) /= (double)rows;
