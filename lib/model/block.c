@@ -34,15 +34,10 @@ static sgt_status run_backward(const sgti_work *work, const sgti_run *run)
     return status;
 }
 
-/* What the callback hears is a share, so a scale is chosen that fits its type. */
 static sgt_status report(const sgti_work *work, int64_t runs)
 {
-    int64_t done = work->progress_done + runs, total = work->progress_total;
-    while (total > INT32_MAX) {
-        done /= 2;
-        total /= 2;
-    }
-    return sgti_progress(work->model->context, work->phase, (int32_t)done, (int32_t)total);
+    return sgti_progress(work->model->context, work->phase, work->progress_done + runs,
+                         work->progress_total);
 }
 
 sgt_status sgti_blocks_forward(const sgti_work *work)
@@ -61,20 +56,43 @@ sgt_status sgti_blocks_forward(const sgti_work *work)
     return status;
 }
 
+/* The first element of a layer; of n_layers, what comes behind the last one. */
+static uint64_t first_element(const sgt_model *model, int32_t layer)
+{
+    const sgti_parameters *p = &model->parameters;
+    int32_t index = layer < model->config.n_layers ? p->layers[layer].parameter[SGTI_ATTENTION]
+                                                   : p->final_norm;
+    return p->list[index].offset;
+}
+
+static void announce(const sgt_model *model, uint64_t first, uint64_t end)
+{
+    if (model->gradients_ready)
+        model->gradients_ready(model->ready_user, first, end - first);
+}
+
 sgt_status sgti_blocks_backward(const sgti_work *work)
 {
+    const sgt_model *model = work->model;
     int32_t n_runs = work->layout->n_runs;
+    announce(model, first_element(model, model->config.n_layers), model->parameters.elements);
     for (int32_t i = n_runs - 1; i >= 0; i--) {
+        const sgti_run *run = &work->layout->runs[i];
         sgt_status status = report(work, n_runs - 1 - i);
         if (status == SGT_OK)
-            status = run_backward(work, &work->layout->runs[i]);
+            status = run_backward(work, run);
         if (status)
             return status;
+        if (i == 0 || run[-1].layer != run->layer)
+            announce(model, first_element(model, run->layer), first_element(model, run->layer + 1));
     }
     sgt_tensor dtable = sgti_gradient(work->model, work->model->parameters.embedding);
     sgt_tensor ids = sgti_tensor_flat(sgti_at(work, &work->layout->ids));
     sgt_tensor dx = sgti_at(work, &work->layout->dx);
     sgt_embedding_backward_args args = {
         .scale = 1.0f, .dtable = &dtable, .ids = &ids, .dout = &dx};
-    return sgti_embedding_backward(work->dispatch, &args);
+    sgt_status status = sgti_embedding_backward(work->dispatch, &args);
+    if (status == SGT_OK)
+        announce(model, 0, first_element(model, 0));
+    return status;
 }

@@ -35,6 +35,11 @@ typedef enum sgti_gradient_state {
 /* Of weights that are as sgt_model_create left them. */
 #define SGTI_FIRST_GENERATION 1
 
+/* Told that the gradients of the elements first .. first + count - 1 are complete. Backward calls it
+ * for the head, then layer by layer from the last, then for the embedding; together they are the
+ * whole buffer, each element once. */
+typedef void (*sgti_ready_fn)(void *user, uint64_t first, uint64_t count);
+
 struct sgt_model {
     atomic_int references;
     sgt_context *context; /* counted */
@@ -59,6 +64,9 @@ struct sgt_model {
     sgti_gradient_state gradient_state;
     int32_t step_closed; /* the step is over: the next forward starts a new one */
     int64_t loss_count;  /* targets of the last sgt_model_forward */
+
+    sgti_ready_fn gradients_ready; /* NULL: nobody wants to know */
+    void *ready_user;
 
     sgti_entropies entropies;
     int32_t growth_entropy; /* kinds an attached growth needs */
