@@ -351,6 +351,18 @@ def test_streaming_refuses_what_generating_refuses(looped, prompt, arguments):
         assert [sampler.pick(logits) for _ in range(5)] == [fresh.pick(logits) for _ in range(5)]
 
 
+def test_a_stream_in_turns_is_one_text(looped, prompt):
+    """The token between two turns is in the window of the penalty once."""
+    options = dict(temperature=0, repetition_penalty=6.0, repetition_window=4)
+    whole = sgt.Session(looped).generate(prompt, max_tokens=6, **options).tokens.tolist()
+    session, sampler = sgt.Session(looped), sgt.Sampler(looped.context, VOCABULARY, **options)
+    parts = []
+    while len(parts) < 6:
+        begin = parts[-1:] or prompt
+        parts += list(session.stream(begin, max_tokens=1 + len(parts) % 2, sampler=sampler))
+    assert parts[:6] == whole
+
+
 def test_streaming_checks_before_it_is_iterated(looped, prompt):
     for arguments in (dict(max_tokens=-1), dict(stop_tokens=[VOCABULARY])):
         with pytest.raises(sgt.OutOfRangeError):

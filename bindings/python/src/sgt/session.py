@@ -435,11 +435,9 @@ class Session(Owner):
         return in_pieces(self._stream(text), tokenizer, text.stop_strings)
 
     def _stream(self, text: Text) -> Iterator[int]:
-        logits = self.feed(text.prompt, text.sequence)
-        text.sampler.accept(text.prompt)
         stops = frozenset(text.stop_tokens.tolist())
+        token = self._first_token(text)
         for count in itertools.count(1):
-            token = text.sampler.pick(logits)
             found = text.stop_strings is not None and text.stop_strings.add(token)
             yield token
             if (
@@ -449,7 +447,24 @@ class Session(Owner):
                 or self.length(text.sequence) == self.max_length
             ):
                 return
-            logits = self.feed(token, text.sequence)
+            token = text.sampler.pick(self.feed(token, text.sequence))
+
+    def _first_token(self, text: Text) -> int:
+        """Behind the prompt; the library knows what of it the sampler's window holds already."""
+        token = ctypes.c_int32()
+        options = _structs.sgt_generate_options(max_tokens=1, tokens=ctypes.addressof(token))
+        with self._computing() as pointer, text.sampler._guard.writing:
+            call(
+                lib.sgt_session_generate,
+                byref(_structs.sgt_generation()),
+                pointer,
+                text.sequence,
+                text.sampler._pointer,
+                address(text.prompt),
+                text.prompt.size,
+                byref(options),
+            )
+        return token.value
 
     def _texts(
         self,
