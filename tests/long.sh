@@ -3,15 +3,15 @@
 # The long runs, hours of them: what does not fit into continuous integration. Each part prints lines
 # for doc/reliability.md; the last line says whether all were clean.
 #
-#     tests/long.sh [PART...]       of: faults valgrind tsan coverage fuzz; default all
+#     tests/long.sh [PART...]       of: faults valgrind tsan coverage fuzz mutate; default all
 #
 # SGT_FUZZ_HOURS: of one processor, over all targets; default 4. SGT_FUZZ_CORPUS: a folder in which the
-# inputs found are kept; default build-long/corpus.
+# inputs found are kept; default build-long/corpus. SGT_MUTATE_JOBS: see tests/mutate/mutate.py.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$root/build-long
-[ $# -gt 0 ] || set -- faults valgrind tsan coverage fuzz
+[ $# -gt 0 ] || set -- faults valgrind tsan coverage fuzz mutate
 mkdir -p "$work"
 broken=
 
@@ -108,6 +108,11 @@ run_fuzz() {
     # shellcheck disable=SC2086 # a list
     printf '%s\n' $targets | xargs -n 1 -P "$(nproc)" \
         "$root/tests/fuzz/fuzz.sh" "$clang" "$root" "$work/clang"
+}
+
+# The library broken in one place at a time; a line for each says whether a test noticed.
+run_mutate() {
+    python3 "$root/tests/mutate/mutate.py" run "$root" "$work/mutate"
 }
 
 for part; do
