@@ -46,8 +46,9 @@ enum sgt_status_code {
 };
 
 /*
- * The name of a code ("SGT_E_STATE"), "SGT_STOPPED" for a positive one, "unknown status" for any
- * other. Static storage. Any thread. Since 0.1.
+ * The name of a code ("SGT_E_STATE"), "SGT_STOPPED" for a positive one, "SGT_HOST" for -1 to -9, which
+ * the library leaves to callbacks and policies of hosts, "unknown status" for any other. Static
+ * storage. Any thread. Since 0.1.
  */
 SGT_API const char *sgt_status_name(sgt_status status);
 

@@ -68,7 +68,7 @@ const char *sgt_status_name(sgt_status status)
         SGT_STATUS_LIST(STATUS_NAME)
 #undef STATUS_NAME
     default:
-        return "unknown status";
+        return status <= SGT_E_INVALID_ARGUMENT ? "unknown status" : "SGT_HOST";
     }
 }
 
@@ -83,7 +83,9 @@ const char *sgt_status_text(sgt_status status)
         SGT_STATUS_LIST(STATUS_TEXT)
 #undef STATUS_TEXT
     default:
-        return "unknown status";
+        return status <= SGT_E_INVALID_ARGUMENT
+                   ? "unknown status"
+                   : "a code of the host's own, from a callback or a plug-in";
     }
 }
 

@@ -153,8 +153,11 @@ static sgt_status open_partial(sgti_new_file *file)
         int descriptor = open(file->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
         if (descriptor < 0 && errno == EINTR)
             continue;
+        if (descriptor < 0 && errno == ENOENT)
+            return sgti_fail(SGT_E_IO, "%.4000s: cannot be created: its folder is not there",
+                             file->path);
         if (descriptor < 0)
-            return failed(file->partial, "cannot be created");
+            return failed(file->path, "cannot be created");
         sgt_status status = SGT_OK;
         locked state = lock_partial(descriptor, file->partial);
         if (state == LOCKED_BY_ANOTHER)

@@ -27,6 +27,12 @@ static double as_float32(double value)
     return (double)(float)value;
 }
 
+static int is_within(double value, sgti_float32_range range)
+{
+    return value >= 0.0 && isfinite(value) && (range != SGTI_ABOVE_0 || value > 0.0) &&
+           (range != SGTI_FROM_0_TO_1 || value < 1.0);
+}
+
 sgt_status sgti_check_float32(double value, sgti_float32_range range, const char *field)
 {
     static const char *const ranges[] = {
@@ -37,14 +43,11 @@ sgt_status sgti_check_float32(double value, sgti_float32_range range, const char
     char text[NUMBER_TEXT];
     double kept = as_float32(value);
     int vanished = kept == 0.0 && value != 0.0;
-    int good = value >= 0.0 && !vanished && isfinite(kept);
-    if (range == SGTI_ABOVE_0)
-        good = good && kept > 0.0;
-    if (range == SGTI_FROM_0_TO_1)
-        good = good && kept < 1.0;
-    if (good)
+    if (is_within(kept, range) && !vanished)
         return SGT_OK;
     print_shortest(text, value);
+    if (!is_within(value, range)) /* float32 has nothing to do with it */
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %s, must be %s", field, text, ranges[range]);
     if (vanished && value > 0.0 && range != SGTI_ABOVE_0)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %s, which is too small: it is 0 in float32",
                          field, text);

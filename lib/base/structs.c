@@ -22,9 +22,9 @@ static uint32_t size_of(const void *caller)
 static sgt_status check_size(size_t size, size_t minimum, const char *name)
 {
     if (size < minimum || size > LARGEST_STRUCT)
-        return sgti_fail(SGT_E_STRUCT_SIZE, "%s: size is %zu, at least %zu was expected%s", name,
-                         size, minimum,
-                         size > LARGEST_STRUCT ? "; was it set to sizeof the struct?" : "");
+        return sgti_fail(SGT_E_STRUCT_SIZE,
+                         "%s: size is %zu, at least %zu was expected: set .size to sizeof(%s)", name,
+                         size, minimum, name);
     return SGT_OK;
 }
 

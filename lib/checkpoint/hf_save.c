@@ -178,6 +178,11 @@ static sgt_status write_folder(export *e, const char *folder)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", folder);
     sgti_format(weights, sizeof weights, "%s/model.safetensors", folder);
     sgti_format(config, sizeof config, "%s/config.json", folder);
+    sgti_path_kind kind = sgti_kind_of_path(folder);
+    if (kind != SGTI_PATH_FOLDER)
+        return sgti_fail(SGT_E_IO, "%.4000s: %s", folder,
+                         kind == SGTI_PATH_FILE ? "is a file, not a folder"
+                                                : "there is no such folder");
     sgt_status status = sgti_allocate_aligned(&e->block, e->memory, 64, SGTI_BLOCK_BYTES,
                                               "a block of a file");
     if (status == SGT_OK)

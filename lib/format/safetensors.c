@@ -15,6 +15,7 @@
 /* Values of a tensor's table of shape, and the tree around it. */
 #define HEADER_DEPTH 3
 
+#define LENGTH_BYTES 8 /* before the header */
 #define METADATA "__metadata__"
 
 /* What else a tensor's table has is passed over, as by the reference reader. */
@@ -279,7 +280,8 @@ sgt_status sgti_safetensors_parse(sgti_safetensors *file, const char *header, ui
     char where[300];
     sgti_format(where, sizeof where, "%.280s: header", file->path);
     if (bytes == 0 || header[0] != '{')
-        return sgti_fail(SGT_E_FORMAT, "%s: does not start with '{'", where);
+        return sgti_fail(SGT_E_FORMAT, "%s: does not start with '{': this is no safetensors file",
+                         where);
     sgt_status status =
         sgti_json_parse(&file->header, header, bytes, header_keys, HEADER_DEPTH, where);
     if (status == SGT_OK)
@@ -297,30 +299,68 @@ sgt_status sgti_safetensors_parse(sgti_safetensors *file, const char *header, ui
 
 /* ---- files ---- */
 
-static sgt_status read_header(sgti_safetensors *file)
+/* What a file is that begins so, in words; NULL: nothing that is known. */
+static const char *known_kind(const uint8_t *start, uint64_t bytes)
 {
-    uint8_t start[8] = {0};
-    void *header = NULL;
-    if (file->file.bytes < sizeof start)
-        return sgti_fail(SGT_E_FORMAT, "%s: has %" PRIu64 " bytes, too few for a safetensors file",
-                         file->path, file->file.bytes);
-    sgt_status status = sgti_file_read(&file->file, start, sizeof start, 0);
+    static const struct {
+        const char *magic;
+        const char *kind;
+    } kinds[] = {{"GGUF", "is a GGUF file"},
+                 {"PK\3\4", "is a zip archive, as torch.save makes one"},
+                 {"\x80\2", "is a pickle"},
+                 {"\x80\3", "is a pickle"},
+                 {"\x80\4", "is a pickle"},
+                 {"\x80\5", "is a pickle"},
+                 {"version ", "is a pointer of Git LFS"},
+                 {"\x89HDF", "is an HDF5 file"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        size_t length = strlen(kinds[i].magic);
+        if (bytes >= length && memcmp(start, kinds[i].magic, length) == 0)
+            return kinds[i].kind;
+    }
+    return NULL;
+}
+
+/* The length of the header, where there can be one. */
+static sgt_status read_length(uint64_t *bytes, const sgti_safetensors *file)
+{
+    uint8_t start[LENGTH_BYTES + 1] = {0}; /* the length, and the '{' of the header */
+    uint64_t length = file->file.bytes < sizeof start ? file->file.bytes : sizeof start;
+    sgt_status status = sgti_file_read(&file->file, start, length, 0);
     if (status != SGT_OK)
         return status;
     sgti_reader reader = {.data = start, .left = sizeof start};
-    uint64_t bytes = sgti_get_u64(&reader);
-    if (bytes > SGTI_ST_MAX_HEADER)
-        return sgti_fail(SGT_E_FORMAT, "%s: a header of %" PRIu64 " bytes, more than %" PRIu64,
-                         file->path, bytes, SGTI_ST_MAX_HEADER);
-    if (bytes > file->file.bytes - sizeof start)
-        return sgti_fail(SGT_E_FORMAT, "%s: a header of %" PRIu64 " bytes in a file of %" PRIu64,
-                         file->path, bytes, file->file.bytes);
+    *bytes = sgti_get_u64(&reader);
+    const char *kind = known_kind(start, length);
+    if (kind != NULL && start[LENGTH_BYTES] != '{')
+        return sgti_fail(SGT_E_FORMAT, "%s: %s, no safetensors file", file->path, kind);
+    if (length < LENGTH_BYTES)
+        return sgti_fail(SGT_E_FORMAT, "%s: is no safetensors file: it has %" PRIu64 " bytes",
+                         file->path, length);
+    if (*bytes > SGTI_ST_MAX_HEADER)
+        return sgti_fail(SGT_E_FORMAT,
+                         "%s: is no safetensors file: its header would have %" PRIu64 " bytes, more "
+                         "than %" PRIu64, file->path, *bytes, SGTI_ST_MAX_HEADER);
+    if (*bytes > file->file.bytes - LENGTH_BYTES)
+        return sgti_fail(SGT_E_FORMAT,
+                         "%s: is no safetensors file, or cut short: its header would have %" PRIu64
+                         " bytes in a file of %" PRIu64, file->path, *bytes, file->file.bytes);
+    return SGT_OK;
+}
+
+static sgt_status read_header(sgti_safetensors *file)
+{
+    void *header = NULL;
+    uint64_t bytes;
+    sgt_status status = read_length(&bytes, file);
+    if (status != SGT_OK)
+        return status;
     status = sgti_allocate_zeroed(&header, file->memory, bytes + 1, 1,
                                   "the header of a safetensors file");
     if (status != SGT_OK)
         return status;
-    file->data = sizeof start + bytes;
-    status = sgti_file_read(&file->file, header, bytes, sizeof start);
+    file->data = LENGTH_BYTES + bytes;
+    status = sgti_file_read(&file->file, header, bytes, LENGTH_BYTES);
     if (status == SGT_OK)
         status = sgti_safetensors_parse(file, header, bytes, file->file.bytes - file->data);
     sgti_release(file->memory, header, bytes + 1);

@@ -18,6 +18,9 @@ START_TEST(names_and_texts)
     ck_assert_str_eq(sgt_status_name(SGT_E_INTERNAL), "SGT_E_INTERNAL");
     ck_assert_str_eq(sgt_status_name(3), "SGT_STOPPED");
     ck_assert_str_eq(sgt_status_name(-9999), "unknown status");
+    ck_assert_str_eq(sgt_status_name(-3), "SGT_HOST");
+    ck_assert_str_eq(sgt_status_name(-9), "SGT_HOST");
+    ck_assert_str_eq(sgt_status_text(-1), "a code of the host's own, from a callback or a plug-in");
     ck_assert_str_eq(sgt_status_text(SGT_E_OUT_OF_MEMORY), "out of memory");
     ck_assert_str_eq(sgt_status_text(-9999), "unknown status");
 }

@@ -80,7 +80,8 @@ START_TEST(a_size_that_cannot_be_is_refused)
 {
     this_version own;
     this_version caller = {0, 7, 0.25};
-    sgtt_fails(take(&own, &caller), SGT_E_STRUCT_SIZE, "options: size is 0");
+    sgtt_fails(take(&own, &caller), SGT_E_STRUCT_SIZE,
+               "options: size is 0, at least 8 was expected: set .size to sizeof(options)");
     caller.size = sizeof(first_version) - 1;
     sgtt_fails(take(&own, &caller), SGT_E_STRUCT_SIZE, "options: size is 7");
     caller.size = 0xdeadbeef; /* never set: must not be read past */

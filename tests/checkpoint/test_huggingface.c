@@ -339,6 +339,22 @@ START_TEST(what_is_no_folder_of_a_model_is_said)
 }
 END_TEST
 
+/* Whatever is written first, the message names what was given. */
+START_TEST(a_save_into_no_folder_names_it)
+{
+    char file[SCRATCH_PATH], none[SCRATCH_PATH];
+    sgt_model *model = make_model(0);
+    scratch_path(none, "none");
+    scratch_path(file, "file");
+    scratch_write(file, "x", 1);
+    sgtt_fails(sgt_model_save_hf(model, none, NULL), SGT_E_IO, "none: there is no such folder");
+    sgtt_fails(sgt_model_save_hf(model, file, NULL), SGT_E_IO, "file: is a file, not a folder");
+    sgtt_fails(sgt_checkpoint_save(strcat(none, "/a.safetensors"), model, NULL), SGT_E_IO,
+               "none/a.safetensors: cannot be created: its folder is not there");
+    sgt_model_free(model);
+}
+END_TEST
+
 START_TEST(what_is_not_done_is_refused_by_name)
 {
     sgt_model *model = make_model(0), *again = NULL;
@@ -474,6 +490,7 @@ int main(void)
     tcase_add_loop_test(tests, a_damaged_plan_is_named, 0, sizeof damages / sizeof damages[0]);
     tcase_add_test(tests, a_folder_has_a_name);
     tcase_add_test(tests, what_is_no_folder_of_a_model_is_said);
+    tcase_add_test(tests, a_save_into_no_folder_names_it);
     tcase_add_loop_test(tests, what_is_not_done_is_refused_by_name, 0,
                         sizeof edits / sizeof edits[0]);
     tcase_add_loop_test(tests, many_positions_take_no_memory, 0,

@@ -178,7 +178,7 @@ START_TEST(a_folder_without_leave_is_a_status)
     ck_assert_int_eq(chmod(folder, 0700), 0);
     check_untouched();
     snprintf(path, sizeof path, "%.480s/no/file", folder);
-    sgtt_fails(write_sample(0, NULL), SGT_E_IO, "no/file.partial: cannot be created: No such file");
+    sgtt_fails(write_sample(0, NULL), SGT_E_IO, "no/file: cannot be created: its folder is not there");
 }
 END_TEST
 

@@ -152,6 +152,36 @@ START_TEST(a_hostile_length_is_refused)
 }
 END_TEST
 
+/* Files of other kinds are called what they are. */
+START_TEST(other_kinds_of_files_are_named)
+{
+    static const struct {
+        const char *bytes;
+        uint64_t count;
+        const char *message;
+    } files[] = {
+        {"GGUF\3\0\0\0\x20\1\0\0\0\0\0\0", 16, "is a GGUF file, no safetensors file"},
+        {"GGUF", 4, "is a GGUF file"},
+        {"PK\3\4\0\0\x8\x8\0\0", 10, "is a zip archive, as torch.save makes one, no safetensors file"},
+        {"\x80\2\x8a\nl\xfc\x9c\x46\xf9 ", 10, "is a pickle, no safetensors file"},
+        {"version https://git-lfs.github.com/spec/v1\n", 43, "is a pointer of Git LFS, no"},
+        {"root:x:0:0:root:/root:/bin/bash\n", 32, "is no safetensors file: its header would have"},
+        {"hello", 5, "is no safetensors file: it has 5 bytes"},
+        {"", 0, "is no safetensors file: it has 0 bytes"},
+        {"\2\0\0\0\0\0\0\0[]", 10, "this is no safetensors file"},
+        {"\x80\2\0\0\0\0\0\0{}", 10, "or cut short: its header would have 640 bytes"},
+    };
+    sgti_safetensors file;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        scratch_write(path, files[i].bytes, files[i].count);
+        sgtt_fails(sgti_safetensors_open(&file, &memory, path), SGT_E_FORMAT, files[i].message);
+        const char *named = strstr(sgt_error_message(), path);
+        ck_assert_ptr_nonnull(named);
+        ck_assert_ptr_null(strstr(named + 1, path)); /* once */
+    }
+}
+END_TEST
+
 START_TEST(an_escape_at_the_end_is_no_way_out)
 {
     sgti_safetensors file;
@@ -227,6 +257,7 @@ int main(void)
     tcase_add_loop_test(tests, an_attack_is_refused, 0, sizeof attacks / sizeof attacks[0]);
     tcase_add_test(tests, what_the_reference_takes_is_taken);
     tcase_add_test(tests, a_hostile_length_is_refused);
+    tcase_add_test(tests, other_kinds_of_files_are_named);
     tcase_add_test(tests, an_escape_at_the_end_is_no_way_out);
     tcase_add_test(tests, too_many_values_are_refused_before_they_take_memory);
     tcase_add_test(tests, every_truncation_is_refused);

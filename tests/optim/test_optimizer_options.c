@@ -85,6 +85,10 @@ START_TEST(what_float32_loses_is_told)
     sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
     options.lr = 1e300;
     refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, ".lr is 1e+300 (inf in float32)");
+    options.lr = -1.0;
+    refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, ".lr is -1, must be finite and at least 0");
+    options.lr = -0.1;
+    refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, ".lr is -0.1, must be");
     options.lr = 1e-60;
     refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, ".lr is 1e-60, which is too small: it is 0 in");
     options.lr = 0.0; /* is what it says */
