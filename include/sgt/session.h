@@ -34,7 +34,9 @@ typedef struct sgt_session_options {
     uint32_t size;
     int32_t sequences;  /* S sequences kept side by side; default 1 */
     int32_t max_length; /* tokens that each may have; 0 (default): the model's max_seq_len, which
-                           it may not exceed */
+                           it may not exceed. Keys and values take memory for all of them: for a
+                           model from a file of others, whose max_seq_len may be anything up to
+                           2^28, give a length */
     int32_t chunk;      /* rows of activations worked on at a time; longer feeds are cut; default
                            512 */
 } sgt_session_options;

@@ -55,6 +55,21 @@ def test_progress(watched, switch, batch):
     assert {total for _, _, total in switch.seen} == {3}
 
 
+def test_progress_reaches_files(watched, switch, tmp_path):
+    tensors = len(watched.names)
+    watched.save_pretrained(tmp_path)
+    context = watched.context
+    with sgt.Model.from_pretrained(tmp_path, context) as again:
+        assert again.names == watched.names
+    for phase in ("save", "load"):
+        assert [seen[1:] for seen in switch.seen if seen[0] == phase] == [
+            (done, tensors) for done in range(tensors)
+        ]
+    switch.at, switch.answer = ("load", 3), True
+    with pytest.raises(sgt.Stopped, match="3 of"):
+        sgt.Model.from_pretrained(tmp_path, context)
+
+
 @pytest.mark.parametrize("answer", [True, 17, "yes"])
 def test_progress_stops(watched, switch, batch, answer):
     switch.at, switch.answer = ("forward", 1), answer
