@@ -17,7 +17,7 @@ import numpy.typing as npt
 import sgt
 
 VOCABULARY, BATCH, SEQ, PERIOD, TEMPERATURE = 24, 8, 32, 4, 2.0
-TEACHER_STEPS, STUDENT_STEPS = 500, 500
+TEACHER_STEPS, STUDENT_STEPS = 700, 700
 
 Tokens = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]

@@ -52,7 +52,7 @@ def test_no_message_names_a_call_of_c(model, batch):
 def test_other_text_stays(tmp_path):
     """Names of files may look like those of the library."""
     folder = tmp_path / "sgt_batch.seq"
-    for path in (folder, "sgt_model_options.lr/x", "./sgt_model_forward"):
+    for path in (folder, "sgt_batch.seq/x", "beta1/x", "./sgt_model_forward"):
         text = f"{path}: cannot be opened"
         assert translated(text) == text
     with pytest.raises(sgt.MissingFileError, match=re.escape(str(folder))):

@@ -37,8 +37,8 @@ def _names() -> Pattern[str]:
     structs = "|".join(name for name in vars(_structs) if name.startswith("sgt_"))
     calls = "|".join(sorted(PROTOTYPES, key=len, reverse=True))
     return re.compile(
-        rf"^(?:(?:{structs})\.)?(?P<field>{'|'.join(_ARGUMENTS)})\b"
-        rf"|^(?:{structs})\.(?=[a-z])"
+        rf"^(?:(?:{structs})\.)?(?P<field>{'|'.join(_ARGUMENTS)})(?=[ \[])"
+        rf"|^(?:{structs})\.(?=\w+[ \[])"
         rf"|(?<![\w/.])(?P<article>an )?(?P<call>{calls})(?![\w/.])"
     )
 
