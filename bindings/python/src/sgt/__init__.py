@@ -13,7 +13,8 @@ In the order in which one meets them:
     a model         ModelConfig, Model, Loss, Evaluation, Optimizer, StepReport
     growth          SparseGrowth, NoGrowth, StaticBlocks, StaticPlan, Growth, GrowthEvent, Plan
     a policy        Policy, Observation
-    keep            Checkpoint, CheckpointInfo, Restored; Model.from_pretrained, save_pretrained, SpecialTokens
+    keep            Checkpoint, CheckpointInfo, Restored; Model.from_pretrained, save_pretrained,
+                    SpecialTokens
     use             Session, Sampler, Generation, Score, SessionMemory, Tokenizer
     cost            Flops, FlopsTotal, count_flops, MemoryEstimate, MemoryUsage
     what runs       Context, BackendInfo, load_backend, library_path, library_version
