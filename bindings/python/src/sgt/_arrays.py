@@ -49,7 +49,7 @@ def _is_masked_array(values: Any) -> bool:
 
 
 def as_array(values: Any, name: str) -> npt.NDArray[Any]:
-    """A plain numpy array of whatever was given; without a copy where DLPack or the buffer allow it.
+    """A plain numpy array of what was given; without a copy where DLPack or the buffer allow it.
 
     Masked elements have no value: they are a TypeError.
     """

@@ -33,7 +33,7 @@ _OBJECTS = ("checkpoint", "growth", "model", "optimizer", "plan", "sampler", "se
 
 @functools.lru_cache(maxsize=None)
 def _names() -> Pattern[str]:
-    """Where the library's own names are: fields at the beginning, calls that are no part of a path."""
+    """Where the library's names are: fields at the beginning, calls that are no part of a path."""
     structs = "|".join(name for name in vars(_structs) if name.startswith("sgt_"))
     calls = "|".join(sorted(PROTOTYPES, key=len, reverse=True))
     return re.compile(

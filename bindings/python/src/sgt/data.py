@@ -37,9 +37,10 @@ def _cut(row: npt.NDArray[Any], starts: Any, seq: int) -> Int32:
 class random_windows:
     """Endless random batches [batch, seq + 1] of a one-dimensional array of tokens.
 
-    tokens: an array of any integer type, such as a memory map, or bytes. Batch i depends on (seed, i) alone, so a resumed run begins with ``start`` = the batches it has
-    used and sees what the unbroken one would have. seed and start have 64 bits. Raises TypeError,
-    ValueError, OverflowError.
+    tokens: an array of any integer type, such as a memory map, or bytes. Batch i depends on
+    (seed, i) alone, so a resumed run begins with ``start`` = the batches it has used and sees what
+    the unbroken one would have. seed and start have 64 bits. Raises TypeError, ValueError,
+    OverflowError.
     """
 
     def __init__(
