@@ -349,39 +349,27 @@ static sgt_status copy_parameters(load *l)
 
 static void take_optimizer(load *l)
 {
-    sgt_optimizer *optimizer = l->optimizer;
-    optimizer->steps = l->numbers->steps;
-    optimizer->updates = l->numbers->updates;
-    if (l->options.own_schedule)
-        return;
-    sgt_optimizer_options stored = l->numbers->options;
-    stored.rate = optimizer->options.rate;
-    stored.rate_user = optimizer->options.rate_user;
-    optimizer->options = stored;
-    memcpy(optimizer->factors, l->factors,
-           (size_t)l->model->parameters.count * sizeof *l->factors);
+    sgti_optimizer_record record = {.steps = l->numbers->steps, .updates = l->numbers->updates};
+    if (!l->options.own_schedule) {
+        record.options = &l->numbers->options;
+        record.factors = l->factors;
+    }
+    sgti_optimizer_restore(l->optimizer, &record);
 }
 
 static void take_entropies(load *l)
 {
-    sgti_entropies *entropies = &l->model->entropies;
-    sgti_entropies_clear(entropies);
-    if (!l->numbers->entropy_unseen)
+    sgti_entropy_record record = {.kinds = l->numbers->entropy_kinds,
+                                  .batches = l->numbers->entropy_batches,
+                                  .max_passes = l->numbers->entropy_passes,
+                                  .count = l->entropy_count,
+                                  .last = l->entropies};
+    if (!l->numbers->entropy_unseen) {
+        sgti_entropies_clear(&l->model->entropies);
         return;
-    if (l->entropies != NULL && 2 * l->entropy_count > entropies->capacity) {
-        sgti_release(l->memory, entropies->last, entropies->capacity * sizeof(double));
-        entropies->last = l->entropies;
-        entropies->capacity = 2 * l->entropy_count;
-        l->entropies = NULL;
-    } else if (l->entropies != NULL) {
-        memcpy(entropies->last, l->entropies, 2 * (size_t)l->entropy_count * sizeof(double));
     }
-    if (l->entropy_count > 0)
-        entropies->mean = entropies->last + l->entropy_count;
-    entropies->collected = l->numbers->entropy_kinds;
-    entropies->batches = l->numbers->entropy_batches;
-    entropies->max_passes = l->numbers->entropy_passes;
-    entropies->unseen = 1;
+    sgti_entropies_restore(l->model, &record);
+    l->entropies = record.last;
 }
 
 static sgt_status commit(load *l)
@@ -393,8 +381,7 @@ static sgt_status commit(load *l)
         status = sgt_model_zero_gradients(model);
     if (status != SGT_OK)
         return status;
-    model->executed_flops = l->numbers->executed_flops;
-    model->vanilla_flops = l->numbers->vanilla_flops;
+    sgti_model_restore_flops(model, l->numbers->executed_flops, l->numbers->vanilla_flops);
     if (l->numbers->tokens.size > 0)
         model->tokens = l->numbers->tokens;
     if (l->numbers->has_notes)

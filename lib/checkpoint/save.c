@@ -30,6 +30,7 @@ typedef struct save {
     const sgt_model *model;
     sgt_checkpoint_save_options options;
     sgti_numbers numbers;
+    sgti_entropy_record entropies; /* borrowed; what growth has not seen */
     sgti_memory *memory;
     sgti_st_output *outputs;
     uint64_t count;
@@ -80,7 +81,7 @@ static sgt_status check(const save *s)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is of another model");
     if (options->growth != NULL && options->growth->model != s->model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "growth is of another model");
-    if (s->model->gradient_state != SGTI_GRADIENTS_ZERO || !s->model->step_closed)
+    if (sgti_model_step_is_open(s->model))
         return sgti_fail(SGT_E_STATE, "a step is under way: save after sgt_optimizer_step, or call "
                                       "sgt_model_zero_gradients");
     return check_values(options);
@@ -92,7 +93,6 @@ static void collect_numbers(save *s)
 {
     const sgt_model *model = s->model;
     const sgt_optimizer *optimizer = s->options.optimizer;
-    const sgti_entropies *entropies = &model->entropies;
     sgti_numbers *n = &s->numbers;
     n->config = model->config;
     n->tokens = model->tokens;
@@ -111,11 +111,11 @@ static void collect_numbers(save *s)
         n->has_growth = 1;
         n->last_step = s->options.growth->last_step;
     }
-    if (entropies->unseen && entropies->batches > 0) {
+    if (sgti_entropies_unseen(&s->entropies, model)) {
         n->entropy_unseen = 1;
-        n->entropy_kinds = entropies->collected;
-        n->entropy_batches = entropies->batches;
-        n->entropy_passes = entropies->max_passes;
+        n->entropy_kinds = s->entropies.kinds;
+        n->entropy_batches = s->entropies.batches;
+        n->entropy_passes = s->entropies.max_passes;
     }
 }
 
@@ -258,7 +258,6 @@ static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *
 {
     save *s = user;
     const sgt_model *model = s->model;
-    uint64_t entropies = output->shape[0] * output->shape[1] * output->shape[2];
     sgt_tensor tensor;
     sgt_status status =
         sgti_progress(model->context, SGT_PHASE_SAVE, s->written++, (int64_t)s->count);
@@ -268,9 +267,10 @@ static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *
     case FROM_FACTORS:
         return put_factors(s, writer);
     case FROM_ENTROPY_LAST:
-        return put_doubles(s, writer, model->entropies.last, entropies);
+        return put_doubles(s, writer, s->entropies.last, s->entropies.count);
     case FROM_ENTROPY_MEAN:
-        return put_doubles(s, writer, model->entropies.mean, entropies);
+        return put_doubles(s, writer, s->entropies.last + s->entropies.count,
+                           s->entropies.count);
     case FROM_PLAN:
         return sgti_safetensors_put(writer, s->plan, s->plan_bytes);
     case FROM_POLICY:

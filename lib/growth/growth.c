@@ -29,7 +29,8 @@ sgt_status sgt_growth_options_init(sgt_growth_options *options, size_t size)
 void sgti_growth_refresh(sgt_growth *growth)
 {
     int over = growth->policy->fixed && !growth->options.observe_after_fix;
-    growth->model->growth_entropy = over ? SGT_ENTROPY_NONE : growth->policy->vtable.entropy;
+    sgti_model_want_entropy(growth->model,
+                            over ? SGT_ENTROPY_NONE : growth->policy->vtable.entropy);
 }
 
 static sgt_status check_pair(const sgt_model *model, const sgt_growth_policy *policy)
@@ -39,10 +40,29 @@ static sgt_status check_pair(const sgt_model *model, const sgt_growth_policy *po
                          "the policy is for %d layers of %d heads, the model has %d of %d",
                          (int)policy->n_layers, (int)policy->n_heads, (int)model->config.n_layers,
                          (int)model->config.n_heads);
-    if (model->growth_attached)
-        return sgti_fail(SGT_E_STATE, "the model has a growth already");
     if (policy->growth != NULL)
         return sgti_fail(SGT_E_STATE, "the policy is attached to a model already");
+    return SGT_OK;
+}
+
+/* Starts the policy on the model's plan and gives the model the policy's. */
+static sgt_status start(sgt_growth *growth, sgt_model *model, sgt_growth_policy *policy)
+{
+    const sgt_plan *plan = NULL;
+    sgt_status status = sgti_model_attach_growth(model);
+    if (status)
+        return status;
+    status = sgti_policy_start(&plan, policy, model->plan);
+    if (status == SGT_OK)
+        status = sgt_model_set_plan(model, plan);
+    if (status) {
+        sgti_model_detach_growth(model);
+        return status;
+    }
+    growth->model = sgti_model_ref(model);
+    growth->policy = sgti_policy_ref(policy);
+    policy->growth = growth;
+    sgti_growth_refresh(growth);
     return SGT_OK;
 }
 
@@ -51,40 +71,30 @@ sgt_status sgt_growth_create(sgt_growth **growth, sgt_model *model, sgt_growth_p
 {
     SGTI_DEFAULT_FLOATS;
     sgt_growth_options own = default_options;
-    const sgt_plan *plan = NULL;
-    void *memory = NULL;
-    sgt_growth *made;
+    void *memory;
     sgt_status status = SGT_OK;
-
-    if (growth == NULL || model == NULL || policy == NULL)
+    if (!growth || !model || !policy)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         growth == NULL  ? "growth"
-                         : model == NULL ? "model"
-                                         : "policy");
-    if (options != NULL)
+                         !growth  ? "growth"
+                         : !model ? "model"
+                                  : "policy");
+    if (options)
         status = sgti_struct_read(&own, sizeof own, options, OPTIONS_MINIMUM,
                                   "sgt_growth_options");
     if (status == SGT_OK)
         status = check_pair(model, policy);
     if (status == SGT_OK)
-        status = sgti_allocate_zeroed(&memory, &model->context->memory, 1, sizeof *made,
+        status = sgti_allocate_zeroed(&memory, &model->context->memory, 1, sizeof **growth,
                                       "a growth");
-    if (status != SGT_OK)
+    if (status)
         return status;
-    status = sgti_policy_start(&plan, policy, model->plan);
-    if (status == SGT_OK)
-        status = sgt_model_set_plan(model, plan);
-    if (status != SGT_OK) {
+    sgt_growth *made = memory;
+    made->options = own;
+    status = start(made, model, policy);
+    if (status) {
         sgti_release(&model->context->memory, memory, sizeof *made);
         return status;
     }
-    made = memory;
-    made->model = sgti_model_ref(model);
-    made->policy = sgti_policy_ref(policy);
-    made->options = own;
-    model->growth_attached = 1;
-    policy->growth = made;
-    sgti_growth_refresh(made);
     *growth = made;
     return SGT_OK;
 }
@@ -97,8 +107,7 @@ void sgt_growth_free(sgt_growth *growth)
         return;
     sgt_model *model = growth->model;
     sgt_growth_policy *policy = growth->policy;
-    model->growth_attached = 0;
-    model->growth_entropy = SGT_ENTROPY_NONE;
+    sgti_model_detach_growth(model);
     policy->growth = NULL;
     memory = &model->context->memory;
     sgti_release(memory, growth->entropies, growth->capacity * sizeof(double));
@@ -218,7 +227,7 @@ sgt_status sgt_growth_step(sgt_growth_event *event, sgt_growth *growth,
     if (status != SGT_OK)
         return status;
     growth->last_step = own.step;
-    growth->model->entropies.unseen = 0;
+    sgti_entropies_mark_seen(&growth->model->entropies);
     if (event != NULL)
         sgti_struct_write(event, &made, sizeof made);
     return SGT_OK;

@@ -132,6 +132,45 @@ sgt_status sgti_entropies_copy(double *means, const sgt_model *model, int32_t ki
     return SGT_OK;
 }
 
+void sgti_entropies_mark_seen(sgti_entropies *entropies)
+{
+    entropies->unseen = 0;
+}
+
+int sgti_entropies_unseen(sgti_entropy_record *record, const sgt_model *model)
+{
+    const sgti_entropies *e = &model->entropies;
+    if (!e->unseen || e->batches == 0)
+        return 0;
+    *record = (sgti_entropy_record){
+        .kinds = e->collected, .batches = e->batches, .max_passes = e->max_passes};
+    if (e->collected != SGT_ENTROPY_NONE) {
+        record->count = count_of(model, e->max_passes);
+        record->last = e->last;
+    }
+    return 1;
+}
+
+void sgti_entropies_restore(sgt_model *model, sgti_entropy_record *record)
+{
+    sgti_entropies *e = &model->entropies;
+    sgti_entropies_clear(e);
+    if (2 * record->count > e->capacity) {
+        sgti_entropies_destroy(e, &model->context->memory);
+        e->last = record->last;
+        e->capacity = 2 * record->count;
+        record->last = NULL;
+    } else if (record->count > 0) {
+        memcpy(e->last, record->last, 2 * (size_t)record->count * sizeof(double));
+    }
+    if (record->count > 0)
+        e->mean = e->last + record->count;
+    e->collected = record->kinds;
+    e->batches = record->batches;
+    e->max_passes = record->max_passes;
+    e->unseen = 1;
+}
+
 void sgti_entropies_destroy(sgti_entropies *entropies, sgti_memory *memory)
 {
     sgti_release(memory, entropies->last, entropies->capacity * sizeof(double));

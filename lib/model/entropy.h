@@ -17,6 +17,15 @@ typedef struct sgti_entropies {
     uint64_t capacity;  /* of that allocation, in doubles */
 } sgti_entropies;
 
+/* What a step collected, on its way between a model and a file. */
+typedef struct sgti_entropy_record {
+    int32_t kinds;
+    int32_t batches;
+    int32_t max_passes;
+    uint64_t count; /* doubles of one kind: n_layers * max_passes * n_heads; 0 without kinds */
+    double *last;   /* [2, count] sums: last, then mean */
+} sgti_entropy_record;
+
 struct sgt_model;
 struct sgti_work;
 
@@ -34,6 +43,16 @@ sgt_status sgti_entropies_add(struct sgt_model *model, const struct sgti_work *w
 /* The means of this step as [n_layers, max_passes, n_heads]: writes n_layers * max_passes * n_heads
  * doubles of one kind. SGT_E_STATE when that kind was not collected. */
 sgt_status sgti_entropies_copy(double *means, const struct sgt_model *model, int32_t kind);
+
+/* Growth has looked at what was collected. */
+void sgti_entropies_mark_seen(sgti_entropies *entropies);
+
+/* What growth has not seen yet, borrowed; 0: there is nothing. */
+int sgti_entropies_unseen(sgti_entropy_record *record, const struct sgt_model *model);
+
+/* Puts a record in the place of what was collected; takes over the memory of its values, and leaves
+ * NULL there, unless there is room for a copy. */
+void sgti_entropies_restore(struct sgt_model *model, sgti_entropy_record *record);
 
 void sgti_entropies_destroy(sgti_entropies *entropies, sgti_memory *memory);
 

@@ -219,3 +219,46 @@ sgt_status sgt_model_flops(sgt_flops_total *total, const sgt_model *model)
     sgti_struct_write(total, &own, sizeof own);
     return SGT_OK;
 }
+
+/* ---- what optimizers, growth and checkpoints tell a model ---- */
+
+void sgti_model_close_step(sgt_model *model)
+{
+    model->gradient_state = SGTI_GRADIENTS_ZERO;
+    model->step_closed = 1;
+}
+
+void sgti_model_spoil_gradients(sgt_model *model)
+{
+    model->gradient_state = SGTI_GRADIENTS_INVALID;
+}
+
+int sgti_model_step_is_open(const sgt_model *model)
+{
+    return model->gradient_state != SGTI_GRADIENTS_ZERO || !model->step_closed;
+}
+
+sgt_status sgti_model_attach_growth(sgt_model *model)
+{
+    if (model->growth_attached)
+        return sgti_fail(SGT_E_STATE, "the model has a growth already");
+    model->growth_attached = 1;
+    return SGT_OK;
+}
+
+void sgti_model_detach_growth(sgt_model *model)
+{
+    model->growth_attached = 0;
+    model->growth_entropy = SGT_ENTROPY_NONE;
+}
+
+void sgti_model_want_entropy(sgt_model *model, int32_t kinds)
+{
+    model->growth_entropy = kinds;
+}
+
+void sgti_model_restore_flops(sgt_model *model, double executed, double vanilla)
+{
+    model->executed_flops = executed;
+    model->vanilla_flops = vanilla;
+}

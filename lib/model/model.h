@@ -87,6 +87,24 @@ sgt_status sgti_special_tokens_check(const sgt_special_tokens *tokens, const cha
 sgt_tensor sgti_weight(const sgt_model *model, int32_t index);
 sgt_tensor sgti_gradient(const sgt_model *model, int32_t index);
 
+/* ---- what optimizers, growth and checkpoints tell a model ---- */
+
+/* An optimizer has used the gradients up and zeroed them: the next forward starts a new step. */
+void sgti_model_close_step(sgt_model *model);
+/* Some of the gradients were used up, others not. */
+void sgti_model_spoil_gradients(sgt_model *model);
+/* 1 while gradients or entropies of a step are being collected. */
+int sgti_model_step_is_open(const sgt_model *model);
+
+/* A growth comes and goes. SGT_E_STATE when there is one already. */
+sgt_status sgti_model_attach_growth(sgt_model *model);
+void sgti_model_detach_growth(sgt_model *model);
+/* The kinds of entropy (enum sgt_entropy) that it needs from now on. */
+void sgti_model_want_entropy(sgt_model *model, int32_t kinds);
+
+/* The running totals of a training that goes on. */
+void sgti_model_restore_flops(sgt_model *model, double executed, double vanilla);
+
 /* After an optimizer changed the weights in place. */
 void sgti_model_touch_weights(sgt_model *model);
 

@@ -246,7 +246,6 @@ sgt_status sgt_model_zero_gradients(sgt_model *model)
         if (status)
             return status;
     }
-    model->gradient_state = SGTI_GRADIENTS_ZERO;
-    model->step_closed = 1;
+    sgti_model_close_step(model);
     return SGT_OK;
 }

@@ -5,6 +5,8 @@
  */
 #include "optimizer.h"
 
+#include <string.h>
+
 #include "../base/checked.h"
 #include "../base/error.h"
 #include "../base/float32.h"
@@ -117,6 +119,20 @@ sgt_status sgt_optimizer_set_lr(sgt_optimizer *optimizer, double lr)
     if (!status)
         optimizer->options.lr = lr;
     return status;
+}
+
+void sgti_optimizer_restore(sgt_optimizer *optimizer, const sgti_optimizer_record *record)
+{
+    optimizer->steps = record->steps;
+    optimizer->updates = record->updates;
+    if (!record->options)
+        return;
+    sgt_optimizer_options stored = *record->options;
+    stored.rate = optimizer->options.rate;
+    stored.rate_user = optimizer->options.rate_user;
+    optimizer->options = stored;
+    memcpy(optimizer->factors, record->factors,
+           (size_t)optimizer->model->parameters.count * sizeof *record->factors);
 }
 
 /* ---- per parameter ---- */

@@ -28,6 +28,17 @@ struct sgt_optimizer {
 sgt_status sgti_optimizer_options_read(sgt_optimizer_options *own,
                                        const sgt_optimizer_options *caller);
 
+/* What a file tells of an optimizer. */
+typedef struct sgti_optimizer_record {
+    int64_t steps;
+    int64_t updates;
+    const sgt_optimizer_options *options; /* NULL: the optimizer keeps its own, and its factors */
+    const sgti_factors *factors;          /* [parameters.count] */
+} sgti_optimizer_record;
+
+/* Goes on from there; the host's rate callback stays. */
+void sgti_optimizer_restore(sgt_optimizer *optimizer, const sgti_optimizer_record *record);
+
 /* A moment (enum sgt_moment) of a parameter as a tensor. */
 sgt_tensor sgti_moment(const sgt_optimizer *optimizer, int32_t index, int32_t moment);
 

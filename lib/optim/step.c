@@ -185,11 +185,10 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
     status = own.skipped ? zero_gradients(model)
                          : update_weights(optimizer, own.lr, own.clip_scale);
     if (status != SGT_OK) {
-        model->gradient_state = SGTI_GRADIENTS_INVALID;
+        sgti_model_spoil_gradients(model);
         return status;
     }
-    model->gradient_state = SGTI_GRADIENTS_ZERO;
-    model->step_closed = 1;
+    sgti_model_close_step(model);
     optimizer->steps = own.step;
     if (report != NULL)
         sgti_struct_write(report, &own, sizeof own);
