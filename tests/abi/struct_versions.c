@@ -102,6 +102,7 @@ void check_input(const struct_input *row)
 {
     size_t size = row->size, first = first_size(row->type, size);
     char *caller = calloc(1, ROOM);
+    ck_assert_uint_lt(size, ROOM - NEWER);
     memcpy(caller, row->right, size);
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
         set_size(caller, never[i]);
