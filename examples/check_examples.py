@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from write_llama import write_llama
 
@@ -127,13 +128,47 @@ def check_time_limit(folder):
     assert "trial steps" in output
 
 
+def check_speed(folder):
+    """Evaluations, here several times as long as a step, are no part of the speed."""
+    output, log = train(folder, "speed", "--steps", "30", "--held-out", TEXT,
+                        "--evaluate-every", "1")
+    lines = re.findall(r"^step +(\d+)/30 .*  (\d+) bytes/s", output, re.MULTILINE)
+    done = 0
+    for last, shown in lines:
+        times = [1 / record["tokens_per_s"] for record in log["step"][done:int(last)]]
+        speed = len(times) / sum(times)
+        assert speed / 1.5 < float(shown) < 1.5 * speed, (last, shown, speed)
+        done = int(last)
+    assert done == 30, output
+
+
+def check_last_evaluation(folder):
+    """It is announced, and goes no further than a tenth of the time limit takes it."""
+    output, _ = train(folder, "announced", "--steps", "2", "--held-out", TEXT)
+    size = os.path.getsize(TEXT) - 1
+    assert re.search(rf"^evaluating on {size} bytes of held-out text, about \d+ s$", output,
+                     re.MULTILINE), output
+    assert f"held-out text: all {size} bytes" in output, output
+    long_text = os.path.join(folder, "long")
+    with open(TEXT, "rb") as file, open(long_text, "wb") as made:
+        made.write(file.read() * 200)
+    output, _ = train(folder, "bounded", "--minutes", "0.005", "--steps", "2",
+                      "--held-out", long_text)
+    covered = re.search(r"^held-out text: (\d+) of \d+ bytes, evenly spread", output, re.MULTILINE)
+    assert covered and int(covered[1]) < 2 ** 21, output
+
+
 def check_signal(folder):
+    """Lines come through a pipe as they are written: the plan long before the first progress."""
     log = os.path.join(folder, "signal")
     process = subprocess.Popen([PROGRAM, TEXT, *SMALL, "--steps", "100000000", "--log", log],
                                stdout=subprocess.PIPE, text=True, errors="replace")
-    for line in process.stdout:  # the first progress line
+    seen = {}
+    for line in process.stdout:
+        seen.setdefault(line.split()[0], time.monotonic())
         if line.startswith("step"):
             break
+    assert seen["plan:"] + 1 < seen["step"], seen
     process.send_signal(signal.SIGINT)
     output = process.stdout.read()
     assert process.wait(timeout=60) == 0
@@ -382,12 +417,14 @@ def check_minimal():
 
 def check_train_text():
     help_text = run("--help")
-    assert help_text.returncode == 0 and "--held-out" in help_text.stdout
+    assert help_text.returncode == 0 and "--checkpoint FOLDER" in help_text.stdout
     with tempfile.TemporaryDirectory() as folder:
         check_bad_input(folder)
         check_determinism(folder, check_growth(folder))
         check_policies(folder)
         check_time_limit(folder)
+        check_speed(folder)
+        check_last_evaluation(folder)
         check_signal(folder)
         check_resume(folder)
 

@@ -40,7 +40,7 @@ static int print_help(const command_line *c)
 {
     puts(c->usage);
     for (int i = 0; i < c->n_rows; i++) {
-        static const char *const values[] = {" N", " X", " WORD", " FILE", ""};
+        static const char *const values[] = {" N", " X", " WORD", " FILE", " FOLDER", ""};
         const option_row *row = &c->rows[i];
         char left[64];
         snprintf(left, sizeof left, "--%s%s", row->name, values[row->kind]);
@@ -61,7 +61,7 @@ static int store(void *settings, const option_row *row, const char *value)
     errno = 0;
     if (row->kind == FLAG) {
         memcpy(field, &(int64_t){1}, sizeof(int64_t));
-    } else if (row->kind == WORD || row->kind == PATH) {
+    } else if (row->kind == WORD || row->kind == PATH || row->kind == FOLDER) {
         memcpy(field, &value, sizeof value);
     } else if (row->kind == WHOLE) {
         long long number = strtoll(value, &end, 10);
@@ -107,6 +107,7 @@ int read_command_line(void *settings, char ***arguments, int *count, const comma
                       int argc, char **argv)
 {
     program = c->program;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* into a pipe or a file too, line by line */
     if (c->n_rows > MAX_ROWS)
         return complain(EXIT_FAILED, "more than %d options", MAX_ROWS);
     for (int i = 0; i < c->n_rows; i++)

@@ -13,8 +13,8 @@
 /* Exit statuses. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_BAD_INPUT = 2, EXIT_HELP = -1 };
 
-/* Fields of type int64_t, double, const char * (twice), int64_t 0 or 1. */
-enum value_kind { WHOLE, REAL, WORD, PATH, FLAG };
+/* Fields of type int64_t, double, const char * (three times), int64_t 0 or 1. */
+enum value_kind { WHOLE, REAL, WORD, PATH, FOLDER, FLAG };
 
 typedef struct option_row {
     const char *name;

@@ -3,7 +3,8 @@
 #
 # From a fresh Debian 12 or 13 to a model that writes: installs what is missing, builds the library
 # and the examples in build-quickstart/, trains for at most four minutes, draws what happened, and has
-# the model go on with a passage it has not seen.
+# the model go on with a passage it has not seen. What an earlier run left is moved to
+# build-quickstart/earlier-N/.
 #
 #     examples/quickstart.sh          five novels of Jane Austen, the sixth held out
 #     examples/quickstart.sh TEXT     your own text, its last twentieth held out
@@ -18,6 +19,7 @@ NOVELS="emma mansfield_park northanger_abbey pride_and_prejudice sense_and_sensi
 HELD_OUT=persuasion
 LOG=build-quickstart/run.jsonl
 PICTURE=build-quickstart/report.png
+CHECKPOINTS=build-quickstart/checkpoints
 
 say() {
     printf '\n== %s\n' "$*"
@@ -85,6 +87,19 @@ fetch_novels() {
     mv "$folder/train.part" "$folder/train.txt"
 }
 
+keep_earlier_run() {
+    [ -e $CHECKPOINTS ] || return 0
+    n=1
+    while [ -e build-quickstart/earlier-$n ]; do
+        n=$((n + 1))
+    done
+    mkdir build-quickstart/earlier-$n
+    for left in $CHECKPOINTS $LOG $PICTURE; do
+        [ ! -e "$left" ] || mv "$left" build-quickstart/earlier-$n
+    done
+    echo "what an earlier run left is now in build-quickstart/earlier-$n/"
+}
+
 # From the log, by Debian's Python, which has the packages; other ones may come first in PATH.
 draw_picture() {
     /usr/bin/python3 -c 'import matplotlib, numpy' 2>/dev/null || return 0
@@ -114,7 +129,7 @@ install_packages
 build
 # The same steps on every machine that can take them in four minutes, else as many as fit.
 set -- --layers 4 --d-model 192 --heads 6 --batch 4 --seq 256 --lr 3e-3 --seed 1 --samples 0 \
-    --steps 2500 --minutes 4 --log $LOG --checkpoint build-quickstart/checkpoints
+    --steps 2500 --minutes 4 --log $LOG --checkpoint $CHECKPOINTS
 if [ -z "$text" ]; then
     fetch_novels
     text=build-quickstart/austen/train.txt
@@ -125,10 +140,11 @@ else
     prompt=$(passage "$text" $(($(wc -c <"$text") / 20)))
 fi
 say "Training on $text (Ctrl-C ends it early)"
-rm -rf build-quickstart/checkpoints
+keep_earlier_run
 trap : INT # the training hears it, and the script goes on
 build-quickstart/examples/train_text "$text" "$@"
 draw_picture
 say "Going on with a passage the model has not seen: three lines, then its own"
-build-quickstart/examples/generate build-quickstart/checkpoints "$prompt" \
+build-quickstart/examples/generate $CHECKPOINTS "$prompt" \
     --tokens 500 --temperature 0.7 --top-p 0.95 --quiet
+printf "\nnow try: build-quickstart/examples/generate %s 'Emma said'\n" $CHECKPOINTS

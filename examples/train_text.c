@@ -28,10 +28,13 @@
 enum {
     VOCABULARY = 256,
     EVALUATION_WINDOWS = 64,   /* of evaluations during the training */
-    FINAL_BYTES = 1 << 21,     /* of the last one */
+    FINAL_BYTES = 1 << 21,     /* of the last one, at most */
     EVALUATIONS = 10,          /* a run, unless --evaluate-every says otherwise */
     MAX_TRIALS = 20            /* steps that measure the speed */
 };
+
+/* What the last evaluation may take beyond a time limit, as a part of it. */
+static const double FINAL_SHARE = 0.1;
 
 typedef struct run {
     settings o;
@@ -337,6 +340,7 @@ static int train(run *r)
         if (status == SGT_OK && r->steps % every == 0 && r->steps < last &&
             !schedule_time_is_up(&r->plan, 2 * evaluation_seconds))
             status = evaluate(r, &evaluation_seconds);
+        report_aside(&r->report, now() - start - step_seconds);
     }
     r->seconds = now() - r->plan.start;
     if (status < 0)
@@ -419,6 +423,28 @@ static int set_up(run *r)
     return status;
 }
 
+/* On all of the held-out text, up to FINAL_BYTES, or as much of it as a few windows promise to be
+ * done within the share of a time limit. */
+static sgt_status evaluate_last(evaluation *e, run *r)
+{
+    const corpus *t = &r->text;
+    int64_t all = held_out_windows(&r->o, t->held_out_bytes), most = FINAL_BYTES / r->o.seq;
+    int64_t trial = all < EVALUATION_WINDOWS ? all : EVALUATION_WINDOWS;
+    int64_t windows = all < most ? all : most;
+    double start = now();
+    sgt_status status =
+        evaluate_text(e, r->model, &r->o, t->held_out, t->held_out_bytes, trial);
+    double per_window = (now() - start) / (double)trial;
+    double fitting = FINAL_SHARE * r->plan.seconds / per_window;
+    if (r->plan.seconds > 0 && fitting < (double)windows)
+        windows = fitting > (double)trial ? (int64_t)fitting : trial;
+    if (status != SGT_OK || windows <= trial)
+        return status;
+    report_last_evaluation(windows < all ? windows * r->o.seq : e->of,
+                           per_window * (double)windows);
+    return evaluate_text(e, r->model, &r->o, t->held_out, t->held_out_bytes, windows);
+}
+
 static int finish(run *r)
 {
     evaluation e = {0};
@@ -426,8 +452,7 @@ static int finish(run *r)
         return EXIT_DONE; /* more is to come */
     sgt_status status = print_samples(r->context, r->model, &r->o);
     if (status == SGT_OK)
-        status = evaluate_text(&e, r->model, &r->o, r->text.held_out, r->text.held_out_bytes,
-                               FINAL_BYTES / r->o.seq);
+        status = evaluate_last(&e, r);
     if (status != SGT_OK)
         return call_failed("the final evaluation", status);
     report_end(&r->report, r->steps, r->seconds, &e, r->model);

@@ -40,7 +40,7 @@ static const option_row rows[] = {
     {"log", PATH, AT(log), 0, 0, NULL, "write JSON lines to FILE"},
     {"entropy-every", WHOLE, AT(entropy_every), 1, 1e12, NULL,
      "steps between entropies in the log (default: 250 a run)"},
-    {"checkpoint", PATH, AT(checkpoint), 0, 0, NULL, "save checkpoints in the folder FILE"},
+    {"checkpoint", FOLDER, AT(checkpoint), 0, 0, NULL, "save checkpoints in FOLDER"},
     {"every", WHOLE, AT(every), 1, 1e12, NULL, "steps between checkpoints (default: the last)"},
     {"keep", WHOLE, AT(keep), 0, 1e6, "0", "how many checkpoints to keep; 0: all"},
     {"resume", FLAG, AT(resume), 0, 1, NULL, "go on from the latest checkpoint, if there is one"},
@@ -58,7 +58,12 @@ static const command_line description = {
     .program = "train_text",
     .usage = "usage: train_text TEXT [--OPTION VALUE]...\n"
              "Trains a byte-level Sparse Growing Transformer on the bytes of the file TEXT.\n",
-    .notes = "Ctrl-C ends the training early, with the report. Exit status: 0 done, 1 failed,\n"
+    .notes = "Lines of progress: loss is the mean since the line before, bytes/s and GFLOP/s are those\n"
+             "of training steps alone, depth is what the loops have cost so far, in FLOPs, beyond the\n"
+             "model without loops. Bits per byte is the loss on held-out text; 8 is pure guessing.\n"
+             "\n"
+             "The last evaluation may take a tenth of --minutes more.\n"
+             "Ctrl-C ends the training early, with the report. Exit status: 0 done, 1 failed,\n"
              "2 the command line or the text is not usable.",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],

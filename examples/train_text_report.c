@@ -225,7 +225,7 @@ static double cost_of_depth(const sgt_model *model)
 
 static void print_progress(reporter *r, const sgt_step_report *step, const sgt_flops_total *flops)
 {
-    double elapsed = now() - r->last_line;
+    double time = now(), elapsed = time - r->last_line - r->aside;
     int left = (int)(schedule_left(r->plan, step->step) + 0.5);
     printf("step %6lld/%lld  loss %.3f  lr %.2e  %.0f bytes/s  %.0f GFLOP/s  "
            "depth %+.2f %%  left %d:%02d\n",
@@ -233,8 +233,8 @@ static void print_progress(reporter *r, const sgt_step_report *step, const sgt_f
            step->lr, (double)(r->steps_since * r->bytes_per_step) / elapsed,
            1e-9 * (flops->executed - r->flops_then) / elapsed, 100 * flops->overhead, left / 60,
            left % 60);
-    fflush(stdout);
-    r->last_line += elapsed;
+    r->last_line = time;
+    r->aside = 0;
     r->flops_then = flops->executed;
     r->loss_sum = 0;
     r->steps_since = 0;
@@ -318,6 +318,11 @@ void report_growth(reporter *r, int64_t step, const sgt_growth_event *event,
     json_depths(r, step, sgt_model_plan(model));
 }
 
+void report_aside(reporter *r, double seconds)
+{
+    r->aside += seconds;
+}
+
 void report_evaluation(reporter *r, int64_t step, const evaluation *e)
 {
     printf("step %6lld  held-out: %.3f bits per byte (%lld bytes spread over the text)\n",
@@ -330,6 +335,11 @@ void report_evaluation(reporter *r, int64_t step, const evaluation *e)
 
 /* ---- the end ---- */
 
+void report_last_evaluation(int64_t bytes, double seconds)
+{
+    printf("evaluating on %lld bytes of held-out text, about %.0f s\n", (long long)bytes, seconds);
+}
+
 void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
                 const sgt_model *model)
 {
@@ -341,8 +351,8 @@ void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
     printf("training: %lld steps, %.1f million bytes, %.0f s", (long long)steps,
            1e-6 * (double)(steps * r->bytes_per_step), seconds);
     puts(r->plan->behind ? "; slower than planned, the rate followed the clock" : "");
-    printf("FLOPs: %.3e in training, %+.2f %% against the model without loops; "
-           "%+.2f %% per byte from now on\n",
+    printf("FLOPs: %.3e in training, %+.2f %% against a run without loops; "
+           "the grown model: %+.2f %% per byte\n",
            flops.executed, 100 * flops.overhead, 100 * grown);
     if (e->bytes == e->of)
         printf("held-out text: all %lld bytes", (long long)e->bytes);

@@ -28,6 +28,7 @@ typedef struct reporter {
     const char *log_path;
     const schedule *plan;
     double last_line;   /* when the last progress line was printed */
+    double aside;       /* seconds since then that were no training steps */
     double loss_sum;    /* since then */
     double flops_then;  /* executed until then */
     int64_t steps_since;
@@ -60,6 +61,12 @@ void report_entropies(reporter *r, int64_t step, const sgt_model *model);
 void report_growth(reporter *r, int64_t step, const sgt_growth_event *event,
                    const sgt_model *model);
 void report_evaluation(reporter *r, int64_t step, const evaluation *e);
+
+/* Seconds between two steps that were spent on something else: no part of any speed. */
+void report_aside(reporter *r, double seconds);
+
+/* Before the last evaluation, which takes some time. */
+void report_last_evaluation(int64_t bytes, double seconds);
 
 /* Totals, and what the depth costs against the same model without loops; `seconds` of training. */
 void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,

@@ -23,11 +23,16 @@ static void fill_window(int32_t *tokens, int32_t *targets, size_t row, size_t se
     }
 }
 
+int64_t held_out_windows(const settings *o, size_t n_bytes)
+{
+    return (int64_t)((n_bytes - 2) / (size_t)o->seq + 1);
+}
+
 sgt_status evaluate_text(evaluation *e, const sgt_model *model, const settings *o,
                          const unsigned char *bytes, size_t n_bytes, int64_t max_windows)
 {
     size_t seq = (size_t)o->seq, rows = (size_t)(o->batch / o->micro_batches);
-    size_t all = (n_bytes - 2) / seq + 1;
+    size_t all = (size_t)held_out_windows(o, n_bytes);
     size_t windows = all < (size_t)max_windows ? all : (size_t)max_windows;
     double loss_sum = 0;
     int64_t count = 0;

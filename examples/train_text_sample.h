@@ -9,6 +9,9 @@
 #include "train_text_options.h"
 #include "train_text_report.h"
 
+/* Windows of o->seq bytes in a text of at least 2; the last may be short. */
+int64_t held_out_windows(const settings *o, size_t n_bytes);
+
 /*
  * Bits per byte over consecutive windows of o->seq bytes (each byte predicted from those before it
  * in its window); of more than max_windows windows, that many evenly spread ones.
