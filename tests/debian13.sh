@@ -57,7 +57,7 @@ build_on_debian() {
     for buildtype in release debugoptimized; do
         in_debian "rm -rf /build/* && meson setup /build /source $options \
             -Dbuildtype=$buildtype > /build/log || { cat /build/log; exit 1; }
-            ninja -C /build > /build/log || { grep -A 12 'error\|FAILED' /build/log; exit 1; }" ||
+            ninja -C /build > /build/log || { grep -A 12 'error:\|ERROR\|FAILED' /build/log; exit 1; }" ||
             return 1
         echo "debian13.sh: $buildtype without a warning"
     done
@@ -72,7 +72,7 @@ build_here() {
         # shellcheck disable=SC2086 # a list
         CC=$compiler meson setup "$work/build" "$source" $options > "$work/log" &&
             ninja -C "$work/build" > "$work/log" || {
-            grep -A 12 'error\|FAILED' "$work/log"
+            grep -A 12 'error:\|ERROR\|FAILED' "$work/log"
             return 1
         }
         return 0

@@ -63,6 +63,14 @@ SGT_API const char *sgt_status_text(sgt_status status);
  */
 SGT_API const char *sgt_error_message(void);
 
+/*
+ * For callbacks of a host that fail the call they are part of, such as the functions of a growth
+ * policy: keeps `message` as that of the calling thread's last failure and returns `status`, any
+ * value that the callback may return. The text is copied; of one over 511 bytes the middle is left
+ * out; NULL is "". Any thread. Since 0.2.
+ */
+SGT_API int32_t sgt_error_set(int32_t status, const char *message);
+
 SGT_END_DECLS
 
 #endif

@@ -57,6 +57,11 @@ const char *sgt_error_message(void)
     return message;
 }
 
+int32_t sgt_error_set(int32_t status, const char *text)
+{
+    return sgti_fail(status, "%s", text != NULL ? text : "");
+}
+
 const char *sgt_status_name(sgt_status status)
 {
     if (status > 0)

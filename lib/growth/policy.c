@@ -80,12 +80,14 @@ void sgt_growth_policy_free(sgt_growth_policy *policy)
     sgti_policy_unref(policy);
 }
 
-/* What a function of a custom policy returned goes through untouched, with a message if the library
- * recorded none meanwhile: `failures` were before. */
+/* What a function of a custom policy returned goes through untouched. It gets a message where none
+ * was recorded meanwhile (`failures` were before), or one for something else than a code of the
+ * host's own. */
 static sgt_status callback_status(uint64_t failures, int32_t returned, const char *function)
 {
     sgti_floats_renew();
-    if (returned != SGT_OK && (returned > 0 || sgti_failures() == failures))
+    int told = sgti_failures() != failures && (returned < 0 || sgti_last_failure() == returned);
+    if (returned != SGT_OK && !told)
         return sgti_fail(returned, "%s of the growth policy returned %d", function, (int)returned);
     return returned;
 }
@@ -235,8 +237,31 @@ static sgt_status check_list(const int32_t *list, int32_t count, int32_t end, co
     return SGT_OK;
 }
 
+/* The plan must have what the event of a custom policy claims; the built-in ones may select a layer
+ * that had loops before they were asked. */
+static sgt_status check_claim(const sgt_growth_policy *policy, const sgt_growth_event *event,
+                              const sgt_plan *before)
+{
+    const sgt_plan *after = policy->scratch;
+    int32_t layer = event->layer, depth = sgt_plan_depth(after, layer);
+    if (policy->kind != SGTI_POLICY_CUSTOM)
+        return SGT_OK;
+    if (sgti_plan_same_layer(before, after, layer))
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "the policy's event says that layer %d was %s, but its plan is as before",
+                         (int)layer,
+                         event->action == SGT_GROWTH_SELECT ? "selected" : "deepened");
+    if (event->depth != depth)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "the policy's event says that layer %d has depth %d now, in the plan it "
+                         "has %d",
+                         (int)layer, (int)event->depth, (int)depth);
+    return SGT_OK;
+}
+
 /* What a custom policy says it did must be something a host can rely on. */
-static sgt_status check_event(const sgt_growth_policy *policy, const sgt_growth_event *event)
+static sgt_status check_event(const sgt_growth_policy *policy, const sgt_growth_event *event,
+                              const sgt_plan *before)
 {
     int has_layer = event->action == SGT_GROWTH_SELECT || event->action == SGT_GROWTH_DEEPEN;
 
@@ -247,9 +272,9 @@ static sgt_status check_event(const sgt_growth_policy *policy, const sgt_growth_
         return sgti_fail(SGT_E_OUT_OF_RANGE, "the policy's event names layer %d of %d",
                          (int)event->layer, (int)policy->n_layers);
     sgt_status status = check_list(event->heads, event->n_heads, policy->n_heads, "head");
-    return status != SGT_OK
-               ? status
-               : check_list(event->layers, event->n_layers, policy->n_layers, "layer");
+    if (status == SGT_OK)
+        status = check_list(event->layers, event->n_layers, policy->n_layers, "layer");
+    return status == SGT_OK && has_layer ? check_claim(policy, event, before) : status;
 }
 
 sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
@@ -271,7 +296,7 @@ sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
                                                    policy->scratch, &made),
                              "decide");
     if (status == SGT_OK)
-        status = check_event(policy, &made);
+        status = check_event(policy, &made, plan);
     if (status != SGT_OK)
         return sgti_policy_restore(policy, status);
     if (made.action == SGT_GROWTH_FIX)

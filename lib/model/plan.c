@@ -209,21 +209,26 @@ const float *sgt_plan_targets(const sgt_plan *plan, int32_t layer, int32_t pass)
     return targets_of(plan, found) + gain_count(plan, pass - 1);
 }
 
+int sgti_plan_same_layer(const sgt_plan *a, const sgt_plan *b, int32_t layer)
+{
+    const sgti_layer_plan *x = &a->layers[layer];
+    const sgti_layer_plan *y = &b->layers[layer];
+    if (x->depth != y->depth || x->extra_runs != y->extra_runs)
+        return 0;
+    for (uint64_t j = 0; j < gain_count(a, x->depth); j++)
+        if (x->gains[j] != y->gains[j])
+            return 0;
+    return 1;
+}
+
 int32_t sgt_plan_equal(const sgt_plan *a, const sgt_plan *b)
 {
     SGTI_DEFAULT_FLOATS;
     if (a == NULL || b == NULL || a->n_layers != b->n_layers || a->n_heads != b->n_heads)
         return 0;
-    for (int32_t i = 0; i < a->n_layers; i++) {
-        const sgti_layer_plan *x = &a->layers[i];
-        const sgti_layer_plan *y = &b->layers[i];
-        if (x->depth != y->depth || x->extra_runs != y->extra_runs)
+    for (int32_t i = 0; i < a->n_layers; i++)
+        if (!sgti_plan_same_layer(a, b, i))
             return 0;
-        for (uint64_t j = 0; j < gain_count(a, x->depth); j++) {
-            if (x->gains[j] != y->gains[j])
-                return 0;
-        }
-    }
     return 1;
 }
 

@@ -21,6 +21,9 @@ struct sgt_plan {
 /* Bytes of memory that a plan takes. */
 uint64_t sgti_plan_bytes(const sgt_plan *plan);
 
+/* 1: the layer has the same depth, gains and runs in two plans of one shape. */
+int sgti_plan_same_layer(const sgt_plan *a, const sgt_plan *b, int32_t layer);
+
 /* Makes `plan` equal to `source` (same shape), targets too; untouched on failure. */
 sgt_status sgti_plan_assign(sgt_plan *plan, const sgt_plan *source);
 

@@ -56,6 +56,19 @@ START_TEST(a_message_may_quote_the_last_one)
 }
 END_TEST
 
+/* What a callback of the host says, with any status it may return. */
+START_TEST(a_callback_sets_its_message)
+{
+    ck_assert_int_eq(sgt_error_set(7, "the budget is spent: 100 %s"), 7);
+    ck_assert_str_eq(sgt_error_message(), "the budget is spent: 100 %s");
+    ck_assert_int_eq(sgti_last_failure(), 7);
+    ck_assert_int_eq(sgt_error_set(SGT_E_IO, sgt_error_message()), SGT_E_IO);
+    ck_assert_str_eq(sgt_error_message(), "the budget is spent: 100 %s");
+    ck_assert_int_eq(sgt_error_set(SGT_E_IO, NULL), SGT_E_IO);
+    ck_assert_str_eq(sgt_error_message(), "");
+}
+END_TEST
+
 /* Both ends stay: whose it was, and what. */
 START_TEST(a_long_message_is_cut)
 {
@@ -130,6 +143,7 @@ int main(void)
     tcase_add_test(tests, names_and_texts);
     tcase_add_test(tests, values_never_change);
     tcase_add_test(tests, a_message_may_quote_the_last_one);
+    tcase_add_test(tests, a_callback_sets_its_message);
     tcase_add_test(tests, a_long_message_is_cut);
     tcase_add_test(tests, threads_have_their_own_message);
     tcase_add_test(tests, numbers_do_not_follow_the_locale);

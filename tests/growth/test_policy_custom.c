@@ -11,6 +11,8 @@ enum { LAYERS = 2, HEADS = 2, STOP = 42 };
 typedef struct host {
     int32_t create_status;
     int32_t decide_status; /* after everything was changed */
+    const char *decide_message; /* NULL: it says nothing */
+    int32_t said_status;        /* what it says that for; 0: for what it returns */
     int32_t save_status;
     int32_t load_status;
     size_t save_more; /* bytes that the second save claims more than the first */
@@ -57,6 +59,8 @@ static int32_t counting_decide(void *state, void *user, const sgt_growth_observa
     sgtt_ok(sgt_plan_set_depth(plan, 1, sgt_plan_depth(plan, 1) + 1));
     if (h->event.action != SGT_GROWTH_NONE)
         *event = h->event;
+    if (h->decide_message != NULL)
+        sgt_error_set(h->said_status != 0 ? h->said_status : h->decide_status, h->decide_message);
     return h->decide_status;
 }
 
@@ -414,6 +418,45 @@ START_TEST(a_silent_refusal_has_a_message)
 }
 END_TEST
 
+START_TEST(a_policy_says_why)
+{
+    host user = {.decide_status = STOP, .decide_message = "the budget is spent"};
+    sgtt_replay replay;
+
+    open_host(&replay, sgtt_portable_context(NULL), &user);
+    replay.observation.step = 1;
+    refuse_question(&replay, STOP, "the budget is spent");
+    user.said_status = SGT_E_STATE; /* of a call that it got over */
+    refuse_question(&replay, STOP, "decide of the growth policy returned 42");
+    user.decide_status = SGT_E_STATE;
+    refuse_question(&replay, SGT_E_STATE, "the budget is spent");
+    sgtt_replay_close(&replay);
+}
+END_TEST
+
+/* decide makes layer 1 one pass deeper, and layer 0 not. */
+START_TEST(events_are_borne_out_by_the_plan)
+{
+    host user = {0};
+    sgtt_replay replay;
+
+    open_host(&replay, sgtt_portable_context(NULL), &user);
+    replay.observation.step = 1;
+    for (int32_t action = SGT_GROWTH_SELECT; action <= SGT_GROWTH_DEEPEN; action++) {
+        user.event = (sgt_growth_event){.size = sizeof user.event, .action = action};
+        refuse_question(&replay, SGT_E_INVALID_ARGUMENT,
+                        "ed, but its plan is as before");
+        user.event.layer = 1;
+        user.event.depth = 2;
+        refuse_question(&replay, SGT_E_INVALID_ARGUMENT, "layer 1 has depth 2 now, in the plan it "
+                                                         "has 1");
+    }
+    user.event.depth = 1;
+    ck_assert_int_eq(sgtt_replay_step(&replay, 1), SGT_GROWTH_DEEPEN);
+    sgtt_replay_close(&replay);
+}
+END_TEST
+
 START_TEST(events_list_what_there_is)
 {
     const int32_t heads[] = {0, HEADS}, layers[] = {-1};
@@ -465,6 +508,8 @@ int main(void)
     tcase_add_test(tests, events_pass_through);
     tcase_add_test(tests, events_are_checked);
     tcase_add_test(tests, a_silent_refusal_has_a_message);
+    tcase_add_test(tests, a_policy_says_why);
+    tcase_add_test(tests, events_are_borne_out_by_the_plan);
     tcase_add_test(tests, events_list_what_there_is);
     tcase_add_test(tests, saving_twice_must_agree);
     suite_add_tcase(suite, tests);

@@ -34,8 +34,10 @@ typedef struct sgt_growth_observation {
 
 /*
  * The functions of a policy. All run on the thread that called the library. A non-zero return of
- * any of them fails the call and is passed through to the host untouched (use positive values);
- * the model's plan is then as before.
+ * any of them fails the call and is passed through to the host untouched; the model's plan is then
+ * as before. Use positive values of your own, with a message: `return sgt_error_set(7, "the budget
+ * is spent")`; or pass on the code of a function of the library that failed, which left one.
+ * Without any, the message says which function of the policy returned what.
  */
 typedef struct sgt_growth_policy_vtable {
     uint32_t size;
@@ -54,13 +56,16 @@ typedef struct sgt_growth_policy_vtable {
     /* Must. Looks at the observation and may edit the plan, a copy of the current one. `event`
      * comes in as SGT_GROWTH_NONE. After SGT_GROWTH_FIX it is still called at every step, and
      * entropies may be missing by then. When the plan is refused (memory), the state is restored
-     * through save and load, so a policy without them should keep no state. */
+     * through save and load, so a policy without them should keep no state. An event that the plan
+     * does not bear out is refused with SGT_E_INVALID_ARGUMENT: a select or deepen of a layer
+     * whose depth, gains and runs are as before, or with another depth than it has now. */
     int32_t (*decide)(void *state, void *user, const sgt_growth_observation *observation,
                       sgt_plan *plan, sgt_growth_event *event);
 
     /* Both or neither; without them the policy has no state to keep. save: *bytes is the room on
-     * entry and the length on return; data NULL: the length only. load: replaces the state, or
-     * fails and leaves it. */
+     * entry and the length on return; data NULL: the length only; where the room is too small it
+     * writes nothing and returns SGT_E_OUT_OF_RANGE. load: replaces the state, or fails and leaves
+     * it. */
     int32_t (*save)(const void *state, void *user, void *data, size_t *bytes);
     int32_t (*load)(void *state, void *user, const void *data, size_t bytes);
 } sgt_growth_policy_vtable;

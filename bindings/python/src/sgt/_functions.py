@@ -67,6 +67,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_status_name": (c_char_p, [_status]),
     "sgt_status_text": (c_char_p, [_status]),
     "sgt_error_message": (c_char_p, []),
+    "sgt_error_set": (c_int32, [c_int32, c_char_p]),
     # context.h, backend.h
     "sgt_context_options_init": _options(s.sgt_context_options),
     "sgt_context_create": (_status, [_new, _p(s.sgt_context_options)]),
