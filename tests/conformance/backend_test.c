@@ -90,22 +90,24 @@ static int load(sgtt_subject *subject, const char *plugin)
 
 /* ---- arguments ---- */
 
-static int usage(FILE *to, int status)
+static int usage(void)
 {
-    fprintf(to, "usage: sgt-backend-test [OPTION...] PLUGIN\n"
-                "\n"
-                "PLUGIN is the path of a tensor backend, or the name of a built-in one.\n"
-                "\n"
-                "  --op NAME      only this check\n"
-                "  --rounds N     the first round has listed shapes, later ones random shapes;\n"
-                "                 default 2\n"
-                "  --seed N       of random numbers; default 1\n"
-                "  --isa NAME     instruction set of the context: baseline, avx2, avx512\n"
-                "  --threads N    of the context; default 2\n"
-                "  --timeout N    seconds that one check may take; default 600\n"
-                "  --in-place     everything in one process, up to the first failure\n"
-                "  --list         the names of the checks\n");
-    return status;
+    printf("usage: sgt-backend-test [OPTION...] PLUGIN\n"
+           "\n"
+           "PLUGIN is the path of a tensor backend, or the name of a built-in one.\n"
+           "\n"
+           "  --op NAME      only this check\n"
+           "  --rounds N     the first round has listed shapes, later ones random shapes;\n"
+           "                 default 2\n"
+           "  --seed N       of random numbers; default 1\n"
+           "  --isa NAME     instruction set of the context: baseline, avx2, avx512\n"
+           "  --threads N    of the context; default 2\n"
+           "  --timeout N    seconds that one check may take; default 600\n"
+           "  --in-place     everything in one process, up to the first failure\n"
+           "  --list         the names of the checks\n"
+           "  --version      of the library, and of this program\n"
+           "  --help         print this\n");
+    return 0;
 }
 
 typedef struct arguments {
@@ -118,13 +120,14 @@ typedef struct arguments {
 /* 0: go on; else the exit status plus 1. */
 static int read_arguments(arguments *a, int count, char **values)
 {
-    enum { OP = 1, ROUNDS, SEED, ISA, THREADS, TIMEOUT, IN_PLACE, LIST, HELP };
+    enum { OP = 1, ROUNDS, SEED, ISA, THREADS, TIMEOUT, IN_PLACE, LIST, VERSION, HELP };
     static const struct option options[] = {
         {"op", required_argument, NULL, OP},           {"rounds", required_argument, NULL, ROUNDS},
         {"seed", required_argument, NULL, SEED},       {"isa", required_argument, NULL, ISA},
         {"threads", required_argument, NULL, THREADS}, {"timeout", required_argument, NULL, TIMEOUT},
         {"in-place", no_argument, NULL, IN_PLACE},     {"list", no_argument, NULL, LIST},
-        {"help", no_argument, NULL, HELP},             {NULL, 0, NULL, 0}};
+        {"version", no_argument, NULL, VERSION},       {"help", no_argument, NULL, HELP},
+        {NULL, 0, NULL, 0}};
     int64_t rounds = 2, seed = 1, threads = 2, timeout = 600;
     int option, right = 1;
     while (right && (option = getopt_long(count, values, "h", options, NULL)) != -1) {
@@ -137,18 +140,20 @@ static int read_arguments(arguments *a, int count, char **values)
         case TIMEOUT: right = sgtt_read_integer(&timeout, optarg, 1, 1000000); break;
         case IN_PLACE: a->runner.in_place = 1; break;
         case LIST: a->list = 1; break;
+        case VERSION: return 1 + sgtt_print_version("sgt-backend-test");
         case HELP:
-        case 'h': return 1 + usage(stdout, 0);
+        case 'h': return 1 + usage();
         default: right = 0; break;
         }
     }
-    if (!right || (optind != count - 1 && !(a->list && optind == count)))
-        return 1 + usage(stderr, 2);
+    if (!right || !sgtt_read_subject(&a->plugin, count, values, "PLUGIN", a->list)) {
+        fprintf(stderr, "sgt-backend-test --help says more\n");
+        return 3; /* the exit status 2 */
+    }
     a->subject.rounds = (int32_t)rounds;
     a->subject.seed = (uint64_t)seed;
     a->subject.threads = (int32_t)threads;
     a->runner.timeout = (int32_t)timeout;
-    a->plugin = values[optind];
     return 0;
 }
 

@@ -62,21 +62,23 @@ static int load(sgtt_policy_subject *subject, const char *path)
 
 /* ---- arguments ---- */
 
-static int usage(FILE *to, int status)
+static int usage(void)
 {
-    fprintf(to, "usage: sgt-policy-test [OPTION...] POLICY.so\n"
-                "\n"
-                "  --check NAME       only this check\n"
-                "  --layers N         of the models it is made for; default 6\n"
-                "  --heads N          query heads of each; default 4\n"
-                "  --steps N          of a replay: enough for the policy to do all that it does;\n"
-                "                     default 400\n"
-                "  --seed N           of the entropies that are made up; default 1\n"
-                "  --overhead X       loops may cost this share of the model; default 1.0\n"
-                "  --timeout N        seconds that one check may take; default 300\n"
-                "  --in-place         everything in one process, up to the first failure\n"
-                "  --list             the names of the checks\n");
-    return status;
+    printf("usage: sgt-policy-test [OPTION...] POLICY.so\n"
+           "\n"
+           "  --check NAME       only this check\n"
+           "  --layers N         of the models it is made for; default 6\n"
+           "  --heads N          query heads of each; default 4\n"
+           "  --steps N          of a replay: enough for the policy to do all that it does;\n"
+           "                     default 400\n"
+           "  --seed N           of the entropies that are made up; default 1\n"
+           "  --overhead X       loops may cost this share of the model; default 1.0\n"
+           "  --timeout N        seconds that one check may take; default 300\n"
+           "  --in-place         everything in one process, up to the first failure\n"
+           "  --list             the names of the checks\n"
+           "  --version          of the library, and of this program\n"
+           "  --help             print this\n");
+    return 0;
 }
 
 typedef struct arguments {
@@ -89,14 +91,14 @@ typedef struct arguments {
 /* 0: go on; else the exit status plus 1. */
 static int read_arguments(arguments *a, int count, char **values)
 {
-    enum { CHECK = 1, LAYERS, HEADS, STEPS, SEED, OVERHEAD, TIMEOUT, IN_PLACE, LIST, HELP };
+    enum { CHECK = 1, LAYERS, HEADS, STEPS, SEED, OVERHEAD, TIMEOUT, IN_PLACE, LIST, VERSION, HELP };
     static const struct option options[] = {
         {"check", required_argument, NULL, CHECK},   {"layers", required_argument, NULL, LAYERS},
         {"heads", required_argument, NULL, HEADS},   {"steps", required_argument, NULL, STEPS},
         {"seed", required_argument, NULL, SEED},     {"overhead", required_argument, NULL, OVERHEAD},
         {"timeout", required_argument, NULL, TIMEOUT}, {"in-place", no_argument, NULL, IN_PLACE},
-        {"list", no_argument, NULL, LIST},           {"help", no_argument, NULL, HELP},
-        {NULL, 0, NULL, 0}};
+        {"list", no_argument, NULL, LIST},           {"version", no_argument, NULL, VERSION},
+        {"help", no_argument, NULL, HELP},           {NULL, 0, NULL, 0}};
     int64_t layers = 6, heads = 4, steps = 400, seed = 1, timeout = 300;
     double overhead = 1.0;
     int option, right = 1;
@@ -111,20 +113,22 @@ static int read_arguments(arguments *a, int count, char **values)
         case TIMEOUT: right = sgtt_read_integer(&timeout, optarg, 1, 1000000); break;
         case IN_PLACE: a->runner.in_place = 1; break;
         case LIST: a->list = 1; break;
+        case VERSION: return 1 + sgtt_print_version("sgt-policy-test");
         case HELP:
-        case 'h': return 1 + usage(stdout, 0);
+        case 'h': return 1 + usage();
         default: right = 0; break;
         }
     }
-    if (!right || (optind != count - 1 && !(a->list && optind == count)))
-        return 1 + usage(stderr, 2);
+    if (!right || !sgtt_read_subject(&a->policy, count, values, "POLICY.so", a->list)) {
+        fprintf(stderr, "sgt-policy-test --help says more\n");
+        return 3; /* the exit status 2 */
+    }
     a->subject.n_layers = (int32_t)layers;
     a->subject.n_heads = (int32_t)heads;
     a->subject.steps = steps;
     a->subject.seed = (uint64_t)seed;
     a->subject.most_overhead = overhead;
     a->runner.timeout = (int32_t)timeout;
-    a->policy = values[optind];
     return 0;
 }
 

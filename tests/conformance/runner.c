@@ -2,6 +2,7 @@
 #include "runner.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <sgt/common.h>
 #include <sgt/status.h>
 
 enum { PASSED, FAILED, SKIPPED, OUTCOMES };
@@ -234,7 +236,7 @@ int sgtt_read_number(double *value, const char *text, double least, double most)
     char *end = NULL;
     const double read = strtod(text, &end);
     if (end == text || *end != '\0' || !(read >= least && read <= most)) {
-        fprintf(stderr, "%s is no number from %g to %g\n", text, least, most);
+        fprintf(stderr, "'%s' is no number from %g to %g\n", text, least, most);
         return 0;
     }
     *value = read;
@@ -246,10 +248,29 @@ int sgtt_read_integer(int64_t *value, const char *text, int64_t least, int64_t m
     char *end = NULL;
     const long long read = strtoll(text, &end, 10);
     if (end == text || *end != '\0' || read < least || read > most) {
-        fprintf(stderr, "%s is no number from %lld to %lld\n", text, (long long)least,
+        fprintf(stderr, "'%s' is no whole number from %lld to %lld\n", text, (long long)least,
                 (long long)most);
         return 0;
     }
     *value = read;
     return 1;
+}
+
+int sgtt_read_subject(const char **subject, int count, char **values, const char *what,
+                      int may_miss)
+{
+    *subject = optind < count ? values[optind] : NULL;
+    if (*subject == NULL && !may_miss)
+        fprintf(stderr, "which %s?\n", what);
+    else if (optind + 1 < count)
+        fprintf(stderr, "'%s' is one argument too many\n", values[optind + 1]);
+    else
+        return 1;
+    return 0;
+}
+
+int sgtt_print_version(const char *program)
+{
+    printf("%s %s\n", program, sgt_version());
+    return 0;
 }

@@ -35,6 +35,14 @@ int sgtt_run_checks(const sgtt_check *checks, int count, const sgtt_runner_optio
 int sgtt_read_integer(int64_t *value, const char *text, int64_t least, int64_t most);
 int sgtt_read_number(double *value, const char *text, double least, double most);
 
+/* The one argument behind the options, `what`; 0, after saying so, when it is missing or another
+ * follows. With `may_miss` it may be NULL. */
+int sgtt_read_subject(const char **subject, int count, char **values, const char *what,
+                      int may_miss);
+
+/* Prints the version of a program, which is that of the library it runs with. */
+int sgtt_print_version(const char *program);
+
 /* ---- within a check ---- */
 
 /* Ends the check. */
