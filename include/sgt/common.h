@@ -22,6 +22,12 @@
 #define SGT_VERSION_MINOR 1
 #define SGT_VERSION_PATCH 0
 
+/* 1 where these headers are of that version or a later one: `#if SGT_VERSION_AT_LEAST(0, 2, 0)`.
+ * Of the library that runs, compare sgt_version_number(). Since 0.2. */
+#define SGT_VERSION_AT_LEAST(major, minor, patch)                                                  \
+    (SGT_VERSION_MAJOR * 1000000 + SGT_VERSION_MINOR * 1000 + SGT_VERSION_PATCH >=                 \
+     (major) * 1000000 + (minor) * 1000 + (patch))
+
 /* Define SGT_STATIC when linking the static library on Windows. */
 #if defined(_WIN32) && !defined(SGT_STATIC)
 #ifdef SGT_BUILDING

@@ -21,11 +21,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 install_tree "$meson" "$build" "$work/root"
-prefix=SGT
-if [ "$kind" = static ]; then
-    prefix=SGT_STATIC
-    find "$library_dir" -name 'libsgt.so*' -exec rm {} +
-fi
+[ "$kind" = shared ] || find "$library_dir" -name 'libsgt.so*' -exec rm {} +
+# The imported target is that of the shared library; for the static one there are variables.
+link="target_link_libraries(\${program} PRIVATE PkgConfig::SGT)"
+[ "$kind" = shared ] || link="
+    target_include_directories(\${program} PRIVATE \${SGT_STATIC_INCLUDE_DIRS})
+    target_link_directories(\${program} PRIVATE \${SGT_STATIC_LIBRARY_DIRS})
+    target_link_libraries(\${program} PRIVATE \${SGT_STATIC_LIBRARIES})"
 mkdir "$work/host"
 cp "$here/consumer.c" "$work/host"
 cp "$here/consumer.c" "$work/host/consumer_again.cpp"
@@ -33,14 +35,12 @@ cat > "$work/host/CMakeLists.txt" << END
 cmake_minimum_required(VERSION 3.18)
 project(host C CXX)
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(SGT REQUIRED sgt)
+pkg_check_modules(SGT REQUIRED IMPORTED_TARGET sgt)
 foreach(name consumer.c consumer_again.cpp)
     get_filename_component(program \${name} NAME_WE)
     add_executable(\${program} \${name})
     target_compile_definitions(\${program} PRIVATE "EXPECTED_VERSION=\"\${SGT_VERSION}\"")
-    target_include_directories(\${program} PRIVATE \${${prefix}_INCLUDE_DIRS})
-    target_link_directories(\${program} PRIVATE \${${prefix}_LIBRARY_DIRS})
-    target_link_libraries(\${program} PRIVATE \${${prefix}_LIBRARIES})
+    $link
 endforeach()
 END
 {

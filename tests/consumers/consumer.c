@@ -6,6 +6,10 @@
 
 #include <sgt/sgt.h>
 
+#if !SGT_VERSION_AT_LEAST(0, 1, 0) || SGT_VERSION_AT_LEAST(SGT_VERSION_MAJOR, SGT_VERSION_MINOR + 1, 0)
+#error "the version of the headers compares wrongly"
+#endif
+
 #define BATCH 2
 #define SEQ   8
 #define STEPS 5

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # The library as a subproject of a small meson project, without its tests beside it. The host has its
-# files united, and flags that the library must not be built with: its own, or everybody's.
+# files united, and flags that the library must not be built with: its own, or everybody's. A wrap
+# provides the name of the dependency.
 #
 #     subproject.sh MESON SOURCE shared|static VERSION
 set -eu
@@ -15,6 +16,13 @@ mkdir -p "$work/host/subprojects/sgt"
 cp -r "$source/meson.build" "$source/meson_options.txt" "$source/include" "$source/lib" \
     "$work/host/subprojects/sgt"
 cp "$here/consumer.c" "$work/host"
+cat > "$work/host/subprojects/sgt.wrap" << END
+[wrap-git]
+url = file://$source
+revision = HEAD
+[provide]
+dependency_names = sgt
+END
 own='' global=''
 if [ "$kind" = static ]; then
     global="add_global_arguments('-ffast-math', language: 'c')"
@@ -24,7 +32,7 @@ fi
 cat > "$work/host/meson.build" << END
 project('host', 'c', default_options: ['c_std=c11', 'buildtype=debug', 'werror=true'])
 $global
-sgt = dependency('sgt', fallback: 'sgt', version: '$version')
+sgt = dependency('sgt', version: '$version')
 host = executable('host', 'consumer.c', dependencies: sgt,
     c_args: '-DEXPECTED_VERSION="$version"')
 test('host', host, timeout: 120)
