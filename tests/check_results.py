@@ -14,13 +14,13 @@ sys.dont_write_bytecode = True
 import results  # noqa: E402 (beside this file)
 
 
-def write_build(folder, meson, pytest=""):
+def write_build(folder, meson, pytest="", prefix="suite - sgt:"):
     """meson: tuples of name, result and output; pytest: the elements of a suite."""
     logs = os.path.join(folder, "meson-logs")
     os.makedirs(logs)
     with open(os.path.join(logs, "testlog.json"), "w", encoding="ascii") as log:
         for name, result, output in meson:
-            log.write(json.dumps({"name": f"suite - sgt:{name}", "result": result,
+            log.write(json.dumps({"name": prefix + name, "result": result,
                                   "stdout": output}) + "\n")
     with open(os.path.join(logs, "python.xml"), "w", encoding="ascii") as log:
         log.write(f"<testsuites><testsuite>{pytest}</testsuite></testsuites>")
@@ -59,8 +59,9 @@ def check_promises(folder):
     names = [name for group in results.PROMISES.values() for name in group]
     first = [(name, "OK", "") for name in names]
     other = write_build(os.path.join(folder, "other"), [(name, "SKIP", "why") for name in names])
-    whole = write_build(os.path.join(folder, "whole"), first)
-    assert run("promises", whole, other)[0] == 0
+    for i, prefix in enumerate(("suite - sgt:", "suite+another - sgt:", "sgt:suite / ")):
+        whole = write_build(os.path.join(folder, f"whole-{i}"), first, prefix=prefix)
+        assert run("promises", whole, other)[0] == 0
     status, lines = run("promises", other)
     assert status == 1 and len(lines) == 2 * len(names), lines
     for i, name in enumerate(names):

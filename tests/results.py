@@ -16,6 +16,7 @@ import collections
 import fnmatch
 import json
 import os
+import re
 import sys
 import xml.etree.ElementTree as xml
 
@@ -65,7 +66,8 @@ def read_meson(build):
             records = [json.loads(line) for line in log]
     except OSError:
         return []
-    return [Result(record["name"].rpartition(":")[2],
+    # "suite - project:name", since meson 1.7 "project:suite / name".
+    return [Result(re.split(" / |:", record["name"])[-1],
                    outcomes.get(record["result"], "failed"),
                    reason_of((record.get("stdout") or "") + "\n" + (record.get("stderr") or "")))
             for record in records]
