@@ -40,7 +40,7 @@ static sgt_status check_pair(const sgt_model *model, const sgt_growth_policy *po
                          "the policy is for %d layers of %d heads, the model has %d of %d",
                          (int)policy->n_layers, (int)policy->n_heads, (int)model->config.n_layers,
                          (int)model->config.n_heads);
-    if (policy->growth != NULL)
+    if (policy->growth)
         return sgti_fail(SGT_E_STATE, "the policy is attached to a model already");
     return SGT_OK;
 }
@@ -101,15 +101,13 @@ sgt_status sgt_growth_create(sgt_growth **growth, sgt_model *model, sgt_growth_p
 
 void sgt_growth_free(sgt_growth *growth)
 {
-    sgti_memory *memory;
-
-    if (growth == NULL)
+    if (!growth)
         return;
     sgt_model *model = growth->model;
     sgt_growth_policy *policy = growth->policy;
     sgti_model_detach_growth(model);
     policy->growth = NULL;
-    memory = &model->context->memory;
+    sgti_memory *memory = &model->context->memory;
     sgti_release(memory, growth->entropies, growth->capacity * sizeof(double));
     sgti_release(memory, growth, sizeof *growth);
     sgti_policy_unref(policy);
@@ -122,13 +120,11 @@ static sgt_status reserve(sgt_growth *growth, uint64_t count)
 {
     sgti_memory *memory = &growth->model->context->memory;
     void *grown = NULL;
-    sgt_status status;
-
     if (count <= growth->capacity)
         return SGT_OK;
-    status = sgti_allocate_zeroed(&grown, memory, count, sizeof(double),
-                                  "the entropies of an observation");
-    if (status != SGT_OK)
+    sgt_status status = sgti_allocate_zeroed(&grown, memory, count, sizeof(double),
+                                             "the entropies of an observation");
+    if (status)
         return status;
     sgti_release(memory, growth->entropies, growth->capacity * sizeof(double));
     growth->entropies = grown;
@@ -157,7 +153,6 @@ static sgt_status observe(sgt_growth_observation *observation, sgt_growth *growt
     };
     uint64_t count = (uint64_t)made.n_layers * (uint64_t)made.max_passes * (uint64_t)made.n_heads;
     sgt_status status = SGT_OK;
-
     if (!model->entropies.unseen)
         return sgti_fail(SGT_E_STATE, "no training forward since the last call or plan change");
     if ((collected & needed) != needed)
@@ -184,13 +179,12 @@ static sgt_status grow(sgt_growth_event *event, sgt_growth *growth, const sgt_gr
     sgt_growth_observation observation;
     const sgt_plan *plan = NULL;
     sgt_status status = observe(&observation, growth, input);
-
     if (status == SGT_OK)
         status = sgti_policy_ask(event, &plan, growth->policy, &observation, growth->model->plan);
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = sgt_model_set_plan(growth->model, plan);
-    if (status != SGT_OK)
+    if (status)
         return sgti_policy_restore(growth->policy, status);
     sgti_growth_refresh(growth);
     return SGT_OK;
@@ -203,15 +197,13 @@ sgt_status sgt_growth_step(sgt_growth_event *event, sgt_growth *growth,
     sgt_growth_input own = {0};
     sgt_growth_event made = {.size = sizeof made, .action = SGT_GROWTH_NONE, .layer = -1};
     sgt_status status = SGT_OK;
-
-    if (growth == NULL || input == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         growth == NULL ? "growth" : "input");
-    if (event != NULL)
+    if (!growth || !input)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !growth ? "growth" : "input");
+    if (event)
         status = sgti_struct_check(event, SGTI_EVENT_MINIMUM, "sgt_growth_event");
     if (status == SGT_OK)
         status = sgti_struct_read(&own, sizeof own, input, INPUT_MINIMUM, "sgt_growth_input");
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (own.step < 1)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is %lld, not at least 1",
@@ -224,11 +216,11 @@ sgt_status sgt_growth_step(sgt_growth_event *event, sgt_growth *growth,
                          (long long)own.step, (long long)growth->last_step);
     if (!own.skipped)
         status = grow(&made, growth, &own);
-    if (status != SGT_OK)
+    if (status)
         return status;
     growth->last_step = own.step;
     sgti_entropies_mark_seen(&growth->model->entropies);
-    if (event != NULL)
+    if (event)
         sgti_struct_write(event, &made, sizeof made);
     return SGT_OK;
 }

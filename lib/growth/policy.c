@@ -30,13 +30,11 @@ sgt_status sgti_policy_new(sgt_growth_policy **policy, sgt_context *context, int
     void *memory = NULL;
     sgt_plan *scratch = NULL;
     sgt_growth_policy *made;
-    sgt_status status;
-
-    status = sgt_plan_create(&scratch, context, n_layers, n_heads);
-    if (status != SGT_OK)
+    sgt_status status = sgt_plan_create(&scratch, context, n_layers, n_heads);
+    if (status)
         return status;
     status = sgti_allocate_zeroed(&memory, &context->memory, 1, sizeof *made, "a growth policy");
-    if (status != SGT_OK) {
+    if (status) {
         sgt_plan_free(scratch);
         return status;
     }
@@ -62,12 +60,10 @@ sgt_growth_policy *sgti_policy_ref(sgt_growth_policy *policy)
 
 void sgti_policy_unref(sgt_growth_policy *policy)
 {
-    sgt_context *context;
-
-    if (policy == NULL || atomic_fetch_sub(&policy->references, 1) != 1)
+    if (!policy || atomic_fetch_sub(&policy->references, 1) != 1)
         return;
-    context = policy->context;
-    if (policy->vtable.destroy != NULL)
+    sgt_context *context = policy->context;
+    if (policy->vtable.destroy)
         policy->vtable.destroy(policy->state, policy->user);
     sgt_plan_free(policy->scratch);
     sgti_release(&context->memory, policy->saved, policy->saved_room);
@@ -99,7 +95,7 @@ static sgt_status save_state(const sgt_growth_policy *policy, void *data, size_t
     uint64_t failures = sgti_failures();
     sgt_status status = callback_status(
         failures, policy->vtable.save(policy->state, policy->user, data, bytes), "save");
-    if (status == SGT_OK && data != NULL && *bytes != room)
+    if (status == SGT_OK && data && *bytes != room)
         status = sgti_fail(SGT_E_INVALID_ARGUMENT,
                            "save of the growth policy said %zu bytes and wrote %zu", room, *bytes);
     return status;
@@ -114,24 +110,22 @@ static sgt_status load_state(sgt_growth_policy *policy, const void *data, size_t
 
 static sgt_status read_vtable(sgt_growth_policy_vtable *own, const sgt_growth_policy_vtable *caller)
 {
-    sgt_status status;
     const char *missing = NULL;
-
-    if (caller == NULL)
+    if (!caller)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "vtable is NULL");
-    status = sgti_struct_read(own, sizeof *own, caller, VTABLE_MINIMUM,
-                              "sgt_growth_policy_vtable");
-    if (status != SGT_OK)
+    sgt_status status =
+        sgti_struct_read(own, sizeof *own, caller, VTABLE_MINIMUM, "sgt_growth_policy_vtable");
+    if (status)
         return status;
-    if (own->create == NULL)
+    if (!own->create)
         missing = "create";
-    else if (own->decide == NULL)
+    else if (!own->decide)
         missing = "decide";
-    else if (own->save == NULL && own->load != NULL)
+    else if (!own->save && own->load)
         missing = "save (load is there)";
-    else if (own->load == NULL && own->save != NULL)
+    else if (!own->load && own->save)
         missing = "load (save is there)";
-    if (missing != NULL)
+    if (missing)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "the vtable of the policy lacks %s", missing);
     if (own->entropy < SGT_ENTROPY_NONE || own->entropy > SGT_ENTROPY_BOTH)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "entropy of the policy is %d, not an sgt_entropy",
@@ -146,22 +140,18 @@ sgt_status sgt_growth_policy_custom(sgt_growth_policy **policy, sgt_context *con
     SGTI_DEFAULT_FLOATS;
     sgt_growth_policy_vtable own = {0};
     sgt_growth_policy *made = NULL;
-    uint64_t failures;
-    sgt_status status;
-
-    if (policy == NULL || context == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         policy == NULL ? "policy" : "context");
-    status = read_vtable(&own, vtable);
-    if (status != SGT_OK)
+    if (!policy || !context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !policy ? "policy" : "context");
+    sgt_status status = read_vtable(&own, vtable);
+    if (status)
         return status;
     status = sgti_policy_new(&made, context, SGTI_POLICY_CUSTOM, n_layers, n_heads, &own, user,
                              NULL);
-    if (status != SGT_OK)
+    if (status)
         return status;
-    failures = sgti_failures();
+    uint64_t failures = sgti_failures();
     status = callback_status(failures, own.create(&made->state, user, n_layers, n_heads), "create");
-    if (status != SGT_OK) {
+    if (status) {
         made->vtable.destroy = NULL; /* there is no state to destroy */
         sgti_policy_unref(made);
         return status;
@@ -176,19 +166,17 @@ static sgt_status remember(sgt_growth_policy *policy)
 {
     sgti_memory *memory = &policy->context->memory;
     size_t bytes = 0;
-    sgt_status status;
-
     policy->saved_fixed = policy->fixed;
     policy->saved_bytes = 0;
-    if (policy->vtable.save == NULL)
+    if (!policy->vtable.save)
         return SGT_OK;
-    status = save_state(policy, NULL, &bytes);
-    if (status != SGT_OK)
+    sgt_status status = save_state(policy, NULL, &bytes);
+    if (status)
         return status;
     if (bytes > policy->saved_room) {
         void *grown = NULL;
         status = sgti_allocate_zeroed(&grown, memory, bytes, 1, "the state of a growth policy");
-        if (status != SGT_OK)
+        if (status)
             return status;
         sgti_release(memory, policy->saved, policy->saved_room);
         policy->saved = grown;
@@ -203,11 +191,10 @@ static sgt_status remember(sgt_growth_policy *policy)
 sgt_status sgti_policy_restore(sgt_growth_policy *policy, sgt_status status)
 {
     sgt_status failed = SGT_OK;
-
     policy->fixed = policy->saved_fixed;
-    if (policy->vtable.load != NULL)
+    if (policy->vtable.load)
         failed = load_state(policy, policy->saved, policy->saved_bytes);
-    return failed != SGT_OK ? failed : status;
+    return failed ? failed : status;
 }
 
 sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *policy,
@@ -215,8 +202,7 @@ sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *poli
 {
     sgt_status status = sgti_plan_assign(policy->scratch, plan);
     uint64_t failures = sgti_failures();
-
-    if (status == SGT_OK && policy->vtable.start != NULL)
+    if (status == SGT_OK && policy->vtable.start)
         status = callback_status(
             failures, policy->vtable.start(policy->state, policy->user, policy->scratch), "start");
     if (status == SGT_OK)
@@ -227,7 +213,7 @@ sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *poli
 /* A list of an event: there, and each of it below `end`. */
 static sgt_status check_list(const int32_t *list, int32_t count, int32_t end, const char *what)
 {
-    if (count < 0 || (count > 0 && list == NULL))
+    if (count < 0 || (count > 0 && !list))
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "the policy's event has %d %ss but no list",
                          (int)count, what);
     for (int32_t i = 0; i < count; i++)
@@ -264,7 +250,6 @@ static sgt_status check_event(const sgt_growth_policy *policy, const sgt_growth_
                               const sgt_plan *before)
 {
     int has_layer = event->action == SGT_GROWTH_SELECT || event->action == SGT_GROWTH_DEEPEN;
-
     if (event->action < SGT_GROWTH_NONE || event->action > SGT_GROWTH_FIX)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "the policy's event has the action %d",
                          (int)event->action);
@@ -282,22 +267,19 @@ sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
                            const sgt_plan *plan)
 {
     sgt_growth_event made = {.size = sizeof made, .action = SGT_GROWTH_NONE, .layer = -1};
-    uint64_t failures;
-    sgt_status status;
-
-    status = sgti_plan_assign(policy->scratch, plan);
+    sgt_status status = sgti_plan_assign(policy->scratch, plan);
     if (status == SGT_OK)
         status = remember(policy);
-    if (status != SGT_OK)
+    if (status)
         return status;
-    failures = sgti_failures();
+    uint64_t failures = sgti_failures();
     status = callback_status(failures,
                              policy->vtable.decide(policy->state, policy->user, observation,
                                                    policy->scratch, &made),
                              "decide");
     if (status == SGT_OK)
         status = check_event(policy, &made, plan);
-    if (status != SGT_OK)
+    if (status)
         return sgti_policy_restore(policy, status);
     if (made.action == SGT_GROWTH_FIX)
         policy->fixed = 1;
@@ -317,8 +299,7 @@ static sgt_status check_observation(const sgt_growth_policy *policy,
     if (observation->step < 1)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "step of the observation is %lld, not at least 1",
                          (long long)observation->step);
-    if (observation->max_passes < 1 &&
-        (observation->last_entropy != NULL || observation->mean_entropy != NULL))
+    if (observation->max_passes < 1 && (observation->last_entropy || observation->mean_entropy))
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
                          "max_passes of the observation is %d, but it has entropies",
                          (int)observation->max_passes);
@@ -333,13 +314,12 @@ sgt_status sgt_growth_policy_decide(sgt_growth_event *event, sgt_growth_policy *
     sgt_growth_event made;
     const sgt_plan *candidate = NULL;
     sgt_status status = SGT_OK;
-
-    if (policy == NULL || observation == NULL || plan == NULL)
+    if (!policy || !observation || !plan)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         policy == NULL        ? "policy"
-                         : observation == NULL ? "observation"
-                                               : "plan");
-    if (event != NULL)
+                         !policy        ? "policy"
+                         : !observation ? "observation"
+                                        : "plan");
+    if (event)
         status = sgti_struct_check(event, SGTI_EVENT_MINIMUM, "sgt_growth_event");
     if (status == SGT_OK)
         status = sgti_struct_read(&own, sizeof own, observation, OBSERVATION_MINIMUM,
@@ -348,18 +328,18 @@ sgt_status sgt_growth_policy_decide(sgt_growth_event *event, sgt_growth_policy *
         status = check_observation(policy, &own);
     if (status == SGT_OK)
         status = sgti_plan_check(plan, policy->n_layers, policy->n_heads);
-    if (own.plan == NULL)
+    if (!own.plan)
         own.plan = plan;
     if (status == SGT_OK)
         status = sgti_plan_check(own.plan, policy->n_layers, policy->n_heads);
     if (status == SGT_OK)
         status = sgti_policy_ask(&made, &candidate, policy, &own, plan);
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = sgti_plan_assign(plan, candidate);
-    if (status != SGT_OK)
+    if (status)
         return sgti_policy_restore(policy, status);
-    if (event != NULL)
+    if (event)
         sgti_struct_write(event, &made, sizeof made);
     return SGT_OK;
 }
@@ -387,25 +367,24 @@ sgt_status sgt_growth_policy_save(void *data, size_t *bytes, const sgt_growth_po
     sgti_writer header = {0};
     size_t length = 0;
     sgt_status status = SGT_OK;
-
-    if (bytes == NULL || policy == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", bytes == NULL ? "bytes" : "policy");
-    if (policy->vtable.save != NULL)
+    if (!bytes || !policy)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !bytes ? "bytes" : "policy");
+    if (policy->vtable.save)
         status = save_state(policy, NULL, &length);
-    if (status != SGT_OK)
+    if (status)
         return status;
     write_header(&header, policy, length);
     if (length > SIZE_MAX - header.used)
         return sgti_fail(SGT_E_OVERFLOW, "the state of the policy says it needs %zu bytes", length);
-    if (data != NULL) {
+    if (data) {
         if (*bytes < header.used + length)
             return sgti_fail(SGT_E_OUT_OF_RANGE, "bytes is %zu, the state of the policy needs %zu",
                              *bytes, (size_t)header.used + length);
         header = (sgti_writer){.data = data, .used = 0};
         write_header(&header, policy, length);
-        if (policy->vtable.save != NULL)
+        if (policy->vtable.save)
             status = save_state(policy, header.data + header.used, &length);
-        if (status != SGT_OK)
+        if (status)
             return status;
     }
     *bytes = (size_t)header.used + length;
@@ -417,19 +396,16 @@ static sgt_status read_header(int32_t *fixed, sgti_reader *reader, const sgt_gro
 {
     uint32_t magic = sgti_get_u32(reader);
     uint32_t version = sgti_get_u32(reader);
-    int32_t kind, n_layers, n_heads, is_fixed;
-    uint64_t length;
-
     if (reader->failed || magic != STATE_MAGIC)
         return sgti_fail(SGT_E_FORMAT, "the bytes are no state of a growth policy");
     if (version != STATE_VERSION)
         return sgti_fail(SGT_E_VERSION, "policy state: version %lu is not known",
                          (unsigned long)version);
-    kind = sgti_get_i32(reader);
-    n_layers = sgti_get_i32(reader);
-    n_heads = sgti_get_i32(reader);
-    is_fixed = sgti_get_i32(reader);
-    length = sgti_get_u64(reader);
+    int32_t kind = sgti_get_i32(reader);
+    int32_t n_layers = sgti_get_i32(reader);
+    int32_t n_heads = sgti_get_i32(reader);
+    int32_t is_fixed = sgti_get_i32(reader);
+    uint64_t length = sgti_get_u64(reader);
     if (reader->failed || length != reader->left)
         return sgti_fail(SGT_E_FORMAT, "policy state: the length is wrong");
     if (is_fixed != 0 && is_fixed != 1)
@@ -449,22 +425,20 @@ sgt_status sgt_growth_policy_load(sgt_growth_policy *policy, const void *data, s
     SGTI_DEFAULT_FLOATS;
     sgti_reader reader = {.data = data, .left = bytes};
     int32_t fixed = 0;
-    sgt_status status;
-
-    if (policy == NULL || data == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", policy == NULL ? "policy" : "data");
-    status = read_header(&fixed, &reader, policy);
-    if (status != SGT_OK)
+    if (!policy || !data)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !policy ? "policy" : "data");
+    sgt_status status = read_header(&fixed, &reader, policy);
+    if (status)
         return status;
-    if (policy->vtable.load != NULL)
+    if (policy->vtable.load)
         status = load_state(policy, reader.data, reader.left);
     else if (reader.left != 0)
         status = sgti_fail(SGT_E_FORMAT, "policy state: %zu bytes for a policy that keeps none",
                            reader.left);
-    if (status != SGT_OK)
+    if (status)
         return status;
     policy->fixed = fixed;
-    if (policy->growth != NULL)
+    if (policy->growth)
         sgti_growth_refresh(policy->growth);
     return SGT_OK;
 }

@@ -70,16 +70,15 @@ static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layer
         {"reserved", o->reserved, 0, 0},
     };
     sgt_status status = SGT_OK;
-
     for (size_t i = 0; status == SGT_OK && i < sizeof ranges / sizeof ranges[0]; i++)
         status = check_range(ranges[i].field, ranges[i].value, ranges[i].least, ranges[i].most);
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (!(o->average >= 0.0 && o->average < 1.0))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "average is %g, not in [0,1)", o->average);
     if (!(o->max_gain > 0.0 && o->max_gain <= 1.0))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "max_gain is %g, not in (0,1]", o->max_gain);
-    if (o->n_exclude > 0 && o->exclude == NULL)
+    if (o->n_exclude > 0 && !o->exclude)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "exclude is NULL, n_exclude is %d",
                          (int)o->n_exclude);
     for (int32_t i = 0; i < o->n_exclude; i++) {
@@ -95,7 +94,6 @@ static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layer
 static void carve_state(sgti_sgt_state *state, sgti_carver *block, const sgti_sgt_policy *policy)
 {
     int64_t n_layers = policy->n_layers;
-
     state->averages = sgti_carve(block, n_layers * policy->n_heads, sizeof(double));
     state->starts = sgti_carve(block, n_layers * policy->options.max_depth, sizeof(int64_t));
     state->depths = sgti_carve(block, n_layers, sizeof(int32_t));
@@ -108,7 +106,6 @@ static void carve_all(sgti_sgt_policy *policy, sgti_carver *block)
 {
     int64_t n_layers = policy->n_layers;
     int64_t n_heads = policy->n_heads;
-
     sgti_carve(block, 1, sizeof *policy);
     carve_state(&policy->now, block, policy);
     carve_state(&policy->spare, block, policy);
@@ -128,14 +125,12 @@ static sgt_status new_state(sgti_sgt_policy **state, sgti_memory *memory, int32_
         .memory = memory, .options = *options, .n_layers = n_layers, .n_heads = n_heads};
     sgti_carver block = {0};
     void *base = NULL;
-    sgt_status status;
-
     carve_all(&shape, &block);
     if (block.overflow)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "a growth policy for %d layers of %d heads is too big",
                          (int)n_layers, (int)n_heads);
-    status = sgti_allocate_zeroed(&base, memory, block.bytes, 1, "a growth policy");
-    if (status != SGT_OK)
+    sgt_status status = sgti_allocate_zeroed(&base, memory, block.bytes, 1, "a growth policy");
+    if (status)
         return status;
     shape.bytes = block.bytes;
     block = (sgti_carver){.memory = base};
@@ -163,12 +158,11 @@ static int32_t sgt_decide(void *state, void *user, const sgt_growth_observation 
     sgti_sgt_policy *policy = state;
     int mean = policy->options.entropy == SGT_ENTROPY_MEAN;
     const double *entropies = mean ? observation->mean_entropy : observation->last_entropy;
-
     (void)user;
-    if (entropies == NULL && !policy->now.fixed)
+    if (!entropies && !policy->now.fixed)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "the observation lacks %s",
                          mean ? "mean_entropy" : "last_entropy");
-    if (entropies != NULL)
+    if (entropies)
         sgti_sgt_observe(policy, entropies, observation->max_passes, observation->plan);
     sgti_sgt_act(policy, observation->step, event);
     return sgti_sgt_write_plan(policy, observation->step, plan);
@@ -189,11 +183,9 @@ sgt_status sgt_growth_policy_sgt(sgt_growth_policy **policy, sgt_context *contex
     sgt_growth_sgt_options own = default_options;
     sgti_sgt_policy *state = NULL;
     sgt_status status = SGT_OK;
-
-    if (policy == NULL || context == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         policy == NULL ? "policy" : "context");
-    if (options != NULL)
+    if (!policy || !context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !policy ? "policy" : "context");
+    if (options)
         status = sgti_struct_read(&own, sizeof own, options, OPTIONS_MINIMUM,
                                   "sgt_growth_sgt_options");
     if (status == SGT_OK)
@@ -204,12 +196,12 @@ sgt_status sgt_growth_policy_sgt(sgt_growth_policy **policy, sgt_context *contex
         status = check_options(&own, n_layers, n_heads);
     if (status == SGT_OK)
         status = new_state(&state, &context->memory, n_layers, n_heads, &own);
-    if (status != SGT_OK)
+    if (status)
         return status;
     vtable.entropy = own.entropy;
     status = sgti_policy_new(policy, context, SGTI_POLICY_SGT, n_layers, n_heads, &vtable, NULL,
                              state);
-    if (status != SGT_OK)
+    if (status)
         sgt_destroy(state, NULL);
     return status;
 }

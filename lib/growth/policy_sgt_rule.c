@@ -46,14 +46,13 @@ static int32_t observed_pass(const sgti_sgt_policy *policy, int32_t layer, int32
                              int32_t max_passes, const sgt_plan *plan)
 {
     int32_t pass = policy->now.depths[layer];
-
     if (!is_kept(policy, layer, head))
         return 0;
     if (pass > max_passes - 1)
         pass = max_passes - 1;
     for (; pass > 0; pass--) {
         const float *gains = sgt_plan_gains(plan, layer, pass);
-        if (gains != NULL && gains[head] > 0.0f)
+        if (gains && gains[head] > 0.0f)
             break;
     }
     return pass;
@@ -64,7 +63,6 @@ void sgti_sgt_observe(sgti_sgt_policy *policy, const double *entropies, int32_t 
 {
     double a = policy->options.average;
     int64_t n_heads = policy->n_heads;
-
     if (policy->now.fixed)
         return;
     for (int32_t layer = 0; layer < policy->n_layers; layer++) {
@@ -95,7 +93,6 @@ static void rank_descending(int32_t *ranking, const double *values, int32_t coun
 static void find_candidates(sgti_sgt_policy *policy, int32_t *count)
 {
     int32_t found = 0;
-
     for (int32_t layer = 0; layer < policy->n_layers; layer++) {
         const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
         double sum = 0.0;
@@ -133,7 +130,6 @@ static int32_t next_layer(const sgti_sgt_policy *policy, int32_t count)
 {
     const sgti_sgt_state *now = &policy->now;
     int32_t best = -1;
-
     for (int32_t i = 0; i < count; i++) {
         int32_t layer = policy->ranking[i];
         int allowed = now->depths[layer] == 0;
@@ -149,7 +145,6 @@ static int32_t next_layer(const sgti_sgt_policy *policy, int32_t count)
 static void rank_heads(sgti_sgt_policy *policy, int32_t layer)
 {
     const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
-
     for (int32_t h = 0; h < policy->n_heads; h++) {
         uint32_t bits[4];
         switch (policy->options.head_choice) {
@@ -174,7 +169,6 @@ static void keep_heads(sgti_sgt_policy *policy, int32_t layer)
 {
     const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
     int32_t *kept = kept_heads(policy, layer);
-
     rank_heads(policy, layer);
     for (int32_t i = 0; i < policy->options.keep_heads; i++) {
         int32_t head = policy->ranking[i];
@@ -196,7 +190,6 @@ static void select_layer(sgti_sgt_policy *policy, int32_t layer, int64_t step,
                          sgt_growth_event *event)
 {
     sgti_sgt_state *now = &policy->now;
-
     keep_heads(policy, layer);
     now->depths[layer] = 1;
     now->starts[(int64_t)layer * policy->options.max_depth] = step;
@@ -214,7 +207,6 @@ static void deepen_layer(sgti_sgt_policy *policy, int32_t layer, int64_t step,
 {
     sgti_sgt_state *now = &policy->now;
     int32_t pass = now->depths[layer]++;
-
     now->starts[(int64_t)layer * policy->options.max_depth + pass] = step;
     now->window_start = step;
     event->action = SGT_GROWTH_DEEPEN;
@@ -225,7 +217,6 @@ static void deepen_layer(sgti_sgt_policy *policy, int32_t layer, int64_t step,
 static void fix_growth(sgti_sgt_policy *policy, sgt_growth_event *event)
 {
     int32_t count = 0;
-
     policy->now.fixed = 1;
     for (int32_t layer = 0; layer < policy->n_layers; layer++) {
         if (policy->now.depths[layer] > 0)
@@ -241,8 +232,6 @@ void sgti_sgt_act(sgti_sgt_policy *policy, int64_t step, sgt_growth_event *event
     const sgt_growth_sgt_options *options = &policy->options;
     sgti_sgt_state *now = &policy->now;
     int32_t count = 0;
-    int32_t next;
-
     if (now->fixed || step < options->first_step)
         return;
     if (now->n_selected > 0 && step - now->window_start < options->window)
@@ -255,7 +244,7 @@ void sgti_sgt_act(sgti_sgt_policy *policy, int64_t step, sgt_growth_event *event
             return;
         }
     }
-    next = now->n_selected < options->max_layers ? next_layer(policy, count) : -1;
+    int32_t next = now->n_selected < options->max_layers ? next_layer(policy, count) : -1;
     if (next >= 0)
         select_layer(policy, next, step, event);
     else
@@ -268,7 +257,6 @@ void sgti_sgt_act(sgti_sgt_policy *policy, int64_t step, sgt_growth_event *event
 static double fade(int32_t kind, double p)
 {
     const double pi = 3.14159265358979323846;
-
     switch (kind) {
     case SGT_FADE_COSINE:
         return 0.5 * (1.0 + cos(pi * p));
@@ -287,7 +275,6 @@ static void gains_of_pass(double *kept, double *others, const sgti_sgt_policy *p
     const sgt_growth_sgt_options *options = &policy->options;
     const int64_t *starts = policy->now.starts + (int64_t)layer * options->max_depth;
     int64_t since;
-
     *kept = 1.0;
     *others = 0.0;
     switch (options->ramp) {
@@ -311,7 +298,6 @@ static void gains_of_pass(double *kept, double *others, const sgti_sgt_policy *p
 sgt_status sgti_sgt_write_plan(sgti_sgt_policy *policy, int64_t step, sgt_plan *plan)
 {
     sgt_status status = SGT_OK;
-
     for (int32_t i = 0; status == SGT_OK && i < policy->now.n_selected; i++) {
         int32_t layer = policy->now.selected[i];
         int32_t depth = policy->now.depths[layer];

@@ -30,16 +30,15 @@ typedef struct options_walk {
 
 static void walk_i64(options_walk *walk, const char *field, int64_t own)
 {
-    if (walk->writer != NULL)
+    if (walk->writer)
         sgti_put_i64(walk->writer, own);
-    else if (sgti_get_i64(walk->reader) != own && walk->differs == NULL)
+    else if (sgti_get_i64(walk->reader) != own && !walk->differs)
         walk->differs = field;
 }
 
 static void walk_options(options_walk *walk, const sgti_sgt_policy *policy)
 {
     const sgt_growth_sgt_options *o = &policy->options;
-
     walk_i64(walk, "top_k_layers", o->top_k_layers);
     walk_i64(walk, "first_step", o->first_step);
     walk_i64(walk, "window", o->window);
@@ -57,7 +56,7 @@ static void walk_options(options_walk *walk, const sgti_sgt_policy *policy)
         walk_i64(walk, "exclude", policy->excluded[i]);
     if (walk->version >= 2)
         walk_i64(walk, "max_gain", (int64_t)sgti_bits_of_f64(o->max_gain));
-    else if (o->max_gain != 1.0 && walk->differs == NULL)
+    else if (o->max_gain != 1.0 && !walk->differs)
         walk->differs = "max_gain";
 }
 
@@ -67,7 +66,6 @@ static void write_state(sgti_writer *writer, const sgti_sgt_policy *policy)
 {
     const sgti_sgt_state *now = &policy->now;
     int64_t n_layers = policy->n_layers;
-
     sgti_put_i32(writer, now->fixed);
     sgti_put_i32(writer, now->n_selected);
     sgti_put_i64(writer, now->window_start);
@@ -87,7 +85,6 @@ int32_t sgti_sgt_save(const void *state, void *user, void *data, size_t *bytes)
 {
     const sgti_sgt_policy *policy = state;
     sgti_writer writer = {.data = data, .used = 0};
-
     (void)user;
     sgti_put_u32(&writer, STATE_VERSION);
     walk_options(&(options_walk){.writer = &writer, .version = STATE_VERSION}, policy);
@@ -101,7 +98,6 @@ int32_t sgti_sgt_save(const void *state, void *user, void *data, size_t *bytes)
 static void read_state(sgti_sgt_state *state, sgti_reader *reader, const sgti_sgt_policy *policy)
 {
     int64_t n_layers = policy->n_layers;
-
     state->fixed = sgti_get_i32(reader);
     state->n_selected = sgti_get_i32(reader);
     state->window_start = sgti_get_i64(reader);
@@ -148,7 +144,6 @@ static int is_valid_layer(const sgti_sgt_state *state, const sgti_sgt_policy *po
     int32_t depth = state->depths[layer];
     const int32_t *kept = state->kept + (int64_t)layer * keep;
     const int64_t *starts = state->starts + (int64_t)layer * max_depth;
-
     if (depth < 0 || depth > max_depth || (depth > 0 && policy->excluded[layer]))
         return 0;
     for (int32_t k = 0; k < max_depth; k++) {
@@ -165,7 +160,6 @@ static const char *find_fault(const sgti_sgt_state *state, const sgti_sgt_policy
 {
     int32_t n_layers = policy->n_layers;
     int32_t n_looped = 0;
-
     if (state->fixed != 0 && state->fixed != 1)
         return "fixed";
     if (state->n_selected < 0 || state->n_selected > n_layers ||
@@ -201,8 +195,6 @@ int32_t sgti_sgt_load(void *state, void *user, const void *data, size_t bytes)
     sgti_reader reader = {.data = data, .left = bytes};
     uint32_t version = sgti_get_u32(&reader);
     options_walk walk = {.reader = &reader, .version = version};
-    const char *fault;
-
     (void)user;
     if (reader.failed)
         return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt is cut short");
@@ -210,14 +202,14 @@ int32_t sgti_sgt_load(void *state, void *user, const void *data, size_t bytes)
         return sgti_fail(SGT_E_VERSION, "the state of a policy sgt has the unknown version %lu",
                          (unsigned long)version);
     walk_options(&walk, policy);
-    if (!reader.failed && walk.differs != NULL)
+    if (!reader.failed && walk.differs)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
                          "the state is of a policy sgt with another option %s", walk.differs);
     read_state(&policy->spare, &reader, policy);
     if (reader.failed || reader.left != 0)
         return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt has a wrong length");
-    fault = find_fault(&policy->spare, policy);
-    if (fault != NULL)
+    const char *fault = find_fault(&policy->spare, policy);
+    if (fault)
         return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt is damaged: %s", fault);
     policy->now = policy->spare;
     policy->spare = old;

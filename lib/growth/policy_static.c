@@ -30,9 +30,8 @@ sgt_status sgt_growth_policy_none(sgt_growth_policy **policy, sgt_context *conte
                                   int32_t n_layers, int32_t n_heads)
 {
     SGTI_DEFAULT_FLOATS;
-    if (policy == NULL || context == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         policy == NULL ? "policy" : "context");
+    if (!policy || !context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !policy ? "policy" : "context");
     return sgti_policy_new(policy, context, SGTI_POLICY_NONE, n_layers, n_heads, &none_vtable, NULL,
                            NULL);
 }
@@ -73,7 +72,7 @@ static int32_t static_save(const void *state, void *user, void *data, size_t *by
 {
     const static_state *own = state;
     (void)user;
-    if (data != NULL)
+    if (data)
         memcpy(data, own->bytes, own->n_bytes);
     *bytes = own->n_bytes;
     return SGT_OK;
@@ -105,9 +104,7 @@ static sgt_status new_static(sgt_growth_policy **policy, sgt_context *context, s
     void *bytes = NULL;
     void *state = NULL;
     size_t n_bytes = 0;
-    sgt_status status;
-
-    status = sgt_plan_save(NULL, &n_bytes, plan);
+    sgt_status status = sgt_plan_save(NULL, &n_bytes, plan);
     if (status == SGT_OK)
         status = sgti_allocate_zeroed(&bytes, memory, n_bytes, 1, "the bytes of a static plan");
     if (status == SGT_OK)
@@ -119,7 +116,7 @@ static sgt_status new_static(sgt_growth_policy **policy, sgt_context *context, s
         status = sgti_policy_new(policy, context, SGTI_POLICY_STATIC, plan->n_layers, plan->n_heads,
                                  &static_vtable, NULL, state);
     }
-    if (status != SGT_OK) {
+    if (status) {
         sgti_release(memory, state, sizeof(static_state));
         sgti_release(memory, bytes, n_bytes);
         sgt_plan_free(plan);
@@ -134,17 +131,13 @@ sgt_status sgt_growth_policy_static_blocks(sgt_growth_policy **policy, sgt_conte
 {
     SGTI_DEFAULT_FLOATS;
     sgt_plan *plan = NULL;
-    sgt_status status;
-
-    if (policy == NULL || context == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         policy == NULL ? "policy" : "context");
+    if (!policy || !context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !policy ? "policy" : "context");
     if (count < 0)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "count is %d, not at least 0", (int)count);
-    if (count > 0 && (layers == NULL || extra_runs == NULL))
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         layers == NULL ? "layers" : "extra_runs");
-    status = sgt_plan_create(&plan, context, n_layers, n_heads);
+    if (count > 0 && (!layers || !extra_runs))
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !layers ? "layers" : "extra_runs");
+    sgt_status status = sgt_plan_create(&plan, context, n_layers, n_heads);
     for (int32_t i = 0; status == SGT_OK && i < count; i++) {
         for (int32_t j = 0; status == SGT_OK && j < i; j++) {
             if (layers[j] == layers[i])
@@ -154,7 +147,7 @@ sgt_status sgt_growth_policy_static_blocks(sgt_growth_policy **policy, sgt_conte
         if (status == SGT_OK)
             status = sgt_plan_set_extra_runs(plan, layers[i], extra_runs[i]);
     }
-    if (status != SGT_OK) {
+    if (status) {
         sgt_plan_free(plan);
         return status;
     }
@@ -166,15 +159,15 @@ sgt_status sgt_growth_policy_static_heads(sgt_growth_policy **policy, sgt_contex
 {
     SGTI_DEFAULT_FLOATS;
     sgt_plan *own = NULL;
-    sgt_status status;
-
-    if (policy == NULL || context == NULL || plan == NULL)
+    if (!policy || !context || !plan)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         policy == NULL ? "policy" : context == NULL ? "context" : "plan");
-    status = sgt_plan_create(&own, context, plan->n_layers, plan->n_heads);
+                         !policy    ? "policy"
+                         : !context ? "context"
+                                    : "plan");
+    sgt_status status = sgt_plan_create(&own, context, plan->n_layers, plan->n_heads);
     if (status == SGT_OK)
         status = sgti_plan_assign(own, plan);
-    if (status != SGT_OK) {
+    if (status) {
         sgt_plan_free(own);
         return status;
     }
