@@ -22,7 +22,7 @@ static sgt_status create_factors(sgt_optimizer *optimizer)
     sgt_status status =
         sgti_allocate_zeroed(&factors, &model->context->memory, (uint64_t)model->parameters.count,
                              sizeof *optimizer->factors, "the factors of an optimizer");
-    if (status != SGT_OK)
+    if (status)
         return status;
     optimizer->factors = factors;
     for (int32_t i = 0; i < model->parameters.count; i++)
@@ -38,7 +38,7 @@ static sgt_status create_moments(sgt_optimizer *optimizer)
         return sgti_fail(SGT_E_OVERFLOW, "the size of the moments does not fit in 64 bits");
     sgt_status status =
         sgti_storage_allocate(&optimizer->moments, model->dispatch, bytes, "the moments");
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgt_tensor all = sgti_tensor_1d(optimizer->moments.buffer, 0,
                                     (int64_t)(2 * model->parameters.elements));
@@ -51,15 +51,15 @@ sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *model,
     SGTI_DEFAULT_FLOATS;
     sgt_optimizer_options chosen;
     void *memory = NULL;
-    if (optimizer == NULL)
+    if (!optimizer)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is NULL");
-    if (model == NULL)
+    if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     sgt_status status = sgti_optimizer_options_read(&chosen, options);
     if (status == SGT_OK)
         status = sgti_allocate_zeroed(&memory, &model->context->memory, 1, sizeof **optimizer,
                                       "an optimizer");
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgt_optimizer *made = memory;
     made->model = sgti_model_ref(model);
@@ -67,7 +67,7 @@ sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *model,
     status = create_factors(made);
     if (status == SGT_OK)
         status = create_moments(made);
-    if (status != SGT_OK) {
+    if (status) {
         sgt_optimizer_free(made);
         return status;
     }
@@ -77,7 +77,7 @@ sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *model,
 
 void sgt_optimizer_free(sgt_optimizer *optimizer)
 {
-    if (optimizer == NULL)
+    if (!optimizer)
         return;
     sgt_model *model = optimizer->model;
     sgti_memory *memory = &model->context->memory;
@@ -90,14 +90,14 @@ void sgt_optimizer_free(sgt_optimizer *optimizer)
 
 int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer)
 {
-    return optimizer == NULL ? 0 : optimizer->steps;
+    return !optimizer ? 0 : optimizer->steps;
 }
 
 sgt_status sgt_optimizer_scheduled_rate(double *lr, const sgt_optimizer *optimizer, int64_t step)
 {
     SGTI_DEFAULT_FLOATS;
-    if (lr == NULL || optimizer == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", lr == NULL ? "lr" : "optimizer");
+    if (!lr || !optimizer)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !lr ? "lr" : "optimizer");
     if (step < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "step is %lld; steps count from 1", (long long)step);
     *lr = sgti_schedule_rate(&optimizer->options, step);
@@ -139,7 +139,7 @@ void sgti_optimizer_restore(sgt_optimizer *optimizer, const sgti_optimizer_recor
 
 static sgt_status check_index(const sgt_optimizer *optimizer, int32_t index)
 {
-    if (optimizer == NULL)
+    if (!optimizer)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is NULL");
     if (index < 0 || index >= optimizer->model->parameters.count)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "parameter index %d is not in 0 .. %d", (int)index,
@@ -156,7 +156,7 @@ sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t index, do
         status = sgti_check_float32(rate_factor, SGTI_AT_LEAST_0, "rate_factor");
     if (status == SGT_OK)
         status = sgti_check_float32(decay_factor, SGTI_AT_LEAST_0, "decay_factor");
-    if (status != SGT_OK)
+    if (status)
         return status;
     optimizer->factors[index] = (sgti_factors){.rate = rate_factor, .decay = decay_factor};
     return SGT_OK;
@@ -186,7 +186,7 @@ sgt_status sgt_optimizer_moment(sgt_tensor_view *view, const sgt_optimizer *opti
     sgt_status status = sgti_struct_check(view, SGTI_VIEW_MINIMUM, "sgt_tensor_view");
     if (status == SGT_OK)
         status = check_moment(optimizer, index, moment);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgt_tensor tensor = sgti_moment(optimizer, index, moment);
     sgti_parameter_view(view, optimizer->model, index, &tensor);
@@ -200,7 +200,7 @@ sgt_status sgt_optimizer_read_moment(float *values, size_t count, const sgt_opti
     sgt_status status = check_moment(optimizer, index, moment);
     if (status == SGT_OK)
         status = sgti_check_count(optimizer->model, index, values, count);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgt_tensor tensor = sgti_moment(optimizer, index, moment);
     return sgti_read(optimizer->model->dispatch, values, &tensor);
@@ -213,7 +213,7 @@ sgt_status sgt_optimizer_write_moment(sgt_optimizer *optimizer, int32_t index, i
     sgt_status status = check_moment(optimizer, index, moment);
     if (status == SGT_OK)
         status = sgti_check_count(optimizer->model, index, values, count);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgt_tensor tensor = sgti_moment(optimizer, index, moment);
     return sgti_write(optimizer->model->dispatch, &tensor, values);

@@ -53,7 +53,7 @@ static sgt_status check(const sgt_optimizer_options *options)
     sgt_status status = sgti_schedule_check(options);
     if (status == SGT_OK)
         status = check_numbers(options);
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (options->decay_scope != SGT_DECAY_ALL && options->decay_scope != SGT_DECAY_MATRICES)
         return sgti_fail(SGT_E_OUT_OF_RANGE,
@@ -69,7 +69,7 @@ sgt_status sgti_optimizer_options_read(sgt_optimizer_options *own,
                                        const sgt_optimizer_options *caller)
 {
     *own = default_options;
-    if (caller == NULL)
+    if (!caller)
         return SGT_OK;
     sgt_status status = sgti_struct_read(own, sizeof *own, caller,
                                          SGTI_OPTIMIZER_OPTIONS_MINIMUM,

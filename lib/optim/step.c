@@ -35,7 +35,7 @@ static sgt_status choose_rate(double *lr, const sgt_optimizer *optimizer, int64_
 {
     const sgt_optimizer_options *options = &optimizer->options;
     double rate = sgti_schedule_rate(options, step);
-    if (options->rate != NULL) {
+    if (options->rate) {
         rate = options->rate(options->rate_user, step, rate);
         sgti_floats_renew();
     }
@@ -64,7 +64,7 @@ static sgt_status gradient_norm(double *norm, const sgt_optimizer *optimizer)
             continue;
         sgt_tensor gradient = sgti_gradient(model, i);
         sgt_status status = sgti_norm(model->dispatch, &sum_of_squares, &gradient);
-        if (status != SGT_OK)
+        if (status)
             return status;
         sum += sum_of_squares;
     }
@@ -161,10 +161,10 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
     SGTI_DEFAULT_FLOATS;
     sgt_step_report own = {.size = sizeof own, .clip_scale = 1.0};
     sgt_status status = SGT_OK;
-    if (optimizer == NULL)
+    if (!optimizer)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is NULL");
     sgt_model *model = optimizer->model;
-    if (report != NULL)
+    if (report)
         status = sgti_struct_check(report, REPORT_MINIMUM, "sgt_step_report");
     if (status == SGT_OK)
         status = check_state(model);
@@ -175,7 +175,7 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
         status = check_products(optimizer, own.lr);
     if (status == SGT_OK)
         status = gradient_norm(&own.grad_norm, optimizer);
-    if (status != SGT_OK)
+    if (status)
         return status;
 
     double scale = clip_scale(optimizer->options.clip, own.grad_norm);
@@ -184,13 +184,13 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
         own.clip_scale = scale;
     status = own.skipped ? zero_gradients(model)
                          : update_weights(optimizer, own.lr, own.clip_scale);
-    if (status != SGT_OK) {
+    if (status) {
         sgti_model_spoil_gradients(model);
         return status;
     }
     sgti_model_close_step(model);
     optimizer->steps = own.step;
-    if (report != NULL)
+    if (report)
         sgti_struct_write(report, &own, sizeof own);
     return SGT_OK;
 }
