@@ -101,14 +101,14 @@ sgt_status sgt_flops_count(sgt_flops *flops, const sgt_model_config *config, con
     sgt_status status = sgti_struct_check(flops, FLOPS_MINIMUM, "sgt_flops");
     if (status == SGT_OK)
         status = sgti_config_resolve(&resolved, config);
-    if (status == SGT_OK && options != NULL)
+    if (status == SGT_OK && options)
         status = sgti_struct_read(&chosen, sizeof chosen, options, OPTIONS_MINIMUM,
                                   "sgt_flops_options");
     if (status == SGT_OK)
         status = check_options(&chosen, &resolved);
-    if (status == SGT_OK && plan != NULL)
+    if (status == SGT_OK && plan)
         status = sgti_plan_check(plan, resolved.n_layers, resolved.n_heads);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgti_flops_measure(&own, &resolved, plan, chosen.seq, chosen.depth, chosen.full_square);
     sgti_struct_write(flops, &own, sizeof own);

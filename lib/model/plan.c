@@ -59,20 +59,17 @@ sgt_status sgt_plan_create(sgt_plan **plan, sgt_context *context, int32_t n_laye
 {
     SGTI_DEFAULT_FLOATS;
     void *memory = NULL;
-    sgt_plan *made;
-    sgt_status status;
-
-    if (plan == NULL || context == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", plan == NULL ? "plan" : "context");
+    if (!plan || !context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !plan ? "plan" : "context");
     if (n_layers < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "n_layers is %d, not at least 1", (int)n_layers);
     if (n_heads < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "n_heads is %d, not at least 1", (int)n_heads);
-    status = sgti_allocate_zeroed(&memory, &context->memory, plan_bytes(n_layers), 1,
-                                  "a depth plan");
-    if (status != SGT_OK)
+    sgt_status status =
+        sgti_allocate_zeroed(&memory, &context->memory, plan_bytes(n_layers), 1, "a depth plan");
+    if (status)
         return status;
-    made = memory;
+    sgt_plan *made = memory;
     made->context = sgti_context_ref(context);
     made->n_layers = n_layers;
     made->n_heads = n_heads;
@@ -85,7 +82,7 @@ static sgt_status clone_in(sgt_plan **copy, sgt_context *context, const sgt_plan
 {
     sgt_plan *made = NULL;
     sgt_status status = sgt_plan_create(&made, context, plan->n_layers, plan->n_heads);
-    if (status != SGT_OK)
+    if (status)
         return status;
     for (int32_t i = 0; i < plan->n_layers; i++) {
         const sgti_layer_plan *from = &plan->layers[i];
@@ -95,7 +92,7 @@ static sgt_status clone_in(sgt_plan **copy, sgt_context *context, const sgt_plan
         if (from->depth == 0)
             continue;
         status = allocate_gains(&to->gains, made, from->depth);
-        if (status != SGT_OK) {
+        if (status) {
             sgt_plan_free(made);
             return status;
         }
@@ -109,18 +106,16 @@ static sgt_status clone_in(sgt_plan **copy, sgt_context *context, const sgt_plan
 sgt_status sgt_plan_clone(sgt_plan **copy, const sgt_plan *plan)
 {
     SGTI_DEFAULT_FLOATS;
-    if (copy == NULL || plan == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", copy == NULL ? "copy" : "plan");
+    if (!copy || !plan)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !copy ? "copy" : "plan");
     return clone_in(copy, plan->context, plan);
 }
 
 void sgt_plan_free(sgt_plan *plan)
 {
-    sgt_context *context;
-
-    if (plan == NULL)
+    if (!plan)
         return;
-    context = plan->context;
+    sgt_context *context = plan->context;
     for (int32_t i = 0; i < plan->n_layers; i++)
         release_gains(plan, &plan->layers[i]);
     sgti_release(&context->memory, plan, plan_bytes(plan->n_layers));
@@ -140,12 +135,11 @@ sgt_status sgti_plan_assign(sgt_plan *plan, const sgt_plan *source)
     sgt_plan *copy = NULL;
     sgt_status status;
     int same_depths = 1;
-
     for (int32_t i = 0; i < plan->n_layers; i++)
         same_depths &= plan->layers[i].depth == source->layers[i].depth;
     if (!same_depths) {
         status = clone_in(&copy, plan->context, source);
-        if (status != SGT_OK)
+        if (status)
             return status;
     }
     for (int32_t i = 0; i < plan->n_layers; i++) {
@@ -168,35 +162,35 @@ sgt_status sgti_plan_assign(sgt_plan *plan, const sgt_plan *source)
 
 static const sgti_layer_plan *layer_of(const sgt_plan *plan, int32_t layer)
 {
-    return plan != NULL && layer >= 0 && layer < plan->n_layers ? &plan->layers[layer] : NULL;
+    return plan && layer >= 0 && layer < plan->n_layers ? &plan->layers[layer] : NULL;
 }
 
 int32_t sgt_plan_n_layers(const sgt_plan *plan)
 {
-    return plan == NULL ? 0 : plan->n_layers;
+    return plan ? plan->n_layers : 0;
 }
 
 int32_t sgt_plan_n_heads(const sgt_plan *plan)
 {
-    return plan == NULL ? 0 : plan->n_heads;
+    return plan ? plan->n_heads : 0;
 }
 
 int32_t sgt_plan_depth(const sgt_plan *plan, int32_t layer)
 {
     const sgti_layer_plan *found = layer_of(plan, layer);
-    return found == NULL ? 0 : found->depth;
+    return found ? found->depth : 0;
 }
 
 int32_t sgt_plan_extra_runs(const sgt_plan *plan, int32_t layer)
 {
     const sgti_layer_plan *found = layer_of(plan, layer);
-    return found == NULL ? 0 : found->extra_runs;
+    return found ? found->extra_runs : 0;
 }
 
 const float *sgt_plan_gains(const sgt_plan *plan, int32_t layer, int32_t pass)
 {
     const sgti_layer_plan *found = layer_of(plan, layer);
-    if (found == NULL || pass < 1 || pass > found->depth)
+    if (!found || pass < 1 || pass > found->depth)
         return NULL;
     return found->gains + gain_count(plan, pass - 1);
 }
@@ -204,7 +198,7 @@ const float *sgt_plan_gains(const sgt_plan *plan, int32_t layer, int32_t pass)
 const float *sgt_plan_targets(const sgt_plan *plan, int32_t layer, int32_t pass)
 {
     const sgti_layer_plan *found = layer_of(plan, layer);
-    if (found == NULL || pass < 1 || pass > found->depth)
+    if (!found || pass < 1 || pass > found->depth)
         return NULL;
     return targets_of(plan, found) + gain_count(plan, pass - 1);
 }
@@ -224,7 +218,7 @@ int sgti_plan_same_layer(const sgt_plan *a, const sgt_plan *b, int32_t layer)
 int32_t sgt_plan_equal(const sgt_plan *a, const sgt_plan *b)
 {
     SGTI_DEFAULT_FLOATS;
-    if (a == NULL || b == NULL || a->n_layers != b->n_layers || a->n_heads != b->n_heads)
+    if (!a || !b || a->n_layers != b->n_layers || a->n_heads != b->n_heads)
         return 0;
     for (int32_t i = 0; i < a->n_layers; i++)
         if (!sgti_plan_same_layer(a, b, i))
@@ -237,7 +231,7 @@ int32_t sgt_plan_equal(const sgt_plan *a, const sgt_plan *b)
 /* Checks layer and pass of an edit. */
 static sgt_status check_place(const sgt_plan *plan, int32_t layer, int32_t pass)
 {
-    if (plan == NULL)
+    if (!plan)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "plan is NULL");
     if (layer < 0 || layer >= plan->n_layers)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "layer is %d, the plan has %d layers", (int)layer,
@@ -262,7 +256,7 @@ static sgt_status check_row(const sgt_plan *plan, int32_t layer, int32_t pass, c
                             const float *row)
 {
     sgt_status status = check_place(plan, layer, pass);
-    if (status == SGT_OK && row == NULL)
+    if (status == SGT_OK && !row)
         status = sgti_fail(SGT_E_INVALID_ARGUMENT, "%ss is NULL", what);
     for (int32_t h = 0; status == SGT_OK && h < plan->n_heads; h++)
         status = check_gain(what, h, row[h]);
@@ -279,11 +273,8 @@ static void store(float *to, const float *from, int32_t count)
 sgt_status sgt_plan_set_depth(sgt_plan *plan, int32_t layer, int32_t depth)
 {
     SGTI_DEFAULT_FLOATS;
-    sgti_layer_plan *old;
-    sgti_layer_plan fresh;
     sgt_status status;
-
-    if (plan == NULL)
+    if (!plan)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "plan is NULL");
     if (layer < 0 || layer >= plan->n_layers)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "layer is %d, the plan has %d layers", (int)layer,
@@ -291,14 +282,15 @@ sgt_status sgt_plan_set_depth(sgt_plan *plan, int32_t layer, int32_t depth)
     if (depth < 0 || depth > SGT_PLAN_MAX_DEPTH)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "depth is %d, not in 0 to %d", (int)depth,
                          SGT_PLAN_MAX_DEPTH);
-    old = &plan->layers[layer];
+    sgti_layer_plan *old = &plan->layers[layer];
     if (depth == old->depth)
         return SGT_OK;
-    fresh = (sgti_layer_plan){.depth = depth, .extra_runs = old->extra_runs, .gains = NULL};
+    sgti_layer_plan fresh =
+        (sgti_layer_plan){.depth = depth, .extra_runs = old->extra_runs, .gains = NULL};
     if (depth > 0) {
         uint64_t kept = gain_count(plan, depth < old->depth ? depth : old->depth);
         status = allocate_gains(&fresh.gains, plan, depth);
-        if (status != SGT_OK)
+        if (status)
             return status;
         for (uint64_t j = 0; j < gain_count(plan, depth); j++) {
             fresh.gains[j] = j < kept ? old->gains[j] : 1.0f;
@@ -314,7 +306,7 @@ sgt_status sgt_plan_set_gains(sgt_plan *plan, int32_t layer, int32_t pass, const
 {
     SGTI_DEFAULT_FLOATS;
     sgt_status status = check_row(plan, layer, pass, "gain", gains);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgti_layer_plan *found = &plan->layers[layer];
     uint64_t row = gain_count(plan, pass - 1);
@@ -332,7 +324,7 @@ sgt_status sgt_plan_set_gain(sgt_plan *plan, int32_t layer, int32_t pass, int32_
                            (int)plan->n_heads);
     if (status == SGT_OK)
         status = check_gain("gain", head, gain);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgti_layer_plan *found = &plan->layers[layer];
     uint64_t at = gain_count(plan, pass - 1) + (uint64_t)head;
@@ -345,7 +337,7 @@ sgt_status sgt_plan_set_targets(sgt_plan *plan, int32_t layer, int32_t pass, con
 {
     SGTI_DEFAULT_FLOATS;
     sgt_status status = check_row(plan, layer, pass, "target", targets);
-    if (status != SGT_OK)
+    if (status)
         return status;
     store(targets_of(plan, &plan->layers[layer]) + gain_count(plan, pass - 1), targets,
           plan->n_heads);
@@ -355,7 +347,7 @@ sgt_status sgt_plan_set_targets(sgt_plan *plan, int32_t layer, int32_t pass, con
 sgt_status sgt_plan_set_extra_runs(sgt_plan *plan, int32_t layer, int32_t runs)
 {
     SGTI_DEFAULT_FLOATS;
-    if (plan == NULL)
+    if (!plan)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "plan is NULL");
     if (layer < 0 || layer >= plan->n_layers)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "layer is %d, the plan has %d layers", (int)layer,
@@ -370,8 +362,7 @@ sgt_status sgt_plan_set_extra_runs(sgt_plan *plan, int32_t layer, int32_t runs)
 sgt_status sgti_plan_check(const sgt_plan *plan, int32_t n_layers, int32_t n_heads)
 {
     sgt_status status = SGT_OK;
-
-    if (plan == NULL)
+    if (!plan)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "plan is NULL");
     if (plan->n_layers != n_layers || plan->n_heads != n_heads)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
@@ -409,11 +400,10 @@ sgt_status sgt_plan_save(void *data, size_t *bytes, const sgt_plan *plan)
 {
     SGTI_DEFAULT_FLOATS;
     sgti_writer writer = {0};
-
-    if (bytes == NULL || plan == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", bytes == NULL ? "bytes" : "plan");
+    if (!bytes || !plan)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !bytes ? "bytes" : "plan");
     write_plan(&writer, plan);
-    if (data != NULL) {
+    if (data) {
         if (*bytes < writer.used)
             return sgti_fail(SGT_E_OUT_OF_RANGE, "bytes is %zu, the plan needs %zu", *bytes,
                              (size_t)writer.used);
@@ -430,8 +420,6 @@ static sgt_status read_layer(sgt_plan *plan, sgti_reader *reader, int32_t layer)
     int32_t depth = sgti_get_i32(reader);
     int32_t runs = sgti_get_i32(reader);
     sgti_layer_plan *to = &plan->layers[layer];
-    sgt_status status;
-
     if (depth < 0 || depth > SGT_PLAN_MAX_DEPTH)
         return sgti_fail(SGT_E_FORMAT, "plan bytes: layer %d has depth %d", (int)layer, (int)depth);
     if (runs < 0 || runs > SGT_PLAN_MAX_RUNS)
@@ -439,8 +427,8 @@ static sgt_status read_layer(sgt_plan *plan, sgti_reader *reader, int32_t layer)
                          (int)runs);
     if (reader->failed || reader->left / sizeof(float) < 2 * gain_count(plan, depth))
         return sgti_fail(SGT_E_FORMAT, "plan bytes: cut short in layer %d", (int)layer);
-    status = sgt_plan_set_depth(plan, layer, depth);
-    if (status != SGT_OK)
+    sgt_status status = sgt_plan_set_depth(plan, layer, depth);
+    if (status)
         return status;
     to->extra_runs = runs;
     for (uint64_t j = 0; j < 2 * gain_count(plan, depth); j++) {
@@ -458,7 +446,6 @@ static sgt_status read_header(int32_t *n_layers, int32_t *n_heads, sgti_reader *
 {
     uint32_t magic = sgti_get_u32(reader);
     uint32_t version = sgti_get_u32(reader);
-
     if (reader->failed || magic != PLAN_MAGIC)
         return sgti_fail(SGT_E_FORMAT, "the bytes are no depth plan");
     if (version != PLAN_VERSION)
@@ -481,20 +468,20 @@ sgt_status sgt_plan_load(sgt_plan **plan, sgt_context *context, const void *data
     sgt_plan *made = NULL;
     int32_t n_layers = 0;
     int32_t n_heads = 0;
-    sgt_status status;
-
-    if (plan == NULL || context == NULL || data == NULL)
+    if (!plan || !context || !data)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         plan == NULL ? "plan" : context == NULL ? "context" : "data");
-    status = read_header(&n_layers, &n_heads, &reader);
-    if (status != SGT_OK)
+                         !plan      ? "plan"
+                         : !context ? "context"
+                                    : "data");
+    sgt_status status = read_header(&n_layers, &n_heads, &reader);
+    if (status)
         goto done;
     status = sgt_plan_create(&made, context, n_layers, n_heads);
-    if (status != SGT_OK)
+    if (status)
         goto done;
     for (int32_t i = 0; i < n_layers; i++) {
         status = read_layer(made, &reader, i);
-        if (status != SGT_OK)
+        if (status)
             goto done;
     }
     if (reader.left != 0) {

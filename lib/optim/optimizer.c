@@ -90,7 +90,7 @@ void sgt_optimizer_free(sgt_optimizer *optimizer)
 
 int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer)
 {
-    return !optimizer ? 0 : optimizer->steps;
+    return optimizer ? optimizer->steps : 0;
 }
 
 sgt_status sgt_optimizer_scheduled_rate(double *lr, const sgt_optimizer *optimizer, int64_t step)
