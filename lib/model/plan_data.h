@@ -18,8 +18,20 @@ struct sgt_plan {
     sgti_layer_plan layers[]; /* [n_layers] */
 };
 
-/* Bytes of memory that a plan takes. */
-uint64_t sgti_plan_bytes(const sgt_plan *plan);
+/* How many gains the passes of a layer of this depth have: K*H; as many targets. */
+static inline uint64_t sgti_gain_count(const sgt_plan *plan, int32_t depth)
+{
+    return (uint64_t)depth * (uint64_t)plan->n_heads;
+}
+
+/* A gain of -0 becomes 0, so that equal plans have equal bytes. */
+static inline float sgti_unsigned_zero(float gain)
+{
+    return gain + 0.0f;
+}
+
+/* Bytes of memory that a plan for so many layers takes; NULL: a plan without loops. */
+uint64_t sgti_plan_memory(int32_t n_layers, const sgt_plan *plan);
 
 /* 1: the layer has the same depth, gains and runs in two plans of one shape. */
 int sgti_plan_same_layer(const sgt_plan *a, const sgt_plan *b, int32_t layer);

@@ -20,14 +20,6 @@ sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size)
                             "sgt_memory_options");
 }
 
-static uint64_t plan_bytes(const sgt_plan *plan, const sgt_model_config *config)
-{
-    uint64_t bytes = sizeof *plan + (uint64_t)config->n_layers * sizeof plan->layers[0];
-    for (int32_t i = 0; plan && i < plan->n_layers; i++)
-        bytes += 2 * sizeof(float) * (uint64_t)plan->layers[i].depth * (uint64_t)plan->n_heads;
-    return bytes;
-}
-
 /* What an optimizer takes beside its moments. */
 static uint64_t optimizer_bytes(int32_t n_parameters)
 {
@@ -55,7 +47,7 @@ static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_conf
     e->gradients = options->training ? e->parameters : 0;
     e->moments = optimizer ? 2 * e->parameters : 0;
     e->activations = workspace + (options->training ? 0 : sizeof(sgti_workspace));
-    e->other = sizeof(sgt_model) + parameters.bytes + plan_bytes(plan, config) +
+    e->other = sizeof(sgt_model) + parameters.bytes + sgti_plan_memory(config->n_layers, plan) +
                sgti_passes_bytes(config, plan) +
                (optimizer ? optimizer_bytes(parameters.count) : 0);
     e->total = e->context + e->parameters + e->gradients + e->moments + e->activations + e->other;
