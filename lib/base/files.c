@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -147,69 +150,86 @@ static locked lock_partial(int descriptor, const char *partial)
     return refused != 0 ? WITHOUT_LOCK : LOCKED;
 }
 
-static sgt_status open_partial(sgti_new_file *file)
-{
-    for (;;) {
-        int descriptor = open(file->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-        if (descriptor < 0 && errno == EINTR)
-            continue;
-        if (descriptor < 0 && errno == ENOENT)
-            return sgti_fail(SGT_E_IO, "%.4000s: cannot be created: its folder is not there",
-                             file->path);
-        if (descriptor < 0)
-            return failed(file->path, "cannot be created");
-        sgt_status status = SGT_OK;
-        locked state = lock_partial(descriptor, file->partial);
-        if (state == LOCKED_BY_ANOTHER)
-            status = sgti_fail(SGT_E_IO, "%s: is being written by somebody else", file->path);
-        else if (state == UNKNOWABLE)
-            status = failed(file->partial, "cannot be examined");
-        if (state == LOCKED || state == WITHOUT_LOCK)
-            file->descriptor = descriptor;
-        else
-            close(descriptor);
-        if (state != RENAMED)
-            return status;
-    }
-}
+/* The file whose place the new one will take, which must not be a device or a pipe. */
+typedef struct place {
+    mode_t mode; /* 0666 where there is none */
+    int ours;    /* the new file gets its mode whatever the umask; another's is no reason to be wider */
+} place;
 
-static sgt_status empty(const sgti_new_file *file)
-{
-    int refused;
-    do
-        refused = ftruncate(file->descriptor, 0);
-    while (refused != 0 && errno == EINTR);
-    return refused != 0 ? failed(file->partial, "cannot be emptied") : SGT_OK;
-}
-
-/* The permissions of the file whose place the new one will take, 0 when there is none. It must not
- * be a device or a pipe. */
-static sgt_status examine_place(mode_t *permissions, const char *path)
+/* The owner may always write: a later save must open what a killed one left. */
+static sgt_status examine_place(place *p, const char *path)
 {
     struct stat there;
-    *permissions = 0;
+    *p = (place){.mode = 0666};
     if (stat(path, &there) != 0)
         return errno == ENOENT ? SGT_OK : failed(path, "cannot be examined");
     if (!S_ISREG(there.st_mode))
         return sgti_fail(SGT_E_IO, "%s: is not a regular file", path);
-    *permissions = there.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+    p->mode = (there.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO)) | S_IRUSR | S_IWUSR;
+    p->ours = there.st_uid == geteuid();
     return SGT_OK;
 }
 
-/* The owner may always write: a later save must open what a killed one left. */
-static sgt_status keep_permissions(const sgti_new_file *file, mode_t permissions)
+/* Writes to an open file of that name if we made it and hold its lock; one that was left goes. */
+static sgt_status settle_partial(sgti_new_file *file, int descriptor, int made)
 {
-    if (permissions != 0 && fchmod(file->descriptor, permissions | S_IRUSR | S_IWUSR) != 0)
-        return failed(file->partial, "cannot be given the permissions of the previous file");
-    return SGT_OK;
+    sgt_status status = SGT_OK;
+    switch (lock_partial(descriptor, file->partial)) {
+    case LOCKED:
+    case WITHOUT_LOCK:
+        if (made) {
+            file->descriptor = descriptor;
+            return SGT_OK;
+        }
+        if (unlink(file->partial) != 0 && errno != ENOENT)
+            status = failed(file->partial, "cannot be removed");
+        break;
+    case LOCKED_BY_ANOTHER:
+        status = sgti_fail(SGT_E_IO, "%s: is being written by somebody else", file->path);
+        break;
+    case UNKNOWABLE:
+        status = failed(file->partial, "cannot be examined");
+        if (made)
+            unlink(file->partial);
+        break;
+    case RENAMED:
+        break;
+    }
+    close(descriptor);
+    return status;
+}
+
+/* Always a file made anew: one that lies there may be another's, or have another name too. */
+static sgt_status open_partial(sgti_new_file *file, mode_t mode)
+{
+    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    sgt_status status = SGT_OK;
+    while (status == SGT_OK && file->descriptor < 0) {
+        int descriptor = open(file->partial, flags | O_CREAT | O_EXCL, mode);
+        int made = descriptor >= 0, left = !made && errno == EEXIST;
+        if (left)
+            descriptor = open(file->partial, flags);
+        if (descriptor >= 0)
+            status = settle_partial(file, descriptor, made);
+        else if (errno == EINTR || (left && errno == ENOENT))
+            continue;
+        else if (left)
+            status = failed(file->partial, "cannot be opened");
+        else if (errno == ENOENT)
+            status = sgti_fail(SGT_E_IO, "%.4000s: cannot be created: its folder is not there",
+                               file->path);
+        else
+            status = failed(file->path, "cannot be created");
+    }
+    return status;
 }
 
 sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const char *path)
 {
     sgti_new_file own = {.memory = memory, .descriptor = -1};
     void *names = NULL;
-    mode_t permissions;
-    sgt_status status = examine_place(&permissions, path);
+    place there;
+    sgt_status status = examine_place(&there, path);
     if (status != SGT_OK)
         return status;
     own.room = strlen(path) + sizeof SGTI_PARTIAL;
@@ -220,11 +240,9 @@ sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const ch
     own.partial = own.path + own.room;
     memcpy(own.path, path, strlen(path));
     sgti_format(own.partial, own.room, "%s" SGTI_PARTIAL, path);
-    status = open_partial(&own);
-    if (status == SGT_OK)
-        status = keep_permissions(&own, permissions);
-    if (status == SGT_OK)
-        status = empty(&own);
+    status = open_partial(&own, there.mode);
+    if (status == SGT_OK && there.ours && fchmod(own.descriptor, there.mode) != 0)
+        status = failed(own.partial, "cannot be given the permissions of the previous file");
     if (status != SGT_OK) {
         sgti_new_file_close(&own);
         return status;
@@ -233,12 +251,33 @@ sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const ch
     return SGT_OK;
 }
 
+/* A write beyond the limit on the size of files (RLIMIT_FSIZE) raises SIGXFSZ, which ends a host
+ * that does not expect it. Held back and taken, it is the error EFBIG; one that waits already stays
+ * the host's. */
+static ssize_t write_at(int descriptor, const void *data, size_t bytes, off_t offset)
+{
+    const struct timespec no_time = {0};
+    sigset_t limit, before, waiting;
+    sigemptyset(&limit);
+    sigaddset(&limit, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &limit, &before);
+    int waits = sigpending(&waiting) == 0 && sigismember(&waiting, SIGXFSZ);
+    ssize_t put = pwrite(descriptor, data, bytes, offset);
+    int error = errno;
+    if (put < 0 && error == EFBIG && !waits)
+        while (sigtimedwait(&limit, NULL, &no_time) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return put;
+}
+
 sgt_status sgti_new_file_overwrite(sgti_new_file *file, const void *data, uint64_t bytes,
                                    uint64_t offset)
 {
     const char *from = data;
     while (bytes > 0) {
-        ssize_t put = pwrite(file->descriptor, from, at_once(bytes), (off_t)offset);
+        ssize_t put = write_at(file->descriptor, from, at_once(bytes), (off_t)offset);
         if (put < 0 && errno == EINTR)
             continue;
         if (put == 0)

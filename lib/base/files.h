@@ -7,8 +7,10 @@
  *     NAME.partial --write, fsync--> NAME.partial --rename--> NAME --fsync--> its folder
  *
  * A process that dies at any moment leaves the old NAME whole; what it leaves of NAME.partial the
- * next save of NAME writes over. The lock on NAME.partial makes a second writer fail instead; a
- * file system without locks is written to without. The new file has the permissions of the old.
+ * next save of NAME removes: it always writes a file that it made itself. The lock on NAME.partial
+ * makes a second writer fail instead; a file system without locks is written to without. The new
+ * file has the permissions of the old, if that was ours too, and else none that the old had not.
+ * Nothing here raises a signal.
  * Every failure is SGT_E_IO with a message that names the file, unless said otherwise.
  */
 #ifndef SGTI_FILES_H

@@ -13,7 +13,6 @@ typedef enum io_call {
     IO_READ,
     IO_WRITE,
     IO_FSYNC,
-    IO_TRUNCATE,
     IO_LOCK,
     IO_EXAMINE, /* fstat, stat */
     IO_RENAME,
@@ -38,5 +37,9 @@ extern io_fault io_fault_now;
 
 /* All calls of every kind since the start. */
 extern int64_t io_calls_made[IO_CALLS];
+
+/* Files that were written and then renamed, and how many of them a loss of power could have taken:
+ * not synchronised between their last write and the new name, or closed before their folder was. */
+extern int64_t io_renames, io_renames_unsafe;
 
 #endif

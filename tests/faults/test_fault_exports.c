@@ -148,7 +148,7 @@ static int export_with(int64_t at, int64_t most, int shards)
     return through;
 }
 
-static const io_call kinds[] = {IO_OPEN, IO_WRITE, IO_FSYNC, IO_TRUNCATE, IO_EXAMINE, IO_RENAME,
+static const io_call kinds[] = {IO_OPEN, IO_WRITE, IO_FSYNC, IO_EXAMINE, IO_RENAME,
                                 IO_REMOVE, IO_OPEN_FOLDER, IO_READ_FOLDER, IO_READ};
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
