@@ -76,7 +76,8 @@ typedef int32_t (*sgt_progress_fn)(void *user, const sgt_progress *progress);
 /* How a context works; each callback gets the pointer that is named after it. */
 typedef struct sgt_context_options {
     uint32_t size;
-    int32_t threads;                /* worker threads with the caller's; 0: the processors allowed */
+    int32_t threads;                /* worker threads with the caller's, at most 256; 0: the processors
+                                     * that this process may run on */
     const char *backend;            /* registered name; NULL: the faster of those built in: "portable"
                                        with AVX-512 or without BLIS, else "blis" */
     const char *isa;                /* instruction set for kernels: NULL (the best that works here),
@@ -106,7 +107,9 @@ SGT_API sgt_status sgt_context_create(sgt_context **context, const sgt_context_o
 /* Drops the caller's reference; models keep the context alive. NULL is fine. Since 0.1. */
 SGT_API void sgt_context_free(sgt_context *context);
 
-/* The memory counters of a context. */
+/* The memory counters of a context. When all other handles are freed, `current` is what the context
+ * and its backend hold for as long as it lives: the built-in ones have 2 MiB of working memory for
+ * each thread. */
 typedef struct sgt_memory_usage {
     uint32_t size;
     uint64_t current;     /* bytes allocated now through the context */

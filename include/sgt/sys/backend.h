@@ -321,7 +321,9 @@ struct sgt_backend {
     void (*free)(void *instance, sgt_buffer *buffer, uint64_t bytes);
 
     /* The address of a buffer that the host may read and write between calls; NULL slot: memory is
-     * not host-visible. Never fails, is cheap. */
+     * not host-visible. Never fails, is cheap. A sgt_buffer may be any struct of the backend's all
+     * the same: the library asks here for its address, also for operations that it leaves to the
+     * portable kernels. Only their slots take the address itself for a buffer. */
     void *(*host_pointer)(void *instance, sgt_buffer *buffer);
 
     /* Required. read: dense tensor to host memory, waits. write: host memory to dense tensor; the
