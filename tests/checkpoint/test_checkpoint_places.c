@@ -146,6 +146,19 @@ START_TEST(a_file_of_another_user_makes_no_wider)
 }
 END_TEST
 
+/* Also those that the umask would not give; but the owner may write. */
+START_TEST(a_file_of_ours_keeps_its_permissions)
+{
+    static const mode_t before[] = {0664, 0400}, after[] = {0664, 0600};
+    for (int i = 0; i < 2; i++) {
+        sgtt_ok(save(_i));
+        ck_assert_int_eq(chmod(saved, before[i]), 0);
+        sgtt_ok(save(_i));
+        check_saved(after[i]);
+    }
+}
+END_TEST
+
 /* ---- the limit on the size of files ---- */
 
 static volatile sig_atomic_t signals;
@@ -225,6 +238,7 @@ int main(void)
     tcase_add_loop_test(cases, a_half_of_another_user_is_not_written_to, 0, count);
     tcase_add_loop_test(cases, a_half_that_is_no_file_goes, 0, count);
     tcase_add_loop_test(cases, a_file_of_another_user_makes_no_wider, 0, count);
+    tcase_add_loop_test(cases, a_file_of_ours_keeps_its_permissions, 0, count);
     tcase_add_loop_test(cases, a_limit_on_sizes_is_an_error, 0, 2);
     suite_add_tcase(suite, cases);
     return sgtt_main(suite);
