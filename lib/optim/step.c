@@ -53,7 +53,7 @@ static int is_frozen(const sgt_optimizer *optimizer, int32_t index)
     return optimizer->factors[index].rate == 0.0;
 }
 
-/* Over the parameters that are not frozen. */
+/* The norm of all gradients together, without those of frozen parameters. */
 static sgt_status gradient_norm(double *norm, const sgt_optimizer *optimizer)
 {
     const sgt_model *model = optimizer->model;
@@ -146,7 +146,8 @@ static sgt_status update_weights(sgt_optimizer *optimizer, double lr, double sca
     return status;
 }
 
-/* The squares of a gradient go into the second moment, in float32: infinite, they would stay. */
+/* The second moment holds squares of gradients in float32. An infinite one would stay there, so a
+ * step of a larger norm than this is skipped. */
 #define LARGEST_NORM 1.8e19
 
 static sgt_status zero_gradients(const sgt_model *model)
@@ -156,6 +157,27 @@ static sgt_status zero_gradients(const sgt_model *model)
     return sgti_fill(model->dispatch, &all, 0.0);
 }
 
+/* The part of a step that changes weights and gradients. When it fails half-way, the gradients are
+ * of no use until they are set to zero. */
+static sgt_status update_or_skip(sgt_step_report *report, sgt_optimizer *optimizer)
+{
+    sgt_model *model = optimizer->model;
+    double scale = clip_scale(optimizer->options.clip, report->grad_norm);
+    report->skipped = !(report->grad_norm * scale <= LARGEST_NORM);
+    if (!report->skipped)
+        report->clip_scale = scale;
+    sgt_status status = report->skipped
+                            ? zero_gradients(model)
+                            : update_weights(optimizer, report->lr, report->clip_scale);
+    if (status) {
+        sgti_model_spoil_gradients(model);
+        return status;
+    }
+    sgti_model_close_step(model);
+    optimizer->steps = report->step;
+    return SGT_OK;
+}
+
 sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
 {
     SGTI_DEFAULT_FLOATS;
@@ -163,11 +185,10 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
     sgt_status status = SGT_OK;
     if (!optimizer)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is NULL");
-    sgt_model *model = optimizer->model;
     if (report)
         status = sgti_struct_check(report, REPORT_MINIMUM, "sgt_step_report");
     if (status == SGT_OK)
-        status = check_state(model);
+        status = check_state(optimizer->model);
     own.step = optimizer->steps + 1;
     if (status == SGT_OK)
         status = choose_rate(&own.lr, optimizer, own.step);
@@ -175,22 +196,9 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
         status = check_products(optimizer, own.lr);
     if (status == SGT_OK)
         status = gradient_norm(&own.grad_norm, optimizer);
-    if (status)
-        return status;
-
-    double scale = clip_scale(optimizer->options.clip, own.grad_norm);
-    own.skipped = !(own.grad_norm * scale <= LARGEST_NORM);
-    if (!own.skipped)
-        own.clip_scale = scale;
-    status = own.skipped ? zero_gradients(model)
-                         : update_weights(optimizer, own.lr, own.clip_scale);
-    if (status) {
-        sgti_model_spoil_gradients(model);
-        return status;
-    }
-    sgti_model_close_step(model);
-    optimizer->steps = own.step;
-    if (report)
+    if (status == SGT_OK)
+        status = update_or_skip(&own, optimizer);
+    if (status == SGT_OK && report)
         sgti_struct_write(report, &own, sizeof own);
-    return SGT_OK;
+    return status;
 }
