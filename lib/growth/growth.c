@@ -116,6 +116,7 @@ void sgt_growth_free(sgt_growth *growth)
 
 /* ---- a step ---- */
 
+/* Room for so many doubles. */
 static sgt_status reserve(sgt_growth *growth, uint64_t count)
 {
     sgti_memory *memory = &growth->model->context->memory;
@@ -132,12 +133,32 @@ static sgt_status reserve(sgt_growth *growth, uint64_t count)
     return SGT_OK;
 }
 
+/* Adds the entropies that the model collected, in memory that the growth keeps. */
+static sgt_status copy_entropies(sgt_growth_observation *made, sgt_growth *growth)
+{
+    const sgt_model *model = growth->model;
+    int32_t collected = model->entropies.collected;
+    uint64_t count =
+        (uint64_t)made->n_layers * (uint64_t)made->max_passes * (uint64_t)made->n_heads;
+    sgt_status status = SGT_OK;
+    if (collected != SGT_ENTROPY_NONE)
+        status = reserve(growth, 2 * count);
+    if (status == SGT_OK && (collected & SGT_ENTROPY_LAST)) {
+        made->last_entropy = growth->entropies;
+        status = sgti_entropies_copy(growth->entropies, model, SGT_ENTROPY_LAST);
+    }
+    if (status == SGT_OK && (collected & SGT_ENTROPY_MEAN)) {
+        made->mean_entropy = growth->entropies + count;
+        status = sgti_entropies_copy(growth->entropies + count, model, SGT_ENTROPY_MEAN);
+    }
+    return status;
+}
+
 /* What the model saw since the last step. */
 static sgt_status observe(sgt_growth_observation *observation, sgt_growth *growth,
                           const sgt_growth_input *input)
 {
     const sgt_model *model = growth->model;
-    int32_t collected = model->entropies.collected;
     int32_t needed = growth->policy->fixed ? SGT_ENTROPY_NONE : growth->policy->vtable.entropy;
     sgt_growth_observation made = {
         .size = sizeof made,
@@ -151,23 +172,12 @@ static sgt_status observe(sgt_growth_observation *observation, sgt_growth *growt
         .executed_flops = model->executed_flops,
         .vanilla_flops = model->vanilla_flops,
     };
-    uint64_t count = (uint64_t)made.n_layers * (uint64_t)made.max_passes * (uint64_t)made.n_heads;
-    sgt_status status = SGT_OK;
     if (!model->entropies.unseen)
         return sgti_fail(SGT_E_STATE, "no training forward since the last call or plan change");
-    if ((collected & needed) != needed)
+    if ((model->entropies.collected & needed) != needed)
         return sgti_fail(SGT_E_STATE, "the training forwards of this step did not collect the "
                                       "entropies that the policy needs");
-    if (collected != SGT_ENTROPY_NONE)
-        status = reserve(growth, 2 * count);
-    if (status == SGT_OK && (collected & SGT_ENTROPY_LAST)) {
-        made.last_entropy = growth->entropies;
-        status = sgti_entropies_copy(growth->entropies, model, SGT_ENTROPY_LAST);
-    }
-    if (status == SGT_OK && (collected & SGT_ENTROPY_MEAN)) {
-        made.mean_entropy = growth->entropies + count;
-        status = sgti_entropies_copy(growth->entropies + count, model, SGT_ENTROPY_MEAN);
-    }
+    sgt_status status = copy_entropies(&made, growth);
     if (status == SGT_OK)
         *observation = made;
     return status;
@@ -190,6 +200,18 @@ static sgt_status grow(sgt_growth_event *event, sgt_growth *growth, const sgt_gr
     return SGT_OK;
 }
 
+static sgt_status check_step(int64_t step, int64_t last_step)
+{
+    if (step < 1)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is %lld, not at least 1", (long long)step);
+    if (step > SGTI_MOST_STEPS)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is %lld, more than 2^53", (long long)step);
+    if (step <= last_step)
+        return sgti_fail(SGT_E_STATE, "step is %lld, the last call had step %lld", (long long)step,
+                         (long long)last_step);
+    return SGT_OK;
+}
+
 sgt_status sgt_growth_step(sgt_growth_event *event, sgt_growth *growth,
                            const sgt_growth_input *input)
 {
@@ -203,18 +225,9 @@ sgt_status sgt_growth_step(sgt_growth_event *event, sgt_growth *growth,
         status = sgti_struct_check(event, SGTI_EVENT_MINIMUM, "sgt_growth_event");
     if (status == SGT_OK)
         status = sgti_struct_read(&own, sizeof own, input, INPUT_MINIMUM, "sgt_growth_input");
-    if (status)
-        return status;
-    if (own.step < 1)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is %lld, not at least 1",
-                         (long long)own.step);
-    if (own.step > SGTI_MOST_STEPS)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is %lld, more than 2^53",
-                         (long long)own.step);
-    if (own.step <= growth->last_step)
-        return sgti_fail(SGT_E_STATE, "step is %lld, the last call had step %lld",
-                         (long long)own.step, (long long)growth->last_step);
-    if (!own.skipped)
+    if (status == SGT_OK)
+        status = check_step(own.step, growth->last_step);
+    if (status == SGT_OK && !own.skipped)
         status = grow(&made, growth, &own);
     if (status)
         return status;

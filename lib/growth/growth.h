@@ -15,4 +15,7 @@ struct sgt_growth {
     uint64_t capacity; /* doubles there is room for */
 };
 
+/* Tells the model again which entropies are needed; a policy calls it after it was loaded. */
+void sgti_growth_refresh(sgt_growth *growth);
+
 #endif

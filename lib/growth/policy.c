@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Policies of any kind: making, asking, keeping. Whatever fails on the way of a question, state
- * and plan are as before it. Buffers are kept, so that a step that changes no depth allocates
- * nothing.
+ * Policies of any kind: making and asking them. When a question fails, state and plan are as they
+ * were before it. Buffers are kept from one question to the next, so that a step that changes no
+ * depth allocates nothing.
  */
 #include "policy.h"
 
-#include "../base/bytes.h"
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../base/memory.h"
 #include "../base/structs.h"
 #include "../core/context.h"
 #include "../model/plan_data.h"
-
-#define STATE_MAGIC   UINT32_C(0x47544753) /* "SGTG" */
-#define STATE_VERSION UINT32_C(1)
 
 /* Sizes of the callers' structs in their first version. */
 #define OBSERVATION_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_observation, vanilla_flops)
@@ -29,16 +25,15 @@ sgt_status sgti_policy_new(sgt_growth_policy **policy, sgt_context *context, int
 {
     void *memory = NULL;
     sgt_plan *scratch = NULL;
-    sgt_growth_policy *made;
     sgt_status status = sgt_plan_create(&scratch, context, n_layers, n_heads);
     if (status)
         return status;
-    status = sgti_allocate_zeroed(&memory, &context->memory, 1, sizeof *made, "a growth policy");
+    status = sgti_allocate_zeroed(&memory, &context->memory, 1, sizeof **policy, "a growth policy");
     if (status) {
         sgt_plan_free(scratch);
         return status;
     }
-    made = memory;
+    sgt_growth_policy *made = memory;
     atomic_init(&made->references, 1);
     made->context = sgti_context_ref(context);
     made->n_layers = n_layers;
@@ -76,55 +71,28 @@ void sgt_growth_policy_free(sgt_growth_policy *policy)
     sgti_policy_unref(policy);
 }
 
-/* What a function of a custom policy returned goes through untouched. It gets a message where none
- * was recorded meanwhile (`failures` were before), or one for something else than a code of the
- * host's own. */
-static sgt_status callback_status(uint64_t failures, int32_t returned, const char *function)
+static const char *missing_function(const sgt_growth_policy_vtable *vtable)
 {
-    sgti_floats_renew();
-    int told = sgti_failures() != failures && (returned < 0 || sgti_last_failure() == returned);
-    if (returned != SGT_OK && !told)
-        return sgti_fail(returned, "%s of the growth policy returned %d", function, (int)returned);
-    return returned;
-}
-
-/* Both of its calls: how many bytes there are, and with room for so many. */
-static sgt_status save_state(const sgt_growth_policy *policy, void *data, size_t *bytes)
-{
-    size_t room = *bytes;
-    uint64_t failures = sgti_failures();
-    sgt_status status = callback_status(
-        failures, policy->vtable.save(policy->state, policy->user, data, bytes), "save");
-    if (status == SGT_OK && data && *bytes != room)
-        status = sgti_fail(SGT_E_INVALID_ARGUMENT,
-                           "save of the growth policy said %zu bytes and wrote %zu", room, *bytes);
-    return status;
-}
-
-static sgt_status load_state(sgt_growth_policy *policy, const void *data, size_t bytes)
-{
-    uint64_t failures = sgti_failures();
-    return callback_status(
-        failures, policy->vtable.load(policy->state, policy->user, data, bytes), "load");
+    if (!vtable->create)
+        return "create";
+    if (!vtable->decide)
+        return "decide";
+    if (!vtable->save && vtable->load)
+        return "save (load is there)";
+    if (!vtable->load && vtable->save)
+        return "load (save is there)";
+    return NULL;
 }
 
 static sgt_status read_vtable(sgt_growth_policy_vtable *own, const sgt_growth_policy_vtable *caller)
 {
-    const char *missing = NULL;
     if (!caller)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "vtable is NULL");
     sgt_status status =
         sgti_struct_read(own, sizeof *own, caller, VTABLE_MINIMUM, "sgt_growth_policy_vtable");
     if (status)
         return status;
-    if (!own->create)
-        missing = "create";
-    else if (!own->decide)
-        missing = "decide";
-    else if (!own->save && own->load)
-        missing = "save (load is there)";
-    else if (!own->load && own->save)
-        missing = "load (save is there)";
+    const char *missing = missing_function(own);
     if (missing)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "the vtable of the policy lacks %s", missing);
     if (own->entropy < SGT_ENTROPY_NONE || own->entropy > SGT_ENTROPY_BOTH)
@@ -149,8 +117,7 @@ sgt_status sgt_growth_policy_custom(sgt_growth_policy **policy, sgt_context *con
                              NULL);
     if (status)
         return status;
-    uint64_t failures = sgti_failures();
-    status = callback_status(failures, own.create(&made->state, user, n_layers, n_heads), "create");
+    status = sgti_policy_call_create(made);
     if (status) {
         made->vtable.destroy = NULL; /* there is no state to destroy */
         sgti_policy_unref(made);
@@ -162,27 +129,35 @@ sgt_status sgt_growth_policy_custom(sgt_growth_policy **policy, sgt_context *con
 
 /* ---- asking ---- */
 
-static sgt_status remember(sgt_growth_policy *policy)
+static sgt_status make_room(sgt_growth_policy *policy, size_t bytes)
 {
     sgti_memory *memory = &policy->context->memory;
+    void *grown = NULL;
+    if (bytes <= policy->saved_room)
+        return SGT_OK;
+    sgt_status status =
+        sgti_allocate_zeroed(&grown, memory, bytes, 1, "the state of a growth policy");
+    if (status)
+        return status;
+    sgti_release(memory, policy->saved, policy->saved_room);
+    policy->saved = grown;
+    policy->saved_room = bytes;
+    return SGT_OK;
+}
+
+/* Keeps what sgti_policy_restore goes back to. */
+static sgt_status remember(sgt_growth_policy *policy)
+{
     size_t bytes = 0;
     policy->saved_fixed = policy->fixed;
     policy->saved_bytes = 0;
     if (!policy->vtable.save)
         return SGT_OK;
-    sgt_status status = save_state(policy, NULL, &bytes);
-    if (status)
-        return status;
-    if (bytes > policy->saved_room) {
-        void *grown = NULL;
-        status = sgti_allocate_zeroed(&grown, memory, bytes, 1, "the state of a growth policy");
-        if (status)
-            return status;
-        sgti_release(memory, policy->saved, policy->saved_room);
-        policy->saved = grown;
-        policy->saved_room = bytes;
-    }
-    status = save_state(policy, policy->saved, &bytes);
+    sgt_status status = sgti_policy_call_save(policy, NULL, &bytes);
+    if (status == SGT_OK)
+        status = make_room(policy, bytes);
+    if (status == SGT_OK)
+        status = sgti_policy_call_save(policy, policy->saved, &bytes);
     if (status == SGT_OK)
         policy->saved_bytes = bytes;
     return status;
@@ -193,7 +168,7 @@ sgt_status sgti_policy_restore(sgt_growth_policy *policy, sgt_status status)
     sgt_status failed = SGT_OK;
     policy->fixed = policy->saved_fixed;
     if (policy->vtable.load)
-        failed = load_state(policy, policy->saved, policy->saved_bytes);
+        failed = sgti_policy_call_load(policy, policy->saved, policy->saved_bytes);
     return failed ? failed : status;
 }
 
@@ -201,16 +176,14 @@ sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *poli
                              const sgt_plan *plan)
 {
     sgt_status status = sgti_plan_assign(policy->scratch, plan);
-    uint64_t failures = sgti_failures();
     if (status == SGT_OK && policy->vtable.start)
-        status = callback_status(
-            failures, policy->vtable.start(policy->state, policy->user, policy->scratch), "start");
+        status = sgti_policy_call_start(policy, policy->scratch);
     if (status == SGT_OK)
         *candidate = policy->scratch;
     return status;
 }
 
-/* A list of an event: there, and each of it below `end`. */
+/* A list of an event must be there, and each of its entries below `end`. */
 static sgt_status check_list(const int32_t *list, int32_t count, int32_t end, const char *what)
 {
     if (count < 0 || (count > 0 && !list))
@@ -272,11 +245,7 @@ sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
         status = remember(policy);
     if (status)
         return status;
-    uint64_t failures = sgti_failures();
-    status = callback_status(failures,
-                             policy->vtable.decide(policy->state, policy->user, observation,
-                                                   policy->scratch, &made),
-                             "decide");
+    status = sgti_policy_call_decide(policy, observation, policy->scratch, &made);
     if (status == SGT_OK)
         status = check_event(policy, &made, plan);
     if (status)
@@ -306,6 +275,23 @@ static sgt_status check_observation(const sgt_growth_policy *policy,
     return SGT_OK;
 }
 
+/* Reads what the caller shows. Without a plan of its own the observation was made under `plan`. */
+static sgt_status read_observation(sgt_growth_observation *own, const sgt_growth_policy *policy,
+                                   const sgt_growth_observation *caller, const sgt_plan *plan)
+{
+    sgt_status status =
+        sgti_struct_read(own, sizeof *own, caller, OBSERVATION_MINIMUM, "sgt_growth_observation");
+    if (status == SGT_OK)
+        status = check_observation(policy, own);
+    if (status == SGT_OK)
+        status = sgti_plan_check(plan, policy->n_layers, policy->n_heads);
+    if (!own->plan)
+        own->plan = plan;
+    if (status == SGT_OK)
+        status = sgti_plan_check(own->plan, policy->n_layers, policy->n_heads);
+    return status;
+}
+
 sgt_status sgt_growth_policy_decide(sgt_growth_event *event, sgt_growth_policy *policy,
                                     const sgt_growth_observation *observation, sgt_plan *plan)
 {
@@ -322,16 +308,7 @@ sgt_status sgt_growth_policy_decide(sgt_growth_event *event, sgt_growth_policy *
     if (event)
         status = sgti_struct_check(event, SGTI_EVENT_MINIMUM, "sgt_growth_event");
     if (status == SGT_OK)
-        status = sgti_struct_read(&own, sizeof own, observation, OBSERVATION_MINIMUM,
-                                  "sgt_growth_observation");
-    if (status == SGT_OK)
-        status = check_observation(policy, &own);
-    if (status == SGT_OK)
-        status = sgti_plan_check(plan, policy->n_layers, policy->n_heads);
-    if (!own.plan)
-        own.plan = plan;
-    if (status == SGT_OK)
-        status = sgti_plan_check(own.plan, policy->n_layers, policy->n_heads);
+        status = read_observation(&own, policy, observation, plan);
     if (status == SGT_OK)
         status = sgti_policy_ask(&made, &candidate, policy, &own, plan);
     if (status)
@@ -341,104 +318,5 @@ sgt_status sgt_growth_policy_decide(sgt_growth_event *event, sgt_growth_policy *
         return sgti_policy_restore(policy, status);
     if (event)
         sgti_struct_write(event, &made, sizeof made);
-    return SGT_OK;
-}
-
-/* ---- keeping ---- */
-
-/*
- * The bytes of any policy:
- *     u32 magic, version, kind, n_layers, n_heads, fixed; u64 length of the policy's own bytes
- */
-static void write_header(sgti_writer *writer, const sgt_growth_policy *policy, size_t length)
-{
-    sgti_put_u32(writer, STATE_MAGIC);
-    sgti_put_u32(writer, STATE_VERSION);
-    sgti_put_i32(writer, policy->kind);
-    sgti_put_i32(writer, policy->n_layers);
-    sgti_put_i32(writer, policy->n_heads);
-    sgti_put_i32(writer, policy->fixed);
-    sgti_put_u64(writer, length);
-}
-
-sgt_status sgt_growth_policy_save(void *data, size_t *bytes, const sgt_growth_policy *policy)
-{
-    SGTI_DEFAULT_FLOATS;
-    sgti_writer header = {0};
-    size_t length = 0;
-    sgt_status status = SGT_OK;
-    if (!bytes || !policy)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !bytes ? "bytes" : "policy");
-    if (policy->vtable.save)
-        status = save_state(policy, NULL, &length);
-    if (status)
-        return status;
-    write_header(&header, policy, length);
-    if (length > SIZE_MAX - header.used)
-        return sgti_fail(SGT_E_OVERFLOW, "the state of the policy says it needs %zu bytes", length);
-    if (data) {
-        if (*bytes < header.used + length)
-            return sgti_fail(SGT_E_OUT_OF_RANGE, "bytes is %zu, the state of the policy needs %zu",
-                             *bytes, (size_t)header.used + length);
-        header = (sgti_writer){.data = data, .used = 0};
-        write_header(&header, policy, length);
-        if (policy->vtable.save)
-            status = save_state(policy, header.data + header.used, &length);
-        if (status)
-            return status;
-    }
-    *bytes = (size_t)header.used + length;
-    return SGT_OK;
-}
-
-/* Reads the header; leaves the policy's own bytes in the reader. */
-static sgt_status read_header(int32_t *fixed, sgti_reader *reader, const sgt_growth_policy *policy)
-{
-    uint32_t magic = sgti_get_u32(reader);
-    uint32_t version = sgti_get_u32(reader);
-    if (reader->failed || magic != STATE_MAGIC)
-        return sgti_fail(SGT_E_FORMAT, "the bytes are no state of a growth policy");
-    if (version != STATE_VERSION)
-        return sgti_fail(SGT_E_VERSION, "policy state: version %lu is not known",
-                         (unsigned long)version);
-    int32_t kind = sgti_get_i32(reader);
-    int32_t n_layers = sgti_get_i32(reader);
-    int32_t n_heads = sgti_get_i32(reader);
-    int32_t is_fixed = sgti_get_i32(reader);
-    uint64_t length = sgti_get_u64(reader);
-    if (reader->failed || length != reader->left)
-        return sgti_fail(SGT_E_FORMAT, "policy state: the length is wrong");
-    if (is_fixed != 0 && is_fixed != 1)
-        return sgti_fail(SGT_E_FORMAT, "policy state: fixed is %d", (int)is_fixed);
-    if (kind != policy->kind)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "the state is of another kind of policy");
-    if (n_layers != policy->n_layers || n_heads != policy->n_heads)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT,
-                         "the state is for %d layers of %d heads, the policy for %d of %d",
-                         (int)n_layers, (int)n_heads, (int)policy->n_layers, (int)policy->n_heads);
-    *fixed = is_fixed;
-    return SGT_OK;
-}
-
-sgt_status sgt_growth_policy_load(sgt_growth_policy *policy, const void *data, size_t bytes)
-{
-    SGTI_DEFAULT_FLOATS;
-    sgti_reader reader = {.data = data, .left = bytes};
-    int32_t fixed = 0;
-    if (!policy || !data)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !policy ? "policy" : "data");
-    sgt_status status = read_header(&fixed, &reader, policy);
-    if (status)
-        return status;
-    if (policy->vtable.load)
-        status = load_state(policy, reader.data, reader.left);
-    else if (reader.left != 0)
-        status = sgti_fail(SGT_E_FORMAT, "policy state: %zu bytes for a policy that keeps none",
-                           reader.left);
-    if (status)
-        return status;
-    policy->fixed = fixed;
-    if (policy->growth)
-        sgti_growth_refresh(policy->growth);
     return SGT_OK;
 }

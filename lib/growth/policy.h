@@ -66,11 +66,20 @@ sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
 sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *policy,
                              const sgt_plan *plan);
 
-/* Takes the last ask back, because of `status`, which it returns; when the load of a custom policy
- * fails, what that returned. */
+/* Takes the last question back because of `status`, and returns it; or what the policy's load
+ * returned, when that fails. */
 sgt_status sgti_policy_restore(sgt_growth_policy *policy, sgt_status status);
 
-/* After a load: the driver looks again at which entropies are needed (growth.c). */
-void sgti_growth_refresh(sgt_growth *growth);
+/* ---- the functions of a policy that are there, called (policy_calls.c) ---- */
+
+sgt_status sgti_policy_call_create(sgt_growth_policy *policy);
+sgt_status sgti_policy_call_start(sgt_growth_policy *policy, sgt_plan *plan);
+sgt_status sgti_policy_call_decide(sgt_growth_policy *policy,
+                                   const sgt_growth_observation *observation, sgt_plan *plan,
+                                   sgt_growth_event *event);
+
+/* With data NULL *bytes becomes the length; else it is the room, and must be what is written. */
+sgt_status sgti_policy_call_save(const sgt_growth_policy *policy, void *data, size_t *bytes);
+sgt_status sgti_policy_call_load(sgt_growth_policy *policy, const void *data, size_t bytes);
 
 #endif

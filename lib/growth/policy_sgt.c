@@ -49,6 +49,19 @@ static sgt_status check_range(const char *field, int64_t value, int64_t least, i
                      (long long)value, (long long)least, (long long)most);
 }
 
+static sgt_status check_excluded(const sgt_growth_sgt_options *o, int32_t n_layers)
+{
+    if (o->n_exclude > 0 && !o->exclude)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "exclude is NULL, n_exclude is %d",
+                         (int)o->n_exclude);
+    for (int32_t i = 0; i < o->n_exclude; i++) {
+        if (o->exclude[i] < 0 || o->exclude[i] >= n_layers)
+            return sgti_fail(SGT_E_OUT_OF_RANGE, "exclude[%d] is %d, the model has %d layers",
+                             (int)i, (int)o->exclude[i], (int)n_layers);
+    }
+    return SGT_OK;
+}
+
 static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layers, int32_t n_heads)
 {
     const struct {
@@ -78,15 +91,7 @@ static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layer
         return sgti_fail(SGT_E_OUT_OF_RANGE, "average is %g, not in [0,1)", o->average);
     if (!(o->max_gain > 0.0 && o->max_gain <= 1.0))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "max_gain is %g, not in (0,1]", o->max_gain);
-    if (o->n_exclude > 0 && !o->exclude)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "exclude is NULL, n_exclude is %d",
-                         (int)o->n_exclude);
-    for (int32_t i = 0; i < o->n_exclude; i++) {
-        if (o->exclude[i] < 0 || o->exclude[i] >= n_layers)
-            return sgti_fail(SGT_E_OUT_OF_RANGE, "exclude[%d] is %d, the model has %d layers",
-                             (int)i, (int)o->exclude[i], (int)n_layers);
-    }
-    return SGT_OK;
+    return check_excluded(o, n_layers);
 }
 
 /* ---- memory ---- */
