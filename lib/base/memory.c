@@ -72,6 +72,17 @@ void sgti_memory_destroy(sgti_memory *memory)
     sgti_lock_destroy(&memory->lock);
 }
 
+/* Counters are read without the lock. */
+static void set(uint64_t *counter, uint64_t value)
+{
+    __atomic_store_n(counter, value, __ATOMIC_RELAXED);
+}
+
+static uint64_t get(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
 /* Under the lock. */
 static sgt_status take(void **pointer, sgti_memory *memory, size_t alignment, uint64_t bytes,
                        const char *what)
@@ -88,10 +99,10 @@ static sgt_status take(void **pointer, sgti_memory *memory, size_t alignment, ui
     void *taken = memory->allocator.allocate(memory->allocator.user, alignment, (size_t)bytes);
     if (!taken)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%" PRIu64 " bytes for %s", bytes, what);
-    memory->current = after;
+    set(&memory->current, after);
     if (after > memory->peak)
-        memory->peak = after;
-    memory->allocations++;
+        set(&memory->peak, after);
+    set(&memory->allocations, memory->allocations + 1);
     *pointer = taken;
     return SGT_OK;
 }
@@ -132,18 +143,16 @@ void sgti_release(sgti_memory *memory, void *pointer, uint64_t bytes)
         return;
     sgti_lock_take(&memory->lock);
     memory->allocator.release(memory->allocator.user, pointer, (size_t)bytes);
-    memory->current -= bytes;
+    set(&memory->current, memory->current - bytes);
     sgti_lock_give(&memory->lock);
 }
 
-void sgti_memory_report(sgt_memory_usage *usage, sgti_memory *memory)
+void sgti_memory_report(sgt_memory_usage *usage, const sgti_memory *memory)
 {
-    sgti_lock_take(&memory->lock);
     sgt_memory_usage own = {.size = sizeof own,
-                            .current = memory->current,
-                            .peak = memory->peak,
+                            .current = get(&memory->current),
+                            .peak = get(&memory->peak),
                             .limit = memory->limit,
-                            .allocations = memory->allocations};
-    sgti_lock_give(&memory->lock);
+                            .allocations = get(&memory->allocations)};
     sgti_struct_write(usage, &own, sizeof own);
 }

@@ -15,7 +15,7 @@ typedef struct sgti_memory {
     sgt_allocator allocator;
     sgti_lock lock;
     uint64_t limit; /* 0: none */
-    uint64_t current;
+    uint64_t current; /* this and the next two: written under the lock, read by anybody */
     uint64_t peak;
     uint64_t allocations;
 } sgti_memory;
@@ -35,6 +35,7 @@ sgt_status sgti_allocate_zeroed(void **pointer, sgti_memory *memory, uint64_t co
 /* bytes as given when allocated. NULL is fine. */
 void sgti_release(sgti_memory *memory, void *pointer, uint64_t bytes);
 
-void sgti_memory_report(sgt_memory_usage *usage, sgti_memory *memory);
+/* What the counters say; while other threads allocate, each of them is of its own moment. */
+void sgti_memory_report(sgt_memory_usage *usage, const sgti_memory *memory);
 
 #endif

@@ -122,8 +122,7 @@ sgt_status sgt_context_memory(sgt_memory_usage *usage, const sgt_context *contex
         return status;
     if (!context)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "context is NULL");
-    /* Reading the counters takes their lock, which no caller can see change. */
-    sgti_memory_report(usage, &((sgt_context *)context)->memory);
+    sgti_memory_report(usage, &context->memory);
     return SGT_OK;
 }
 

@@ -276,15 +276,16 @@ sgt_status sgt_session_create(sgt_session **session, const sgt_model *model,
         return status;
     sgt_session *created = made;
     created->options = options;
-    created->model = sgti_model_ref((sgt_model *)model);
+    created->model = sgti_model_ref(model);
     status = sgti_rotary_resize(&created->rotary, model->dispatch, &model->config,
                                 options.max_length);
     if (status == SGT_OK)
         status = create_state(created);
     if (status) {
+        sgt_model *kept = created->model;
         sgti_rotary_free(&created->rotary, model->dispatch);
         sgti_release(&model->context->memory, created, sizeof *created);
-        sgti_model_unref((sgt_model *)model);
+        sgti_model_unref(kept);
         return status;
     }
     *session = created;

@@ -139,7 +139,7 @@ sgt_status sgt_model_write_parameter(sgt_model *model, int32_t index, int32_t pa
 
 void sgti_model_touch_weights(sgt_model *model)
 {
-    atomic_fetch_add(&model->generation, 1);
+    atomic_fetch_add(&model->shared->generation, 1);
     model->state = SGTI_IDLE;
 }
 
@@ -154,15 +154,16 @@ sgt_status sgt_model_weights_changed(sgt_model *model)
 
 uint64_t sgt_model_generation(const sgt_model *model)
 {
-    return model ? atomic_load(&((sgt_model *)model)->generation) : 0;
+    return model ? atomic_load(&model->shared->generation) : 0;
 }
 
-sgt_status sgti_model_prepare_weights(sgt_model *model)
+sgt_status sgti_model_prepare_weights(const sgt_model *model)
 {
+    sgti_model_shared *shared = model->shared;
     sgt_status status = SGT_OK;
-    sgti_lock_take(&model->evaluation.lock);
-    uint64_t generation = atomic_load(&model->generation);
-    if (model->prepared_generation != generation) {
+    sgti_lock_take(&shared->lock);
+    uint64_t generation = atomic_load(&shared->generation);
+    if (shared->prepared_generation != generation) {
         for (int32_t i = 0; i < model->parameters.n_matrices && status == SGT_OK; i++) {
             const sgti_matrix *matrix = &model->parameters.matrices[i];
             sgt_tensor weight = sgti_tensor_2d(model->weights.buffer, matrix->offset,
@@ -170,8 +171,8 @@ sgt_status sgti_model_prepare_weights(sgt_model *model)
             status = sgti_prepare_weight(model->dispatch, &weight);
         }
         if (status == SGT_OK)
-            model->prepared_generation = generation;
+            shared->prepared_generation = generation;
     }
-    sgti_lock_give(&model->evaluation.lock);
+    sgti_lock_give(&shared->lock);
     return status;
 }

@@ -82,15 +82,14 @@ sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *model,
         sgti_batch_begin(&batch, model, caller, 1, metrics, SGTI_METRICS_MINIMUM, "sgt_metrics");
     if (status)
         return status;
-    status = sgti_model_prepare_weights((sgt_model *)model);
+    status = sgti_model_prepare_weights(model);
     if (status)
         return status;
-    sgti_workspace_list *list = (sgti_workspace_list *)&model->evaluation;
-    status = sgti_workspace_take(&workspace, list, &model->context->memory);
+    status = sgti_workspace_take(&workspace, model->shared, &model->context->memory);
     if (status)
         return status;
     status = evaluate(&own, model, workspace, &batch, &options);
-    sgti_workspace_give_back(list, workspace);
+    sgti_workspace_give_back(model->shared, workspace);
     if (status == SGT_OK)
         sgti_struct_write(metrics, &own, sizeof own);
     return status;

@@ -62,12 +62,11 @@ sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
     if (status)
         return status;
     sgt_model *m = fresh;
-    if (sgti_lock_init(&m->evaluation.lock)) {
+    status = sgti_shared_create(&m->shared, m, &context->memory);
+    if (status) {
         sgti_release(&context->memory, m, sizeof *m);
-        return sgti_fail(SGT_E_OUT_OF_MEMORY, "the lock of a model could not be made");
+        return status;
     }
-    atomic_init(&m->references, 1);
-    atomic_init(&m->generation, SGTI_FIRST_GENERATION);
     m->context = sgti_context_ref(context);
     m->dispatch = context->dispatch;
     m->config = resolved;
@@ -83,29 +82,18 @@ sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
     return SGT_OK;
 }
 
-sgt_model *sgti_model_ref(sgt_model *model)
+sgt_model *sgti_model_ref(const sgt_model *model)
 {
-    atomic_fetch_add(&model->references, 1);
-    return model;
-}
-
-static void free_evaluations(sgt_model *model)
-{
-    sgti_workspace *next;
-    for (sgti_workspace *ws = model->evaluation.free; ws; ws = next) {
-        next = ws->next;
-        sgti_workspace_destroy(ws, model->dispatch, &model->context->memory);
-        sgti_release(&model->context->memory, ws, sizeof *ws);
-    }
-    sgti_lock_destroy(&model->evaluation.lock);
+    atomic_fetch_add(&model->shared->references, 1);
+    return model->shared->model;
 }
 
 void sgti_model_unref(sgt_model *model)
 {
-    if (!model || atomic_fetch_sub(&model->references, 1) != 1)
+    if (!model || atomic_fetch_sub(&model->shared->references, 1) != 1)
         return;
     sgt_context *context = model->context;
-    free_evaluations(model);
+    sgti_shared_free(model->shared, model->dispatch, &context->memory);
     sgti_workspace_destroy(&model->training, model->dispatch, &context->memory);
     sgti_entropies_destroy(&model->entropies, &context->memory);
     sgti_storage_free(&model->gradients, model->dispatch);

@@ -5,8 +5,6 @@
 #ifndef SGTI_MODEL_H
 #define SGTI_MODEL_H
 
-#include <stdatomic.h>
-
 #include <sgt/flops.h>
 #include <sgt/model.h>
 
@@ -17,7 +15,7 @@
 #include "parameters.h"
 #include "passes.h"
 #include "plan_data.h"
-#include "workspace.h"
+#include "shared.h"
 
 /* What the last training call left behind, and so what may follow. */
 typedef enum sgti_model_state {
@@ -32,17 +30,14 @@ typedef enum sgti_gradient_state {
     SGTI_GRADIENTS_INVALID  /* a backward failed half-way */
 } sgti_gradient_state;
 
-/* Of weights that are as sgt_model_create left them. */
-#define SGTI_FIRST_GENERATION 1
-
 /* Told that the gradients of the elements first .. first + count - 1 are complete. Backward calls it
  * for the head, then layer by layer from the last, then for the embedding; together they are the
  * whole buffer, each element once. */
 typedef void (*sgti_ready_fn)(void *user, uint64_t first, uint64_t count);
 
 struct sgt_model {
-    atomic_int references;
-    sgt_context *context; /* counted */
+    sgti_model_shared *shared; /* what const calls may change */
+    sgt_context *context;      /* counted */
     sgti_dispatch *dispatch;
     sgt_model_config config; /* every default resolved */
     sgt_plan *plan;
@@ -54,11 +49,8 @@ struct sgt_model {
     sgti_parameters parameters; /* names, shapes, matrices */
     sgti_storage weights;
     sgti_storage gradients; /* empty before the first training forward */
-    atomic_ullong generation;       /* grows with every change of weights */
-    uint64_t prepared_generation;   /* of the last sgti_prepare_weight round; evaluation.lock */
 
     sgti_workspace training; /* of the last training forward; all 0 before it */
-    sgti_workspace_list evaluation;
 
     sgti_model_state state;
     sgti_gradient_state gradient_state;
@@ -77,7 +69,8 @@ struct sgt_model {
     double step_flops[2]; /* forward FLOPs of the last training batch: executed, vanilla */
 };
 
-sgt_model *sgti_model_ref(sgt_model *model);
+/* Keeps a model alive; the reference may change it. */
+sgt_model *sgti_model_ref(const sgt_model *model);
 void sgti_model_unref(sgt_model *model);
 
 /* That there are no more ids than fit; `where` opens the message. */
@@ -109,7 +102,7 @@ void sgti_model_restore_flops(sgt_model *model, double executed, double vanilla)
 void sgti_model_touch_weights(sgt_model *model);
 
 /* Tells the backend of matrices that changed since the last call. Thread-safe. */
-sgt_status sgti_model_prepare_weights(sgt_model *model);
+sgt_status sgti_model_prepare_weights(const sgt_model *model);
 
 /* Forward FLOPs per token under the current plan, and without loops. */
 void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq);

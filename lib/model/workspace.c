@@ -163,31 +163,3 @@ void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
     workspace->host_bytes = 0;
     workspace->planned = 0;
 }
-
-sgt_status sgti_workspace_take(sgti_workspace **workspace, sgti_workspace_list *list,
-                               sgti_memory *memory)
-{
-    sgti_lock_take(&list->lock);
-    sgti_workspace *first = list->free;
-    if (first)
-        list->free = first->next;
-    sgti_lock_give(&list->lock);
-    if (!first) {
-        void *fresh;
-        sgt_status status =
-            sgti_allocate_zeroed(&fresh, memory, 1, sizeof *first, "an evaluation");
-        if (status)
-            return status;
-        first = fresh;
-    }
-    *workspace = first;
-    return SGT_OK;
-}
-
-void sgti_workspace_give_back(sgti_workspace_list *list, sgti_workspace *workspace)
-{
-    sgti_lock_take(&list->lock);
-    workspace->next = list->free;
-    list->free = workspace;
-    sgti_lock_give(&list->lock);
-}

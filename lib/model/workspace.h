@@ -7,7 +7,6 @@
 #define SGTI_WORKSPACE_H
 
 #include "../backend/storage.h"
-#include "../base/locks.h"
 #include "layout.h"
 #include "rotary.h"
 
@@ -38,15 +37,5 @@ void sgti_workspace_destroy(sgti_workspace *workspace, sgti_dispatch *dispatch,
 
 /* All bytes that prepare would hold. */
 sgt_status sgti_workspace_measure(uint64_t *bytes, const sgti_shape *shape);
-
-/* Workspaces of evaluations, taken and given back under a lock. */
-typedef struct sgti_workspace_list {
-    sgti_lock lock;
-    sgti_workspace *free;
-} sgti_workspace_list;
-
-sgt_status sgti_workspace_take(sgti_workspace **workspace, sgti_workspace_list *list,
-                               sgti_memory *memory);
-void sgti_workspace_give_back(sgti_workspace_list *list, sgti_workspace *workspace);
 
 #endif

@@ -47,8 +47,8 @@ static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_conf
     e->gradients = options->training ? e->parameters : 0;
     e->moments = optimizer ? 2 * e->parameters : 0;
     e->activations = workspace + (options->training ? 0 : sizeof(sgti_workspace));
-    e->other = sizeof(sgt_model) + parameters.bytes + sgti_plan_memory(config->n_layers, plan) +
-               sgti_passes_bytes(config, plan) +
+    e->other = sizeof(sgt_model) + sizeof(sgti_model_shared) + parameters.bytes +
+               sgti_plan_memory(config->n_layers, plan) + sgti_passes_bytes(config, plan) +
                (optimizer ? optimizer_bytes(parameters.count) : 0);
     e->total = e->context + e->parameters + e->gradients + e->moments + e->activations + e->other;
     return SGT_OK;
