@@ -53,6 +53,8 @@ def check_growth(folder, source, tokens):
     with open(os.path.join(grown, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
     assert config["model_type"] == "sgt" and config["sgt_plan"], config
+    with open(os.path.join(grown, "tokenizer.json"), encoding="utf-8") as file:
+        assert file.read() == "the tokenizer"
     output = tune(grown, again, tokens, "--steps", "1", *FAST)
     assert losses(output)[0] < steps[0] - 0.5, output
     assert abs(held_out(output)[0][0] - after) < 1e-3, output
@@ -112,6 +114,8 @@ with tempfile.TemporaryDirectory() as work:
     llama = os.path.join(work, "source")
     os.mkdir(llama)
     write_llama(llama, V)
+    with open(os.path.join(llama, "tokenizer.json"), "w", encoding="utf-8") as tokenizer:
+        tokenizer.write("the tokenizer")
     file_of_ids = write_ids(work, "tokens", IDS, "H")
     check_growth(work, llama, file_of_ids)
     check_held_out(work, llama, file_of_ids)

@@ -206,6 +206,15 @@ static int train(const tuning *t)
     return status == SGT_OK ? EXIT_DONE : call_failed("training", status);
 }
 
+/* With the tokenizer of the model that was loaded. */
+static sgt_status save(const tuning *t)
+{
+    sgt_hf_save_options options;
+    sgt_status status = sgt_hf_save_options_init(&options, sizeof options);
+    options.copy_from = t->o.folder;
+    return status == SGT_OK ? sgt_model_save_hf(t->model, t->o.out, &options) : status;
+}
+
 int main(int argc, char **argv)
 {
     tuning t = {0};
@@ -220,7 +229,7 @@ int main(int argc, char **argv)
     if (!failed)
         failed = print_held_out(&t, "after");
     if (!failed) {
-        sgt_status status = sgt_model_save_hf(t.model, t.o.out, NULL);
+        sgt_status status = save(&t);
         failed = status == SGT_OK ? EXIT_DONE : call_failed("saving", status);
     }
     sgt_growth_free(t.growth);

@@ -116,15 +116,13 @@ def main() -> int:
         print_held_out(model, held, o, "before")
         tune(model, text, o)
         print_held_out(model, held, o, "after")
-        model.save_pretrained(o.out)
+        model.save_pretrained(o.out, copy_from=o.folder)
     except (OSError, ValueError, sgt.Error) as error:
         print(f"finetune_hf.py: {error}", file=sys.stderr)
         return 1
-    if tokenizer:
-        tokenizer.save_pretrained(o.out)
-        if o.prompt:
-            print(sgt.Session(model).generate(o.prompt, tokenizer=tokenizer, max_tokens=o.seq,
-                                              temperature=0.8).text)
+    if tokenizer and o.prompt:
+        print(sgt.Session(model).generate(o.prompt, tokenizer=tokenizer, max_tokens=o.seq,
+                                          temperature=0.8).text)
     return 0
 
 

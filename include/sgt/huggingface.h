@@ -2,7 +2,7 @@
 /*
  * Models from and for Hugging Face: folders with config.json and safetensors, as transformers keeps
  * a LlamaForCausalLM. Weights keep their names, shapes and order of rows, so nothing is permuted.
- * Tokenizers are the host's.
+ * Tokenizers are the host's; their files are copied beside an export on request.
  *
  * Threads. Loading makes a model of its own, in any thread; saving only reads its model.
  */
@@ -51,6 +51,9 @@ typedef struct sgt_hf_save_options {
     int32_t dtype;         /* SGT_F32 (default), SGT_BF16 or SGT_F16 */
     int32_t without_loops; /* 1: the model as if its plan were empty; default 0 */
     int32_t reserved;      /* 0 */
+    const char *copy_from; /* a folder, such as the one that the model was loaded from: its files of
+                              a tokenizer and generation_config.json become those of the new one;
+                              NULL (default): those that are there stay. Since 0.2 */
 } sgt_hf_save_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -67,11 +70,15 @@ SGT_API sgt_status sgt_hf_save_options_init(sgt_hf_save_options *options, size_t
  * shards of either kind, pytorch_model.bin, and the two indexes. With an empty plan, or without its
  * loops, the folder is a LlamaForCausalLM; else model_type is "sgt" and config.json holds the plan,
  * so that nobody computes without the loops by mistake. The model's special tokens are in
- * config.json, null where there are none. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT,
- * SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (a finite weight would be infinite as SGT_F16, from 65520
- * on, or as SGT_BF16: the tensor is named and the folder is as before; NaN and infinities are
- * written as they are), SGT_E_IO, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since
- * 0.1.
+ * config.json, null where there are none. With copy_from generation_config.json, tokenizer.json,
+ * tokenizer.model, tokenizer_config.json, special_tokens_map.json, added_tokens.json, vocab.json,
+ * vocab.txt, merges.txt, chat_template.json and chat_template.jinja are copied byte by byte, each
+ * whole, before config.json gets its name; of those that copy_from lacks, the folder's own are
+ * removed. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
+ * SGT_E_OUT_OF_RANGE (a finite weight would be infinite as SGT_F16, from 65520 on, or as SGT_BF16:
+ * the tensor is named and the folder is as before; NaN and infinities are written as they are),
+ * SGT_E_NOT_FOUND (copy_from is no folder), SGT_E_IO, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT,
+ * SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
                                      const sgt_hf_save_options *options);

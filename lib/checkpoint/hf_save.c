@@ -3,7 +3,7 @@
  * A model as a Hugging Face folder. New weights are never under an old config.json, nor beside old
  * weights that a reader could take:
  *
- *     both as NAME.partial, on the disk --> the old config.json removed --> the weights get their
+ *     all as NAME.partial, on the disk --> the old config.json removed --> the weights get their
  *     name --> other weights of an earlier save removed --> config.json gets its name
  *
  * Whatever stops that leaves the old folder, the new one, or one without config.json, which nobody
@@ -20,6 +20,7 @@
 #include "../base/float_mode.h"
 #include "../base/text.h"
 #include "../format/hf_config.h"
+#include "hf_copies.h"
 #include "hf_leftovers.h"
 
 #define SAVE_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_save_options, reserved)
@@ -31,6 +32,7 @@ typedef struct export {
     sgti_memory *memory;
     sgti_st_dtype dtype;
     const char *dtype_name;
+    const char *copy_from; /* NULL: nothing is copied */
     void *block;
     int64_t written; /* tensors */
     char *plan; /* hexadecimal digits; NULL: none is told */
@@ -154,7 +156,7 @@ static sgt_status prepare_config(sgti_new_file *file, const export *e, const cha
 }
 
 /* Old files to new ones. */
-static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config,
+static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config, sgti_hf_copies *copies,
                            const sgti_hf_leftovers *leftovers)
 {
     sgt_status status = sgti_new_file_synchronise(config);
@@ -166,6 +168,8 @@ static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config,
         status = sgti_new_file_commit(weights);
     if (status == SGT_OK)
         status = sgti_hf_leftovers_remove(leftovers);
+    if (status == SGT_OK)
+        status = sgti_hf_copies_commit(copies);
     return status == SGT_OK ? sgti_new_file_commit(config) : status;
 }
 
@@ -174,6 +178,7 @@ static sgt_status write_folder(export *e, const char *folder)
     char weights[PATH_BYTES], config[PATH_BYTES];
     sgti_new_file weights_file = {0}, config_file = {0};
     sgti_hf_leftovers leftovers = {0};
+    sgti_hf_copies copies = {0};
     if (strlen(folder) + sizeof "/model.safetensors.partial" > PATH_BYTES)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.200s...: the name is too long", folder);
     sgti_format(weights, sizeof weights, "%s/model.safetensors", folder);
@@ -189,10 +194,14 @@ static sgt_status write_folder(export *e, const char *folder)
         status = prepare_config(&config_file, e, config);
     if (status == SGT_OK)
         status = prepare_weights(&weights_file, e, weights);
+    if (status == SGT_OK && e->copy_from != NULL)
+        status = sgti_hf_copies_prepare(&copies, e->memory, folder, e->copy_from, e->block,
+                                        SGTI_BLOCK_BYTES);
     if (status == SGT_OK)
         status = sgti_hf_leftovers_find(&leftovers, e->memory, folder);
     if (status == SGT_OK)
-        status = exchange(&weights_file, &config_file, &leftovers);
+        status = exchange(&weights_file, &config_file, &copies, &leftovers);
+    sgti_hf_copies_close(&copies);
     sgti_hf_leftovers_free(&leftovers);
     sgti_new_file_close(&weights_file);
     sgti_new_file_close(&config_file);
@@ -214,6 +223,9 @@ sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
     if (status == SGT_OK && (own.without_loops >> 1 || own.reserved != 0))
         status = sgti_fail(SGT_E_INVALID_ARGUMENT, "without_loops is %d, reserved is %d",
                            (int)own.without_loops, (int)own.reserved);
+    if (status == SGT_OK && own.copy_from != NULL)
+        status = sgti_check_path(own.copy_from, "copy_from");
+    e.copy_from = own.copy_from;
     if (status == SGT_OK)
         status = choose_dtype(&e, own.dtype);
     if (status == SGT_OK && !own.without_loops && has_loops(model->plan))

@@ -136,11 +136,12 @@ FIELD(sgt_hf_load_options, max_seq_len, 4, I32)
 FIELD(sgt_hf_load_options, recompute, 8, I32)
 FIELD(sgt_hf_load_options, tie_missing_head, 12, I32)
 
-STRUCT(sgt_hf_save_options, 16)
+STRUCT(sgt_hf_save_options, 24)
 FIELD(sgt_hf_save_options, size, 0, U32)
 FIELD(sgt_hf_save_options, dtype, 4, I32)
 FIELD(sgt_hf_save_options, without_loops, 8, I32)
 FIELD(sgt_hf_save_options, reserved, 12, I32)
+FIELD(sgt_hf_save_options, copy_from, 16, POINTER)
 
 STRUCT(sgt_model_config, 64)
 FIELD(sgt_model_config, size, 0, U32)

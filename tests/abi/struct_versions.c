@@ -35,6 +35,7 @@ static const struct {
 } first_sizes[] = {
     {"sgt_generate_options", offsetof(sgt_generate_options, stop_sequences)},
     {"sgt_growth_sgt_options", offsetof(sgt_growth_sgt_options, max_gain)},
+    {"sgt_hf_save_options", offsetof(sgt_hf_save_options, copy_from)},
 };
 
 static size_t first_size(const char *type, size_t now)

@@ -64,3 +64,13 @@ def test_a_new_model_has_none(context, tmp_path):
     with sgt.Model(small_config(), context) as model:
         assert model.special_tokens == sgt.SpecialTokens()
         assert written(model, tmp_path) == (None, None, None)
+
+
+def test_a_tokenizer_goes_with_its_model(model, tmp_path):
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    (source / "tokenizer.json").write_text("the tokenizer")
+    model.save_pretrained(out, copy_from=source)
+    assert (out / "tokenizer.json").read_text() == "the tokenizer"
+    with pytest.raises(sgt.MissingFileError, match="copy_from is no folder"):
+        model.save_pretrained(out, copy_from=tmp_path / "none")

@@ -442,6 +442,7 @@ class sgt_hf_save_options(Sized):
         ("dtype", c_int32),
         ("without_loops", c_int32),
         ("reserved", c_int32),
+        ("copy_from", c_char_p),
     ]
 
 

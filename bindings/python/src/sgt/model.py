@@ -132,18 +132,25 @@ class Model(Owner):
         *,
         dtype: _enums.SavedType = "float32",
         without_loops: bool = False,
+        copy_from: Optional[Path] = None,
     ) -> None:
         """Writes model.safetensors and config.json; the folder is made when it is missing.
 
         With an empty plan, or without its loops, transformers reads it as a LlamaForCausalLM.
-        dtype: "float32", "bfloat16" or "float16". Raises FileError, OSError.
+        dtype: "float32", "bfloat16" or "float16". copy_from: the folder of the model that was
+        loaded; its tokenizer's files and generation_config.json are copied beside the weights.
+        Raises FileError, MissingFileError (copy_from), OSError.
         """
         options = _structs.sgt_hf_save_options(
-            dtype=_enums.number(_enums.SAVED_TYPE, dtype, "dtype"), without_loops=without_loops
+            dtype=_enums.number(_enums.SAVED_TYPE, dtype, "dtype"),
+            without_loops=without_loops,
+            copy_from=None if copy_from is None else encoded_path(copy_from),
         )
         os.makedirs(folder, exist_ok=True)
         with self._guard.reading:
-            call(lib.sgt_model_save_hf, self._pointer, encoded_path(folder), byref(options))
+            call_for_file(
+                lib.sgt_model_save_hf, self._pointer, encoded_path(folder), byref(options)
+            )
 
     def _about(self) -> str:
         config = self._config
