@@ -5,13 +5,10 @@
  */
 #include <stdio.h>
 
-#include <sgt/sgt.h>
-
 #include "embedded_training.h"
+#include "small_training.h"
 
-#define BATCH 4
-#define SEQ   32
-#define VOCAB 61
+enum { ROWS = 4, SEQ = 32 };
 
 typedef struct watch {
     int (*threads)(void);
@@ -27,98 +24,59 @@ static int32_t look(void *user, const sgt_progress *progress)
     return 0;
 }
 
-static sgt_status make(sgt_context **context, sgt_model **model, sgt_optimizer **optimizer,
-                       sgt_growth_policy **policy, sgt_growth **growth, watch *w)
+static sgt_status make(small_training *t, watch *w)
 {
+    const sgt_growth_sgt_options rule = sgtt_small_rule(1, 3);
+    const sgtt_small_recipe recipe = {
+        .config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE), .rule = &rule};
     sgt_context_options options;
-    sgt_model_config config;
-    sgt_growth_sgt_options rule;
     sgt_status status = sgt_context_options_init(&options, sizeof options);
     options.threads = 4;
     options.progress = look;
     options.progress_user = w;
     if (status == SGT_OK)
-        status = sgt_context_create(context, &options);
-    if (status == SGT_OK)
-        status = sgt_model_config_init(&config, sizeof config);
-    if (status)
-        return status;
-    config.vocab_size = VOCAB;
-    config.d_model = 64;
-    config.n_layers = 3;
-    config.n_heads = 4;
-    config.d_ff = 192;
-    config.max_seq_len = SEQ;
-    status = sgt_model_create(model, *context, &config);
-    if (status == SGT_OK)
-        status = sgt_model_init_weights(*model, NULL);
-    if (status == SGT_OK)
-        status = sgt_optimizer_create(optimizer, *model, NULL);
-    if (status == SGT_OK)
-        status = sgt_growth_sgt_options_init(&rule, sizeof rule);
-    rule.first_step = 1;
-    if (status == SGT_OK)
-        status = sgt_growth_policy_sgt(policy, *context, 3, 4, &rule);
-    if (status == SGT_OK)
-        status = sgt_growth_create(growth, *model, *policy, NULL);
-    return status;
+        status = sgt_context_create(&t->context, &options);
+    return status ? status : sgtt_small_make(t, &recipe);
 }
 
-static sgt_status train(sgt_model *model, sgt_optimizer *optimizer, sgt_growth *growth)
+static sgt_status train(const small_training *t)
 {
-    int32_t tokens[BATCH * SEQ];
-    for (int i = 0; i < BATCH * SEQ; i++)
-        tokens[i] = i * i % VOCAB;
-    sgt_batch batch = {sizeof batch, BATCH, SEQ, tokens, tokens};
+    int32_t tokens[ROWS * SEQ], targets[ROWS * SEQ];
+    const sgt_batch batch = sgtt_small_batch(tokens, targets, t, 0, ROWS, SEQ);
     sgt_status status = SGT_OK;
     for (int step = 1; step <= 3 && status == SGT_OK; step++) {
+        sgtt_small_taken taken;
         sgt_metrics metrics = {.size = sizeof metrics};
-        sgt_growth_input input = {.size = sizeof input, .step = step};
-        status = sgt_model_forward(&metrics, model, &batch);
+        status = sgtt_small_step(&taken, t, &batch, step);
         if (status == SGT_OK)
-            status = sgt_model_backward(model, 1.0 / (double)metrics.count);
-        if (status == SGT_OK)
-            status = sgt_optimizer_step(NULL, optimizer);
-        if (status == SGT_OK)
-            status = sgt_growth_step(NULL, growth, &input);
-        if (status == SGT_OK)
-            status = sgt_model_evaluate(&metrics, model, &batch, NULL);
+            status = sgt_model_evaluate(&metrics, t->model, &batch, NULL);
     }
     return status;
 }
 
-static sgt_status save_and_load(const char *path, sgt_context *context, sgt_model *model,
-                                sgt_optimizer *optimizer, sgt_growth *growth)
-{
-    sgt_checkpoint *checkpoint = NULL;
-    sgt_checkpoint_save_options options;
-    sgt_status status = sgt_checkpoint_save_options_init(&options, sizeof options);
-    options.optimizer = optimizer;
-    options.growth = growth;
-    if (status == SGT_OK)
-        status = sgt_checkpoint_save(path, model, &options);
-    if (status == SGT_OK)
-        status = sgt_checkpoint_open(&checkpoint, context, path);
-    if (status == SGT_OK)
-        status = sgt_checkpoint_load(model, optimizer, growth, checkpoint, NULL);
-    sgt_checkpoint_free(checkpoint);
-    return status;
-}
-
-static sgt_status generate(sgt_context *context, const sgt_model *model)
+static sgt_status generate(const small_training *t)
 {
     const int32_t prompt[] = {1, 4, 9};
     sgt_session *session = NULL;
     sgt_sampler *sampler = NULL;
     sgt_generation generation = {.size = sizeof generation};
-    sgt_status status = sgt_session_create(&session, model, NULL);
+    const int32_t vocabulary = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE).vocab_size;
+    sgt_status status = sgt_session_create(&session, t->model, NULL);
     if (status == SGT_OK)
-        status = sgt_sampler_create(&sampler, context, VOCAB, NULL);
+        status = sgt_sampler_create(&sampler, t->context, vocabulary, NULL);
     if (status == SGT_OK)
         status = sgt_session_generate(&generation, session, 0, sampler, prompt, 3, NULL);
     sgt_sampler_free(sampler);
     sgt_session_free(session);
     return status;
+}
+
+static int has_grown(const small_training *t)
+{
+    int32_t passes = 0;
+    for (int32_t layer = 0; layer < sgt_plan_n_layers(sgt_model_plan(t->model)); layer++)
+        passes += sgt_plan_depth(sgt_model_plan(t->model), layer);
+    return passes > 0;
 }
 
 /* A call that fails, so that its thread has a message. */
@@ -131,26 +89,20 @@ int embedded_failure(void)
 int embedded_training(const char *path, int (*threads)(void))
 {
     watch w = {threads, 0};
-    sgt_context *context = NULL;
-    sgt_model *model = NULL;
-    sgt_optimizer *optimizer = NULL;
-    sgt_growth_policy *policy = NULL;
-    sgt_growth *growth = NULL;
-    sgt_status status = make(&context, &model, &optimizer, &policy, &growth, &w);
+    small_training t = {0};
+    sgt_status status = make(&t, &w);
     if (status == SGT_OK)
-        status = train(model, optimizer, growth);
+        status = train(&t);
     if (status == SGT_OK)
-        status = save_and_load(path, context, model, optimizer, growth);
+        status = sgtt_small_save(path, &t, NULL, NULL, 0);
     if (status == SGT_OK)
-        status = generate(context, model);
-    if (status == SGT_OK && sgt_model_plan(model) && sgt_plan_depth(sgt_model_plan(model), 2) != 1)
-        status = SGT_E_INTERNAL; /* it should have grown */
+        status = sgtt_small_resume(&t, path);
+    if (status == SGT_OK)
+        status = generate(&t);
+    if (status == SGT_OK && !has_grown(&t))
+        status = SGT_E_INTERNAL;
     if (status)
         fprintf(stderr, "%s: %s\n", sgt_status_name(status), sgt_error_message());
-    sgt_growth_free(growth);
-    sgt_growth_policy_free(policy);
-    sgt_optimizer_free(optimizer);
-    sgt_model_free(model);
-    sgt_context_free(context);
+    sgtt_small_free(&t);
     return status ? -1 : w.most;
 }

@@ -25,7 +25,7 @@ static void setup(void)
 }
 
 /* Saves steps 1, 2, ... to one file until it is killed. */
-static void save_for_ever(training *t, const char *path)
+static void save_for_ever(small_training *t, const char *path)
 {
     for (int step = 1;; step = step % TRAINING_STEPS + 1) {
         training_accumulate(t, step);
@@ -46,7 +46,7 @@ START_TEST(a_kill_leaves_a_whole_file)
         pid_t child = fork();
         ck_assert_int_ge(child, 0);
         if (child == 0) {
-            training t = training_start(1, (uint64_t)round);
+            small_training t = training_start(1, (uint64_t)round);
             save_for_ever(&t, path);
         }
         struct timespec pause = {0, (5 + rand() % 60) * slower * 1000000L};
@@ -59,12 +59,12 @@ START_TEST(a_kill_leaves_a_whole_file)
             slower = slower < 8 ? slower + 1 : slower;
             continue;
         }
-        training t = training_start(1, 1);
+        small_training t = training_start(1, 1);
         sgt_checkpoint *checkpoint = NULL;
         sgtt_ok(sgt_checkpoint_open(&checkpoint, t.context, path));
         sgtt_ok(sgt_checkpoint_load(t.model, t.optimizer, t.growth, checkpoint, NULL));
         sgt_checkpoint_free(checkpoint);
-        training_free(&t);
+        sgtt_small_free(&t);
         loaded++;
     }
     ck_assert_int_ge(loaded, rounds / 2);

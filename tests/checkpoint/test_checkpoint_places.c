@@ -21,7 +21,7 @@
 
 enum { NOBODY = 65534 };
 
-static training t;
+static small_training t;
 static char folder[SCRATCH_PATH], saved[SCRATCH_PATH], partial[SCRATCH_PATH], thesis[SCRATCH_PATH];
 
 /* The files that are written, and who writes them. */
@@ -42,7 +42,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    training_free(&t);
+    sgtt_small_free(&t);
     scratch_remove();
 }
 

@@ -14,8 +14,8 @@
 
 static char path[SCRATCH_PATH];
 static char before[SCRATCH_PATH];
-static training t;     /* whose file lies at `path` */
-static training other; /* a training of its own */
+static small_training t;     /* whose file lies at `path` */
+static small_training other; /* a training of its own */
 
 static void setup(void)
 {
@@ -31,8 +31,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    training_free(&t);
-    training_free(&other);
+    sgtt_small_free(&t);
+    sgtt_small_free(&other);
     scratch_remove();
 }
 
@@ -147,9 +147,9 @@ END_TEST
 
 START_TEST(every_key_that_differs_is_named)
 {
-    training wide = {.context = other.context};
+    small_training wide = {.context = other.context};
     sgt_checkpoint *checkpoint = NULL;
-    sgt_model_config config = training_config();
+    sgt_model_config config = training_config(SGTT_KIND_DENSE);
     config.d_ff += 5;
     config.vocab_size = 23;
     config.rope_theta = 500000.0;
@@ -413,9 +413,9 @@ static sgt_status allocate_from_budget(int32_t budget)
 {
     static const sgt_allocator allocator = {sizeof allocator, limited_allocate, limited_release,
                                             NULL};
-    training life = {0};
+    small_training life = {0};
     sgt_context_options options = sgtt_model_options();
-    sgt_model_config config = training_config();
+    sgt_model_config config = training_config(SGTT_KIND_DENSE);
     sgt_checkpoint *checkpoint = NULL;
     sgt_memory_usage usage = {.size = sizeof usage};
     options.allocator = &allocator;
@@ -423,7 +423,7 @@ static sgt_status allocate_from_budget(int32_t budget)
     sgtt_ok(sgt_context_create(&life.context, &options));
     life.model = sgtt_model(life.context, &config, 77);
     sgtt_ok(sgt_optimizer_create(&life.optimizer, life.model, NULL));
-    life.policy = training_policy(life.context);
+    life.policy = training_policy(life.context, SGTT_KIND_DENSE);
     sgtt_ok(sgt_growth_create(&life.growth, life.model, life.policy, NULL));
     training_run(&life, 1, 4);
     sgtt_ok(training_save(&life, before));
@@ -446,7 +446,7 @@ static sgt_status allocate_from_budget(int32_t budget)
         sgtt_ok(sgt_context_memory(&usage, life.context));
         ck_assert_uint_le(usage.current, current + 65536); /* buffers that policies keep */
     }
-    training_free(&life);
+    sgtt_small_free(&life);
     return status;
 }
 

@@ -25,77 +25,80 @@ static sgt_checkpoint *open_saved(sgt_context *context)
 }
 
 /* All handles new, made by the library. */
-static training make_from_file(int32_t threads)
+static small_training make_from_file(int kind, int32_t threads)
 {
-    training t = {.context = training_context(threads)};
-    sgt_checkpoint *checkpoint = open_saved(t.context);
-    t.policy = training_policy(t.context);
-    sgtt_ok(sgt_checkpoint_create(&t.model, &t.optimizer, &t.growth, checkpoint, t.policy, NULL));
-    sgt_checkpoint_free(checkpoint);
+    small_training t = {.context = training_context(threads)};
+    t.policy = training_policy(t.context, kind);
+    sgtt_ok(sgtt_small_resume(&t, path));
     return t;
 }
 
-static void load_into(training *t)
+static void check_resumed(int kind, int step)
 {
-    sgt_checkpoint *checkpoint = open_saved(t->context);
-    sgtt_ok(sgt_checkpoint_load(t->model, t->optimizer, t->growth, checkpoint, NULL));
-    sgt_checkpoint_free(checkpoint);
+    small_training whole = training_start_kind(kind, 1, 5);
+    small_training first = training_start_kind(kind, 1, 5);
+    training_run(&whole, 1, TRAINING_STEPS);
+    training_run(&first, 1, step);
+    sgtt_ok(training_save(&first, path));
+    sgtt_small_free(&first);
+
+    small_training made = make_from_file(kind, 3);
+    training_run(&made, step + 1, TRAINING_STEPS);
+    training_compare(&whole, &made);
+    sgtt_small_free(&made);
+
+    /* Into handles of another past: other weights, other growth. */
+    small_training other = training_start_kind(kind, 2, 99);
+    training_run(&other, 1, 9);
+    sgtt_ok(sgtt_small_resume(&other, path));
+    ck_assert_int_eq(sgt_optimizer_steps(other.optimizer), step);
+    training_run(&other, step + 1, TRAINING_STEPS);
+    training_compare(&whole, &other);
+    sgtt_small_free(&other);
+    sgtt_small_free(&whole);
 }
 
 /* Step 0: before any; 5: in the middle of a window; 14: at the end. */
 START_TEST(a_resumed_run_is_the_same_run)
 {
-    training whole = training_start(1, 5), first = training_start(1, 5);
-    training_run(&whole, 1, TRAINING_STEPS);
-    training_run(&first, 1, _i);
-    sgtt_ok(training_save(&first, path));
-    training_free(&first);
+    check_resumed(SGTT_KIND_DENSE, _i);
+}
+END_TEST
 
-    training made = make_from_file(3);
-    training_run(&made, _i + 1, TRAINING_STEPS);
-    training_compare(&whole, &made);
-    training_free(&made);
-
-    /* Into handles of another past: other weights, other growth. */
-    training other = training_start(2, 99);
-    training_run(&other, 1, 9);
-    load_into(&other);
-    ck_assert_int_eq(sgt_optimizer_steps(other.optimizer), _i);
-    training_run(&other, _i + 1, TRAINING_STEPS);
-    training_compare(&whole, &other);
-    training_free(&other);
-    training_free(&whole);
+START_TEST(every_kind_is_resumed)
+{
+    check_resumed(_i, 6);
 }
 END_TEST
 
 START_TEST(between_update_and_growth_nothing_is_lost)
 {
-    training whole = training_start(1, 5), first = training_start(1, 5);
+    small_training whole = training_start(1, 5), first = training_start(1, 5);
     training_run(&whole, 1, TRAINING_STEPS);
     training_run(&first, 1, _i - 1);
     training_accumulate(&first, _i);
     training_update(&first);
     sgtt_ok(training_save(&first, path));
-    training_free(&first);
+    sgtt_small_free(&first);
 
-    training made = make_from_file(2), other = training_start(1, 99);
-    load_into(&other);
-    training *both[] = {&made, &other};
+    small_training made = make_from_file(SGTT_KIND_DENSE, 2), other = training_start(1, 99);
+    sgtt_ok(sgtt_small_resume(&other, path));
+    small_training *both[] = {&made, &other};
     for (int i = 0; i < 2; i++) {
         training_grow(both[i], _i);
         training_run(both[i], _i + 1, TRAINING_STEPS);
         training_compare(&whole, both[i]);
-        training_free(both[i]);
+        sgtt_small_free(both[i]);
     }
-    training_free(&whole);
+    sgtt_small_free(&whole);
 }
 END_TEST
 
 /* How a step is computed is no part of the file: a run that needs little memory asks for it again. */
 START_TEST(a_resumed_run_may_recompute)
 {
-    training whole = training_start(1, 5), first = training_start(1, 5);
-    training made = {.context = training_context(2)};
+    small_training whole = training_start(1, 5), first = training_start(1, 5);
+    small_training made = {.context = training_context(2)};
     sgt_model_config config = {.size = sizeof config};
     sgt_checkpoint_load_options options;
     training_run(&whole, 1, TRAINING_STEPS);
@@ -104,7 +107,7 @@ START_TEST(a_resumed_run_may_recompute)
     sgt_checkpoint *checkpoint = open_saved(made.context);
     sgtt_ok(sgt_checkpoint_load_options_init(&options, sizeof options));
     options.recompute = 1;
-    made.policy = training_policy(made.context);
+    made.policy = training_policy(made.context, SGTT_KIND_DENSE);
     sgtt_ok(sgt_checkpoint_create(&made.model, &made.optimizer, &made.growth, checkpoint,
                                   made.policy, &options));
     sgtt_ok(sgt_model_get_config(&config, made.model));
@@ -114,23 +117,23 @@ START_TEST(a_resumed_run_may_recompute)
     sgtt_fails(sgt_checkpoint_load(made.model, NULL, NULL, checkpoint, &options),
                SGT_E_INVALID_ARGUMENT, "recompute is 1");
     sgt_checkpoint_free(checkpoint);
-    training_free(&made);
-    training_free(&first);
-    training_free(&whole);
+    sgtt_small_free(&made);
+    sgtt_small_free(&first);
+    sgtt_small_free(&whole);
 }
 END_TEST
 
 /* Before the save, and again by the host after it. */
 START_TEST(a_rate_that_was_set_is_resumed)
 {
-    training whole = training_start(1, 5), other = training_start(1, 99);
+    small_training whole = training_start(1, 5), other = training_start(1, 99);
     training_run(&whole, 1, 4);
     sgtt_ok(sgt_optimizer_set_lr(whole.optimizer, 0.003));
     training_run(&whole, 5, 7);
     sgtt_ok(training_save(&whole, path));
-    training made = make_from_file(2);
-    load_into(&other);
-    training *all[] = {&whole, &made, &other};
+    small_training made = make_from_file(SGTT_KIND_DENSE, 2);
+    sgtt_ok(sgtt_small_resume(&other, path));
+    small_training *all[] = {&whole, &made, &other};
     for (int i = 0; i < 3; i++) {
         ck_assert_double_eq(sgt_optimizer_lr(all[i]->optimizer), 0.003);
         training_run(all[i], 8, 9);
@@ -138,14 +141,14 @@ START_TEST(a_rate_that_was_set_is_resumed)
         training_run(all[i], 10, TRAINING_STEPS);
         training_compare(&whole, all[i]);
     }
-    training_free(&made);
-    training_free(&other);
-    training_free(&whole);
+    sgtt_small_free(&made);
+    sgtt_small_free(&other);
+    sgtt_small_free(&whole);
 }
 END_TEST
 
 /* A step whose gradients are not finite: it counts for schedules, not for the moments. */
-static void skip_step(training *t, int step)
+static void skip_step(small_training *t, int step)
 {
     enum { NORM1 = 1, MOST = 64 };
     sgt_step_report report = {.size = sizeof report};
@@ -165,8 +168,8 @@ static void skip_step(training *t, int step)
  * correction of what follows must go by the updates. */
 START_TEST(a_run_with_a_skipped_step_is_the_same_run)
 {
-    training whole = training_start(1, 5), first = training_start(1, 5), other;
-    training *both[] = {&whole, &first};
+    small_training whole = training_start(1, 5), first = training_start(1, 5), other;
+    small_training *both[] = {&whole, &first};
     for (int i = 0; i < 2; i++) {
         training_run(both[i], 1, _i - 1);
         skip_step(both[i], _i);
@@ -174,42 +177,42 @@ START_TEST(a_run_with_a_skipped_step_is_the_same_run)
     training_run(&whole, _i + 1, TRAINING_STEPS);
     training_run(&first, _i + 1, _i + 1);
     sgtt_ok(training_save(&first, path));
-    training_free(&first);
+    sgtt_small_free(&first);
 
-    training made = make_from_file(2);
+    small_training made = make_from_file(SGTT_KIND_DENSE, 2);
     other = training_start(1, 99);
-    load_into(&other);
-    training *resumed[] = {&made, &other};
+    sgtt_ok(sgtt_small_resume(&other, path));
+    small_training *resumed[] = {&made, &other};
     for (int i = 0; i < 2; i++) {
         training_run(resumed[i], _i + 2, TRAINING_STEPS);
         training_compare(&whole, resumed[i]);
-        training_free(resumed[i]);
+        sgtt_small_free(resumed[i]);
     }
-    training_free(&whole);
+    sgtt_small_free(&whole);
 }
 END_TEST
 
 START_TEST(equal_states_give_equal_bytes)
 {
     char again[SCRATCH_PATH];
-    training t = training_start(2, 5);
+    small_training t = training_start(2, 5);
     training_run(&t, 1, 6);
     sgtt_ok(training_save(&t, path));
-    training made = make_from_file(1);
+    small_training made = make_from_file(SGTT_KIND_DENSE, 1);
     scratch_path(again, "another-name");
     sgtt_ok(training_save(&made, again));
     ck_assert(scratch_equal(path, again));
     training_run(&made, 7, 7);
     sgtt_ok(training_save(&made, again));
     ck_assert(!scratch_equal(path, again));
-    training_free(&made);
-    training_free(&t);
+    sgtt_small_free(&made);
+    sgtt_small_free(&t);
 }
 END_TEST
 
 START_TEST(the_file_tells_what_is_in_it)
 {
-    training t = training_start(1, 5);
+    small_training t = training_start(1, 5);
     training_run(&t, 1, 4);
     sgtt_ok(training_save(&t, path));
     sgt_checkpoint *checkpoint = open_saved(t.context);
@@ -233,13 +236,13 @@ START_TEST(the_file_tells_what_is_in_it)
     ck_assert_str_eq(sgt_checkpoint_value(checkpoint, "place"), "file 3, byte 17 \xc3\xa9");
     ck_assert_ptr_null(sgt_checkpoint_value(checkpoint, "plac"));
     sgt_checkpoint_free(checkpoint);
-    training_free(&t);
+    sgtt_small_free(&t);
 }
 END_TEST
 
 START_TEST(the_stored_schedule_wins_unless_told)
 {
-    training t = training_start(1, 5), other = training_start(1, 6);
+    small_training t = training_start(1, 5), other = training_start(1, 6);
     sgt_optimizer_options options = training_optimizer();
     sgt_checkpoint_load_options load;
     double rate;
@@ -260,14 +263,14 @@ START_TEST(the_stored_schedule_wins_unless_told)
         sgt_checkpoint_free(checkpoint);
         sgt_optimizer_free(optimizer);
     }
-    training_free(&other);
-    training_free(&t);
+    sgtt_small_free(&other);
+    sgtt_small_free(&t);
 }
 END_TEST
 
 START_TEST(a_model_alone_is_saved_and_loaded)
 {
-    training t = training_start(1, 5), made = {0};
+    small_training t = training_start(1, 5), made = {0};
     training_run(&t, 1, 4);
     sgtt_ok(sgt_checkpoint_save(path, t.model, NULL));
     made.context = training_context(1);
@@ -283,16 +286,16 @@ START_TEST(a_model_alone_is_saved_and_loaded)
     sgtt_ok(sgt_model_evaluate(&b, made.model, &batch, NULL));
     ck_assert_double_eq(a.loss, b.loss);
     sgtt_batch_free(&batch);
-    training_free(&made);
-    training_free(&t);
+    sgtt_small_free(&made);
+    sgtt_small_free(&t);
 }
 END_TEST
 
 /* A file of kilobytes that says 2^28 positions loads, trains and decodes like any other. */
 START_TEST(many_positions_take_no_memory)
 {
-    training made = {.context = training_context(2)};
-    sgt_model_config config = training_config();
+    small_training made = {.context = training_context(2)};
+    sgt_model_config config = training_config(SGTT_KIND_DENSE);
     sgt_model *few = sgtt_model(made.context, &config, 5), *many = NULL;
     float *expected, *found;
     sgt_batch batch = sgtt_batch(2, 7, 19, 3, 0);
@@ -314,7 +317,7 @@ START_TEST(many_positions_take_no_memory)
     free(found);
     sgtt_batch_free(&batch);
     sgt_model_free(few);
-    training_free(&made);
+    sgtt_small_free(&made);
 }
 END_TEST
 
@@ -324,6 +327,7 @@ int main(void)
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, setup, scratch_remove);
     tcase_add_loop_test(tests, a_resumed_run_is_the_same_run, 0, TRAINING_STEPS + 1);
+    tcase_add_loop_test(tests, every_kind_is_resumed, SGTT_KIND_DENSE + 1, SGTT_KINDS);
     tcase_add_loop_test(tests, between_update_and_growth_nothing_is_lost, 1, 9);
     tcase_add_test(tests, a_resumed_run_may_recompute);
     tcase_add_test(tests, a_rate_that_was_set_is_resumed);

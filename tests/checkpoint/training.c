@@ -4,9 +4,9 @@
 #include "fixtures.h"
 #include "scratch.h"
 
-sgt_model_config training_config(void)
+sgt_model_config training_config(int kind)
 {
-    sgt_model_config config = sgtt_config();
+    sgt_model_config config = sgtt_small_config(kind, SGTT_SIZE_ODD);
     config.rope_theta = 12345.678; /* no short decimal */
     return config;
 }
@@ -22,18 +22,11 @@ sgt_optimizer_options training_optimizer(void)
     return options;
 }
 
-sgt_growth_policy *training_policy(sgt_context *context)
+sgt_growth_policy *training_policy(sgt_context *context, int kind)
 {
+    const sgt_growth_sgt_options rule = sgtt_small_rule(3, 4);
     sgt_growth_policy *policy = NULL;
-    sgt_growth_sgt_options options;
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
-    options.first_step = 3;
-    options.window = 4;
-    options.top_k_layers = 2;
-    options.max_layers = 2;
-    options.max_depth = 2;
-    options.fade = SGT_FADE_COSINE;
-    sgtt_ok(sgt_growth_policy_sgt(&policy, context, 3, 4, &options));
+    sgtt_ok(sgt_growth_policy_sgt(&policy, context, 3, sgtt_small_kinds[kind].n_heads, &rule));
     return policy;
 }
 
@@ -46,29 +39,25 @@ sgt_context *training_context(int32_t threads)
     return context;
 }
 
-training training_start(int32_t threads, uint64_t seed)
+small_training training_start_kind(int kind, int32_t threads, uint64_t seed)
 {
-    training t = {.context = training_context(threads)};
-    sgt_model_config config = training_config();
-    sgt_optimizer_options options = training_optimizer();
-    t.model = sgtt_model(t.context, &config, seed);
-    sgtt_ok(sgt_optimizer_create(&t.optimizer, t.model, &options));
+    small_training t = {.context = training_context(threads)};
+    const sgt_optimizer_options options = training_optimizer();
+    const sgtt_small_recipe recipe = {.config = training_config(kind), .optimizer = &options};
+    t.policy = training_policy(t.context, kind);
+    sgtt_ok(sgtt_small_make(&t, &recipe));
+    sgtt_ok(sgtt_small_loop(t.model, kind));
+    sgtt_randomize(t.model, seed);
     sgtt_ok(sgt_optimizer_set_factors(t.optimizer, 1, 0.7, 0.3));
-    t.policy = training_policy(t.context);
-    sgtt_ok(sgt_growth_create(&t.growth, t.model, t.policy, NULL));
     return t;
 }
 
-void training_free(training *t)
+small_training training_start(int32_t threads, uint64_t seed)
 {
-    sgt_growth_free(t->growth);
-    sgt_growth_policy_free(t->policy);
-    sgt_optimizer_free(t->optimizer);
-    sgt_model_free(t->model);
-    sgt_context_free(t->context);
+    return training_start_kind(SGTT_KIND_DENSE, threads, seed);
 }
 
-void training_accumulate(training *t, int step)
+void training_accumulate(small_training *t, int step)
 {
     for (int i = 0; i < 2; i++) {
         sgt_batch batch = sgtt_batch(2, 7 - 2 * i, 19, (uint64_t)(2 * step + i), 9);
@@ -77,18 +66,18 @@ void training_accumulate(training *t, int step)
     }
 }
 
-void training_update(training *t)
+void training_update(small_training *t)
 {
     sgtt_ok(sgt_optimizer_step(NULL, t->optimizer));
 }
 
-void training_grow(training *t, int step)
+void training_grow(small_training *t, int step)
 {
     sgt_growth_input input = {.size = sizeof input, .step = step, .loss = 1.0, .grad_norm = 1.0};
     sgtt_ok(sgt_growth_step(NULL, t->growth, &input));
 }
 
-void training_run(training *t, int first, int last)
+void training_run(small_training *t, int first, int last)
 {
     for (int step = first; step <= last; step++) {
         training_accumulate(t, step);
@@ -97,20 +86,13 @@ void training_run(training *t, int first, int last)
     }
 }
 
-sgt_status training_save(const training *t, const char *path)
+sgt_status training_save(const small_training *t, const char *path)
 {
     static const char *const keys[] = {"place"}, *const values[] = {"file 3, byte 17 \xc3\xa9"};
-    sgt_checkpoint_save_options options;
-    sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
-    options.optimizer = t->optimizer;
-    options.growth = t->growth;
-    options.keys = keys;
-    options.values = values;
-    options.n_values = 1;
-    return sgt_checkpoint_save(path, t->model, &options);
+    return sgtt_small_save(path, t, keys, values, 1);
 }
 
-void training_compare(const training *a, const training *b)
+void training_compare(const small_training *a, const small_training *b)
 {
     char x[SCRATCH_PATH], y[SCRATCH_PATH];
     scratch_path(x, "compare-a");

@@ -7,16 +7,14 @@
 enum { PROMPT = 7, VOCABULARY = 37, SEQUENCES = 3 };
 
 typedef struct decoder {
-    sgtt_training training;
+    small_training training;
     sgt_session *session;
 } decoder;
 
-static void open_decoder(decoder *d, const sgt_context_options *options, int shape, uint64_t seed)
+static void open_decoder(decoder *d, const sgt_context_options *options, int kind, uint64_t seed)
 {
-    const sgt_model_config config = sgtt_training_config(shape);
     sgt_session_options wanted;
-    sgtt_training_open(&d->training, options, &config, seed);
-    sgtt_training_loop(&d->training);
+    sgtt_training_open_kind(&d->training, options, kind, seed);
     sgtt_ok(sgt_session_options_init(&wanted, sizeof wanted));
     wanted.sequences = SEQUENCES;
     wanted.chunk = 4; /* a prompt is cut */
@@ -26,7 +24,7 @@ static void open_decoder(decoder *d, const sgt_context_options *options, int sha
 static void close_decoder(decoder *d)
 {
     sgt_session_free(d->session);
-    sgtt_training_close(&d->training);
+    sgtt_small_free(&d->training);
 }
 
 /* Feeds both the same tokens and compares the logits. */
@@ -75,12 +73,12 @@ static void decode(decoder *subject, decoder *portable)
 void sgtt_check_decoding(const void *argument)
 {
     const sgtt_subject *subject = argument;
-    for (int shape = 0; shape < 2; shape++) {
+    for (int kind = SGTT_KIND_LOOPS; kind < SGTT_KINDS; kind++) {
         decoder d, portable;
         sgt_context_options options = sgtt_subject_options(subject);
-        open_decoder(&d, &options, shape, subject->seed);
+        open_decoder(&d, &options, kind, subject->seed);
         options.backend = "portable";
-        open_decoder(&portable, &options, shape, subject->seed);
+        open_decoder(&portable, &options, kind, subject->seed);
         decode(&d, &portable);
         close_decoder(&d);
         close_decoder(&portable);

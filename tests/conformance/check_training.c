@@ -12,28 +12,27 @@
 
 /* The subject and the portable backend, with equal weights. */
 typedef struct pair {
-    sgtt_training subject;
-    sgtt_training portable;
+    small_training subject;
+    small_training portable;
 } pair;
 
-static void open_pair(pair *p, const sgtt_subject *subject, int shape)
+static void open_pair(pair *p, const sgtt_subject *subject, int kind)
 {
     sgt_context_options options = sgtt_subject_options(subject);
-    const sgt_model_config config = sgtt_training_config(shape);
-    sgtt_training_open(&p->subject, &options, &config, subject->seed);
+    sgtt_training_open_kind(&p->subject, &options, kind, subject->seed);
     options.backend = "portable";
-    sgtt_training_open(&p->portable, &options, &config, subject->seed);
+    sgtt_training_open_kind(&p->portable, &options, kind, subject->seed);
 }
 
 static void close_pair(pair *p)
 {
-    sgtt_training_close(&p->subject);
-    sgtt_training_close(&p->portable);
+    sgtt_small_free(&p->subject);
+    sgtt_small_free(&p->portable);
 }
 
 /* ---- one forward and backward, then steps ---- */
 
-static void forward_backward(sgt_metrics *metrics, float *logits, sgtt_training *t)
+static void forward_backward(sgt_metrics *metrics, float *logits, small_training *t)
 {
     int32_t tokens[SGTT_BATCH * SGTT_SEQ], targets[SGTT_BATCH * SGTT_SEQ];
     const sgt_batch batch = sgtt_training_batch(tokens, targets, t, 1);
@@ -48,7 +47,8 @@ static void forward_backward(sgt_metrics *metrics, float *logits, sgtt_training 
 
 static void compare_one_step(pair *p)
 {
-    const int count = SGTT_BATCH * SGTT_SEQ * sgtt_training_config(0).vocab_size;
+    const int vocabulary = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_EVEN).vocab_size;
+    const int count = SGTT_BATCH * SGTT_SEQ * vocabulary;
     float *got = malloc((size_t)count * sizeof *got);
     float *expected = malloc((size_t)count * sizeof *expected);
     sgt_metrics ours = {0}, theirs = {0};
@@ -63,30 +63,27 @@ static void compare_one_step(pair *p)
     free(expected);
 }
 
+static void check_kind(const sgtt_subject *subject, int kind)
+{
+    pair p;
+    open_pair(&p, subject, kind);
+    sgtt_compare_tensors(&p.subject, &p.portable, SGT_WEIGHT, 1e-12, "first weights");
+    compare_one_step(&p);
+    sgtt_ok(sgt_model_zero_gradients(p.subject.model));
+    sgtt_ok(sgt_model_zero_gradients(p.portable.model));
+    for (int64_t step = 1; step <= 10; step++) {
+        const sgtt_small_taken got = sgtt_training_step(&p.subject, step);
+        const sgtt_small_taken expected = sgtt_training_step(&p.portable, step);
+        sgtt_compare_number(got.loss, expected.loss, SGTT_RUN_BOUND, "a loss of the run");
+    }
+    sgtt_compare_tensors(&p.subject, &p.portable, SGT_WEIGHT, SGTT_WEIGHT_BOUND, "last weights");
+    close_pair(&p);
+}
+
 void sgtt_check_training(const void *subject)
 {
-    for (int shape = 0; shape < 2; shape++) {
-        for (int looped = 0; looped < 2; looped++) {
-            pair p;
-            open_pair(&p, subject, shape);
-            if (looped) {
-                sgtt_training_loop(&p.subject);
-                sgtt_training_loop(&p.portable);
-            }
-            sgtt_compare_tensors(&p.subject, &p.portable, SGT_WEIGHT, 1e-12, "first weights");
-            compare_one_step(&p);
-            sgtt_ok(sgt_model_zero_gradients(p.subject.model));
-            sgtt_ok(sgt_model_zero_gradients(p.portable.model));
-            for (int64_t step = 1; step <= 10; step++) {
-                const sgtt_step got = sgtt_training_step(&p.subject, step);
-                const sgtt_step expected = sgtt_training_step(&p.portable, step);
-                sgtt_compare_number(got.loss, expected.loss, SGTT_RUN_BOUND, "a loss of the run");
-            }
-            sgtt_compare_tensors(&p.subject, &p.portable, SGT_WEIGHT, SGTT_WEIGHT_BOUND,
-                                 "last weights");
-            close_pair(&p);
-        }
-    }
+    for (int kind = 0; kind < SGTT_KINDS; kind++)
+        check_kind(subject, kind);
 }
 
 /* ---- growth ---- */
@@ -95,12 +92,12 @@ void sgtt_check_growth(const void *subject)
 {
     pair p;
     int actions = 0;
-    open_pair(&p, subject, 0);
+    open_pair(&p, subject, SGTT_KIND_DENSE);
     sgtt_training_grow(&p.subject);
     sgtt_training_grow(&p.portable);
     for (int64_t step = 1; step <= 20; step++) {
-        const sgtt_step got = sgtt_training_step(&p.subject, step);
-        const sgtt_step expected = sgtt_training_step(&p.portable, step);
+        const sgtt_small_taken got = sgtt_training_step(&p.subject, step);
+        const sgtt_small_taken expected = sgtt_training_step(&p.portable, step);
         sgtt_compare_number(got.loss, expected.loss, SGTT_RUN_BOUND, "a loss of the run");
         sgtt_require(got.event.action == expected.event.action &&
                          got.event.layer == expected.event.layer &&
@@ -123,13 +120,12 @@ void sgtt_check_growth(const void *subject)
 void sgtt_check_training_threads(const void *argument)
 {
     const sgtt_subject *subject = argument;
-    const sgt_model_config config = sgtt_training_config(0);
     uint64_t expected = 0;
     for (int32_t threads = 1; threads <= 3; threads++) {
-        sgtt_training t;
+        small_training t;
         sgt_context_options options = sgtt_subject_options(subject);
         options.threads = threads;
-        sgtt_training_open(&t, &options, &config, subject->seed);
+        sgtt_training_open_kind(&t, &options, SGTT_KIND_DENSE, subject->seed);
         sgtt_training_grow(&t);
         for (int64_t step = 1; step <= 6; step++)
             sgtt_training_step(&t, step);
@@ -138,7 +134,7 @@ void sgtt_check_training_threads(const void *argument)
             expected = hash;
         sgtt_require(hash == expected, "%d threads give other weights than one", (int)threads);
         sgtt_count(0.0);
-        sgtt_training_close(&t);
+        sgtt_small_free(&t);
     }
 }
 
@@ -149,12 +145,10 @@ static void check_steady_steps(const sgtt_subject *subject)
 {
     sgtt_watched_memory memory = SGTT_WATCHED_MEMORY;
     const sgt_allocator allocator = sgtt_watched_allocator(&memory);
-    const sgt_model_config config = sgtt_training_config(0);
     sgt_context_options options = sgtt_subject_options(subject);
-    sgtt_training t;
+    small_training t;
     options.allocator = &allocator;
-    sgtt_training_open(&t, &options, &config, subject->seed);
-    sgtt_training_loop(&t);
+    sgtt_training_open_kind(&t, &options, SGTT_KIND_BLOCK_LOOPS, subject->seed);
     for (int64_t step = 1; step <= 2; step++)
         sgtt_training_step(&t, step);
     const int64_t before = memory.requests;
@@ -163,30 +157,22 @@ static void check_steady_steps(const sgtt_subject *subject)
     sgtt_require(memory.requests == before, "three steady steps ask %lld times for memory",
                  (long long)(memory.requests - before));
     sgtt_count(0.0);
-    sgtt_training_close(&t);
+    sgtt_small_free(&t);
     sgtt_expect_released(&memory, "a training");
 }
 
 /* 0 when a request was refused on the way. */
 static int try_step(sgt_context *context, const sgtt_subject *subject)
 {
-    const sgt_model_config config = sgtt_training_config(0);
-    sgtt_training t = {.context = context, .seed = subject->seed};
+    const sgtt_small_recipe recipe = {.config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_EVEN)};
+    small_training t = {.context = context, .seed = subject->seed};
     int32_t tokens[SGTT_BATCH * SGTT_SEQ], targets[SGTT_BATCH * SGTT_SEQ];
-    sgt_metrics metrics = {.size = sizeof metrics};
-    sgt_status status = sgt_model_create(&t.model, context, &config);
-    if (status == SGT_OK)
-        status = sgt_model_init_weights(t.model, NULL);
-    if (status == SGT_OK)
-        status = sgt_optimizer_create(&t.optimizer, t.model, NULL);
+    sgtt_small_taken taken;
+    sgt_status status = sgtt_small_make(&t, &recipe);
     if (status == SGT_OK) {
         const sgt_batch batch = sgtt_training_batch(tokens, targets, &t, 1);
-        status = sgt_model_forward(&metrics, t.model, &batch);
+        status = sgtt_small_step(&taken, &t, &batch, 1);
     }
-    if (status == SGT_OK)
-        status = sgt_model_backward(t.model, 1.0 / (double)metrics.count);
-    if (status == SGT_OK)
-        status = sgt_optimizer_step(NULL, t.optimizer);
     sgtt_require(status == SGT_OK || (status < 0 && sgt_error_message()[0] != '\0'),
                  "a refused request gives %d and no message", (int)status);
     sgt_optimizer_free(t.optimizer);
@@ -226,7 +212,7 @@ void sgtt_check_training_memory(const void *argument)
 enum { EVALUATIONS = 6, EVALUATORS = 3 };
 
 typedef struct evaluator {
-    const sgtt_training *t;
+    const small_training *t;
     const sgt_batch *batch;
     double loss;
     sgt_status status;
@@ -248,13 +234,11 @@ void sgtt_check_evaluation(const void *argument)
 {
     const sgtt_subject *subject = argument;
     const sgt_context_options options = sgtt_subject_options(subject);
-    const sgt_model_config config = sgtt_training_config(0);
     int32_t tokens[SGTT_BATCH * SGTT_SEQ], targets[SGTT_BATCH * SGTT_SEQ];
     evaluator evaluators[EVALUATORS];
     pthread_t threads[EVALUATORS];
-    sgtt_training t;
-    sgtt_training_open(&t, &options, &config, subject->seed);
-    sgtt_training_loop(&t);
+    small_training t;
+    sgtt_training_open_kind(&t, &options, SGTT_KIND_BLOCK_LOOPS, subject->seed);
     const sgt_batch batch = sgtt_training_batch(tokens, targets, &t, 1);
     evaluator alone = {.t = &t, .batch = &batch};
     evaluate(&alone);
@@ -274,18 +258,15 @@ void sgtt_check_evaluation(const void *argument)
                      evaluators[i].loss, alone.loss);
         sgtt_count(0.0);
     }
-    sgtt_training_close(&t);
+    sgtt_small_free(&t);
 }
 
 /* ---- checkpoints ---- */
 
-static void save_and_load(const char *path, sgtt_training *to, sgtt_training *from)
+static void save_and_load(const char *path, small_training *to, small_training *from)
 {
-    sgt_checkpoint *checkpoint = NULL;
-    sgtt_training_save(path, from);
-    sgtt_ok(sgt_checkpoint_open(&checkpoint, to->context, path));
-    sgtt_ok(sgt_checkpoint_load(to->model, to->optimizer, to->growth, checkpoint, NULL));
-    sgt_checkpoint_free(checkpoint);
+    sgtt_ok(sgtt_small_save(path, from, NULL, NULL, 0));
+    sgtt_ok(sgtt_small_resume(to, path));
     sgtt_require(sgtt_training_hash(to) == sgtt_training_hash(from),
                  "weights change on their way through a checkpoint");
     sgtt_count(0.0);
@@ -298,8 +279,8 @@ static void move_trainings(pair *p, const char *path)
         sgtt_training_step(&p->subject, step);
     save_and_load(path, &p->portable, &p->subject);
     for (int64_t step = 5; step <= 8; step++) {
-        const sgtt_step got = sgtt_training_step(&p->subject, step);
-        const sgtt_step expected = sgtt_training_step(&p->portable, step);
+        const sgtt_small_taken got = sgtt_training_step(&p->subject, step);
+        const sgtt_small_taken expected = sgtt_training_step(&p->portable, step);
         sgtt_compare_number(got.loss, expected.loss, SGTT_RUN_BOUND, "a loss after a checkpoint");
     }
     save_and_load(path, &p->subject, &p->portable);
@@ -311,7 +292,7 @@ void sgtt_check_checkpoint(const void *subject)
     pair p;
     sgtt_make_folder(folder, sizeof folder);
     snprintf(path, sizeof path, "%s/checkpoint.safetensors", folder);
-    open_pair(&p, subject, 0);
+    open_pair(&p, subject, SGTT_KIND_DENSE);
     sgtt_training_grow(&p.subject);
     sgtt_training_grow(&p.portable);
     move_trainings(&p, path);

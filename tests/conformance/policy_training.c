@@ -16,10 +16,10 @@ static sgt_context_options one_thread(void)
     return options;
 }
 
-static void open_training(sgtt_training *t, const sgtt_policy_subject *subject)
+static void open_training(small_training *t, const sgtt_policy_subject *subject)
 {
     const sgt_context_options options = one_thread();
-    sgt_model_config config = sgtt_training_config(0);
+    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_EVEN);
     config.n_layers = subject->n_layers;
     config.n_heads = subject->n_heads;
     config.n_kv_heads = subject->n_heads;
@@ -29,24 +29,20 @@ static void open_training(sgtt_training *t, const sgtt_policy_subject *subject)
 }
 
 /* t becomes a training of new handles, from a file. */
-static void reopen(sgtt_training *t, const sgtt_policy_subject *subject, const char *path)
+static void reopen(small_training *t, const sgtt_policy_subject *subject, const char *path)
 {
     const sgt_context_options options = one_thread();
     const uint64_t seed = t->seed;
-    sgt_checkpoint *checkpoint = NULL;
-    sgtt_training_save(path, t);
-    sgtt_training_close(t);
+    sgtt_ok(sgtt_small_save(path, t, NULL, NULL, 0));
+    sgtt_small_free(t);
     t->seed = seed;
     sgtt_ok(sgt_context_create(&t->context, &options));
-    sgtt_ok(sgt_checkpoint_open(&checkpoint, t->context, path));
     t->policy = sgtt_make_policy(t->context, subject);
-    sgtt_ok(sgt_checkpoint_create(&t->model, &t->optimizer, &t->growth, checkpoint, t->policy,
-                                  NULL));
-    sgt_checkpoint_free(checkpoint);
+    sgtt_ok(sgtt_small_resume(t, path));
 }
 
 /* All the steps that a replay has are run through in STEPS of training. */
-static void train(sgtt_training *t, const sgtt_policy_subject *subject, int64_t first,
+static void train(small_training *t, const sgtt_policy_subject *subject, int64_t first,
                   int64_t last)
 {
     const int64_t stride = subject->steps / STEPS + 1;
@@ -58,7 +54,7 @@ void sgtt_check_policy_training(const void *argument)
 {
     const sgtt_policy_subject *subject = argument;
     char folder[512], path[600];
-    sgtt_training unbroken, again, resumed;
+    small_training unbroken, again, resumed;
     sgtt_make_folder(folder, sizeof folder);
     snprintf(path, sizeof path, "%s/checkpoint.safetensors", folder);
     open_training(&unbroken, subject);
@@ -73,7 +69,7 @@ void sgtt_check_policy_training(const void *argument)
     }
     unlink(path);
     rmdir(folder);
-    const sgtt_training *others[] = {&again, &resumed};
+    const small_training *others[] = {&again, &resumed};
     static const char *const names[] = {"a second training", "a resumed training"};
     for (int i = 0; i < 2; i++) {
         sgtt_require(sgt_plan_equal(sgt_model_plan(unbroken.model),
@@ -83,7 +79,7 @@ void sgtt_check_policy_training(const void *argument)
                      "%s has other weights", names[i]);
         sgtt_count(0.0);
     }
-    sgtt_training_close(&unbroken);
-    sgtt_training_close(&again);
-    sgtt_training_close(&resumed);
+    sgtt_small_free(&unbroken);
+    sgtt_small_free(&again);
+    sgtt_small_free(&resumed);
 }

@@ -4,151 +4,64 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- making one ---- */
 
-sgt_model_config sgtt_training_config(int shape)
-{
-    sgt_model_config config;
-    sgtt_ok(sgt_model_config_init(&config, sizeof config));
-    config.vocab_size = 37;
-    config.d_model = 24;
-    config.n_layers = 3;
-    config.n_heads = 4;
-    config.n_kv_heads = 2;
-    config.head_dim = 6;
-    config.d_ff = 40;
-    config.max_seq_len = SGTT_SEQ + 2;
-    if (shape == 1) {
-        config.n_heads = 3;
-        config.n_kv_heads = 3;
-        config.head_dim = 8;
-        config.tied = 1;
-        config.recompute = 1;
-    }
-    return config;
-}
-
-void sgtt_training_open(sgtt_training *t, const sgt_context_options *options,
+void sgtt_training_open(small_training *t, const sgt_context_options *options,
                         const sgt_model_config *config, uint64_t seed)
 {
     sgt_init_options init;
     sgt_optimizer_options rates;
-    memset(t, 0, sizeof *t);
-    t->seed = seed;
-    sgtt_ok(sgt_context_create(&t->context, options));
-    sgtt_ok(sgt_model_create(&t->model, t->context, config));
     sgtt_ok(sgt_init_options_init(&init, sizeof init));
     init.seed = seed;
     init.std = 0.2; /* wide enough for attention that is not uniform */
-    sgtt_ok(sgt_model_init_weights(t->model, &init));
-    sgtt_ok(sgt_model_collect_entropy(t->model, SGT_ENTROPY_BOTH));
     sgtt_ok(sgt_optimizer_options_init(&rates, sizeof rates));
     rates.lr = 3e-3;
-    sgtt_ok(sgt_optimizer_create(&t->optimizer, t->model, &rates));
+    const sgtt_small_recipe recipe = {
+        .context = options, .config = *config, .init = &init, .optimizer = &rates};
+    *t = (small_training){.seed = seed};
+    sgtt_ok(sgtt_small_make(t, &recipe));
+    sgtt_ok(sgt_model_collect_entropy(t->model, SGT_ENTROPY_BOTH));
 }
 
-void sgtt_training_grow(sgtt_training *t)
+void sgtt_training_open_kind(small_training *t, const sgt_context_options *options, int kind,
+                             uint64_t seed)
 {
-    sgt_model_config config = {.size = sizeof config};
-    sgt_growth_sgt_options options;
-    sgtt_ok(sgt_model_get_config(&config, t->model));
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
-    options.first_step = 2;
-    options.window = 3;
-    options.top_k_layers = 2;
-    options.max_layers = 2;
-    options.max_depth = 2;
-    options.keep_heads = 2;
-    sgtt_ok(sgt_growth_policy_sgt(&t->policy, t->context, config.n_layers, config.n_heads,
-                                  &options));
-    sgtt_ok(sgt_growth_create(&t->growth, t->model, t->policy, NULL));
+    const sgt_model_config config = sgtt_small_config(kind, SGTT_SIZE_EVEN);
+    sgtt_training_open(t, options, &config, seed);
+    sgtt_ok(sgtt_small_loop(t->model, kind));
 }
 
-void sgtt_training_close(sgtt_training *t)
+void sgtt_training_grow(small_training *t)
 {
-    sgt_growth_free(t->growth);
-    sgt_growth_policy_free(t->policy);
-    sgt_optimizer_free(t->optimizer);
-    sgt_model_free(t->model);
-    sgt_context_free(t->context);
-    memset(t, 0, sizeof *t);
-}
-
-void sgtt_training_loop(sgtt_training *t)
-{
-    sgt_plan *plan;
-    sgtt_ok(sgt_plan_clone(&plan, sgt_model_plan(t->model)));
-    float gains[8] = {0.5f, 0.0f, 1.0f, 0.25f};
-    sgtt_ok(sgt_plan_set_depth(plan, 1, 2));
-    sgtt_ok(sgt_plan_set_gains(plan, 1, 1, gains));
-    sgtt_ok(sgt_plan_set_depth(plan, 2, 1));
-    sgtt_ok(sgt_plan_set_extra_runs(plan, 0, 1));
-    sgtt_ok(sgt_model_set_plan(t->model, plan));
-    sgt_plan_free(plan);
+    sgt_growth_sgt_options rule = sgtt_small_rule(2, 3);
+    sgtt_small_recipe recipe = {.config = {.size = sizeof recipe.config}, .rule = &rule};
+    rule.keep_heads = 2;
+    rule.fade = SGT_FADE_LINEAR;
+    sgtt_ok(sgt_model_get_config(&recipe.config, t->model));
+    sgtt_ok(sgtt_small_make(t, &recipe));
 }
 
 /* ---- a step ---- */
 
-/* SplitMix64 (Steele, Lea, Flood, 2014) of a counter. */
-static uint64_t mixed(uint64_t x)
-{
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
-sgt_batch sgtt_training_batch(int32_t *tokens, int32_t *targets, const sgtt_training *t,
+sgt_batch sgtt_training_batch(int32_t *tokens, int32_t *targets, const small_training *t,
                               int64_t step)
 {
-    sgt_model_config config = {.size = sizeof config};
-    sgtt_ok(sgt_model_get_config(&config, t->model));
-    for (int i = 0; i < SGTT_BATCH * SGTT_SEQ; i++) {
-        const uint64_t random = mixed(t->seed * 1000003u + (uint64_t)step * 4096u + (uint64_t)i);
-        tokens[i] = (int32_t)(random % (uint64_t)config.vocab_size);
-        targets[i] = random >> 60 == 0 ? -1 : (tokens[i] * 5 + 3) % config.vocab_size;
-    }
-    return (sgt_batch){.size = sizeof(sgt_batch),
-                       .batch = SGTT_BATCH,
-                       .seq = SGTT_SEQ,
-                       .tokens = tokens,
-                       .targets = targets};
+    return sgtt_small_batch(tokens, targets, t, step, SGTT_BATCH, SGTT_SEQ);
 }
 
-sgtt_step sgtt_training_step(sgtt_training *t, int64_t step)
+sgtt_small_taken sgtt_training_step(const small_training *t, int64_t step)
 {
     int32_t tokens[SGTT_BATCH * SGTT_SEQ], targets[SGTT_BATCH * SGTT_SEQ];
     const sgt_batch batch = sgtt_training_batch(tokens, targets, t, step);
-    sgt_metrics metrics = {.size = sizeof metrics};
-    sgt_step_report report = {.size = sizeof report};
-    sgtt_step made = {.event = {.size = sizeof made.event}};
-    sgtt_ok(sgt_model_forward(&metrics, t->model, &batch));
-    sgtt_ok(sgt_model_backward(t->model, 1.0 / (double)metrics.count));
-    sgtt_ok(sgt_optimizer_step(&report, t->optimizer));
-    sgtt_require(!report.skipped, "step %lld was skipped: the gradients are not finite",
+    sgtt_small_taken taken;
+    sgtt_ok(sgtt_small_step(&taken, t, &batch, step));
+    sgtt_require(!taken.skipped, "step %lld was skipped: the gradients are not finite",
                  (long long)step);
-    if (t->growth != NULL) {
-        const sgt_growth_input input = {.size = sizeof input, .step = step, .loss = metrics.loss,
-                                        .grad_norm = report.grad_norm};
-        sgtt_ok(sgt_growth_step(&made.event, t->growth, &input));
-    }
-    made.loss = metrics.loss;
-    made.grad_norm = report.grad_norm;
-    return made;
+    return taken;
 }
 
 /* ---- files ---- */
-
-void sgtt_training_save(const char *path, const sgtt_training *t)
-{
-    sgt_checkpoint_save_options options;
-    sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
-    options.optimizer = t->optimizer;
-    options.growth = t->growth;
-    sgtt_ok(sgt_checkpoint_save(path, t->model, &options));
-}
 
 void sgtt_make_folder(char *folder, size_t bytes)
 {
@@ -191,7 +104,7 @@ void sgtt_compare_floats(const float *got, const float *expected, uint64_t n, do
 }
 
 /* One tensor; the caller frees it. */
-static float *read_tensor(sgt_tensor_view *view, const sgtt_training *t, int32_t index,
+static float *read_tensor(sgt_tensor_view *view, const small_training *t, int32_t index,
                           int32_t part)
 {
     *view = (sgt_tensor_view){.size = sizeof *view};
@@ -202,7 +115,7 @@ static float *read_tensor(sgt_tensor_view *view, const sgtt_training *t, int32_t
     return values;
 }
 
-void sgtt_compare_tensors(const sgtt_training *got, const sgtt_training *expected, int32_t part,
+void sgtt_compare_tensors(const small_training *got, const small_training *expected, int32_t part,
                           double bound, const char *what)
 {
     const int32_t count = sgt_model_parameter_count(expected->model);
@@ -224,7 +137,7 @@ void sgtt_compare_tensors(const sgtt_training *got, const sgtt_training *expecte
     }
 }
 
-void sgtt_compare_entropies(const sgtt_training *got, const sgtt_training *expected)
+void sgtt_compare_entropies(const small_training *got, const small_training *expected)
 {
     sgt_model_config config = {.size = sizeof config};
     double ours[16], theirs[16];
@@ -244,7 +157,7 @@ void sgtt_compare_entropies(const sgtt_training *got, const sgtt_training *expec
     }
 }
 
-uint64_t sgtt_training_hash(const sgtt_training *t)
+uint64_t sgtt_training_hash(const small_training *t)
 {
     uint64_t hash = 14695981039346656037u;
     for (int32_t i = 0; i < sgt_model_parameter_count(t->model); i++) {

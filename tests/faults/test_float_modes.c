@@ -10,7 +10,6 @@
 #include <xmmintrin.h>
 #endif
 
-#include "training_life.h"
 #include "whole_life.h"
 
 enum { FLUSH = 0x8040 }; /* results and operands */
@@ -142,7 +141,7 @@ END_TEST
 static void fill_gradients(double *bits, int32_t threads, void (*before)(void))
 {
     sgt_context_options options = sgtt_model_options();
-    sgt_model_config config = training_life_shape(1);
+    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
     sgt_batch batch = sgtt_batch(3, 80, config.vocab_size, 4, 0);
     sgt_metrics metrics = {.size = sizeof metrics};
     sgt_context *context;

@@ -95,39 +95,20 @@ void whole_life_check_equal(const whole_life *a, const whole_life *b, const char
 /* ---- a training ---- */
 
 typedef struct people {
-    sgt_context *context;
-    sgt_model *model;
-    sgt_optimizer *optimizer;
-    sgt_growth_policy *policy;
-    sgt_growth *growth;
+    small_training t;
+    sgt_growth_sgt_options rule;
     sgt_batch batches[2];
 } people;
 
-static void make_policy(sgt_growth_policy **policy, whole_life *life, sgt_context *context)
-{
-    sgt_growth_sgt_options options;
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
-    options.first_step = 2;
-    options.window = 2;
-    options.top_k_layers = 2;
-    options.max_layers = 2;
-    options.max_depth = 2;
-    options.fade = SGT_FADE_COSINE;
-    options.n_exclude = 0;
-    MAKE(life, *policy, sgt_growth_policy_sgt(policy, context, LAYERS, HEADS, &options));
-}
-
 static void be_born(people *p, whole_life *life)
 {
-    sgt_model_config config = sgtt_config();
-    config.n_layers = LAYERS;
-    MAKE(life, p->context, sgt_context_create(&p->context, &life->options));
-    MAKE(life, p->model, sgt_model_create(&p->model, p->context, &config));
-    TRY(life, sgt_model_init_weights(p->model, NULL));
-    sgtt_randomize(p->model, 21);
-    MAKE(life, p->optimizer, sgt_optimizer_create(&p->optimizer, p->model, NULL));
-    make_policy(&p->policy, life, p->context);
-    MAKE(life, p->growth, sgt_growth_create(&p->growth, p->model, p->policy, NULL));
+    sgtt_small_recipe recipe = {.context = &life->options, .config = sgtt_config(),
+                                .rule = &p->rule};
+    recipe.config.n_layers = LAYERS;
+    p->rule = sgtt_small_rule(2, 2);
+    p->rule.n_exclude = 0;
+    TRY(life, sgtt_small_make(&p->t, &recipe));
+    sgtt_randomize(p->t.model, 21);
     for (int i = 0; i < 2; i++)
         p->batches[i] = sgtt_batch(2, 7 - 2 * i, VOCAB, 31 + (uint64_t)i, 9);
 }
@@ -138,12 +119,13 @@ static int accumulate(people *p, whole_life *life, double *loss)
     sgt_metrics metrics = {.size = sizeof metrics};
     *loss = 0.0;
     for (int i = 0; i < 2; i++) {
-        TRY(life, sgt_model_forward(&metrics, p->model, &p->batches[i]));
+        TRY(life, sgt_model_forward(&metrics, p->t.model, &p->batches[i]));
         double scale = 0.5 / (double)metrics.count;
         whole_life_enter(life);
-        if (whole_life_refused(life, sgt_model_backward(p->model, scale), "sgt_model_backward")) {
-            sgtt_fails(sgt_optimizer_step(NULL, p->optimizer), SGT_E_GRADIENTS_INVALID, "backward");
-            sgtt_ok(sgt_model_zero_gradients(p->model));
+        if (whole_life_refused(life, sgt_model_backward(p->t.model, scale), "sgt_model_backward")) {
+            sgtt_fails(sgt_optimizer_step(NULL, p->t.optimizer), SGT_E_GRADIENTS_INVALID,
+                       "backward");
+            sgtt_ok(sgt_model_zero_gradients(p->t.model));
             return 0;
         }
         *loss += metrics.loss;
@@ -158,9 +140,9 @@ static void take_step(people *p, whole_life *life, int32_t step)
     double loss;
     while (!accumulate(p, life, &loss))
         ;
-    TRY(life, sgt_optimizer_step(&report, p->optimizer));
+    TRY(life, sgt_optimizer_step(&report, p->t.optimizer));
     sgt_growth_input input = {.size = sizeof input, .step = step, .loss = loss};
-    TRY(life, sgt_growth_step(&event, p->growth, &input));
+    TRY(life, sgt_growth_step(&event, p->t.growth, &input));
     whole_life_tell(life, loss);
     whole_life_tell(life, report.grad_norm);
     whole_life_tell(life, event.action);
@@ -187,21 +169,21 @@ static void step_by_hand(people *p, whole_life *life)
     sgt_tensor_view view = {.size = sizeof view};
     sgt_plan *plan = NULL;
     float dlogits[2 * 7 * VOCAB];
-    MAKE(life, plan, sgt_plan_clone(&plan, sgt_model_plan(p->model)));
+    MAKE(life, plan, sgt_plan_clone(&plan, sgt_model_plan(p->t.model)));
     TRY(life, sgt_plan_set_depth(plan, 0, 3));
     TRY(life, sgt_plan_set_extra_runs(plan, 1, 2));
-    TRY(life, sgt_model_set_plan(p->model, plan));
-    TRY(life, sgt_model_collect_entropy(p->model, SGT_ENTROPY_BOTH));
+    TRY(life, sgt_model_set_plan(p->t.model, plan));
+    TRY(life, sgt_model_collect_entropy(p->t.model, SGT_ENTROPY_BOTH));
     do {
-        TRY(life, sgt_model_forward_logits(&view, p->model, &p->batches[0]));
-        sgtt_ok(sgt_model_read_logits(dlogits, view.count, p->model));
+        TRY(life, sgt_model_forward_logits(&view, p->t.model, &p->batches[0]));
+        sgtt_ok(sgt_model_read_logits(dlogits, view.count, p->t.model));
         whole_life_enter(life);
-    } while (whole_life_refused(life, sgt_model_backward_logits(p->model, dlogits),
+    } while (whole_life_refused(life, sgt_model_backward_logits(p->t.model, dlogits),
                                 "sgt_model_backward_logits") &&
-             sgt_model_zero_gradients(p->model) == SGT_OK);
-    sgtt_ok(sgt_model_entropies(entropies, p->model, 1, 1, SGT_ENTROPY_MEAN));
+             sgt_model_zero_gradients(p->t.model) == SGT_OK);
+    sgtt_ok(sgt_model_entropies(entropies, p->t.model, 1, 1, SGT_ENTROPY_MEAN));
     whole_life_tell(life, entropies[0]);
-    TRY(life, sgt_optimizer_step(NULL, p->optimizer));
+    TRY(life, sgt_optimizer_step(NULL, p->t.optimizer));
     sgt_plan_free(plan);
 }
 
@@ -238,7 +220,7 @@ static void generate(people *p, whole_life *life, sgt_session *session)
     sgtt_ok(sgt_generate_options_init(&options, sizeof options));
     options.tokens = tokens;
     options.max_tokens = 6;
-    MAKE(life, sampler, sgt_sampler_create(&sampler, p->context, VOCAB, &sampling));
+    MAKE(life, sampler, sgt_sampler_create(&sampler, p->t.context, VOCAB, &sampling));
     do {
         sgtt_ok(sgt_session_rewind(session, 0, 0));
         sgtt_ok(sgt_sampler_reset(sampler, 5));
@@ -267,7 +249,7 @@ static void generate_together(people *p, whole_life *life, sgt_session *session)
                                       .lengths = lengths,
                                       .generations = generations};
     for (int i = 0; i < 2; i++)
-        MAKE(life, samplers[i], sgt_sampler_create(&samplers[i], p->context, VOCAB, NULL));
+        MAKE(life, samplers[i], sgt_sampler_create(&samplers[i], p->t.context, VOCAB, NULL));
     do {
         for (int i = 0; i < 2; i++) {
             sgtt_ok(sgt_session_rewind(session, i, 0));
@@ -294,7 +276,7 @@ static void decode(people *p, whole_life *life)
     sgtt_ok(sgt_session_options_init(&options, sizeof options));
     options.sequences = 2;
     options.chunk = 3;
-    MAKE(life, session, sgt_session_create(&session, p->model, &options));
+    MAKE(life, session, sgt_session_create(&session, p->t.model, &options));
     feed(life, session, 0, tokens, 5);
     TRY(life, sgt_session_copy(session, 1, 0, 4));
     feed(life, session, 1, tokens + 4, 1);
@@ -302,7 +284,7 @@ static void decode(people *p, whole_life *life)
     feed(life, session, 1, tokens + 5, 2);
     TRY(life, sgt_session_score(&score, session, 0, tokens + 5, 3, NULL));
     whole_life_tell(life, score.log_prob);
-    sgtt_ok(sgt_model_weights_changed(p->model));
+    sgtt_ok(sgt_model_weights_changed(p->t.model));
     sgtt_fails(sgt_session_feed(logits, session, 0, tokens, 1), SGT_E_STATE, "refresh");
     TRY(life, sgt_session_refresh(session));
     ck_assert_int_eq(sgt_session_length(session, 0), 0);
@@ -319,41 +301,23 @@ static void save(const people *p, whole_life *life)
     static const char *const keys[] = {"place", "notes"};
     static const char *const values[] = {"file 3, byte 17 \xc3\xa9",
                                          "longer than the first buffer of a reader of texts"};
-    sgt_checkpoint_save_options options;
-    sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
-    options.optimizer = p->optimizer;
-    options.growth = p->growth;
-    options.keys = keys;
-    options.values = values;
-    options.n_values = 2;
-    TRY(life, sgt_checkpoint_save(life->path, p->model, &options));
+    TRY(life, sgtt_small_save(life->path, &p->t, keys, values, 2));
 }
 
 /* Drops all handles but the context, and has them back from the file. */
 static void be_reborn(people *p, whole_life *life)
 {
+    sgt_context *context = p->t.context;
     sgt_checkpoint *checkpoint = NULL;
-    sgt_growth_free(p->growth);
-    sgt_growth_policy_free(p->policy);
-    sgt_optimizer_free(p->optimizer);
-    sgt_model_free(p->model);
-    p->model = NULL;
-    p->optimizer = NULL;
-    p->policy = NULL;
-    p->growth = NULL;
-    make_policy(&p->policy, life, p->context);
-    MAKE(life, checkpoint, sgt_checkpoint_open(&checkpoint, p->context, life->path));
+    p->t.context = NULL;
+    sgtt_small_free(&p->t);
+    p->t.context = context;
+    MAKE(life, p->t.policy,
+         sgt_growth_policy_sgt(&p->t.policy, context, LAYERS, HEADS, &p->rule));
+    MAKE(life, checkpoint, sgt_checkpoint_open(&checkpoint, context, life->path));
     ck_assert_str_eq(sgt_checkpoint_value(checkpoint, "place"), "file 3, byte 17 \xc3\xa9");
-    MAKE(life, p->model, sgt_checkpoint_create(&p->model, &p->optimizer, &p->growth, checkpoint,
-                                               p->policy, NULL));
-    sgt_checkpoint_free(checkpoint);
-}
-
-static void go_back(people *p, whole_life *life)
-{
-    sgt_checkpoint *checkpoint = NULL;
-    MAKE(life, checkpoint, sgt_checkpoint_open(&checkpoint, p->context, life->path));
-    TRY(life, sgt_checkpoint_load(p->model, p->optimizer, p->growth, checkpoint, NULL));
+    MAKE(life, p->t.model, sgt_checkpoint_create(&p->t.model, &p->t.optimizer, &p->t.growth,
+                                                 checkpoint, p->t.policy, NULL));
     sgt_checkpoint_free(checkpoint);
 }
 
@@ -379,30 +343,19 @@ static void travel(const people *p, whole_life *life, const char *folder)
     sgt_model *model = NULL;
     sgt_hf_save_options options;
     char file[SCRATCH_PATH + 32];
-    TRY(life, sgt_model_save_hf(p->model, folder, NULL));
-    MAKE(life, model, sgt_model_load_hf(&model, p->context, folder, NULL));
+    TRY(life, sgt_model_save_hf(p->t.model, folder, NULL));
+    MAKE(life, model, sgt_model_load_hf(&model, p->t.context, folder, NULL));
     look(life, model, &p->batches[0]);
-    look(life, p->model, &p->batches[0]);
+    look(life, p->t.model, &p->batches[0]);
     sgt_model_free(model);
     sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
     options.dtype = SGT_BF16;
     options.without_loops = 1;
-    TRY(life, sgt_model_save_hf(p->model, folder, &options));
+    TRY(life, sgt_model_save_hf(p->t.model, folder, &options));
     snprintf(file, sizeof file, "%s/model.safetensors", folder);
     whole_life_tell_file(life, file);
     snprintf(file, sizeof file, "%s/config.json", folder);
     whole_life_tell_file(life, file);
-}
-
-static void die(people *p)
-{
-    sgt_context_free(p->context);
-    sgt_model_free(p->model);
-    sgt_growth_policy_free(p->policy);
-    sgt_optimizer_free(p->optimizer);
-    sgt_growth_free(p->growth);
-    for (int i = 0; i < 2; i++)
-        sgtt_batch_free(&p->batches[i]);
 }
 
 void whole_life_run(whole_life *life)
@@ -420,13 +373,13 @@ void whole_life_run(whole_life *life)
     be_born(&p, life);
     for (int32_t step = 1; step <= BEFORE_SAVE; step++)
         take_step(&p, life, step);
-    look(life, p.model, &p.batches[1]);
+    look(life, p.t.model, &p.batches[1]);
     choose_path(life, folder, BEFORE_SAVE);
     save(&p, life);
     be_reborn(&p, life);
     for (int32_t step = 1; step <= AFTER_SAVE; step++)
         take_step(&p, life, BEFORE_SAVE + step);
-    go_back(&p, life);
+    TRY(life, sgtt_small_resume(&p.t, life->path)); /* into the handles there are */
     for (int32_t step = 1; step <= AFTER_SAVE; step++) /* the same once more */
         take_step(&p, life, BEFORE_SAVE + step);
     choose_path(life, folder, BEFORE_SAVE + AFTER_SAVE);
@@ -437,6 +390,8 @@ void whole_life_run(whole_life *life)
     step_by_hand(&p, life);
     decode(&p, life);
     travel(&p, life, hf);
-    whole_life_tell_weights(life, p.model);
-    die(&p);
+    whole_life_tell_weights(life, p.t.model);
+    sgtt_small_free(&p.t);
+    for (int i = 0; i < 2; i++)
+        sgtt_batch_free(&p.batches[i]);
 }

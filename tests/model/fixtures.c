@@ -61,17 +61,7 @@ sgt_context *sgtt_model_context(void)
 
 sgt_model_config sgtt_config(void)
 {
-    sgt_model_config config;
-    sgtt_ok(sgt_model_config_init(&config, sizeof config));
-    config.vocab_size = 19;
-    config.d_model = 20;
-    config.n_layers = 3;
-    config.n_heads = 4;
-    config.n_kv_heads = 2;
-    config.head_dim = 6;
-    config.d_ff = 27;
-    config.max_seq_len = 16;
-    return config;
+    return sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_ODD);
 }
 
 double sgtt_uniform(uint64_t seed, uint64_t index)
@@ -155,9 +145,8 @@ float *sgtt_read_all(const sgt_model *model, int32_t part)
 
 sgt_metrics sgtt_step(sgt_model *model, const sgt_batch *batch)
 {
-    sgt_metrics metrics = {.size = sizeof metrics};
-    sgtt_ok(sgt_model_forward(&metrics, model, batch));
-    sgtt_ok(sgt_model_backward(model, metrics.count > 0 ? 1.0 / (double)metrics.count : 1.0));
+    sgt_metrics metrics;
+    sgtt_ok(sgtt_small_accumulate(&metrics, model, batch));
     return metrics;
 }
 

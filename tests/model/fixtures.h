@@ -12,6 +12,7 @@
 
 #include <sgt/model.h>
 
+#include "small_training.h"
 #include "testing.h"
 
 /* sgtt_run, or 77 (skipped) where this processor lacks the instruction set asked for. */

@@ -21,7 +21,7 @@ static int64_t live(training_life *life, int64_t at, int64_t count, int64_t *fai
     allocator.fail_count = count;
     sgt_context_options options = sgtt_model_options();
     options.allocator = &allocator.interface;
-    training_life_run(life, &options, 0);
+    training_life_run(life, &options, SGTT_KIND_DENSE, SGTT_SIZE_ODD);
     if (allocator.live)
         ck_abort_msg("allocation %d failed: %d blocks leaked", (int)at, (int)allocator.live);
     *failed = allocator.failed;
@@ -34,7 +34,7 @@ START_TEST(memory_of_the_host_is_used_properly)
     sgt_context_options options = sgtt_model_options();
     int64_t failed;
     ck_assert_int_gt(live(&host, -1, 0, &failed), 20);
-    training_life_run(&libc, &options, 0);
+    training_life_run(&libc, &options, SGTT_KIND_DENSE, SGTT_SIZE_ODD);
     training_life_check_equal(&host, &libc, "fresh memory full of NaN");
     training_life_free(&host);
     training_life_free(&libc);

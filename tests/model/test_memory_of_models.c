@@ -11,7 +11,7 @@
 #include <sgt/session.h>
 
 #include "test_allocator.h"
-#include "training_life.h"
+#include "fixtures.h"
 
 /* ---- the estimate ---- */
 
@@ -42,7 +42,7 @@ static const need needs[] = {
 
 static sgt_model_config shape_needed(const need *n)
 {
-    sgt_model_config config = training_life_shape(1);
+    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
     config.recompute = n->recompute;
     config.tied = n->tied;
     if (n->max_seq > 0)
@@ -133,7 +133,7 @@ END_TEST
 START_TEST(evaluations_beside_training_take_their_activations)
 {
     sgt_context *context = sgtt_model_context();
-    sgt_model_config config = training_life_shape(1);
+    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
     const need step = needs[0];
     need evaluation = step;
     evaluation.training = 0;
@@ -159,7 +159,7 @@ END_TEST
 START_TEST(an_estimate_takes_nothing)
 {
     sgt_context *context = sgtt_model_context();
-    sgt_model_config config = training_life_shape(1);
+    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
     sgt_memory_usage before = sgtt_memory(context);
     sgt_plan *empty;
     sgt_memory_estimate without = estimate_of(context, &config, NULL, &needs[0]);
@@ -251,7 +251,7 @@ START_TEST(what_does_not_fit_is_named)
         "the packed weights of a session: ",
     };
     enum { N_PURPOSES = sizeof purposes / sizeof purposes[0] };
-    sgt_model_config config = training_life_shape(1);
+    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
     int seen = 0, fitted = 0;
     sgt_context *context = sgtt_model_context();
     uint64_t limit = sgtt_memory(context).current;
@@ -277,7 +277,7 @@ END_TEST
 
 START_TEST(a_batch_that_does_not_fit_leaves_the_model_usable)
 {
-    sgt_model_config config = training_life_shape(1);
+    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
     sgt_context *context = sgtt_model_context();
     sgt_memory_estimate e = estimate_of(context, &config, NULL, &needs[1]); /* 1 x 90 */
     sgt_context_free(context);
@@ -301,7 +301,7 @@ END_TEST
 /* Whatever part of it does not fit: limits from just above the present use upwards. */
 START_TEST(a_plan_that_does_not_fit_changes_nothing)
 {
-    sgt_model_config config = training_life_shape(0);
+    sgt_model_config config = sgtt_config();
     sgt_batch batch = sgtt_batch(2, 7, config.vocab_size, 3, 0);
     uint64_t needed = 0;
     int fitted = 0, refused = 0;
@@ -349,7 +349,7 @@ END_TEST
 START_TEST(a_steady_step_takes_no_memory)
 {
     sgt_context *context = sgtt_model_context();
-    sgt_model_config config = training_life_shape(1);
+    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
     sgt_model *model = sgtt_model(context, &config, 3);
     sgt_batch batch = sgtt_batch(2, 60, config.vocab_size, 3, 0);
     sgt_batch smaller = sgtt_batch(1, 50, config.vocab_size, 3, 0);
@@ -390,7 +390,7 @@ START_TEST(recomputation_gives_the_same_bits_in_less_memory)
     uint64_t peaks[2], elements = 0;
     for (int recompute = 0; recompute < 2; recompute++) {
         sgt_context *context = sgtt_model_context();
-        sgt_model_config config = training_life_shape(1);
+        sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
         uint64_t own = sgtt_memory(context).current;
         config.recompute = recompute;
         sgt_model *model = sgtt_model(context, &config, 3);
@@ -472,7 +472,7 @@ static void free_in_order(handles *h, int number)
 
 START_TEST(nothing_stays_behind_in_any_order_of_frees)
 {
-    sgt_model_config config = training_life_shape(0);
+    sgt_model_config config = sgtt_config();
     sgt_batch batch = sgtt_batch(1, 3, config.vocab_size, 3, 0);
     sgt_metrics metrics = {.size = sizeof metrics};
     for (int order = _i; order < 720; order += 8) {

@@ -18,31 +18,31 @@ static void check_life_is_rich(const training_life *life)
     ck_assert(life->losses[LIFE_STEPS - 1] < life->losses[0]);
 }
 
-static void compare(int32_t large)
+static void compare(int kind, int size)
 {
     const int32_t threads[] = {1, 2, 3, 5};
     training_life lives[4];
     for (int i = 0; i < 4; i++) {
         sgt_context_options options = sgtt_model_options();
         options.threads = threads[i];
-        training_life_run(&lives[i], &options, large);
+        training_life_run(&lives[i], &options, kind, size);
     }
     check_life_is_rich(&lives[0]);
     for (int i = 1; i < 4; i++)
-        training_life_check_equal(&lives[0], &lives[i], "threads");
+        training_life_check_equal(&lives[0], &lives[i], sgtt_small_kinds[kind].name);
     for (int i = 0; i < 4; i++)
         training_life_free(&lives[i]);
 }
 
 START_TEST(small_models)
 {
-    compare(0);
+    compare(_i, SGTT_SIZE_ODD);
 }
 END_TEST
 
 START_TEST(larger_models)
 {
-    compare(1);
+    compare(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
 }
 END_TEST
 
@@ -51,7 +51,7 @@ int main(void)
     Suite *suite = suite_create("any number of threads");
     TCase *cases = tcase_create("all");
     tcase_set_timeout(cases, 120);
-    tcase_add_test(cases, small_models);
+    tcase_add_loop_test(cases, small_models, 0, SGTT_KINDS);
     tcase_add_test(cases, larger_models);
     suite_add_tcase(suite, cases);
     return sgtt_main(suite);

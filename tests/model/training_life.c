@@ -25,50 +25,24 @@ static int was_refused(training_life *life, sgt_status status, const char *call)
     return 1;
 }
 
-sgt_model_config training_life_shape(int32_t large)
-{
-    sgt_model_config config = sgtt_config();
-    if (!large)
-        return config;
-    config.vocab_size = 97;
-    config.d_model = 72;
-    config.head_dim = 20;
-    config.d_ff = 150;
-    config.max_seq_len = 90;
-    return config;
-}
-
 typedef struct people {
-    sgt_context *context;
-    sgt_model *model;
-    sgt_optimizer *optimizer;
-    sgt_growth_policy *policy;
-    sgt_growth *growth;
+    small_training t;
     sgt_batch batches[2];
 } people;
 
-static void be_born(people *p, training_life *life, const sgt_context_options *options,
-                    int32_t large)
+static void be_born(people *p, training_life *life, const sgt_context_options *options, int kind,
+                    int size)
 {
-    sgt_model_config config = training_life_shape(large);
-    sgt_growth_sgt_options growth;
-    sgtt_ok(sgt_growth_sgt_options_init(&growth, sizeof growth));
-    growth.first_step = 2;
-    growth.window = 3;
-    growth.top_k_layers = 2;
-    growth.max_layers = 2;
-    growth.max_depth = 2;
-    growth.fade = SGT_FADE_COSINE;
-    TRY(life, sgt_context_create(&p->context, options));
-    TRY(life, sgt_model_create(&p->model, p->context, &config));
-    TRY(life, sgt_model_init_weights(p->model, NULL));
-    sgtt_randomize(p->model, 21);
-    TRY(life, sgt_optimizer_create(&p->optimizer, p->model, NULL));
-    TRY(life, sgt_growth_policy_sgt(&p->policy, p->context, 3, 4, &growth));
-    TRY(life, sgt_growth_create(&p->growth, p->model, p->policy, NULL));
+    const sgt_growth_sgt_options rule = sgtt_small_rule(2, 3);
+    const sgtt_small_recipe recipe = {
+        .context = options, .config = sgtt_small_config(kind, size), .rule = &rule};
+    const int32_t seq = size == SGTT_SIZE_LARGE ? 85 : 7, less = size == SGTT_SIZE_LARGE ? 20 : 2;
+    TRY(life, sgtt_small_make(&p->t, &recipe));
+    sgtt_randomize(p->t.model, 21);
+    TRY(life, sgtt_small_loop(p->t.model, kind));
     for (int i = 0; i < 2; i++)
-        p->batches[i] = large ? sgtt_batch(2 + i, 85 - 20 * i, 97, 31 + (uint64_t)i, 9)
-                              : sgtt_batch(2, 7 - 2 * i, 19, 31 + (uint64_t)i, 9);
+        p->batches[i] = sgtt_batch(2 + (size == SGTT_SIZE_LARGE) * i, seq - less * i,
+                                   recipe.config.vocab_size, 31 + (uint64_t)i, 9);
 }
 
 static void take_step(people *p, training_life *life, int32_t step)
@@ -77,18 +51,18 @@ static void take_step(people *p, training_life *life, int32_t step)
     sgt_step_report report = {.size = sizeof report};
     sgt_growth_event event = {.size = sizeof event};
     for (int i = 0; i < 2; i++) {
-        TRY(life, sgt_model_forward(&metrics, p->model, &p->batches[i]));
-        sgtt_ok(sgt_model_backward(p->model, 0.5 / (double)metrics.count)); /* needs no memory */
+        TRY(life, sgt_model_forward(&metrics, p->t.model, &p->batches[i]));
+        sgtt_ok(sgt_model_backward(p->t.model, 0.5 / (double)metrics.count)); /* needs no memory */
         life->losses[step] += 0.5 * metrics.loss;
     }
-    TRY(life, sgt_model_evaluate(&evaluated, p->model, &p->batches[step % 2], NULL));
+    TRY(life, sgt_model_evaluate(&evaluated, p->t.model, &p->batches[step % 2], NULL));
     life->evaluated[step] = evaluated.loss_sum;
     if (step == LIFE_STEPS - 1)
-        life->gradients = sgtt_read_all(p->model, SGT_GRADIENT);
-    sgtt_ok(sgt_optimizer_step(&report, p->optimizer));
+        life->gradients = sgtt_read_all(p->t.model, SGT_GRADIENT);
+    sgtt_ok(sgt_optimizer_step(&report, p->t.optimizer));
     life->grad_norms[step] = report.grad_norm;
     sgt_growth_input input = {.size = sizeof input, .step = step + 1, .loss = metrics.loss};
-    TRY(life, sgt_growth_step(&event, p->growth, &input));
+    TRY(life, sgt_growth_step(&event, p->t.growth, &input));
     life->actions[step] = event.action;
 }
 
@@ -97,45 +71,36 @@ static void take_last_step(people *p, training_life *life)
 {
     sgt_tensor_view view = {.size = sizeof view};
     sgt_plan *plan;
-    TRY(life, sgt_plan_clone(&plan, sgt_model_plan(p->model)));
+    TRY(life, sgt_plan_clone(&plan, sgt_model_plan(p->t.model)));
     TRY(life, sgt_plan_set_depth(plan, 0, 3));
     sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 2));
-    TRY(life, sgt_model_set_plan(p->model, plan));
-    sgtt_ok(sgt_model_collect_entropy(p->model, SGT_ENTROPY_LAST));
-    TRY(life, sgt_model_forward_logits(&view, p->model, &p->batches[0]));
+    TRY(life, sgt_model_set_plan(p->t.model, plan));
+    sgtt_ok(sgt_model_collect_entropy(p->t.model, SGT_ENTROPY_LAST));
+    TRY(life, sgt_model_forward_logits(&view, p->t.model, &p->batches[0]));
     float *dlogits = calloc(view.count, sizeof *dlogits);
-    sgtt_ok(sgt_model_read_logits(dlogits, view.count, p->model));
-    sgtt_ok(sgt_model_backward_logits(p->model, dlogits));
-    sgtt_ok(sgt_model_entropies(life->entropies, p->model, 1, 1, SGT_ENTROPY_LAST));
-    sgtt_ok(sgt_optimizer_step(NULL, p->optimizer));
+    sgtt_ok(sgt_model_read_logits(dlogits, view.count, p->t.model));
+    sgtt_ok(sgt_model_backward_logits(p->t.model, dlogits));
+    sgtt_ok(sgt_model_entropies(life->entropies, p->t.model, 1, 1, SGT_ENTROPY_LAST));
+    sgtt_ok(sgt_optimizer_step(NULL, p->t.optimizer));
     free(dlogits);
     sgt_plan_free(plan);
 }
 
-static void die(people *p)
-{
-    sgt_context_free(p->context);
-    sgt_model_free(p->model);
-    sgt_growth_policy_free(p->policy);
-    sgt_optimizer_free(p->optimizer);
-    sgt_growth_free(p->growth);
-    for (int i = 0; i < 2; i++)
-        sgtt_batch_free(&p->batches[i]);
-}
-
-void training_life_run(training_life *life, const sgt_context_options *options, int32_t large)
+void training_life_run(training_life *life, const sgt_context_options *options, int kind, int size)
 {
     people p = {0};
     memset(life, 0, sizeof *life);
-    be_born(&p, life, options, large);
-    life->elements = sgtt_elements(p.model);
+    be_born(&p, life, options, kind, size);
+    life->elements = sgtt_elements(p.t.model);
     for (int32_t step = 0; step < LIFE_STEPS; step++)
         take_step(&p, life, step);
     take_last_step(&p, life);
-    life->weights = sgtt_read_all(p.model, SGT_WEIGHT);
+    life->weights = sgtt_read_all(p.t.model, SGT_WEIGHT);
     life->policy_bytes = sizeof life->policy;
-    sgtt_ok(sgt_growth_policy_save(life->policy, &life->policy_bytes, p.policy));
-    die(&p);
+    sgtt_ok(sgt_growth_policy_save(life->policy, &life->policy_bytes, p.t.policy));
+    sgtt_small_free(&p.t);
+    for (int i = 0; i < 2; i++)
+        sgtt_batch_free(&p.batches[i]);
 }
 
 void training_life_free(training_life *life)

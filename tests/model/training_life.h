@@ -25,11 +25,8 @@ typedef struct training_life {
     int32_t refused;             /* calls that gave SGT_E_OUT_OF_MEMORY and were made again */
 } training_life;
 
-/* large: beyond one part of every operation, for threads to share. */
-sgt_model_config training_life_shape(int32_t large);
-
 /* Lives it; every call that fails for want of memory is made again. */
-void training_life_run(training_life *life, const sgt_context_options *options, int32_t large);
+void training_life_run(training_life *life, const sgt_context_options *options, int kind, int size);
 void training_life_free(training_life *life);
 
 /* Fails the test unless both are the same, bit for bit. */

@@ -30,7 +30,7 @@ typedef struct reference {
 } reference;
 
 typedef struct trial {
-    tiny_model tiny;
+    small_training tiny;
     sgt_optimizer_options options;
     sgt_optimizer *optimizer;
     reference *references;
@@ -160,7 +160,7 @@ static void run(trial *t)
     }
     free(t->references);
     sgt_optimizer_free(t->optimizer);
-    tiny_model_free(&t->tiny);
+    sgtt_small_free(&t->tiny);
 }
 
 /* ---- the trials ---- */

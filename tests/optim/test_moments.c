@@ -10,7 +10,7 @@
 
 START_TEST(moments_start_at_zero_and_are_apart)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = NULL;
     sgtt_ok(sgt_optimizer_create(&optimizer, tiny.model, NULL));
     int32_t parameters = sgt_model_parameter_count(tiny.model);
@@ -34,13 +34,13 @@ START_TEST(moments_start_at_zero_and_are_apart)
             free(values);
         }
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(views_show_the_same_memory)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = NULL;
     sgt_tensor_view view = {.size = sizeof view};
     sgt_tensor_view weight = {.size = sizeof weight};
@@ -66,13 +66,13 @@ START_TEST(views_show_the_same_memory)
         free(copy);
     }
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(wrong_arguments_are_named)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = NULL;
     sgt_tensor_view view = {.size = sizeof view};
     float values[96] = {0};
@@ -97,14 +97,14 @@ START_TEST(wrong_arguments_are_named)
     sgtt_fails(sgt_optimizer_moment(&view, optimizer, 0, SGT_MOMENT_FIRST), SGT_E_STRUCT_SIZE,
                "sgt_tensor_view");
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 /* A resumed optimizer goes on exactly where the first one was. */
 START_TEST(written_moments_are_used)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *first = NULL;
     sgt_optimizer *second = NULL;
     int32_t index = tiny_model_find(&tiny, "model.norm.weight");
@@ -120,7 +120,7 @@ START_TEST(written_moments_are_used)
     free(after);
     sgt_optimizer_free(second);
     sgt_optimizer_free(first);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 

@@ -33,7 +33,7 @@ START_TEST(defaults_are_the_paper_s)
 }
 END_TEST
 
-static void refuse(const tiny_model *tiny, const sgt_optimizer_options *options,
+static void refuse(const small_training *tiny, const sgt_optimizer_options *options,
                    sgt_status status, const char *field)
 {
     sgt_optimizer *optimizer = NULL;
@@ -56,7 +56,7 @@ START_TEST(bad_values_name_the_field)
         {offsetof(sgt_optimizer_options, clip), ".clip", {-1.0, NAN, INFINITY, -1e-9}},
         {offsetof(sgt_optimizer_options, final_factor), ".final_factor", {-0.1, NAN, 1.1, -1}},
     };
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer_options options;
     for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++)
         for (size_t v = 0; v < 4; v++) {
@@ -73,14 +73,14 @@ START_TEST(bad_values_name_the_field)
     sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
     options.schedule = SGT_SCHEDULE_COSINE;
     refuse(&tiny, &options, SGT_E_INVALID_ARGUMENT, "total_steps");
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 /* What is refused for float32 alone says so, with the digits that matter. */
 START_TEST(what_float32_loses_is_told)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer_options options;
     sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
     options.lr = 1e300;
@@ -97,38 +97,38 @@ START_TEST(what_float32_loses_is_told)
     options.beta1 = 0.9;
     options.eps = 1e-60;
     refuse(&tiny, &options, SGT_E_OUT_OF_RANGE, ".eps is 1e-60 (0 in float32), must be");
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(null_arguments_are_named)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = NULL;
     sgtt_fails(sgt_optimizer_create(NULL, tiny.model, NULL), SGT_E_INVALID_ARGUMENT, "optimizer");
     sgtt_fails(sgt_optimizer_create(&optimizer, NULL, NULL), SGT_E_INVALID_ARGUMENT, "model");
     sgtt_fails(sgt_optimizer_options_init(NULL, 8), SGT_E_INVALID_ARGUMENT, "options");
     ck_assert_ptr_null(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(a_struct_shorter_than_the_first_version_is_refused)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer_options options;
     sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
     options.size = offsetof(sgt_optimizer_options, beta1);
     refuse(&tiny, &options, SGT_E_STRUCT_SIZE, "sgt_optimizer_options");
     options.size = 4;
     refuse(&tiny, &options, SGT_E_STRUCT_SIZE, "sgt_optimizer_options");
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(a_newer_struct_works_unless_it_uses_what_is_not_known)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = NULL;
     newer_options options;
     memset(&options, 0xff, sizeof options);
@@ -140,13 +140,13 @@ START_TEST(a_newer_struct_works_unless_it_uses_what_is_not_known)
     optimizer = NULL;
     options.later = 1.0;
     refuse(&tiny, &options.known, SGT_E_STRUCT_SIZE, "sgt_optimizer_options");
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(an_optimizer_keeps_its_model_alive)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = NULL;
     sgt_memory_usage usage = {.size = sizeof usage};
     sgtt_ok(sgt_context_memory(&usage, tiny.context));
@@ -157,7 +157,7 @@ START_TEST(an_optimizer_keeps_its_model_alive)
     ck_assert_uint_eq(usage.current, before);
     sgtt_ok(sgt_optimizer_create(&optimizer, tiny.model, NULL));
     tiny_model_write_gradients(&tiny, 1, 1.0);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
     sgtt_ok(sgt_optimizer_step(NULL, optimizer));
     sgt_optimizer_free(optimizer);
     sgt_optimizer_free(NULL);

@@ -14,14 +14,14 @@
 #include "testing.h"
 #include "tiny_model.h"
 
-static sgt_optimizer *create(const tiny_model *tiny, const sgt_optimizer_options *options)
+static sgt_optimizer *create(const small_training *tiny, const sgt_optimizer_options *options)
 {
     sgt_optimizer *optimizer = NULL;
     sgtt_ok(sgt_optimizer_create(&optimizer, tiny->model, options));
     return optimizer;
 }
 
-static void expect_zero_gradients(const tiny_model *tiny)
+static void expect_zero_gradients(const small_training *tiny)
 {
     for (int32_t p = 0; p < sgt_model_parameter_count(tiny->model); p++) {
         float *values = tiny_model_read(tiny, p, SGT_GRADIENT);
@@ -31,7 +31,7 @@ static void expect_zero_gradients(const tiny_model *tiny)
     }
 }
 
-static void poison(const tiny_model *tiny, const char *name, float value)
+static void poison(const small_training *tiny, const char *name, float value)
 {
     int32_t index = tiny_model_find(tiny, name);
     float *values = tiny_model_read(tiny, index, SGT_GRADIENT);
@@ -43,7 +43,7 @@ static void poison(const tiny_model *tiny, const char *name, float value)
 
 START_TEST(a_step_needs_a_backward)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = create(&tiny, NULL);
     sgt_step_report report;
     memset(&report, 0x55, sizeof report);
@@ -63,13 +63,13 @@ START_TEST(a_step_needs_a_backward)
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 1);
     ck_assert_int_eq(sgt_optimizer_steps(NULL), 0);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(incomplete_gradients_are_refused_until_zeroed)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = create(&tiny, NULL);
     tiny_model_backward(&tiny);
     tiny.model->gradient_state = SGTI_GRADIENTS_INVALID; /* as a stopped backward leaves it */
@@ -79,13 +79,13 @@ START_TEST(incomplete_gradients_are_refused_until_zeroed)
     tiny_model_backward(&tiny);
     sgtt_ok(sgt_optimizer_step(NULL, optimizer));
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(a_step_changes_weights_and_zeroes_gradients)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = create(&tiny, NULL);
     int32_t index = tiny_model_find(&tiny, "model.layers.1.self_attn.q_proj.weight");
     sgtt_ok(sgt_optimizer_set_factors(optimizer, index, 0.0, 1.0));
@@ -106,14 +106,14 @@ START_TEST(a_step_changes_weights_and_zeroes_gradients)
     free(frozen_after);
     free(moving_after);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 /* ---- steps that are not finite ---- */
 
 /* Weights, then both moments, of every parameter. */
-static float *snapshot(const tiny_model *tiny, const sgt_optimizer *optimizer, size_t *count)
+static float *snapshot(const small_training *tiny, const sgt_optimizer *optimizer, size_t *count)
 {
     float *all = NULL;
     *count = 0;
@@ -134,7 +134,7 @@ static float *snapshot(const tiny_model *tiny, const sgt_optimizer *optimizer, s
 
 static void expect_skip(float value)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = create(&tiny, NULL);
     sgt_step_report report = {.size = sizeof report};
     size_t count;
@@ -160,7 +160,7 @@ static void expect_skip(float value)
     free(before);
     free(after);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 
 START_TEST(a_nan_gradient_skips_the_step)
@@ -182,7 +182,7 @@ START_TEST(a_gradient_without_a_square_skips_the_step)
     sgt_optimizer_options options;
     sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
     for (int clipped = 0; clipped < 2; clipped++) {
-        tiny_model tiny = tiny_model_make();
+        small_training tiny = tiny_model_make();
         options.clip = clipped;
         sgt_optimizer *optimizer = create(&tiny, &options);
         tiny_model_write_gradients(&tiny, 1, 1.0);
@@ -192,14 +192,14 @@ START_TEST(a_gradient_without_a_square_skips_the_step)
         ck_assert(report.grad_norm > 1e25 && isfinite(report.grad_norm));
         expect_zero_gradients(&tiny);
         sgt_optimizer_free(optimizer);
-        tiny_model_free(&tiny);
+        sgtt_small_free(&tiny);
     }
 }
 END_TEST
 
 START_TEST(a_frozen_nan_does_not_matter)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = create(&tiny, NULL);
     sgt_step_report report = {.size = sizeof report};
     sgtt_ok(sgt_optimizer_set_factors(optimizer, tiny_model_find(&tiny, "model.norm.weight"), 0.0,
@@ -210,7 +210,7 @@ START_TEST(a_frozen_nan_does_not_matter)
     ck_assert_int_eq(report.skipped, 0);
     expect_zero_gradients(&tiny);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
@@ -221,7 +221,7 @@ START_TEST(a_skipped_step_leaves_no_trace_in_later_updates)
     float *snapshots[2];
     size_t count = 0;
     for (int with_skip = 0; with_skip < 2; with_skip++) {
-        tiny_model tiny = tiny_model_make();
+        small_training tiny = tiny_model_make();
         sgt_optimizer *optimizer = create(&tiny, NULL);
         tiny_model_write_gradients(&tiny, 1, 1.0);
         sgtt_ok(sgt_optimizer_step(NULL, optimizer));
@@ -235,7 +235,7 @@ START_TEST(a_skipped_step_leaves_no_trace_in_later_updates)
         ck_assert_int_eq(sgt_optimizer_steps(optimizer), with_skip ? 3 : 2);
         snapshots[with_skip] = snapshot(&tiny, optimizer, &count);
         sgt_optimizer_free(optimizer);
-        tiny_model_free(&tiny);
+        sgtt_small_free(&tiny);
     }
     ck_assert_mem_eq(snapshots[0], snapshots[1], count * sizeof(float));
     free(snapshots[0]);
@@ -265,7 +265,7 @@ static int32_t failing_fill(void *instance, const sgt_tensor *tensor, double val
 
 START_TEST(a_failing_norm_changes_nothing)
 {
-    tiny_model tiny = tiny_model_make_on("portable");
+    small_training tiny = tiny_model_make_on("portable");
     sgt_optimizer *optimizer = create(&tiny, NULL);
     sgt_backend table = *tiny.context->dispatch->table;
     size_t count;
@@ -284,12 +284,12 @@ START_TEST(a_failing_norm_changes_nothing)
     free(before);
     free(after);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 /* After a failure half-way, in an update or in zeroing, the gradients are not to be used. */
-static void expect_invalid(const tiny_model *tiny, sgt_optimizer *optimizer,
+static void expect_invalid(const small_training *tiny, sgt_optimizer *optimizer,
                            const sgt_backend *table, int calls, const char *slot)
 {
     real_table = tiny->context->dispatch->table;
@@ -307,7 +307,7 @@ static void expect_invalid(const tiny_model *tiny, sgt_optimizer *optimizer,
 
 START_TEST(a_failing_update_marks_the_gradients_invalid)
 {
-    tiny_model tiny = tiny_model_make_on("portable");
+    small_training tiny = tiny_model_make_on("portable");
     sgt_optimizer *optimizer = create(&tiny, NULL);
     sgt_backend table = *tiny.context->dispatch->table;
     tiny_model_write_gradients(&tiny, 1, 1.0);
@@ -321,7 +321,7 @@ START_TEST(a_failing_update_marks_the_gradients_invalid)
     tiny_model_write_gradients(&tiny, 1, 1.0);
     sgtt_ok(sgt_optimizer_step(NULL, optimizer));
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
@@ -343,7 +343,7 @@ static double logged_rate(void *user, int64_t step, double scheduled)
 
 START_TEST(the_rate_callback_decides)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     rate_log log = {.answer = 0.125};
     sgt_optimizer_options options;
     sgt_step_report report = {.size = sizeof report};
@@ -377,13 +377,13 @@ START_TEST(the_rate_callback_decides)
     ck_assert_int_eq(report.step, 2);
     ck_assert_double_eq(report.lr, 0.0);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(factors_are_checked)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer_options options;
     sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
     options.lr = 1e30;
@@ -400,13 +400,13 @@ START_TEST(factors_are_checked)
                "model.embed_tokens.weight");
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(scheduled_rates_can_be_asked)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer_options options;
     double lr = -1.0;
     sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
@@ -418,13 +418,13 @@ START_TEST(scheduled_rates_can_be_asked)
     sgtt_fails(sgt_optimizer_scheduled_rate(NULL, optimizer, 1), SGT_E_INVALID_ARGUMENT, "lr");
     sgtt_fails(sgt_optimizer_scheduled_rate(&lr, NULL, 1), SGT_E_INVALID_ARGUMENT, "optimizer");
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(another_peak_rate_counts_from_the_next_step)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer_options options;
     sgt_step_report report = {.size = sizeof report};
     sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
@@ -448,13 +448,13 @@ START_TEST(another_peak_rate_counts_from_the_next_step)
     sgtt_ok(sgt_optimizer_step(&report, optimizer));
     ck_assert_double_eq(report.lr, 0.0);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(a_report_says_how_much_was_clipped)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = create(&tiny, NULL);
     sgt_step_report report = {.size = sizeof report};
     tiny_model_write_gradients(&tiny, 1, 1e-3);
@@ -466,13 +466,13 @@ START_TEST(a_report_says_how_much_was_clipped)
     ck_assert_double_gt(report.grad_norm, 1.0);
     ck_assert_double_eq_tol(report.clip_scale, 1.0 / (report.grad_norm + 1e-6), 1e-15);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 
 START_TEST(a_steady_step_allocates_nothing)
 {
-    tiny_model tiny = tiny_model_make();
+    small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = create(&tiny, NULL);
     sgt_memory_usage before = {.size = sizeof before};
     sgt_memory_usage after = {.size = sizeof after};
@@ -485,7 +485,7 @@ START_TEST(a_steady_step_allocates_nothing)
     sgtt_ok(sgt_context_memory(&after, tiny.context));
     ck_assert_uint_eq(before.allocations, after.allocations);
     sgt_optimizer_free(optimizer);
-    tiny_model_free(&tiny);
+    sgtt_small_free(&tiny);
 }
 END_TEST
 

@@ -6,18 +6,11 @@
 #include "plugins.h"
 #include "testing.h"
 
-static tiny_model make_in(sgt_context *context)
+static small_training make_in(sgt_context *context)
 {
-    tiny_model tiny = {context, NULL};
-    sgt_model_config config;
+    small_training tiny = {.context = context};
+    const sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_TINY);
     sgt_init_options init;
-    sgtt_ok(sgt_model_config_init(&config, sizeof config));
-    config.vocab_size = 11;
-    config.d_model = 8;
-    config.n_layers = 2;
-    config.n_heads = 2;
-    config.d_ff = 12;
-    config.max_seq_len = 8;
     sgtt_ok(sgt_model_create(&tiny.model, tiny.context, &config));
     sgtt_ok(sgt_init_options_init(&init, sizeof init));
     init.std = 0.5;
@@ -27,32 +20,23 @@ static tiny_model make_in(sgt_context *context)
     return tiny;
 }
 
-tiny_model tiny_model_make(void)
+small_training tiny_model_make(void)
 {
     const char *backend = getenv("SGT_TEST_BACKEND");
     return make_in(sgtt_context_on(backend ? backend : "portable", 1));
 }
 
-tiny_model tiny_model_make_on(const char *backend)
+small_training tiny_model_make_on(const char *backend)
 {
     return make_in(sgtt_context_on(backend, 1));
 }
 
-void tiny_model_free(tiny_model *tiny)
+void tiny_model_backward(const small_training *tiny)
 {
-    sgt_model_free(tiny->model);
-    sgt_context_free(tiny->context);
-}
-
-void tiny_model_backward(const tiny_model *tiny)
-{
-    static const int32_t tokens[8] = {1, 5, 9, 2, 0, 10, 3, 7};
-    static const int32_t targets[8] = {5, 9, 2, 4, 10, 3, 7, 6};
-    sgt_batch batch = {
-        .size = sizeof batch, .batch = 2, .seq = 4, .tokens = tokens, .targets = targets};
-    sgt_metrics metrics = {.size = sizeof metrics};
-    sgtt_ok(sgt_model_forward(&metrics, tiny->model, &batch));
-    sgtt_ok(sgt_model_backward(tiny->model, 1.0 / (double)metrics.count));
+    int32_t tokens[8], targets[8];
+    sgt_metrics metrics;
+    const sgt_batch batch = sgtt_small_batch(tokens, targets, tiny, 0, 2, 4);
+    sgtt_ok(sgtt_small_accumulate(&metrics, tiny->model, &batch));
 }
 
 double tiny_model_gradient(int step, int32_t parameter, size_t element)
@@ -66,7 +50,7 @@ double tiny_model_gradient(int step, int32_t parameter, size_t element)
     return (float)(element % 5 == 3 ? 1e-8 * value : value);
 }
 
-void tiny_model_write_gradients(const tiny_model *tiny, int step, double scale)
+void tiny_model_write_gradients(const small_training *tiny, int step, double scale)
 {
     for (int32_t p = 0; p < sgt_model_parameter_count(tiny->model); p++) {
         size_t count = tiny_model_count(tiny, p);
@@ -79,21 +63,21 @@ void tiny_model_write_gradients(const tiny_model *tiny, int step, double scale)
     }
 }
 
-int32_t tiny_model_find(const tiny_model *tiny, const char *name)
+int32_t tiny_model_find(const small_training *tiny, const char *name)
 {
     int32_t index = -1;
     sgtt_ok(sgt_model_find_parameter(&index, tiny->model, name));
     return index;
 }
 
-size_t tiny_model_count(const tiny_model *tiny, int32_t parameter)
+size_t tiny_model_count(const small_training *tiny, int32_t parameter)
 {
     sgt_tensor_view view = {.size = sizeof view};
     sgtt_ok(sgt_model_parameter(&view, tiny->model, parameter, SGT_WEIGHT));
     return (size_t)view.count;
 }
 
-static float *fresh(const tiny_model *tiny, int32_t parameter, size_t *count)
+static float *fresh(const small_training *tiny, int32_t parameter, size_t *count)
 {
     *count = tiny_model_count(tiny, parameter);
     float *values = malloc(*count * sizeof *values);
@@ -101,7 +85,7 @@ static float *fresh(const tiny_model *tiny, int32_t parameter, size_t *count)
     return values;
 }
 
-float *tiny_model_read(const tiny_model *tiny, int32_t parameter, int32_t part)
+float *tiny_model_read(const small_training *tiny, int32_t parameter, int32_t part)
 {
     size_t count;
     float *values = fresh(tiny, parameter, &count);
@@ -109,7 +93,7 @@ float *tiny_model_read(const tiny_model *tiny, int32_t parameter, int32_t part)
     return values;
 }
 
-float *tiny_model_read_moment(const tiny_model *tiny, const sgt_optimizer *optimizer,
+float *tiny_model_read_moment(const small_training *tiny, const sgt_optimizer *optimizer,
                               int32_t parameter, int32_t moment)
 {
     size_t count;
