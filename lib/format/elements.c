@@ -101,7 +101,7 @@ uint64_t sgti_st_find_overflow(const float *floats, sgti_st_dtype dtype, uint64_
 int sgti_checksum_of_key(uint64_t *value, const sgti_safetensors *file, const char *key)
 {
     const char *text = sgti_safetensors_metadata(file, key);
-    if (text == NULL)
+    if (!text)
         return 0;
     if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
         return -1;
@@ -133,7 +133,7 @@ int sgti_checksums_exist(void)
 sgt_status sgti_checksum_create(sgti_checksum **checksum)
 {
     sgti_checksum *made = (sgti_checksum *)XXH3_createState();
-    if (made == NULL)
+    if (!made)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "no memory for a checksum");
     *checksum = made;
     return SGT_OK;

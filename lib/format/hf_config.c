@@ -85,9 +85,9 @@ static int32_t whole(scan *s, const char *key, int32_t fallback)
 {
     int64_t number = 0;
     const json_t *value = get(s->tree, key);
-    if (value == NULL && fallback >= 0)
+    if (!value && fallback >= 0)
         return fallback;
-    if (value == NULL)
+    if (!value)
         malformed(s, key, "is missing");
     else if (!sgti_json_integer(&number, value, 1, INT32_MAX))
         malformed(s, key, "is not a whole number above 0");
@@ -97,7 +97,7 @@ static int32_t whole(scan *s, const char *key, int32_t fallback)
 static double real_from_zero(scan *s, const char *key, double fallback)
 {
     const json_t *value = get(s->tree, key);
-    if (value == NULL)
+    if (!value)
         return fallback;
     if (!json_is_number(value) || !(json_number_value(value) >= 0.0))
         malformed(s, key, "is not a number of at least 0");
@@ -107,7 +107,7 @@ static double real_from_zero(scan *s, const char *key, double fallback)
 static double real(scan *s, const json_t *tree, const char *key, double fallback)
 {
     const json_t *value = get(tree, key);
-    if (value == NULL)
+    if (!value)
         return fallback;
     if (!json_is_number(value) || !(json_number_value(value) > 0.0))
         malformed(s, key, "is not a number above 0");
@@ -117,7 +117,7 @@ static double real(scan *s, const json_t *tree, const char *key, double fallback
 static int truth(scan *s, const char *key, int fallback)
 {
     const json_t *value = get(s->tree, key);
-    if (value == NULL)
+    if (!value)
         return fallback;
     if (!json_is_boolean(value))
         malformed(s, key, "is neither true nor false");
@@ -137,9 +137,9 @@ static const char *word(scan *s, const json_t *tree, const char *key, const char
 {
     const json_t *value = get(tree, key);
     const char *text = json_string_value(value);
-    if (value == NULL)
+    if (!value)
         return NULL;
-    if (text == NULL)
+    if (!text)
         malformed(s, key, "is not a string");
     else if (strcmp(text, one) != 0 && strcmp(text, other) != 0)
         unsupported(s, key, text);
@@ -153,7 +153,7 @@ static double rope_theta(scan *s)
     double theta = real(s, s->tree, "rope_theta", 10000.0);
     for (int i = 0; i < 2; i++) {
         const json_t *block = get(s->tree, blocks[i]);
-        if (block == NULL)
+        if (!block)
             continue;
         if (!json_is_object(block)) {
             malformed(s, blocks[i], "is not an object");
@@ -177,7 +177,7 @@ static void refuse_what_is_not_done(scan *s)
     for (int i = 0; i < 2; i++) {
         if (truth(s, biases[i], 0))
             unsupported(s, biases[i], "true");
-        if (get(s->tree, others[i]) != NULL)
+        if (get(s->tree, others[i]))
             unsupported(s, others[i], "(anything but null)");
     }
     word(s, s->tree, "hidden_act", "silu", "swish");
@@ -198,7 +198,7 @@ static int is_token(int32_t *token, const json_t *value)
 static void read_token(scan *s, const char *key, int32_t *has, int32_t *token)
 {
     const json_t *value = get(s->tree, key);
-    if (value == NULL || *has)
+    if (!value || *has)
         return;
     if (json_is_array(value) && json_array_size(value) == 1)
         value = json_array_get(value, 0);
@@ -212,7 +212,7 @@ static void read_eos(scan *s, sgt_special_tokens *tokens)
 {
     static const char key[] = "eos_token_id";
     const json_t *value = get(s->tree, key);
-    if (value == NULL || tokens->n_eos > 0 || tokens->eos_is_list)
+    if (!value || tokens->n_eos > 0 || tokens->eos_is_list)
         return;
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
     int done = count <= SGT_MAX_EOS_TOKENS;
@@ -238,7 +238,7 @@ sgt_status sgti_hf_generation_parse(sgt_special_tokens *tokens, const char *text
     json_t *tree = NULL;
     sgt_status status =
         sgti_json_parse(&tree, text, bytes, wanted_of_generation, CONFIG_DEPTH, path);
-    if (status != SGT_OK)
+    if (status)
         return status;
     scan s = {.tree = tree, .path = path};
     read_tokens(&s, &own);
@@ -283,12 +283,12 @@ sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64
 {
     sgti_hf_config own = {.model.size = sizeof own.model, .tokens.size = sizeof own.tokens};
     sgt_status status = sgti_json_parse(&own.tree, text, bytes, wanted, CONFIG_DEPTH, path);
-    if (status != SGT_OK)
+    if (status)
         return status;
     scan s = {.tree = own.tree, .path = path};
     sgt_model_config *model = &own.model;
     const char *type = word(&s, s.tree, "model_type", "llama", "sgt");
-    if (type == NULL)
+    if (!type)
         malformed(&s, "model_type", "is missing");
     else if (strcmp(type, "sgt") == 0)
         refuse_unknown_keys(&s, own.tree);
@@ -308,9 +308,9 @@ sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64
     own.notes = read_notes(own.tree);
     const json_t *plan = get(s.tree, "sgt_plan");
     own.plan = json_string_value(plan);
-    if (plan != NULL && own.plan == NULL)
+    if (plan && !own.plan)
         malformed(&s, "sgt_plan", "is not a string");
-    if (s.status != SGT_OK) {
+    if (s.status) {
         sgti_hf_config_close(&own);
         return s.status;
     }
@@ -326,10 +326,10 @@ void sgti_hf_config_close(sgti_hf_config *config)
 
 sgt_status sgti_hf_check_shard(const char *shard, const char *path)
 {
-    if (shard == NULL)
+    if (!shard)
         return sgti_fail(SGT_E_FORMAT, "%s: weight_map holds something else than names", path);
-    if (strlen(shard) > MOST_NAME || shard[0] == '\0' || shard[0] == '.' || strchr(shard, '/') != NULL ||
-        strchr(shard, '\\') != NULL)
+    if (strlen(shard) > MOST_NAME || shard[0] == '\0' || shard[0] == '.' || strchr(shard, '/') ||
+        strchr(shard, '\\'))
         return sgti_fail(SGT_E_FORMAT, "%s: weight_map: '%.80s' is no file of this folder", path,
                          shard);
     return SGT_OK;

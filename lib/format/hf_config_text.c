@@ -22,7 +22,7 @@ static void put(page *to, const char *text)
         size_t room = 2 * to->room + bytes + 1;
         char *grown = realloc(to->text, room);
         to->failed = grown == NULL;
-        if (grown != NULL) {
+        if (grown) {
             to->text = grown;
             to->room = room;
         }
@@ -145,7 +145,7 @@ char *sgti_hf_config_text(const sgti_hf_description *of)
     integer(&to, "intermediate_size", model->d_ff);
     integer(&to, "max_position_embeddings", model->max_seq_len);
     truth(&to, "mlp_bias", 0);
-    text(&to, "model_type", of->plan != NULL ? "sgt" : "llama");
+    text(&to, "model_type", of->plan ? "sgt" : "llama");
     integer(&to, "num_attention_heads", model->n_heads);
     integer(&to, "num_hidden_layers", model->n_layers);
     integer(&to, "num_key_value_heads", model->n_kv_heads);
@@ -153,7 +153,7 @@ char *sgti_hf_config_text(const sgti_hf_description *of)
     real(&to, "rms_norm_eps", model->norm_eps);
     rope_parameters(&to, model->rope_theta);
     real(&to, "rope_theta", model->rope_theta);
-    if (of->plan != NULL)
+    if (of->plan)
         text(&to, "sgt_plan", of->plan);
     truth(&to, "tie_word_embeddings", model->tied);
     text(&to, "torch_dtype", of->dtype);

@@ -26,7 +26,7 @@ static int count_values(uint64_t *longest, const char *text, uint64_t bytes)
             continue;
         }
         in_string = c == '"';
-        if (memchr("{}[],:", c, 6) != NULL)
+        if (memchr("{}[],:", c, 6))
             begin = i;
         values += c == '{' || c == '[' || c == ',';
         if (values > SGTI_JSON_MOST_VALUES)
@@ -40,16 +40,16 @@ sgt_status sgti_json_parse(json_t **object, const char *text, uint64_t bytes,
 {
     sgti_json_error error;
     uint64_t longest, space = 0;
-    while (space < bytes && memchr(" \t\n\r", text[space], 4) != NULL)
+    while (space < bytes && memchr(" \t\n\r", text[space], 4))
         space++;
     if (space == bytes || text[space] != '{')
         return sgti_fail(SGT_E_FORMAT, "%s: does not start with '{'", where);
     if (!count_values(&longest, text, bytes))
         return sgti_fail(SGT_E_FORMAT, "%s: has too many values", where);
     json_t *parsed = sgti_json_read(&error, text, bytes, longest, wanted, depth);
-    if (parsed == NULL && error.text == NULL)
+    if (!parsed && !error.text)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory to read it", where);
-    if (parsed == NULL)
+    if (!parsed)
         return sgti_fail(SGT_E_FORMAT, "%s: byte %llu: %s%s%s", where,
                          (unsigned long long)error.position, error.text,
                          error.key[0] != '\0' ? ", at " : "", error.key);
@@ -73,7 +73,7 @@ static int put_text(const char *text, size_t bytes, void *data)
         size_t room = 2 * to->room + bytes + 1;
         char *grown = realloc(to->text, room);
         to->failed = grown == NULL;
-        if (grown != NULL) {
+        if (grown) {
             to->text = grown;
             to->room = room;
         }

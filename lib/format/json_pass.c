@@ -26,7 +26,7 @@ static char peek(const walk *w)
 
 static void skip_space(walk *w)
 {
-    while (w->at < w->end && memchr(" \t\n\r", *w->at, 4) != NULL)
+    while (w->at < w->end && memchr(" \t\n\r", *w->at, 4))
         w->at++;
 }
 
@@ -66,7 +66,7 @@ static int pass_scalar(walk *w)
 {
     static const char breaks[] = " \t\n\r{}[],:\"";
     const char *first = w->at;
-    while (w->at < w->end && memchr(breaks, *w->at, sizeof breaks) == NULL)
+    while (w->at < w->end && !memchr(breaks, *w->at, sizeof breaks))
         w->at++;
     return w->at > first ? 1 : fail(w, "invalid token");
 }

@@ -84,7 +84,7 @@ static size_t put_character(char *to, uint32_t value)
 
 static int fail(scanner *s, const char *wrong)
 {
-    if (s->wrong == NULL)
+    if (!s->wrong)
         s->wrong = wrong;
     return 0;
 }
@@ -102,7 +102,7 @@ static int is_digit(char c)
 
 static void skip_space(scanner *s)
 {
-    while (s->at < s->end && memchr(" \t\n\r", *s->at, 4) != NULL)
+    while (s->at < s->end && memchr(" \t\n\r", *s->at, 4))
         s->at++;
 }
 
@@ -154,7 +154,7 @@ static int read_escape(scanner *s)
     if (c == 'u')
         return read_unicode(s);
     const char *name = c == '\0' ? NULL : strchr(names, c);
-    if (name == NULL)
+    if (!name)
         return fail(s, "invalid escape");
     s->token[s->token_bytes++] = meanings[name - names];
     return 1;
@@ -268,7 +268,7 @@ static json_t *read_number(scanner *s)
 
 static const sgti_json_wanted *find_wanted(const sgti_json_wanted *list, const char *key)
 {
-    for (; list->key != NULL; list++) {
+    for (; list->key; list++) {
         size_t stem = strcspn(list->key, "*");
         if (list->key[stem] == '*' ? strncmp(list->key, key, stem) == 0
                                    : strcmp(list->key, key) == 0)
@@ -290,7 +290,7 @@ static int take_colon(scanner *s)
 static int pass(scanner *s, const char *(*over)(const char *, const char *, const char **))
 {
     const char *wrong = NULL, *behind = over(s->at, s->end, &wrong);
-    if (behind == NULL)
+    if (!behind)
         return fail(s, wrong);
     s->at = behind;
     return 1;
@@ -316,7 +316,7 @@ static json_t *read_optional(scanner *s)
 {
     const char *first = s->at;
     json_t *value = read_value(s);
-    if (value != NULL || s->wrong == NULL)
+    if (value || !s->wrong)
         return value;
     s->at = first;
     s->wrong = NULL;
@@ -328,12 +328,12 @@ static json_t *read_optional(scanner *s)
 static int add_member(scanner *s, json_t *object, const char *key, const sgti_json_wanted *wanted)
 {
     const sgti_json_wanted *before = s->wanted;
-    s->wanted = wanted != NULL ? wanted->members : NULL;
-    json_t *value = wanted != NULL && wanted->presence   ? notice_value(s)
-                    : wanted != NULL && wanted->optional ? read_optional(s)
-                                                         : read_value(s);
+    s->wanted = wanted ? wanted->members : NULL;
+    json_t *value = wanted && wanted->presence   ? notice_value(s)
+                    : wanted && wanted->optional ? read_optional(s)
+                                                 : read_value(s);
     s->wanted = before;
-    return value != NULL && json_object_set_new_nocheck(object, key, value) == 0;
+    return value && json_object_set_new_nocheck(object, key, value) == 0;
 }
 
 static int read_member(scanner *s, json_t *object)
@@ -343,21 +343,21 @@ static int read_member(scanner *s, json_t *object)
     if (peek(s) != '"')
         return fail(s, "string or '}' expected");
     int done = read_string(s);
-    if (s->wanted != NULL) /* one that cannot be read is wanted where all are */
+    if (s->wanted) /* one that cannot be read is wanted where all are */
         wanted = find_wanted(s->wanted, done ? s->token : "");
-    if (s->wanted != NULL && wanted == NULL)
+    if (s->wanted && !wanted)
         return pass_member(s, first);
     if (!done)
         return 0;
     char *key = malloc(s->token_bytes + 1);
-    if (key == NULL)
+    if (!key)
         return 0;
     memcpy(key, s->token, s->token_bytes + 1);
     int again = json_object_get(object, key) != NULL;
-    if (again && !(wanted != NULL && wanted->optional))
+    if (again && !(wanted && wanted->optional))
         done = fail(s, "duplicate object key");
     done = done && take_colon(s) && add_member(s, object, key, wanted);
-    if (s->wrong != NULL && s->key[0] == '\0')
+    if (s->wrong && s->key[0] == '\0')
         sgti_format(s->key, sizeof s->key, "%s", key);
     free(key);
     return done;
@@ -366,7 +366,7 @@ static int read_member(scanner *s, json_t *object)
 static int read_element(scanner *s, json_t *array)
 {
     json_t *value = read_value(s);
-    return value != NULL && json_array_append_new(array, value) == 0;
+    return value && json_array_append_new(array, value) == 0;
 }
 
 /* An object or a list, by what reads one of its members. */
@@ -434,10 +434,10 @@ json_t *sgti_json_read(sgti_json_error *error, const char *text, uint64_t bytes,
         .start = text, .at = text, .end = text + bytes, .wanted = wanted, .depth = depth};
     json_t *value = NULL;
     s.token = malloc((size_t)longest + 1);
-    if (s.token != NULL)
+    if (s.token)
         value = read_value(&s);
     skip_space(&s);
-    if (value != NULL && s.at != s.end) {
+    if (value && s.at != s.end) {
         fail(&s, "end of file expected");
         json_decref(value);
         value = NULL;

@@ -110,7 +110,7 @@ static sgt_status read_tensor(sgti_st_tensor *tensor, const sgti_safetensors *fi
     if (json_object_size(value) != 3)
         return malformed(file, name, "does not have dtype, shape and data_offsets");
     tensor->dtype_name = json_string_value(json_object_get(value, "dtype"));
-    if (tensor->dtype_name == NULL)
+    if (!tensor->dtype_name)
         return malformed(file, name, "dtype is not a string");
     sgt_status status = read_shape(tensor, file, json_object_get(value, "shape"));
     if (status == SGT_OK)
@@ -168,7 +168,7 @@ static sgt_status check_sizes(sgti_safetensors *file)
         sgti_st_tensor *tensor = &file->tensors[i];
         const dtype_row *row = find_dtype(tensor->dtype_name);
         uint64_t bits;
-        if (row == NULL)
+        if (!row)
             return sgti_fail(SGT_E_UNSUPPORTED, "%s: tensor '%.120s': dtype '%.40s' is not known",
                              file->path, tensor->name, tensor->dtype_name);
         tensor->dtype = row->dtype;
@@ -185,7 +185,7 @@ static sgt_status read_metadata(sgti_safetensors *file)
     const char *key;
     json_t *value;
     json_t *metadata = json_object_get(file->header, METADATA);
-    if (metadata == NULL || json_is_null(metadata))
+    if (!metadata || json_is_null(metadata))
         return SGT_OK;
     if (!json_is_object(metadata))
         return sgti_fail(SGT_E_FORMAT, "%s: __metadata__ is not an object", file->path);
@@ -212,13 +212,13 @@ static sgt_status check_header(const sgti_safetensors *file, const char *header,
     if (!has_any || !sgti_checksums_exist())
         return SGT_OK;
     const char *place = memmem(header, (size_t)bytes, mark, sizeof mark - 1);
-    if (place == NULL || sgti_checksum_of_key(&told, file, SGTI_ST_CHECKSUM) != 1)
+    if (!place || sgti_checksum_of_key(&told, file, SGTI_ST_CHECKSUM) != 1)
         return sgti_fail(SGT_E_FORMAT, "%s: the checksum of the header is missing", file->path);
     uint64_t before = (uint64_t)(place - header) + sizeof mark - 1;
     if (bytes - before < digits)
         return sgti_fail(SGT_E_FORMAT, "%s: the checksum of the header is cut short", file->path);
     sgt_status status = sgti_checksum_create(&checksum);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgti_checksum_start(checksum);
     sgti_checksum_add(checksum, header, before);
@@ -259,7 +259,7 @@ static sgt_status read_tensors(sgti_safetensors *file)
     room -= json_object_get(file->header, METADATA) != NULL;
     sgt_status status = sgti_allocate_zeroed(&tensors, file->memory, room, sizeof *file->tensors,
                                              "the table of a safetensors file");
-    if (status != SGT_OK)
+    if (status)
         return status;
     file->tensors = tensors;
     file->count = room;
@@ -268,7 +268,7 @@ static sgt_status read_tensors(sgti_safetensors *file)
         if (strcmp(name, METADATA) == 0)
             continue;
         status = read_tensor(&file->tensors[i++], file, name, value);
-        if (status != SGT_OK)
+        if (status)
             return status;
     }
     return sort_tensors(file);
@@ -327,12 +327,12 @@ static sgt_status read_length(uint64_t *bytes, const sgti_safetensors *file)
     uint8_t start[LENGTH_BYTES + 1] = {0}; /* the length, and the '{' of the header */
     uint64_t length = file->file.bytes < sizeof start ? file->file.bytes : sizeof start;
     sgt_status status = sgti_file_read(&file->file, start, length, 0);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgti_reader reader = {.data = start, .left = sizeof start};
     *bytes = sgti_get_u64(&reader);
     const char *kind = known_kind(start, length);
-    if (kind != NULL && start[LENGTH_BYTES] != '{')
+    if (kind && start[LENGTH_BYTES] != '{')
         return sgti_fail(SGT_E_FORMAT, "%s: %s, no safetensors file", file->path, kind);
     if (length < LENGTH_BYTES)
         return sgti_fail(SGT_E_FORMAT, "%s: is no safetensors file: it has %" PRIu64 " bytes",
@@ -353,11 +353,11 @@ static sgt_status read_header(sgti_safetensors *file)
     void *header = NULL;
     uint64_t bytes;
     sgt_status status = read_length(&bytes, file);
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = sgti_allocate_zeroed(&header, file->memory, bytes + 1, 1,
                                   "the header of a safetensors file");
-    if (status != SGT_OK)
+    if (status)
         return status;
     file->data = LENGTH_BYTES + bytes;
     status = sgti_file_read(&file->file, header, bytes, LENGTH_BYTES);
@@ -373,13 +373,13 @@ sgt_status sgti_safetensors_open(sgti_safetensors *file, sgti_memory *memory, co
     void *copy = NULL;
     uint64_t room = strlen(path) + 1;
     sgt_status status = sgti_allocate_zeroed(&copy, memory, room, 1, "the name of a file");
-    if (status != SGT_OK)
+    if (status)
         return status;
     own.path = memcpy(copy, path, room);
     status = sgti_file_open(&own.file, own.path);
     if (status == SGT_OK)
         status = read_header(&own);
-    if (status != SGT_OK) {
+    if (status) {
         sgti_safetensors_close(&own);
         return status;
     }
@@ -389,13 +389,13 @@ sgt_status sgti_safetensors_open(sgti_safetensors *file, sgti_memory *memory, co
 
 void sgti_safetensors_close(sgti_safetensors *file)
 {
-    if (file->memory == NULL)
+    if (!file->memory)
         return;
     json_decref(file->header);
     sgti_file_close(&file->file);
     sgti_release(file->memory, file->tensors, file->count * sizeof *file->tensors);
     sgti_release(file->memory, file->by_name, file->count * sizeof *file->by_name);
-    if (file->path != NULL)
+    if (file->path)
         sgti_release(file->memory, file->path, strlen(file->path) + 1);
     *file = (sgti_safetensors){0};
 }
@@ -418,7 +418,7 @@ sgt_status sgti_safetensors_read(const sgti_safetensors *file, const sgti_st_ten
                                  void *data, uint64_t bytes, uint64_t offset)
 {
     sgt_status status = sgti_file_read(&file->file, data, bytes, file->data + tensor->begin + offset);
-    if (status != SGT_OK)
+    if (status)
         return sgti_fail(status, "tensor '%.120s': %s", tensor->name, sgt_error_message());
     return SGT_OK;
 }

@@ -77,9 +77,9 @@ static char *make_header(const sgti_st_output *outputs, uint64_t count, json_t *
     char *text = NULL;
     uint64_t begin = 0;
     int failed = header == NULL;
-    if (metadata != NULL && checksums)
+    if (metadata && checksums)
         failed |= add_checksums(metadata, outputs, count);
-    if (metadata != NULL)
+    if (metadata)
         failed |= json_object_set(header, "__metadata__", metadata);
     for (uint64_t i = 0; i < count && !failed; i++) {
         failed |= json_object_set_new(header, outputs[i].name, describe(&outputs[i], begin));
@@ -102,11 +102,11 @@ static sgt_status finish_header(char *header, const char *text, uint64_t room,
 {
     memset(header, ' ', room);
     memcpy(header, text, strlen(text));
-    if (checksum == NULL)
+    if (!checksum)
         return SGT_OK;
     /* Host strings hold no unescaped quote, so this is the key. */
     char *place = strstr(text, "\"" SGTI_ST_CHECKSUM "\":\"");
-    if (place == NULL)
+    if (!place)
         return sgti_fail(SGT_E_INTERNAL, "the header has no place for its checksum");
     char digits[17];
     sgti_checksum_start(checksum);
@@ -121,7 +121,7 @@ static sgt_status put_header(sgti_st_writer *writer, const char *text, uint64_t 
 {
     void *memory = NULL;
     sgt_status status = sgti_allocate_zeroed(&memory, writer->memory, start, 1, "a header");
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgti_writer bytes = {.data = memory};
     sgti_put_u64(&bytes, start - 8);
@@ -134,7 +134,7 @@ static sgt_status put_header(sgti_st_writer *writer, const char *text, uint64_t 
 
 sgt_status sgti_safetensors_put(sgti_st_writer *writer, const void *data, uint64_t bytes)
 {
-    if (writer->checksum != NULL)
+    if (writer->checksum)
         sgti_checksum_add(writer->checksum, data, bytes);
     return sgti_new_file_write(&writer->file, data, bytes);
 }
@@ -144,15 +144,15 @@ static sgt_status put_tensors(sgti_st_writer *writer, sgti_st_output *outputs, u
 {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t before = writer->file.written;
-        if (writer->checksum != NULL)
+        if (writer->checksum)
             sgti_checksum_start(writer->checksum);
         sgt_status status = put(user, writer, &outputs[i]);
-        if (status != SGT_OK)
+        if (status)
             return status;
         if (writer->file.written - before != bytes_of(&outputs[i]))
             return sgti_fail(SGT_E_INTERNAL, "%s: tensor '%s' was not written whole",
                              writer->file.path, outputs[i].name);
-        if (writer->checksum != NULL)
+        if (writer->checksum)
             outputs[i].checksum = sgti_checksum_value(writer->checksum);
     }
     return SGT_OK;
@@ -163,7 +163,7 @@ static sgt_status write_all(sgti_st_writer *writer, sgti_st_output *outputs, uin
 {
     int checksums = writer->checksum != NULL;
     char *text = make_header(outputs, count, metadata, checksums);
-    if (text == NULL)
+    if (!text)
         return out_of_memory(writer->file.path);
     uint64_t used = 8 + strlen(text);
     uint64_t start = (used + SGTI_ST_ALIGN - 1) / SGTI_ST_ALIGN * SGTI_ST_ALIGN;
@@ -177,7 +177,7 @@ static sgt_status write_all(sgti_st_writer *writer, sgti_st_output *outputs, uin
     if (status == SGT_OK && checksums) {
         free(text);
         text = make_header(outputs, count, metadata, checksums);
-        if (text == NULL)
+        if (!text)
             return out_of_memory(writer->file.path);
     }
     if (status == SGT_OK)
