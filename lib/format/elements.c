@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The elements of tensors: conversion between what is stored and float32, and checksums. */
+/* The elements of tensors: conversion between what is stored and float32. */
 #include "safetensors.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../base/bytes.h"
 #include "../base/error.h"
 #include "../base/number_formats.h"
-#include "../base/text.h"
-
-#ifdef SGTI_HAVE_XXHASH
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-#endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define LITTLE_ENDIAN_HOST 1
@@ -86,7 +79,7 @@ void sgti_st_from_float(void *stored, const float *floats, sgti_st_dtype dtype, 
 
 uint64_t sgti_st_find_overflow(const float *floats, sgti_st_dtype dtype, uint64_t count)
 {
-    /* Half-way from the largest number to the next power of two: it rounds up, to infinity. */
+    /* This is half-way from the largest number to the next power of two, and rounds to infinity. */
     float limit = dtype == SGTI_ST_F16 ? 0x1.ffep15f : 0x1.ffp127f;
     uint64_t i = 0;
     if (dtype == SGTI_ST_F32)
@@ -95,102 +88,3 @@ uint64_t sgti_st_find_overflow(const float *floats, sgti_st_dtype dtype, uint64_
         i++;
     return i;
 }
-
-/* ---- checksums: XXH3, 64 bits, seed 0 ---- */
-
-int sgti_checksum_of_key(uint64_t *value, const sgti_safetensors *file, const char *key)
-{
-    const char *text = sgti_safetensors_metadata(file, key);
-    if (!text)
-        return 0;
-    if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
-        return -1;
-    *value = strtoull(text, NULL, 16);
-    return 1;
-}
-
-int sgti_safetensors_checksum(uint64_t *value, const sgti_safetensors *file,
-                              const sgti_st_tensor *tensor)
-{
-    char key[256];
-    if (strlen(tensor->name) > sizeof key - sizeof SGTI_ST_CHECKSUM - 1)
-        return 0;
-    sgti_format(key, sizeof key, SGTI_ST_CHECKSUM ".%s", tensor->name);
-    return sgti_checksum_of_key(value, file, key);
-}
-
-#ifdef SGTI_HAVE_XXHASH
-
-struct sgti_checksum {
-    XXH3_state_t state;
-};
-
-int sgti_checksums_exist(void)
-{
-    return 1;
-}
-
-sgt_status sgti_checksum_create(sgti_checksum **checksum)
-{
-    sgti_checksum *made = (sgti_checksum *)XXH3_createState();
-    if (!made)
-        return sgti_fail(SGT_E_OUT_OF_MEMORY, "no memory for a checksum");
-    *checksum = made;
-    return SGT_OK;
-}
-
-void sgti_checksum_free(sgti_checksum *checksum)
-{
-    XXH3_freeState((XXH3_state_t *)checksum);
-}
-
-void sgti_checksum_start(sgti_checksum *checksum)
-{
-    XXH3_64bits_reset(&checksum->state);
-}
-
-void sgti_checksum_add(sgti_checksum *checksum, const void *data, uint64_t bytes)
-{
-    XXH3_64bits_update(&checksum->state, data, (size_t)bytes);
-}
-
-uint64_t sgti_checksum_value(const sgti_checksum *checksum)
-{
-    return XXH3_64bits_digest(&checksum->state);
-}
-
-#else
-
-int sgti_checksums_exist(void)
-{
-    return 0;
-}
-
-sgt_status sgti_checksum_create(sgti_checksum **checksum)
-{
-    (void)checksum;
-    return sgti_fail(SGT_E_UNSUPPORTED, "this libsgt was built without checksums (xxhash)");
-}
-
-void sgti_checksum_free(sgti_checksum *checksum)
-{
-    (void)checksum;
-}
-
-void sgti_checksum_start(sgti_checksum *checksum)
-{
-    (void)checksum;
-}
-
-void sgti_checksum_add(sgti_checksum *checksum, const void *data, uint64_t bytes)
-{
-    (void)checksum, (void)data, (void)bytes;
-}
-
-uint64_t sgti_checksum_value(const sgti_checksum *checksum)
-{
-    (void)checksum;
-    return 0;
-}
-
-#endif

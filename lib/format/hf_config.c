@@ -265,7 +265,7 @@ static sgti_hf_notes read_notes(const json_t *tree)
         .attention_dropout = note(tree, "attention_dropout", or->attention_dropout)};
 }
 
-/* A newer libsgt wrote them: without them its model would be another one. */
+/* Keys that only a newer libsgt can have written. Without them its model would be another one. */
 static void refuse_unknown_keys(scan *s, json_t *tree)
 {
     const char *key;
@@ -278,6 +278,39 @@ static void refuse_unknown_keys(scan *s, json_t *tree)
     }
 }
 
+static void check_type(scan *s, json_t *tree)
+{
+    const char *type = word(s, s->tree, "model_type", "llama", "sgt");
+    if (!type)
+        malformed(s, "model_type", "is missing");
+    else if (strcmp(type, "sgt") == 0)
+        refuse_unknown_keys(s, tree);
+}
+
+static void read_model(scan *s, sgt_model_config *model)
+{
+    model->vocab_size = whole(s, "vocab_size", -1);
+    model->d_model = whole(s, "hidden_size", -1);
+    model->d_ff = whole(s, "intermediate_size", -1);
+    model->n_layers = whole(s, "num_hidden_layers", -1);
+    model->n_heads = whole(s, "num_attention_heads", -1);
+    model->n_kv_heads = whole(s, "num_key_value_heads", 0);
+    model->head_dim = whole(s, "head_dim", 0);
+    model->max_seq_len = whole(s, "max_position_embeddings", 2048);
+    model->norm_eps = real_from_zero(s, "rms_norm_eps", 1e-6);
+    model->rope_theta = rope_theta(s);
+    model->tied = truth(s, "tie_word_embeddings", 0);
+}
+
+/* The plan as text, which the tree owns; NULL where there is none. */
+static const char *read_plan(scan *s)
+{
+    const json_t *plan = get(s->tree, "sgt_plan");
+    if (plan && !json_is_string(plan))
+        malformed(s, "sgt_plan", "is not a string");
+    return json_string_value(plan);
+}
+
 sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64_t bytes,
                                 const char *path)
 {
@@ -286,30 +319,12 @@ sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64
     if (status)
         return status;
     scan s = {.tree = own.tree, .path = path};
-    sgt_model_config *model = &own.model;
-    const char *type = word(&s, s.tree, "model_type", "llama", "sgt");
-    if (!type)
-        malformed(&s, "model_type", "is missing");
-    else if (strcmp(type, "sgt") == 0)
-        refuse_unknown_keys(&s, own.tree);
+    check_type(&s, own.tree);
     refuse_what_is_not_done(&s);
-    model->vocab_size = whole(&s, "vocab_size", -1);
-    model->d_model = whole(&s, "hidden_size", -1);
-    model->d_ff = whole(&s, "intermediate_size", -1);
-    model->n_layers = whole(&s, "num_hidden_layers", -1);
-    model->n_heads = whole(&s, "num_attention_heads", -1);
-    model->n_kv_heads = whole(&s, "num_key_value_heads", 0);
-    model->head_dim = whole(&s, "head_dim", 0);
-    model->max_seq_len = whole(&s, "max_position_embeddings", 2048);
-    model->norm_eps = real_from_zero(&s, "rms_norm_eps", 1e-6);
-    model->rope_theta = rope_theta(&s);
-    model->tied = truth(&s, "tie_word_embeddings", 0);
+    read_model(&s, &own.model);
     read_tokens(&s, &own.tokens);
     own.notes = read_notes(own.tree);
-    const json_t *plan = get(s.tree, "sgt_plan");
-    own.plan = json_string_value(plan);
-    if (plan && !own.plan)
-        malformed(&s, "sgt_plan", "is not a string");
+    own.plan = read_plan(&s);
     if (s.status) {
         sgti_hf_config_close(&own);
         return s.status;

@@ -198,7 +198,19 @@ static sgt_status read_metadata(sgti_safetensors *file)
     return SGT_OK;
 }
 
-/* A file with checksums has one of its header: over all of it, with zeros for itself. */
+/* The checksum that the metadata tell under a key: 1, 0 or -1 as sgti_safetensors_checksum. */
+static int checksum_of_key(uint64_t *value, const sgti_safetensors *file, const char *key)
+{
+    const char *text = sgti_safetensors_metadata(file, key);
+    if (!text)
+        return 0;
+    if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+        return -1;
+    *value = strtoull(text, NULL, 16);
+    return 1;
+}
+
+/* A file with checksums has one of its header: over all of it, with zeros in its own place. */
 static sgt_status check_header(const sgti_safetensors *file, const char *header, uint64_t bytes)
 {
     static const char mark[] = "\"" SGTI_ST_CHECKSUM "\":\"", zeros[] = "0000000000000000";
@@ -212,7 +224,7 @@ static sgt_status check_header(const sgti_safetensors *file, const char *header,
     if (!has_any || !sgti_checksums_exist())
         return SGT_OK;
     const char *place = memmem(header, (size_t)bytes, mark, sizeof mark - 1);
-    if (!place || sgti_checksum_of_key(&told, file, SGTI_ST_CHECKSUM) != 1)
+    if (!place || checksum_of_key(&told, file, SGTI_ST_CHECKSUM) != 1)
         return sgti_fail(SGT_E_FORMAT, "%s: the checksum of the header is missing", file->path);
     uint64_t before = (uint64_t)(place - header) + sizeof mark - 1;
     if (bytes - before < digits)
@@ -421,4 +433,14 @@ sgt_status sgti_safetensors_read(const sgti_safetensors *file, const sgti_st_ten
     if (status)
         return sgti_fail(status, "tensor '%.120s': %s", tensor->name, sgt_error_message());
     return SGT_OK;
+}
+
+int sgti_safetensors_checksum(uint64_t *value, const sgti_safetensors *file,
+                              const sgti_st_tensor *tensor)
+{
+    char key[256];
+    if (strlen(tensor->name) > sizeof key - sizeof SGTI_ST_CHECKSUM - 1)
+        return 0;
+    sgti_format(key, sizeof key, SGTI_ST_CHECKSUM ".%s", tensor->name);
+    return checksum_of_key(value, file, key);
 }

@@ -17,6 +17,7 @@
 #include <sgt/tensor.h>
 
 #include "../base/files.h"
+#include "checksum.h"
 #include "json.h"
 
 /* Element types by the names of the format; the value indexes the table in safetensors.c. */
@@ -90,20 +91,8 @@ void sgti_st_from_float(void *stored, const float *floats, sgti_st_dtype dtype, 
  * when there is none. */
 uint64_t sgti_st_find_overflow(const float *floats, sgti_st_dtype dtype, uint64_t count);
 
-/* Running over the bytes of one tensor. */
-typedef struct sgti_checksum sgti_checksum;
-
-/* 1 when this build knows checksums. */
-int sgti_checksums_exist(void);
-sgt_status sgti_checksum_create(sgti_checksum **checksum); /* SGT_E_OUT_OF_MEMORY, _UNSUPPORTED */
-void sgti_checksum_free(sgti_checksum *checksum);
-void sgti_checksum_start(sgti_checksum *checksum);
-void sgti_checksum_add(sgti_checksum *checksum, const void *data, uint64_t bytes);
-uint64_t sgti_checksum_value(const sgti_checksum *checksum);
-
-/* The checksum the file tells under a key, or of a tensor: 1 when there is one; -1 when it is no
- * number. */
-int sgti_checksum_of_key(uint64_t *value, const sgti_safetensors *file, const char *key);
+/* The checksum that the file tells of a tensor: 1 when there is one, 0 when there is none, -1 when
+ * what is there is no number. */
 int sgti_safetensors_checksum(uint64_t *value, const sgti_safetensors *file,
                               const sgti_st_tensor *tensor);
 
