@@ -30,7 +30,7 @@ static sgt_status list_keys(sgt_checkpoint *checkpoint)
     sgt_status status = sgti_allocate_zeroed(&keys, &checkpoint->context->memory,
                                              checkpoint->n_values, sizeof *checkpoint->keys,
                                              "the keys of a checkpoint");
-    if (status != SGT_OK)
+    if (status)
         return status;
     checkpoint->keys = keys;
     uint64_t i = 0;
@@ -55,7 +55,7 @@ static sgt_status check_tensors(const sgti_safetensors *file, const sgti_paramet
         sgt_status status = sgti_require_tensor(&tensor, file, name);
         if (status == SGT_OK)
             status = sgti_check_shape(file, tensor, parameter->rank, parameter->shape);
-        if (status != SGT_OK)
+        if (status)
             return status;
     }
     return SGT_OK;
@@ -67,7 +67,7 @@ static sgt_status check_table(const sgt_checkpoint *checkpoint)
     sgti_memory *memory = &checkpoint->context->memory;
     sgti_parameters parameters = {0};
     sgt_status status = sgti_parameters_create(&parameters, memory, &checkpoint->numbers.config);
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = check_tensors(&checkpoint->file, &parameters, "");
     if (status == SGT_OK && checkpoint->numbers.has_optimizer)
@@ -82,15 +82,15 @@ sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context
 {
     SGTI_DEFAULT_FLOATS;
     void *memory = NULL;
-    if (checkpoint == NULL || context == NULL)
+    if (!checkpoint || !context)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         checkpoint == NULL ? "checkpoint" : "context");
+                         !checkpoint ? "checkpoint" : "context");
     sgt_status status = sgti_check_path(path, "path");
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = sgti_allocate_zeroed(&memory, &context->memory, 1, sizeof **checkpoint,
                                              "a checkpoint");
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgt_checkpoint *made = memory;
     made->context = sgti_context_ref(context);
@@ -101,8 +101,8 @@ sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context
         status = check_table(made);
     if (status == SGT_OK)
         status = list_keys(made);
-    if (status != SGT_OK) {
-        made->n_values = made->keys == NULL ? 0 : made->n_values;
+    if (status) {
+        made->n_values = made->keys ? made->n_values : 0;
         sgt_checkpoint_free(made);
         return status;
     }
@@ -112,7 +112,7 @@ sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context
 
 void sgt_checkpoint_free(sgt_checkpoint *checkpoint)
 {
-    if (checkpoint == NULL)
+    if (!checkpoint)
         return;
     sgt_context *context = checkpoint->context;
     sgti_release(&context->memory, checkpoint->keys,
@@ -125,10 +125,10 @@ void sgt_checkpoint_free(sgt_checkpoint *checkpoint)
 sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info, const sgt_checkpoint *checkpoint)
 {
     SGTI_DEFAULT_FLOATS;
-    if (checkpoint == NULL)
+    if (!checkpoint)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
     sgt_status status = sgti_struct_check(info, INFO_MINIMUM, "sgt_checkpoint_info");
-    if (status != SGT_OK)
+    if (status)
         return status;
     const sgti_numbers *numbers = &checkpoint->numbers;
     sgt_checkpoint_info own = {.size = sizeof own,
@@ -146,7 +146,7 @@ sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info, const sgt_checkpoi
 sgt_status sgt_checkpoint_get_config(sgt_model_config *config, const sgt_checkpoint *checkpoint)
 {
     SGTI_DEFAULT_FLOATS;
-    if (checkpoint == NULL)
+    if (!checkpoint)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
     sgt_status status = sgti_struct_check(config, SGTI_CONFIG_MINIMUM, "sgt_model_config");
     if (status == SGT_OK)
@@ -158,11 +158,11 @@ sgt_status sgt_checkpoint_get_optimizer_options(sgt_optimizer_options *options,
                                                 const sgt_checkpoint *checkpoint)
 {
     SGTI_DEFAULT_FLOATS;
-    if (checkpoint == NULL)
+    if (!checkpoint)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "checkpoint is NULL");
     sgt_status status = sgti_struct_check(options, SGTI_OPTIMIZER_OPTIONS_MINIMUM,
                                           "sgt_optimizer_options");
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (!checkpoint->numbers.has_optimizer)
         return sgti_fail(SGT_E_NOT_FOUND, "%s: no optimizer was saved", checkpoint->file.path);
@@ -172,17 +172,16 @@ sgt_status sgt_checkpoint_get_optimizer_options(sgt_optimizer_options *options,
 
 const char *sgt_checkpoint_key(const sgt_checkpoint *checkpoint, uint64_t index)
 {
-    return checkpoint == NULL || index >= checkpoint->n_values ? NULL : checkpoint->keys[index];
+    return checkpoint && index < checkpoint->n_values ? checkpoint->keys[index] : NULL;
 }
 
 const char *sgt_checkpoint_value(const sgt_checkpoint *checkpoint, const char *key)
 {
-    if (checkpoint == NULL || key == NULL || checkpoint->n_values == 0)
+    if (!checkpoint || !key || checkpoint->n_values == 0)
         return NULL;
     const char **found = bsearch(&key, checkpoint->keys, (size_t)checkpoint->n_values,
                                  sizeof *checkpoint->keys, by_name);
     /* What the list holds is the end of the key in the metadata. */
-    return found == NULL ? NULL
-                         : sgti_safetensors_metadata(&checkpoint->file,
-                                                     *found - strlen(SGTI_HOST_PREFIX));
+    return found ? sgti_safetensors_metadata(&checkpoint->file, *found - strlen(SGTI_HOST_PREFIX))
+                 : NULL;
 }

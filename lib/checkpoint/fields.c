@@ -173,7 +173,7 @@ static sgt_status read_table(sgti_numbers *numbers, const sgti_safetensors *file
 {
     for (size_t i = 0; i < count; i++) {
         const char *text = sgti_safetensors_metadata(file, table[i].key);
-        if (text == NULL)
+        if (!text)
             return sgti_fail(SGT_E_FORMAT, "%s: metadata: '%s' is missing", file->path,
                              table[i].key);
         if (!scan_number(numbers, &table[i], text))
@@ -187,7 +187,7 @@ static sgt_status read_version(int32_t *found, const sgti_safetensors *file)
 {
     int64_t version;
     const char *text = sgti_safetensors_metadata(file, VERSION_KEY);
-    if (text == NULL)
+    if (!text)
         return sgti_fail(SGT_E_FORMAT, "%s: is a safetensors file, but no checkpoint of libsgt",
                          file->path);
     if (!sgti_scan_whole(&version, text, 1, INT64_MAX - 1))
@@ -219,14 +219,13 @@ static sgt_status check_numbers(sgti_numbers *numbers, const sgti_safetensors *f
 {
     sgt_model_config resolved;
     sgt_optimizer_options options;
-    if (sgti_config_resolve(&resolved, &numbers->config) != SGT_OK)
+    if (sgti_config_resolve(&resolved, &numbers->config))
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: model.%s", file->path, sgt_error_message());
     if (!(numbers->executed_flops >= 0.0) || isinf(numbers->executed_flops))
         return refuse(file, "flops.executed");
     if (!(numbers->vanilla_flops >= 0.0) || isinf(numbers->vanilla_flops))
         return refuse(file, "flops.vanilla");
-    if (numbers->has_optimizer &&
-        sgti_optimizer_options_read(&options, &numbers->options) != SGT_OK)
+    if (numbers->has_optimizer && sgti_optimizer_options_read(&options, &numbers->options))
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: optimizer: %s", file->path,
                          sgt_error_message());
     if (numbers->steps < 0 || numbers->steps > SGTI_MOST_STEPS)

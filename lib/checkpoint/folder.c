@@ -41,16 +41,16 @@ sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder, in
 {
     SGTI_DEFAULT_FLOATS;
     char name[MOST_NAME];
-    if (bytes == NULL)
+    if (!bytes)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "bytes is NULL");
     sgt_status status = sgti_check_path(folder, "folder");
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (step < 0)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "step is %" PRId64 ", below 0", step);
     sgti_format(name, sizeof name, STEM "%0*" PRId64 SUFFIX, DIGITS, step);
     size_t needed = strlen(folder) + strlen(name) + 2;
-    if (path != NULL) {
+    if (path) {
         if (*bytes < needed)
             return sgti_fail(SGT_E_OUT_OF_RANGE, "bytes is %zu, the path needs %zu", *bytes,
                              needed);
@@ -65,25 +65,25 @@ sgt_status sgt_checkpoint_latest(int64_t *step, const char *folder)
     SGTI_DEFAULT_FLOATS;
     DIR *opened = NULL;
     int64_t latest = -1, found;
-    if (step == NULL)
+    if (!step)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "step is NULL");
     sgt_status status = sgti_check_path(folder, "folder");
     if (status == SGT_OK)
         status = sgti_folder_open(&opened, folder);
-    if (status != SGT_OK)
+    if (status)
         return status;
     const char *name;
-    while ((status = sgti_folder_next(&name, opened, folder)) == SGT_OK && name != NULL) {
+    while ((status = sgti_folder_next(&name, opened, folder)) == SGT_OK && name) {
         int file = 0;
         if (!read_name(&found, name, "") || found <= latest)
             continue;
         status = sgti_folder_has_file(&file, folder, name);
-        if (status != SGT_OK)
+        if (status)
             break;
         latest = file ? found : latest;
     }
     closedir(opened);
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (latest < 0)
         return sgti_fail(SGT_E_NOT_FOUND, "%s: has no checkpoint", folder);
@@ -104,7 +104,7 @@ static sgt_status append(steps *s, int64_t step)
     if (s->count == s->room) {
         size_t room = s->room > 0 ? 2 * s->room : 64;
         int64_t *grown = realloc(s->list, room * sizeof *grown);
-        if (grown == NULL)
+        if (!grown)
             return sgti_fail(SGT_E_OUT_OF_MEMORY, "%zu bytes for a list of steps",
                              room * sizeof *grown);
         s->list = grown;
@@ -126,7 +126,7 @@ static sgt_status list_steps(steps *s, DIR *opened, const char *folder)
     const char *name;
     int64_t step;
     sgt_status status = sgti_folder_next(&name, opened, folder);
-    while (status == SGT_OK && name != NULL) {
+    while (status == SGT_OK && name) {
         if (read_name(&step, name, "")) {
             int file = 0;
             status = sgti_folder_has_file(&file, folder, name);
@@ -163,12 +163,12 @@ sgt_status sgt_checkpoint_keep_last(const char *folder, int32_t keep)
     DIR *opened = NULL;
     steps s = {0};
     sgt_status status = sgti_check_path(folder, "folder");
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (keep < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "keep is %d, not at least 1", (int)keep);
     status = sgti_folder_open(&opened, folder);
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = list_steps(&s, opened, folder);
     closedir(opened);

@@ -65,7 +65,7 @@ static int is_weights(const search *s, const char *name, int which)
         return k->whole_too;
     if (!ends_with(name, k->ending))
         return 0;
-    return is_shard(name, k) || json_object_get(s->named[which], name) != NULL;
+    return is_shard(name, k) || json_object_get(s->named[which], name);
 }
 
 /* What an index names. One that is damaged tells nothing: nobody can go by it. */

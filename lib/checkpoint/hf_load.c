@@ -68,7 +68,7 @@ static sgt_status read_config(folder *f)
     sgt_status status = read_text(&text, &bytes, path, f, "config.json");
     if (status == SGT_E_NOT_FOUND)
         return no_config(f->path);
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = sgti_hf_config_parse(&f->config, text, bytes, path);
     sgti_release(f->memory, text, bytes + 1);
@@ -91,7 +91,7 @@ static sgt_status read_generation_config(folder *f)
     sgt_status status = read_text(&text, &bytes, path, f, "generation_config.json");
     if (status == SGT_E_NOT_FOUND)
         return SGT_OK;
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = sgti_hf_generation_parse(&f->config.tokens, text, bytes, path);
     sgti_release(f->memory, text, bytes + 1);
@@ -126,13 +126,13 @@ static sgt_status check_tensors(const folder *f, const sgt_model_config *config)
 {
     sgti_parameters parameters = {0};
     sgt_status status = sgti_parameters_create(&parameters, f->memory, config);
-    if (status != SGT_OK)
+    if (status)
         return status;
     for (int32_t i = 0; i < parameters.count && status == SGT_OK; i++) {
         const sgti_safetensors *file = NULL;
         const sgti_parameter *parameter = &parameters.list[i];
         const sgti_st_tensor *tensor = sgti_hf_files_find(&file, &f->files, parameter->name);
-        if (tensor == NULL)
+        if (!tensor)
             status = sgti_fail(SGT_E_FORMAT, "%s: tensor '%s' is missing", f->path,
                                parameter->name);
         if (status == SGT_OK)
@@ -169,7 +169,7 @@ static int digit(char c)
 {
     static const char digits[] = "0123456789abcdef";
     const char *found = c == '\0' ? NULL : strchr(digits, c);
-    return found == NULL ? -1 : (int)(found - digits);
+    return found ? (int)(found - digits) : -1;
 }
 
 static sgt_status set_plan(const folder *f, sgt_model *model)
@@ -177,14 +177,14 @@ static sgt_status set_plan(const folder *f, sgt_model *model)
     void *memory = NULL;
     sgt_plan *plan = NULL;
     const char *text = f->config.plan;
-    if (text == NULL)
+    if (!text)
         return SGT_OK;
     if (strlen(text) % 2 != 0)
         return sgti_fail(SGT_E_FORMAT, "%s: config.json: sgt_plan has an odd number of digits",
                          f->path);
     size_t bytes = strlen(text) / 2;
     sgt_status status = sgti_allocate_zeroed(&memory, f->memory, bytes + 1, 1, "a depth plan");
-    if (status != SGT_OK)
+    if (status)
         return status;
     uint8_t *data = memory;
     for (size_t i = 0; i < bytes && status == SGT_OK; i++) {
@@ -228,12 +228,12 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
         status = sgti_hf_files_open(&f->files, f->memory, f->path);
     if (status == SGT_OK)
         status = settle_head(f, options);
-    if (status != SGT_OK)
+    if (status)
         return status;
     f->config.model.recompute = options->recompute;
     settle_length(f, options);
     status = sgti_config_resolve(&resolved, &f->config.model);
-    if (status != SGT_OK)
+    if (status)
         return sgti_fail(status, "%.200s: config.json: %s", f->path, sgt_error_message());
     status = check_tensors(f, &resolved);
     if (status == SGT_OK)
@@ -242,7 +242,7 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
         status = read_weights(f, made);
     if (status == SGT_OK)
         status = set_plan(f, made);
-    if (status != SGT_OK) {
+    if (status) {
         sgt_model_free(made);
         return status;
     }
@@ -257,12 +257,12 @@ sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char
 {
     SGTI_DEFAULT_FLOATS;
     sgt_hf_load_options own = {.size = sizeof own};
-    if (model == NULL || context == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model == NULL ? "model" : "context");
+    if (!model || !context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !model ? "model" : "context");
     sgt_status status = sgti_check_path(path, "path");
-    if (status == SGT_OK && options != NULL)
+    if (status == SGT_OK && options)
         status = sgti_struct_read(&own, sizeof own, options, LOAD_MINIMUM, "sgt_hf_load_options");
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (own.max_seq_len < 0 || own.tie_missing_head >> 1)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "max_seq_len is %d, tie_missing_head is %d",

@@ -55,7 +55,7 @@ static sgt_status read_options(sgt_checkpoint_load_options *own,
                                const sgt_checkpoint_load_options *caller)
 {
     *own = default_options;
-    if (caller == NULL)
+    if (!caller)
         return SGT_OK;
     sgt_status status =
         sgti_struct_read(own, sizeof *own, caller, LOAD_MINIMUM, "sgt_checkpoint_load_options");
@@ -72,13 +72,13 @@ static sgt_status check(const load *l)
 {
     const char *path = l->checkpoint->file.path;
     sgt_model_config file = l->numbers->config;
-    if (l->optimizer != NULL && l->optimizer->model != l->model)
+    if (l->optimizer && l->optimizer->model != l->model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is of another model");
-    if (l->growth != NULL && l->growth->model != l->model)
+    if (l->growth && l->growth->model != l->model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "growth is of another model");
-    if (l->optimizer != NULL && !l->numbers->has_optimizer)
+    if (l->optimizer && !l->numbers->has_optimizer)
         return sgti_fail(SGT_E_NOT_FOUND, "%s: no optimizer was saved", path);
-    if (l->growth != NULL && !l->numbers->has_growth)
+    if (l->growth && !l->numbers->has_growth)
         return sgti_fail(SGT_E_NOT_FOUND, "%s: no growth was saved", path);
     return sgti_config_compare(&l->model->config, &file, path);
 }
@@ -88,7 +88,7 @@ static sgt_status check(const load *l)
 /* The tensor that a stored one is read into: staged, or the handle's own. */
 static sgt_tensor staged(const sgti_storage *block, sgt_tensor own)
 {
-    if (block->buffer != NULL)
+    if (block->buffer)
         own.buffer = block->buffer;
     return own;
 }
@@ -98,7 +98,7 @@ static sgt_status read_parameters(load *l, int32_t moment)
 {
     static const char *const prefixes[] = {"", SGTI_MOMENT1, SGTI_MOMENT2};
     const sgti_parameters *parameters = &l->model->parameters;
-    int32_t kinds = l->optimizer != NULL ? 3 : 1;
+    int32_t kinds = l->optimizer ? 3 : 1;
     sgt_status status = SGT_OK;
     for (int32_t i = 0; i < parameters->count && status == SGT_OK; i++) {
         char name[SGTI_PARAMETER_NAME + sizeof SGTI_MOMENT1];
@@ -121,7 +121,7 @@ static sgt_status stage(load *l)
         return SGT_OK;
     sgt_status status = sgti_storage_allocate(&l->weights, dispatch, l->model->weights.bytes,
                                             "the weights of a checkpoint");
-    if (status == SGT_OK && l->optimizer != NULL)
+    if (status == SGT_OK && l->optimizer)
         status = sgti_storage_allocate(&l->moments, dispatch, l->optimizer->moments.bytes,
                                      "the moments of a checkpoint");
     return status;
@@ -143,11 +143,11 @@ static sgt_status read_factors(load *l)
 {
     void *memory = NULL;
     uint64_t count = (uint64_t)l->model->parameters.count;
-    if (l->optimizer == NULL)
+    if (!l->optimizer)
         return SGT_OK;
     sgt_status status = sgti_allocate_zeroed(&memory, l->memory, count, sizeof *l->factors,
                                              "the factors of an optimizer");
-    if (status != SGT_OK)
+    if (status)
         return status;
     l->factors = memory;
     status = read_doubles(l, memory, "optimizer.factors", 2 * count);
@@ -166,7 +166,7 @@ static sgt_status read_state(load *l, uint8_t **data, uint64_t *bytes, const cha
     const sgti_st_tensor *stored;
     void *memory = NULL;
     sgt_status status = sgti_require_tensor(&stored, &l->checkpoint->file, name);
-    if (status != SGT_OK)
+    if (status)
         return status;
     uint64_t count = stored->end - stored->begin;
     if (count > MOST_STATE_BYTES)
@@ -175,7 +175,7 @@ static sgt_status read_state(load *l, uint8_t **data, uint64_t *bytes, const cha
     status = sgti_allocate_zeroed(&memory, l->memory, count, 1, name);
     if (status == SGT_OK)
         status = sgti_get_bytes(&l->reader, memory, name, SGTI_ST_U8, count);
-    if (status != SGT_OK) {
+    if (status) {
         sgti_release(l->memory, memory, count);
         return status;
     }
@@ -190,10 +190,9 @@ static sgt_status read_plan(load *l)
     uint8_t *data = NULL;
     uint64_t bytes = 0;
     sgt_status status = read_state(l, &data, &bytes, "plan");
-    if (status != SGT_OK)
+    if (status)
         return status;
-    status = sgt_plan_load(&l->plan, l->model->context, data != NULL ? data : (uint8_t *)"",
-                           (size_t)bytes);
+    status = sgt_plan_load(&l->plan, l->model->context, data ? data : (uint8_t *)"", (size_t)bytes);
     if (status == SGT_OK)
         status = sgti_plan_check(l->plan, config->n_layers, config->n_heads);
     sgti_release(l->memory, data, bytes);
@@ -227,7 +226,7 @@ static sgt_status check_entropies(const load *l, uint64_t count)
         if (!(l->numbers->entropy_kinds & entropy_tensors[i].kind))
             continue;
         sgt_status status = sgti_require_tensor(&stored, file, entropy_tensors[i].name);
-        if (status != SGT_OK)
+        if (status)
             return status;
         if (stored->dtype != SGTI_ST_F64 || stored->count != count)
             return sgti_fail(SGT_E_FORMAT, "%s: tensor '%s' has the wrong type or length",
@@ -248,11 +247,11 @@ static sgt_status read_entropies(load *l)
     uint64_t count = (uint64_t)l->model->config.n_layers * (uint64_t)numbers->entropy_passes *
                      (uint64_t)l->model->config.n_heads;
     sgt_status status = check_entropies(l, count);
-    if (status != SGT_OK || numbers->entropy_kinds == SGT_ENTROPY_NONE)
+    if (status || numbers->entropy_kinds == SGT_ENTROPY_NONE)
         return status;
     status = sgti_allocate_zeroed(&memory, l->memory, 2 * count, sizeof(double),
                                   "the entropies of a step");
-    if (status != SGT_OK)
+    if (status)
         return status;
     l->entropies = memory;
     l->entropy_count = count;
@@ -273,7 +272,7 @@ static sgt_status save_policy(load *l, uint8_t **data, size_t *bytes)
     sgt_status status = sgt_growth_policy_save(NULL, bytes, l->growth->policy);
     if (status == SGT_OK)
         status = sgti_allocate_zeroed(&memory, l->memory, *bytes, 1, "the state of a policy");
-    if (status != SGT_OK)
+    if (status)
         return status;
     size_t room = *bytes;
     *data = memory;
@@ -286,7 +285,7 @@ static sgt_status set_depth(load *l)
     uint8_t *before = NULL;
     size_t before_bytes = 0;
     sgt_status status = SGT_OK;
-    if (l->growth == NULL)
+    if (!l->growth)
         return sgt_model_set_plan(l->model, l->plan);
     status = save_policy(l, &before, &before_bytes);
     if (status == SGT_OK) {
@@ -296,7 +295,7 @@ static sgt_status set_depth(load *l)
                                l->checkpoint->file.path, sgt_error_message());
         else if (status == SGT_OK)
             status = sgt_model_set_plan(l->model, l->plan);
-        if (status != SGT_OK)
+        if (status)
             sgt_growth_policy_load(l->growth->policy, before, before_bytes);
     }
     sgti_release(l->memory, before, before_bytes);
@@ -311,7 +310,7 @@ static sgt_status prepare(load *l)
         status = read_plan(l);
     if (status == SGT_OK)
         status = read_entropies(l);
-    if (status == SGT_OK && l->growth != NULL)
+    if (status == SGT_OK && l->growth)
         status = read_state(l, &l->policy, &l->policy_bytes, "growth.policy");
     if (status == SGT_OK)
         status = read_factors(l);
@@ -319,7 +318,7 @@ static sgt_status prepare(load *l)
         status = stage(l);
     if (status == SGT_OK)
         status = read_parameters(l, 0);
-    for (int32_t m = SGT_MOMENT_FIRST; m <= SGT_MOMENT_SECOND && l->optimizer != NULL; m++) {
+    for (int32_t m = SGT_MOMENT_FIRST; m <= SGT_MOMENT_SECOND && l->optimizer; m++) {
         if (status == SGT_OK)
             status = read_parameters(l, m);
     }
@@ -337,7 +336,7 @@ static sgt_status copy_parameters(load *l)
     for (int32_t i = 0; !l->fresh && i < l->model->parameters.count && status == SGT_OK; i++) {
         sgt_tensor to = sgti_weight(l->model, i), from = staged(&l->weights, to);
         status = sgti_copy(dispatch, &to, &from);
-        for (int32_t m = SGT_MOMENT_FIRST; m <= SGT_MOMENT_SECOND && l->optimizer != NULL; m++) {
+        for (int32_t m = SGT_MOMENT_FIRST; m <= SGT_MOMENT_SECOND && l->optimizer; m++) {
             to = sgti_moment(l->optimizer, i, m);
             from = staged(&l->moments, to);
             if (status == SGT_OK)
@@ -379,16 +378,16 @@ static sgt_status commit(load *l)
     sgti_model_touch_weights(model);
     if (status == SGT_OK)
         status = sgt_model_zero_gradients(model);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgti_model_restore_flops(model, l->numbers->executed_flops, l->numbers->vanilla_flops);
     if (l->numbers->tokens.size > 0)
         model->tokens = l->numbers->tokens;
     if (l->numbers->has_notes)
         model->notes = l->numbers->notes;
-    if (l->optimizer != NULL)
+    if (l->optimizer)
         take_optimizer(l);
-    if (l->growth != NULL)
+    if (l->growth)
         l->growth->last_step = l->numbers->last_step;
     take_entropies(l);
     return SGT_OK;
@@ -420,9 +419,8 @@ sgt_status sgt_checkpoint_load(sgt_model *model, sgt_optimizer *optimizer, sgt_g
 {
     SGTI_DEFAULT_FLOATS;
     load l = {.checkpoint = checkpoint, .model = model, .optimizer = optimizer, .growth = growth};
-    if (model == NULL || checkpoint == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         model == NULL ? "model" : "checkpoint");
+    if (!model || !checkpoint)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !model ? "model" : "checkpoint");
     sgt_status status = read_options(&l.options, options);
     if (status == SGT_OK && l.options.recompute)
         status = sgti_fail(SGT_E_INVALID_ARGUMENT,
@@ -441,11 +439,11 @@ static sgt_status make_and_load(load *l, int with_optimizer, sgt_growth_policy *
     if (status == SGT_OK && with_optimizer)
         status = sgt_optimizer_create(&l->optimizer, l->model,
                                       numbers->has_optimizer ? &numbers->options : NULL);
-    if (status == SGT_OK && policy != NULL)
+    if (status == SGT_OK && policy)
         status = sgt_growth_create(&l->growth, l->model, policy, NULL);
     if (status == SGT_OK)
         status = run(l);
-    if (status != SGT_OK) {
+    if (status) {
         sgt_growth_free(l->growth);
         sgt_optimizer_free(l->optimizer);
         sgt_model_free(l->model);
@@ -459,22 +457,20 @@ sgt_status sgt_checkpoint_create(sgt_model **model, sgt_optimizer **optimizer, s
 {
     SGTI_DEFAULT_FLOATS;
     load l = {.checkpoint = checkpoint, .fresh = 1};
-    if (model == NULL || checkpoint == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         model == NULL ? "model" : "checkpoint");
-    if ((growth == NULL) != (policy == NULL))
+    if (!model || !checkpoint)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !model ? "model" : "checkpoint");
+    if ((!growth) != (!policy))
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL, but not %s",
-                         growth == NULL ? "growth" : "policy",
-                         growth == NULL ? "policy" : "growth");
+                         !growth ? "growth" : "policy", !growth ? "policy" : "growth");
     sgt_status status = read_options(&l.options, options);
     if (status == SGT_OK)
         status = make_and_load(&l, optimizer != NULL, policy);
-    if (status != SGT_OK)
+    if (status)
         return status;
     *model = l.model;
-    if (optimizer != NULL)
+    if (optimizer)
         *optimizer = l.optimizer;
-    if (growth != NULL)
+    if (growth)
         *growth = l.growth;
     return SGT_OK;
 }

@@ -56,12 +56,11 @@ sgt_status sgt_checkpoint_save_options_init(sgt_checkpoint_save_options *options
 
 static sgt_status check_values(const sgt_checkpoint_save_options *options)
 {
-    if (options->n_values > 0 && (options->keys == NULL || options->values == NULL))
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         options->keys == NULL ? "keys" : "values");
+    if (options->n_values > 0 && (!options->keys || !options->values))
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !options->keys ? "keys" : "values");
     for (uint64_t i = 0; i < options->n_values; i++) {
         const char *key = options->keys[i], *value = options->values[i];
-        if (key == NULL || key[0] == '\0' || value == NULL)
+        if (!key || key[0] == '\0' || !value)
             return sgti_fail(SGT_E_INVALID_ARGUMENT, "keys[%llu] is empty or has no value",
                              (unsigned long long)i);
         if (!sgti_json_is_utf8(key) || !sgti_json_is_utf8(value))
@@ -77,9 +76,9 @@ static sgt_status check(const save *s)
     if (options->checksums != 0 && options->checksums != 1)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "checksums is %d, not 0 or 1",
                          (int)options->checksums);
-    if (options->optimizer != NULL && options->optimizer->model != s->model)
+    if (options->optimizer && options->optimizer->model != s->model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is of another model");
-    if (options->growth != NULL && options->growth->model != s->model)
+    if (options->growth && options->growth->model != s->model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "growth is of another model");
     if (sgti_model_step_is_open(s->model))
         return sgti_fail(SGT_E_STATE, "a step is under way: save after sgt_optimizer_step, or call "
@@ -101,13 +100,13 @@ static void collect_numbers(save *s)
                    model->notes.attention_dropout != sgti_hf_default_notes.attention_dropout;
     n->executed_flops = model->executed_flops;
     n->vanilla_flops = model->vanilla_flops;
-    if (optimizer != NULL) {
+    if (optimizer) {
         n->has_optimizer = 1;
         n->options = optimizer->options;
         n->steps = optimizer->steps;
         n->updates = optimizer->updates;
     }
-    if (s->options.growth != NULL) {
+    if (s->options.growth) {
         n->has_growth = 1;
         n->last_step = s->options.growth->last_step;
     }
@@ -122,22 +121,22 @@ static void collect_numbers(save *s)
 static sgt_status collect_metadata(save *s)
 {
     s->metadata = json_object();
-    if (s->metadata == NULL || sgti_numbers_write(s->metadata, &s->numbers))
+    if (!s->metadata || sgti_numbers_write(s->metadata, &s->numbers))
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "no memory for the metadata of a checkpoint");
     for (uint64_t i = 0; i < s->options.n_values; i++) {
         void *memory = NULL;
         uint64_t room = sizeof SGTI_HOST_PREFIX + strlen(s->options.keys[i]);
         sgt_status status = sgti_allocate_zeroed(&memory, s->memory, room, 1, "a key");
-        if (status != SGT_OK)
+        if (status)
             return status;
         sgti_format(memory, room, SGTI_HOST_PREFIX "%s", s->options.keys[i]);
-        if (json_object_get(s->metadata, memory) != NULL)
+        if (json_object_get(s->metadata, memory))
             status = sgti_fail(SGT_E_INVALID_ARGUMENT, "keys has '%.120s' twice",
                                s->options.keys[i]);
         else if (json_object_set_new(s->metadata, memory, json_string(s->options.values[i])))
             status = sgti_fail(SGT_E_OUT_OF_MEMORY, "no memory for the metadata of a checkpoint");
         sgti_release(s->memory, memory, room);
-        if (status != SGT_OK)
+        if (status)
             return status;
     }
     return SGT_OK;
@@ -179,7 +178,7 @@ static sgt_status collect_outputs(save *s)
     s->room = 3 * parameters + OTHER_OUTPUTS;
     sgt_status status = sgti_allocate_zeroed(&memory, s->memory, s->room, sizeof *s->outputs,
                                              "the table of a checkpoint");
-    if (status != SGT_OK)
+    if (status)
         return status;
     s->outputs = memory;
     add_parameters(s, FROM_WEIGHT, "");
@@ -207,17 +206,17 @@ static sgt_status collect_bytes(save *s)
     sgt_status status = sgt_plan_save(NULL, &s->plan_bytes, s->model->plan);
     if (status == SGT_OK)
         status = sgti_allocate_zeroed(&memory, s->memory, s->plan_bytes, 1, "the bytes of a plan");
-    if (status != SGT_OK)
+    if (status)
         return status;
     s->plan = memory;
     status = sgt_plan_save(s->plan, &s->plan_bytes, s->model->plan);
-    if (status != SGT_OK || growth == NULL)
+    if (status || !growth)
         return status;
     status = sgt_growth_policy_save(NULL, &s->policy_bytes, growth->policy);
     if (status == SGT_OK)
         status = sgti_allocate_zeroed(&memory, s->memory, s->policy_bytes, 1,
                                       "the bytes of a growth policy");
-    if (status != SGT_OK)
+    if (status)
         return status;
     s->policy = memory;
     size_t room = s->policy_bytes;
@@ -302,18 +301,18 @@ sgt_status sgt_checkpoint_save(const char *path, const sgt_model *model,
 {
     SGTI_DEFAULT_FLOATS;
     save s = {.model = model};
-    if (model == NULL)
+    if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     s.memory = &model->context->memory;
     sgt_status status = sgti_check_path(path, "path");
     if (status == SGT_OK)
         status = sgt_checkpoint_save_options_init(&s.options, sizeof s.options);
-    if (status == SGT_OK && options != NULL)
+    if (status == SGT_OK && options)
         status = sgti_struct_read(&s.options, sizeof s.options, options, SAVE_MINIMUM,
                                   "sgt_checkpoint_save_options");
     if (status == SGT_OK)
         status = check(&s);
-    if (status != SGT_OK)
+    if (status)
         return status;
     collect_numbers(&s);
     status = collect_metadata(&s);

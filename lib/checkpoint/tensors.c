@@ -29,7 +29,7 @@ sgt_status sgti_put_tensor(sgti_st_writer *writer, sgti_dispatch *dispatch,
         uint64_t n = count - done < most ? count - done : most;
         sgt_tensor part = part_of(tensor, done, n);
         status = sgti_read(dispatch, block, &part);
-        if (status != SGT_OK)
+        if (status)
             break;
         uint64_t bad = sgti_st_find_overflow(floats, dtype, n);
         if (bad < n)
@@ -54,7 +54,7 @@ sgt_status sgti_tensor_reader_open(sgti_tensor_reader *reader, const sgti_safete
                                               "a block of a file");
     if (status == SGT_OK && verify && sgti_checksums_exist())
         status = sgti_checksum_create(&own.checksum);
-    if (status != SGT_OK) {
+    if (status) {
         sgti_tensor_reader_close(&own);
         return status;
     }
@@ -64,7 +64,7 @@ sgt_status sgti_tensor_reader_open(sgti_tensor_reader *reader, const sgti_safete
 
 void sgti_tensor_reader_close(sgti_tensor_reader *reader)
 {
-    if (reader->file == NULL)
+    if (!reader->file)
         return;
     sgti_release(reader->file->memory, reader->block, SGTI_BLOCK_BYTES);
     sgti_checksum_free(reader->checksum);
@@ -75,7 +75,7 @@ sgt_status sgti_require_tensor(const sgti_st_tensor **tensor, const sgti_safeten
                                const char *name)
 {
     *tensor = sgti_safetensors_find(file, name);
-    if (*tensor != NULL)
+    if (*tensor)
         return SGT_OK;
     return sgti_fail(SGT_E_FORMAT, "%s: tensor '%s' is missing", file->path, name);
 }
@@ -89,19 +89,19 @@ static sgt_status read_blocks(sgti_tensor_reader *reader, const sgti_st_tensor *
     uint64_t told = 0;
     int has_checksum = 0;
     sgt_status status = SGT_OK;
-    if (reader->checksum != NULL) {
+    if (reader->checksum) {
         sgti_checksum_start(reader->checksum);
         has_checksum = sgti_safetensors_checksum(&told, reader->file, stored);
     }
     for (uint64_t done = 0; done < total && status == SGT_OK; done += SGTI_ST_BLOCK / 2) {
         uint64_t n = total - done < SGTI_ST_BLOCK / 2 ? total - done : SGTI_ST_BLOCK / 2;
-        char *block = data != NULL ? data + done : reader->block;
+        char *block = data ? data + done : reader->block;
         status = sgti_safetensors_read(reader->file, stored, block, n, done);
-        if (status != SGT_OK)
+        if (status)
             return status;
         if (has_checksum)
             sgti_checksum_add(reader->checksum, block, n);
-        if (data == NULL) {
+        if (!data) {
             float *floats = (float *)reader->block + SGTI_ST_BLOCK / sizeof(float);
             sgt_tensor part = part_of(tensor, done / element, n / element);
             sgti_st_to_float(floats, block, stored->dtype, n / element);
@@ -152,7 +152,7 @@ sgt_status sgti_get_bytes(sgti_tensor_reader *reader, void *data, const char *na
 {
     const sgti_st_tensor *stored;
     sgt_status status = sgti_require_tensor(&stored, reader->file, name);
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (stored->dtype != dtype || stored->end - stored->begin != bytes)
         return sgti_fail(SGT_E_FORMAT, "%s: tensor '%s' has the wrong type or length",

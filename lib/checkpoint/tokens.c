@@ -52,7 +52,7 @@ static sgt_status read_ids(int32_t *ids, int32_t *count, int32_t most,
 {
     const char *text = sgti_safetensors_metadata(file, key);
     *count = 0;
-    while (text != NULL && text[0] != '\0') {
+    while (text && text[0] != '\0') {
         char one[TOKEN_TEXT + 1];
         int64_t id;
         size_t length = strcspn(text, " ");
@@ -71,7 +71,7 @@ static sgt_status read_ids(int32_t *ids, int32_t *count, int32_t most,
 static sgt_status read_id(int32_t *id, int32_t *has, const sgti_safetensors *file, const char *key)
 {
     sgt_status status = read_ids(id, has, 1, file, key);
-    if (status == SGT_OK && *has == 0 && sgti_safetensors_metadata(file, key) != NULL)
+    if (status == SGT_OK && *has == 0 && sgti_safetensors_metadata(file, key))
         return refuse(file, key);
     return status;
 }
@@ -89,7 +89,7 @@ int sgti_is_tokens_key(const char *key)
 sgt_status sgti_tokens_read(sgt_special_tokens *tokens, const sgti_safetensors *file)
 {
     sgt_special_tokens own = {.eos_is_list = sgti_safetensors_metadata(file, EOS_LIST) != NULL};
-    if (own.eos_is_list && sgti_safetensors_metadata(file, EOS) != NULL)
+    if (own.eos_is_list && sgti_safetensors_metadata(file, EOS))
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: both " EOS " and " EOS_LIST, file->path);
     sgt_status status = read_ids(own.eos, &own.n_eos, SGT_MAX_EOS_TOKENS, file,
                                  own.eos_is_list ? EOS_LIST : EOS);
@@ -97,7 +97,7 @@ sgt_status sgti_tokens_read(sgt_special_tokens *tokens, const sgti_safetensors *
         status = read_id(&own.bos, &own.has_bos, file, BOS);
     if (status == SGT_OK)
         status = read_id(&own.pad, &own.has_pad, file, PAD);
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (own.has_bos || own.has_pad || own.n_eos > 0 || own.eos_is_list)
         own.size = sizeof own;
