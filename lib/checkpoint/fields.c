@@ -214,8 +214,33 @@ static sgt_status refuse(const sgti_safetensors *file, const char *key)
     return sgti_fail(SGT_E_FORMAT, "%s: metadata: %s is not possible", file->path, key);
 }
 
-/* What no training can have left. */
-static sgt_status check_numbers(sgti_numbers *numbers, const sgti_safetensors *file)
+static sgt_status check_notes(const sgti_numbers *numbers, const sgti_safetensors *file)
+{
+    for (size_t i = 0; i < COUNT(note_fields); i++) {
+        double value;
+        memcpy(&value, (const char *)numbers + note_fields[i].offset, sizeof value);
+        if (!(value >= 0.0) || isinf(value))
+            return refuse(file, note_fields[i].key);
+    }
+    return SGT_OK;
+}
+
+static sgt_status check_entropies(const sgti_numbers *numbers, const sgti_safetensors *file)
+{
+    if (!numbers->entropy_unseen)
+        return SGT_OK;
+    if (numbers->entropy_kinds < SGT_ENTROPY_NONE || numbers->entropy_kinds > SGT_ENTROPY_BOTH)
+        return refuse(file, "entropy.kinds");
+    if (numbers->entropy_batches < 1)
+        return refuse(file, "entropy.batches");
+    if (numbers->entropy_passes < 1 ||
+        numbers->entropy_passes > (SGT_PLAN_MAX_DEPTH + 1) * (SGT_PLAN_MAX_RUNS + 1))
+        return refuse(file, "entropy.passes");
+    return SGT_OK;
+}
+
+/* Refuses numbers that no training can have left. */
+static sgt_status check_numbers(const sgti_numbers *numbers, const sgti_safetensors *file)
 {
     sgt_model_config resolved;
     sgt_optimizer_options options;
@@ -234,22 +259,8 @@ static sgt_status check_numbers(sgti_numbers *numbers, const sgti_safetensors *f
         return refuse(file, "optimizer.updates");
     if (numbers->last_step < 0 || numbers->last_step > SGTI_MOST_STEPS)
         return refuse(file, "growth.last_step");
-    for (size_t i = 0; i < COUNT(note_fields); i++) {
-        double value;
-        memcpy(&value, (const char *)numbers + note_fields[i].offset, sizeof value);
-        if (!(value >= 0.0) || isinf(value))
-            return refuse(file, note_fields[i].key);
-    }
-    if (!numbers->entropy_unseen)
-        return SGT_OK;
-    if (numbers->entropy_kinds < SGT_ENTROPY_NONE || numbers->entropy_kinds > SGT_ENTROPY_BOTH)
-        return refuse(file, "entropy.kinds");
-    if (numbers->entropy_batches < 1)
-        return refuse(file, "entropy.batches");
-    if (numbers->entropy_passes < 1 ||
-        numbers->entropy_passes > (SGT_PLAN_MAX_DEPTH + 1) * (SGT_PLAN_MAX_RUNS + 1))
-        return refuse(file, "entropy.passes");
-    return SGT_OK;
+    sgt_status status = check_notes(numbers, file);
+    return status ? status : check_entropies(numbers, file);
 }
 
 static int is_field(const char *key)

@@ -172,9 +172,20 @@ static int digit(char c)
     return found ? (int)(found - digits) : -1;
 }
 
+static sgt_status read_digits(uint8_t *data, const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return sgti_fail(SGT_E_FORMAT, "it is not hexadecimal");
+        data[i] = (uint8_t)(16 * high + low);
+    }
+    return SGT_OK;
+}
+
 static sgt_status set_plan(const folder *f, sgt_model *model)
 {
-    void *memory = NULL;
+    void *data = NULL;
     sgt_plan *plan = NULL;
     const char *text = f->config.plan;
     if (!text)
@@ -183,22 +194,16 @@ static sgt_status set_plan(const folder *f, sgt_model *model)
         return sgti_fail(SGT_E_FORMAT, "%s: config.json: sgt_plan has an odd number of digits",
                          f->path);
     size_t bytes = strlen(text) / 2;
-    sgt_status status = sgti_allocate_zeroed(&memory, f->memory, bytes + 1, 1, "a depth plan");
+    sgt_status status = sgti_allocate_zeroed(&data, f->memory, bytes + 1, 1, "a depth plan");
     if (status)
         return status;
-    uint8_t *data = memory;
-    for (size_t i = 0; i < bytes && status == SGT_OK; i++) {
-        int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            status = sgti_fail(SGT_E_FORMAT, "it is not hexadecimal");
-        data[i] = (uint8_t)(16 * (high & 15) + (low & 15));
-    }
+    status = read_digits(data, text, bytes);
     if (status == SGT_OK)
         status = sgt_plan_load(&plan, f->context, data, bytes);
     if (status == SGT_OK)
         status = sgt_model_set_plan(model, plan);
     sgt_plan_free(plan);
-    sgti_release(f->memory, memory, bytes + 1);
+    sgti_release(f->memory, data, bytes + 1);
     if (status == SGT_E_INVALID_ARGUMENT)
         status = SGT_E_FORMAT;
     if (status == SGT_E_FORMAT || status == SGT_E_VERSION)
@@ -217,10 +222,10 @@ static void settle_length(folder *f, const sgt_hf_load_options *options)
         *length = options->max_seq_len;
 }
 
-static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *options)
+/* Reads all but the weights: which model it is, and that the files have its tensors. */
+static sgt_status read_model(sgt_model_config *config, folder *f,
+                             const sgt_hf_load_options *options)
 {
-    sgt_model *made = NULL;
-    sgt_model_config resolved;
     sgt_status status = read_config(f);
     if (status == SGT_OK)
         status = read_generation_config(f);
@@ -232,10 +237,17 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
         return status;
     f->config.model.recompute = options->recompute;
     settle_length(f, options);
-    status = sgti_config_resolve(&resolved, &f->config.model);
+    status = sgti_config_resolve(config, &f->config.model);
     if (status)
         return sgti_fail(status, "%.200s: config.json: %s", f->path, sgt_error_message());
-    status = check_tensors(f, &resolved);
+    return check_tensors(f, config);
+}
+
+static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *options)
+{
+    sgt_model *made = NULL;
+    sgt_model_config resolved;
+    sgt_status status = read_model(&resolved, f, options);
     if (status == SGT_OK)
         status = sgt_model_create(&made, f->context, &resolved);
     if (status == SGT_OK)

@@ -253,13 +253,25 @@ static sgt_status put_factors(const save *s, sgti_st_writer *writer)
     return status;
 }
 
+/* The tensor behind an output that is a weight or a moment. */
+static sgt_tensor tensor_of(const save *s, const sgti_st_output *output)
+{
+    switch ((enum source)output->source) {
+    case FROM_MOMENT1:
+        return sgti_moment(s->options.optimizer, output->index, SGT_MOMENT_FIRST);
+    case FROM_MOMENT2:
+        return sgti_moment(s->options.optimizer, output->index, SGT_MOMENT_SECOND);
+    default:
+        return sgti_weight(s->model, output->index);
+    }
+}
+
 static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *output)
 {
     save *s = user;
-    const sgt_model *model = s->model;
     sgt_tensor tensor;
     sgt_status status =
-        sgti_progress(model->context, SGT_PHASE_SAVE, s->written++, (int64_t)s->count);
+        sgti_progress(s->model->context, SGT_PHASE_SAVE, s->written++, (int64_t)s->count);
     if (status)
         return status;
     switch ((enum source)output->source) {
@@ -274,17 +286,10 @@ static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *
         return sgti_safetensors_put(writer, s->plan, s->plan_bytes);
     case FROM_POLICY:
         return sgti_safetensors_put(writer, s->policy, s->policy_bytes);
-    case FROM_MOMENT1:
-        tensor = sgti_moment(s->options.optimizer, output->index, SGT_MOMENT_FIRST);
-        break;
-    case FROM_MOMENT2:
-        tensor = sgti_moment(s->options.optimizer, output->index, SGT_MOMENT_SECOND);
-        break;
     default:
-        tensor = sgti_weight(model, output->index);
-        break;
+        tensor = tensor_of(s, output);
+        return sgti_put_tensor(writer, s->model->dispatch, &tensor, output, s->block);
     }
-    return sgti_put_tensor(writer, model->dispatch, &tensor, output, s->block);
 }
 
 static void clean_up(save *s)

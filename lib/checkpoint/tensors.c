@@ -80,6 +80,16 @@ sgt_status sgti_require_tensor(const sgti_st_tensor **tensor, const sgti_safeten
     return sgti_fail(SGT_E_FORMAT, "%s: tensor '%s' is missing", file->path, name);
 }
 
+/* Converts the elements of the reader's block and writes them into `tensor`, `done` elements in. */
+static sgt_status write_floats(const sgti_tensor_reader *reader, const sgt_tensor *tensor,
+                               sgti_st_dtype dtype, uint64_t done, uint64_t count)
+{
+    float *floats = (float *)reader->block + SGTI_ST_BLOCK / sizeof(float);
+    sgt_tensor part = part_of(tensor, done, count);
+    sgti_st_to_float(floats, reader->block, dtype, count);
+    return sgti_write(reader->dispatch, &part, floats);
+}
+
 /* Runs over a stored tensor: into `data` as it is, or (NULL) as floats into `tensor`. */
 static sgt_status read_blocks(sgti_tensor_reader *reader, const sgti_st_tensor *stored, char *data,
                               const sgt_tensor *tensor)
@@ -101,12 +111,8 @@ static sgt_status read_blocks(sgti_tensor_reader *reader, const sgti_st_tensor *
             return status;
         if (has_checksum)
             sgti_checksum_add(reader->checksum, block, n);
-        if (!data) {
-            float *floats = (float *)reader->block + SGTI_ST_BLOCK / sizeof(float);
-            sgt_tensor part = part_of(tensor, done / element, n / element);
-            sgti_st_to_float(floats, block, stored->dtype, n / element);
-            status = sgti_write(reader->dispatch, &part, floats);
-        }
+        if (!data)
+            status = write_floats(reader, tensor, stored->dtype, done / element, n / element);
     }
     if (status == SGT_OK && has_checksum &&
         (has_checksum < 0 || sgti_checksum_value(reader->checksum) != told))
