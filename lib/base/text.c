@@ -45,6 +45,23 @@ double sgti_text_to_double(const char *text)
     return value;
 }
 
+int sgti_text_to_whole(int64_t *number, const char *text, int64_t least, int64_t most)
+{
+    size_t sign = text[0] == '-';
+    size_t digits = strspn(text + sign, "0123456789");
+    if (digits == 0 || digits > 19 || text[sign + digits] != '\0')
+        return 0;
+    int saved_errno = errno;
+    errno = 0;
+    long long found = strtoll(text, NULL, 10);
+    int fits = errno == 0 && found >= least && found <= most;
+    errno = saved_errno;
+    if (!fits)
+        return 0;
+    *number = found;
+    return 1;
+}
+
 int sgti_format(char *text, size_t room, const char *format, ...)
 {
     va_list arguments;

@@ -66,9 +66,6 @@ int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers);
 /* Checks everything; the message names the key. */
 sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file);
 
-/* 1 when the text is a whole number in [least, most]. */
-int sgti_scan_whole(int64_t *number, const char *text, int64_t least, int64_t most);
-
 /* The metadata of special tokens (tokens.c): as numbers_write and numbers_read. */
 int sgti_tokens_write(json_t *metadata, const sgt_special_tokens *tokens);
 sgt_status sgti_tokens_read(sgt_special_tokens *tokens, const sgti_safetensors *file);

@@ -99,18 +99,6 @@ static void print_number(char text[32], const sgti_field *field, const sgti_numb
     }
 }
 
-int sgti_scan_whole(int64_t *number, const char *text, int64_t least, int64_t most)
-{
-    size_t digits = strspn(text + (text[0] == '-'), "0123456789");
-    if (digits == 0 || digits > 19 || text[digits + (text[0] == '-')] != '\0')
-        return 0;
-    long long found = strtoll(text, NULL, 10); /* out of range: a limit, which no field takes */
-    if (found < least || found > most)
-        return 0;
-    *number = found;
-    return 1;
-}
-
 static int scan_number(sgti_numbers *numbers, const sgti_field *field, const char *text)
 {
     char *at = (char *)numbers + field->offset;
@@ -124,12 +112,12 @@ static int scan_number(sgti_numbers *numbers, const sgti_field *field, const cha
         return 1;
     }
     if (field->kind == SGTI_FIELD_I64) {
-        if (!sgti_scan_whole(&whole, text, INT64_MIN + 1, INT64_MAX - 1))
+        if (!sgti_text_to_whole(&whole, text, INT64_MIN + 1, INT64_MAX - 1))
             return 0;
         memcpy(at, &whole, sizeof whole);
         return 1;
     }
-    if (!sgti_scan_whole(&whole, text, INT32_MIN, INT32_MAX))
+    if (!sgti_text_to_whole(&whole, text, INT32_MIN, INT32_MAX))
         return 0;
     int32_t small = (int32_t)whole;
     memcpy(at, &small, sizeof small);
@@ -190,7 +178,7 @@ static sgt_status read_version(int32_t *found, const sgti_safetensors *file)
     if (!text)
         return sgti_fail(SGT_E_FORMAT, "%s: is a safetensors file, but no checkpoint of libsgt",
                          file->path);
-    if (!sgti_scan_whole(&version, text, 1, INT64_MAX - 1))
+    if (!sgti_text_to_whole(&version, text, 1, INT64_MAX - 1))
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: " VERSION_KEY " is '%.40s'", file->path,
                          text);
     if (version > SGTI_CHECKPOINT_VERSION)

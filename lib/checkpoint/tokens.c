@@ -60,7 +60,7 @@ static sgt_status read_ids(int32_t *ids, int32_t *count, int32_t most,
             return refuse(file, key);
         memcpy(one, text, length);
         one[length] = '\0';
-        if (!sgti_scan_whole(&id, one, INT32_MIN, INT32_MAX))
+        if (!sgti_text_to_whole(&id, one, INT32_MIN, INT32_MAX))
             return refuse(file, key);
         ids[(*count)++] = (int32_t)id;
         text += length + (text[length] == ' ');

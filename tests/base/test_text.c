@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Doubles as the shortest text that reads back. */
+/* Doubles as the shortest text that reads back; texts that are whole numbers. */
+#include <errno.h>
 #include <float.h>
 #include <locale.h>
 #include <math.h>
@@ -64,12 +65,51 @@ START_TEST(every_value_reads_back)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    int64_t least, most;
+    int good;
+    int64_t number;
+} wholes[] = {
+    {"0", 0, 9, 1, 0},
+    {"9", 0, 9, 1, 9},
+    {"10", 0, 9, 0, 0},
+    {"-1", 0, 9, 0, 0},
+    {"-1", -1, 9, 1, -1},
+    {"007", 0, 9, 1, 7},
+    {"", 0, 9, 0, 0},
+    {"-", -9, 9, 0, 0},
+    {"+1", 0, 9, 0, 0},
+    {" 1", 0, 9, 0, 0},
+    {"1 ", 0, 9, 0, 0},
+    {"1.0", 0, 9, 0, 0},
+    {"0x1", 0, 9, 0, 0},
+    {"9223372036854775807", INT64_MIN, INT64_MAX, 1, INT64_MAX},
+    {"9223372036854775808", INT64_MIN, INT64_MAX, 0, 0},
+    {"-9223372036854775808", INT64_MIN, INT64_MAX, 1, INT64_MIN},
+    {"-9223372036854775809", INT64_MIN, INT64_MAX, 0, 0},
+    {"99999999999999999999", INT64_MIN, INT64_MAX, 0, 0},
+};
+
+START_TEST(whole_numbers_are_told_from_other_texts)
+{
+    int64_t number = 77;
+    errno = 5;
+    int good = sgti_text_to_whole(&number, wholes[_i].text, wholes[_i].least, wholes[_i].most);
+    ck_assert_int_eq(good, wholes[_i].good);
+    ck_assert(number == (good ? wholes[_i].number : 77));
+    ck_assert_int_eq(errno, 5);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("text");
     TCase *tests = tcase_create("all");
     tcase_add_loop_test(tests, the_shortest_is_written, 0, sizeof known / sizeof known[0]);
     tcase_add_test(tests, every_value_reads_back);
+    tcase_add_loop_test(tests, whole_numbers_are_told_from_other_texts, 0,
+                        sizeof wholes / sizeof wholes[0]);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);
 }
