@@ -17,7 +17,7 @@ build=$root/${1:-build}
 packages="gcc g++ clang libclang-rt-dev meson ninja-build pkg-config python3 valgrind check
     abigail-tools cmake doxygen gcovr libopenblas-serial-dev
     libblis-serial-dev libjansson-dev libxxhash-dev librandom123-dev
-    python3-numpy python3-matplotlib python3-pytest python3-mypy python3-venv"
+    python3-numpy python3-matplotlib python3-pytest python3-mypy python3-tqdm python3-venv"
 # For the worked OpenCL backend, 65 MB: without them its test is skipped.
 wanted="pocl-opencl-icd ocl-icd-opencl-dev opencl-headers"
 
