@@ -91,7 +91,7 @@ def integers(values: Any, name: str) -> Int32:
 
 def _targets(values: Any) -> Int32:
     """Targets as ``integers``, -1 where they are masked."""
-    given = values if isinstance(values, bytes) else _taken(values)
+    given: Any = values if isinstance(values, bytes) else _taken(values)
     mask = _ma.getmask(given)
     if not np.any(mask):
         return integers(given, "targets")

@@ -136,7 +136,7 @@ class Stopped(Error):
     status = 1
 
 
-_CLASSES = {
+_CLASSES: dict[int, type[Error]] = {
     cls.status: cls
     for cls in (
         InvalidArgumentError,
@@ -162,7 +162,9 @@ _CLASSES[-52] = _CLASSES[-53] = PluginError
 
 def class_of(status: int) -> type[Error]:
     """The exception class of a status; ``Error`` for a code that this package does not know."""
-    return Stopped if status > 0 else _CLASSES.get(status, Error)
+    if status > 0:
+        return Stopped
+    return _CLASSES.get(status, Error)
 
 
 # ---- exceptions of callbacks ----

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 from ._arrays import Float32
 
@@ -24,7 +24,7 @@ class Loss(float):
         loss.count = count
         return loss
 
-    def __getnewargs__(self) -> Tuple[Any, ...]:  # type: ignore[override]
+    def __getnewargs__(self) -> Any:
         return (self.sum, self.count)
 
     @property
@@ -60,5 +60,5 @@ class Evaluation(Loss):
         self.last_logits = last_logits
         return self
 
-    def __getnewargs__(self) -> Tuple[Any, ...]:  # type: ignore[override]
+    def __getnewargs__(self) -> Any:
         return (self.sum, self.count, self.token_losses, self.logits, self.last_logits)

@@ -420,4 +420,4 @@ class _Table:
 
 
 def _int32_list(values: Sequence[int], name: str) -> Any:
-    return (ctypes.c_int32 * len(values))(*listed(values, name).tolist())
+    return (ctypes.c_int32 * len(values))(*map(int, listed(values, name)))

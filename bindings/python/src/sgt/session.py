@@ -435,7 +435,7 @@ class Session(Owner):
         return in_pieces(self._stream(text), tokenizer, text.stop_strings)
 
     def _stream(self, text: Text) -> Iterator[int]:
-        stops = frozenset(text.stop_tokens.tolist())
+        stops = frozenset(map(int, text.stop_tokens))
         token = self._first_token(text)
         for count in itertools.count(1):
             found = text.stop_strings is not None and text.stop_strings.add(token)

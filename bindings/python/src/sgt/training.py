@@ -240,7 +240,7 @@ class _Held:
         """A run that goes on has the lowest loss of before."""
         if history is not None:
             _, losses = history.series("loss", "eval")
-            self.lowest = min((loss for loss in losses.tolist() if loss == loss), default=math.inf)
+            self.lowest = min((float(loss) for loss in losses if loss == loss), default=math.inf)
 
     def after(self, metrics: StepMetrics, loop: "_Loop", last: bool) -> StepMetrics:
         """The metrics of a step with the held-out loss, where it is its turn."""
