@@ -39,9 +39,9 @@ sgt_context *training_context(int32_t threads)
     return context;
 }
 
-small_training training_start_kind(int kind, int32_t threads, uint64_t seed)
+small_training training_in(sgt_context *context, int kind, uint64_t seed)
 {
-    small_training t = {.context = training_context(threads)};
+    small_training t = {.context = context};
     const sgt_optimizer_options options = training_optimizer();
     const sgtt_small_recipe recipe = {.config = training_config(kind), .optimizer = &options};
     t.policy = training_policy(t.context, kind);
@@ -50,6 +50,11 @@ small_training training_start_kind(int kind, int32_t threads, uint64_t seed)
     sgtt_randomize(t.model, seed);
     sgtt_ok(sgt_optimizer_set_factors(t.optimizer, 1, 0.7, 0.3));
     return t;
+}
+
+small_training training_start_kind(int kind, int32_t threads, uint64_t seed)
+{
+    return training_in(training_context(threads), kind, seed);
 }
 
 small_training training_start(int32_t threads, uint64_t seed)
