@@ -4,6 +4,7 @@
  * however the text is cut: into feeds, chunks, sequences side by side; after rewinding, after
  * copying a prefix.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,9 +152,12 @@ START_TEST(sequences_side_by_side)
     setting s = begin(_i);
     for (int32_t chunk = 3; chunk <= 512; chunk += 509) {
         sgt_session *session = session_of(&s, 4, chunk);
-        const int32_t order[][4] = {{2, 0, 3, 1}, {0, 1, 2, 3}, {1, 2, 3, 0}, {3, 0, 1, 2}};
-        const int32_t lengths[][4] = {{3, 1, 9, 5}, {1, 1, 1, 1}, {2, 2, 2, 7}, {8, 1, 1, 1}};
-        for (int round = 0; round < 4; round++) {
+        enum { ROUNDS = 6 };
+        const int32_t order[ROUNDS][4] = {{2, 0, 3, 1}, {0, 1, 2, 3}, {1, 2, 3, 0},
+                                          {3, 0, 1, 2}, {2, 0, 3, 1}, {3, 2, 1, 0}};
+        const int32_t lengths[ROUNDS][4] = {{3, 1, 9, 5}, {1, 1, 1, 1}, {2, 2, 2, 7},
+                                            {8, 1, 1, 1}, {2, 2, 2, 2}, {1, 1, 1, 1}};
+        for (int round = 0; round < ROUNDS; round++) {
             int32_t tokens[64], n = 0, vocab = s.vocab;
             for (int i = 0; i < 4; i++) {
                 int32_t had = sgt_session_length(session, order[round][i]);
@@ -195,6 +199,7 @@ START_TEST(scores_are_the_losses_of_the_text)
     sgtt_ok(sgt_session_score(&score, session, 1, s.tokens, SESSION_LENGTH, log_probs));
     ck_assert_int_eq(score.count, SESSION_LENGTH - 1);
     ck_assert_double_eq_tol(score.log_prob, -metrics.loss_sum, 1e-4);
+    ck_assert_double_eq_tol(score.perplexity, exp(metrics.loss), 1e-4 * score.perplexity);
     for (int i = 0; i < SESSION_LENGTH - 1; i++)
         ck_assert_float_eq_tol(log_probs[i], -losses[i], 2e-5f);
 
