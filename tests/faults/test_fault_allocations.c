@@ -14,13 +14,13 @@
 #define USUAL_STEP 1
 
 /* One life with `most` allocations failing from number `at` on. Returns the allocations made. */
-static int64_t live(whole_life *life, int64_t at, int64_t most, int64_t *failed)
+static int64_t live(training_life *life, int64_t at, int64_t most, int64_t *failed)
 {
     test_allocator allocator;
     test_allocator_init(&allocator);
     allocator.fail_at = at;
     allocator.fail_count = most;
-    *life = (whole_life){.options = sgtt_model_options(), .allowed = {SGT_E_OUT_OF_MEMORY}};
+    *life = (training_life){.options = sgtt_model_options(), .allowed = {SGT_E_OUT_OF_MEMORY}};
     life->options.allocator = &allocator.interface;
     whole_life_run(life);
     ck_assert_msg(allocator.live == 0, "allocation %d failed: %d blocks leaked", (int)at,
@@ -31,7 +31,7 @@ static int64_t live(whole_life *life, int64_t at, int64_t most, int64_t *failed)
 
 START_TEST(an_allocation_fails)
 {
-    static whole_life quiet, life;
+    static training_life quiet, life;
     int64_t failed, all = 0, calls = live(&quiet, -1, 0, &failed);
     ck_assert_int_gt(calls, 150);
     for (int64_t at = 0; at < calls; at = sweep_next(at, USUAL_STEP)) {
@@ -39,7 +39,7 @@ START_TEST(an_allocation_fails)
         ck_assert_int_eq(failed, 1);
         ck_assert_msg(life.refused == 1, "allocation %d of %d is done without", (int)at,
                       (int)calls);
-        whole_life_check_equal(&quiet, &life, "one allocation failed");
+        life_check_equal(&quiet, &life, "one allocation failed");
         all += failed;
     }
     sweep_report("context's allocator, one", calls, all);
@@ -49,12 +49,12 @@ END_TEST
 /* What is done to recover fails too, and so does the next call. */
 START_TEST(several_allocations_fail_in_a_row)
 {
-    static whole_life quiet, life;
+    static training_life quiet, life;
     int64_t failed, all = 0, calls = live(&quiet, -1, 0, &failed);
     for (int64_t at = 0; at < calls; at = sweep_next(at, 2 * USUAL_STEP)) {
         live(&life, at, 5, &failed);
         ck_assert_int_ge(life.refused, 1);
-        whole_life_check_equal(&quiet, &life, "several allocations failed");
+        life_check_equal(&quiet, &life, "several allocations failed");
         all += failed;
     }
     sweep_report("context's allocator, five", calls, all);

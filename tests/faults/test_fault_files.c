@@ -103,7 +103,7 @@ static void look_for_halves(const char *folder)
 }
 
 /* Every checkpoint in the folder is whole, and the message named some file of it. */
-static void look_at_folder(const whole_life *life)
+static void look_at_folder(const training_life *life)
 {
     char folder[SCRATCH_PATH], path[SCRATCH_PATH];
     struct dirent *entry;
@@ -140,9 +140,9 @@ static int open_descriptors(void)
 
 /* ---- sweeps ---- */
 
-static int64_t live(whole_life *life, io_fault fault, int64_t at, int64_t most, sgt_status status)
+static int64_t live(training_life *life, io_fault fault, int64_t at, int64_t most, sgt_status status)
 {
-    *life = (whole_life){.options = sgtt_model_options(),
+    *life = (training_life){.options = sgtt_model_options(),
                          .allowed = {status != SGT_OK ? status : SGT_E_IO},
                          .faults = &io_sweep,
                          .look = look_at_folder};
@@ -158,7 +158,7 @@ static int64_t live(whole_life *life, io_fault fault, int64_t at, int64_t most, 
     return io_sweep.calls;
 }
 
-static void check_noticed(int which, const whole_life *life, int64_t at)
+static void check_noticed(int which, const training_life *life, int64_t at)
 {
     if (faults[which].expected == REPORTED)
         ck_assert_msg(life->refused == 1, "%s: call %d: %d calls were refused (%s)",
@@ -178,7 +178,7 @@ static int64_t next(int64_t at, io_call call)
 
 START_TEST(a_call_fails_once)
 {
-    static whole_life quiet, life;
+    static training_life quiet, life;
     io_fault fault = faults[_i].fault;
     int64_t calls = live(&quiet, fault, -1, 0, 0), failed = 0;
     ck_assert_int_gt(calls, 0);
@@ -187,7 +187,7 @@ START_TEST(a_call_fails_once)
         live(&life, fault, at, 1, faults[_i].status);
         ck_assert_int_eq(io_sweep.failed, 1);
         check_noticed(_i, &life, at);
-        whole_life_check_equal(&quiet, &life, faults[_i].name);
+        life_check_equal(&quiet, &life, faults[_i].name);
         failed += io_sweep.failed;
     }
     sweep_report(faults[_i].name, calls, failed);
@@ -197,7 +197,7 @@ END_TEST
 /* Until somebody says so: nothing goes on for ever, cleaning up fails as well. */
 START_TEST(a_call_fails_again_and_again)
 {
-    static whole_life quiet, life;
+    static training_life quiet, life;
     io_fault fault = faults[_i].fault;
     if (fault.error == EINTR || fault.shorter == 1)
         return; /* these go on, and rightly */
@@ -205,7 +205,7 @@ START_TEST(a_call_fails_again_and_again)
     for (int64_t at = 0; at < calls; at = next(next(at, fault.call), fault.call)) {
         live(&life, fault, at, INT64_MAX, faults[_i].status);
         ck_assert_int_ge(io_sweep.failed, 1);
-        whole_life_check_equal(&quiet, &life, faults[_i].name);
+        life_check_equal(&quiet, &life, faults[_i].name);
         failed += io_sweep.failed;
     }
     sweep_report(faults[_i].name, calls, failed);
@@ -215,7 +215,7 @@ END_TEST
 /* The list above has every kind of call that a life makes. */
 START_TEST(every_kind_of_call_is_made)
 {
-    static whole_life life;
+    static training_life life;
     io_renames = io_renames_unsafe = 0;
     live(&life, faults[0].fault, -1, 0, 0);
     ck_assert_int_ge(io_renames, 7);

@@ -32,9 +32,9 @@ static void say_where(int number)
 
 /* One life with `most` allocations failing from number `at` on, no more than one of its calls
  * notices. Returns the allocations made. */
-static int64_t live(whole_life *life, int64_t at, int64_t most, int32_t threads)
+static int64_t live(training_life *life, int64_t at, int64_t most, int32_t threads)
 {
-    *life = (whole_life){.options = sgtt_model_options(),
+    *life = (training_life){.options = sgtt_model_options(),
                          .allowed = {SGT_E_OUT_OF_MEMORY},
                          .faults = &malloc_sweep};
     life->options.backend = "portable";
@@ -51,14 +51,14 @@ static int64_t live(whole_life *life, int64_t at, int64_t most, int32_t threads)
 
 static void sweep_all(const char *name, int64_t most, int32_t threads, int64_t usual)
 {
-    static whole_life quiet, life;
+    static training_life quiet, life;
     int64_t failed = 0, unnoticed = 0;
     live(&quiet, -1, 0, threads); /* what is made once is made */
     int64_t calls = live(&quiet, -1, 0, threads);
     ck_assert_int_gt(calls, 1000);
     for (int64_t at = 0; at < calls; at = sweep_next(at, usual)) {
         live(&life, at, most, threads);
-        whole_life_check_equal(&quiet, &life, "an allocation failed");
+        life_check_equal(&quiet, &life, "an allocation failed");
         failed += malloc_sweep.failed;
         unnoticed += life.refused == 0;
     }

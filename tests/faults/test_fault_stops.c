@@ -24,10 +24,10 @@ static int32_t stop(void *user, const sgt_progress *progress)
     return self->calls++ == self->stop_at ? self->code : 0;
 }
 
-static stopper live(whole_life *life, int64_t at)
+static stopper live(training_life *life, int64_t at)
 {
     stopper self = {.stop_at = at, .code = (int32_t)at + 1};
-    *life = (whole_life){.options = sgtt_model_options(), .stops = 1};
+    *life = (training_life){.options = sgtt_model_options(), .stops = 1};
     life->options.progress = stop;
     life->options.progress_user = &self;
     whole_life_run(life);
@@ -36,7 +36,7 @@ static stopper live(whole_life *life, int64_t at)
 
 START_TEST(every_point_stops)
 {
-    static whole_life quiet, life;
+    static training_life quiet, life;
     stopper self = live(&quiet, -1);
     int64_t calls = self.calls, stopped = 0;
     ck_assert_int_eq(self.phases >> SGT_PHASE_FORWARD, 63); /* all six */
@@ -46,7 +46,7 @@ START_TEST(every_point_stops)
         ck_assert_int_eq(life.status, at + 1);
         ck_assert_msg(strstr(life.refusal, "stopped by the progress callback") != NULL, "%s",
                       life.refusal);
-        whole_life_check_equal(&quiet, &life, "stopped");
+        life_check_equal(&quiet, &life, "stopped");
         stopped += life.refused;
     }
     sweep_report("progress callback", calls, stopped);

@@ -109,7 +109,7 @@ static int32_t change_mode(void *user, const sgt_progress *progress)
     return 0;
 }
 
-static void live(whole_life *life, int32_t threads)
+static void live(training_life *life, int32_t threads)
 {
     life->options.threads = threads;
     whole_life_run(life);
@@ -118,21 +118,21 @@ static void live(whole_life *life, int32_t threads)
 
 START_TEST(the_mode_of_the_host_does_not_matter)
 {
-    static whole_life usual_life, life;
-    usual_life = (whole_life){.options = sgtt_model_options()};
+    static training_life usual_life, life;
+    usual_life = (training_life){.options = sgtt_model_options()};
     live(&usual_life, 1);
     set_mode = modes[_i].set;
     not_given_back = 0;
     for (int32_t threads = 1; threads <= 3; threads++) {
-        life = (whole_life){
+        life = (training_life){
             .options = sgtt_model_options(), .before = enter_mode, .after = leave_mode};
         live(&life, threads);
-        whole_life_check_equal(&usual_life, &life, modes[_i].name);
+        life_check_equal(&usual_life, &life, modes[_i].name);
     }
-    life = (whole_life){.options = sgtt_model_options(), .before = enter_mode, .after = leave_mode};
+    life = (training_life){.options = sgtt_model_options(), .before = enter_mode, .after = leave_mode};
     life.options.progress = change_mode;
     live(&life, 2);
-    whole_life_check_equal(&usual_life, &life, modes[_i].name);
+    life_check_equal(&usual_life, &life, modes[_i].name);
     ck_assert_int_eq(not_given_back, 0);
 }
 END_TEST
@@ -157,9 +157,9 @@ static void fill_gradients(double *bits, int32_t threads, void (*before)(void))
         status = sgt_model_backward(model, 1e-38);
     fesetenv(&host);
     sgtt_ok(status);
-    whole_life sum = {0};
+    training_life sum = {0};
     float *gradients = sgtt_read_all(model, SGT_GRADIENT);
-    whole_life_tell_bytes(&sum, gradients, sgtt_elements(model) * sizeof *gradients);
+    life_tell_bytes(&sum, gradients, sgtt_elements(model) * sizeof *gradients);
     *bits = sum.numbers[0];
     free(gradients);
     sgtt_batch_free(&batch);

@@ -6,7 +6,7 @@
 
 enum { STACK_BYTES = 64 << 10 };
 
-static whole_life life;
+static training_life life;
 
 static void *live(void *argument)
 {
@@ -19,7 +19,7 @@ START_TEST(a_small_stack_is_enough)
 {
     pthread_attr_t attributes;
     pthread_t thread;
-    life = (whole_life){.options = sgtt_model_options()};
+    life = (training_life){.options = sgtt_model_options()};
     life.options.threads = _i;
     pthread_attr_init(&attributes);
     ck_assert_int_eq(pthread_attr_setstacksize(&attributes, STACK_BYTES), 0);

@@ -5,14 +5,14 @@
 
 START_TEST(threads_do_not_matter)
 {
-    static whole_life lives[2];
+    static training_life lives[2];
     for (int i = 0; i < 2; i++) {
-        lives[i] = (whole_life){.options = sgtt_model_options()};
+        lives[i] = (training_life){.options = sgtt_model_options()};
         lives[i].options.threads = 1 + i;
         whole_life_run(&lives[i]);
         ck_assert_int_eq(lives[i].refused, 0);
     }
-    whole_life_check_equal(&lives[0], &lives[1], "another number of threads");
+    life_check_equal(&lives[0], &lives[1], "another number of threads");
 }
 END_TEST
 

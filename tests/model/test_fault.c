@@ -12,6 +12,12 @@
 #include "test_allocator.h"
 #include "training_life.h"
 
+static training_life begin(void)
+{
+    return (training_life){
+        .options = sgtt_model_options(), .allowed = {SGT_E_OUT_OF_MEMORY}, .steady = 1};
+}
+
 /* One life with `count` allocations failing from number `at` on. Returns the allocations made. */
 static int64_t live(training_life *life, int64_t at, int64_t count, int64_t *failed)
 {
@@ -19,9 +25,9 @@ static int64_t live(training_life *life, int64_t at, int64_t count, int64_t *fai
     test_allocator_init(&allocator);
     allocator.fail_at = at;
     allocator.fail_count = count;
-    sgt_context_options options = sgtt_model_options();
-    options.allocator = &allocator.interface;
-    training_life_run(life, &options, SGTT_KIND_DENSE, SGTT_SIZE_ODD);
+    *life = begin();
+    life->options.allocator = &allocator.interface;
+    training_life_run(life, SGTT_KIND_DENSE, SGTT_SIZE_ODD);
     if (allocator.live)
         ck_abort_msg("allocation %d failed: %d blocks leaked", (int)at, (int)allocator.live);
     *failed = allocator.failed;
@@ -30,14 +36,11 @@ static int64_t live(training_life *life, int64_t at, int64_t count, int64_t *fai
 
 START_TEST(memory_of_the_host_is_used_properly)
 {
-    training_life host, libc;
-    sgt_context_options options = sgtt_model_options();
+    training_life host, libc = begin();
     int64_t failed;
     ck_assert_int_gt(live(&host, -1, 0, &failed), 20);
-    training_life_run(&libc, &options, SGTT_KIND_DENSE, SGTT_SIZE_ODD);
-    training_life_check_equal(&host, &libc, "fresh memory full of NaN");
-    training_life_free(&host);
-    training_life_free(&libc);
+    training_life_run(&libc, SGTT_KIND_DENSE, SGTT_SIZE_ODD);
+    life_check_equal(&host, &libc, "fresh memory full of NaN");
 }
 END_TEST
 
@@ -56,10 +59,8 @@ START_TEST(an_allocation_fails)
         live(&life, at, 1, &failed);
         ck_assert_int_eq(failed, 1);
         ck_assert_int_eq(life.refused, 1); /* by exactly one call: none is done without */
-        training_life_check_equal(&quiet, &life, "one allocation failed");
-        training_life_free(&life);
+        life_check_equal(&quiet, &life, "one allocation failed");
     }
-    training_life_free(&quiet);
 }
 END_TEST
 
@@ -71,10 +72,8 @@ START_TEST(several_allocations_fail_in_a_row)
     for (int64_t at = 0; at < calls; at = next(next(at))) {
         live(&life, at, 5, &failed);
         ck_assert_int_ge(life.refused, 1);
-        training_life_check_equal(&quiet, &life, "several allocations failed");
-        training_life_free(&life);
+        life_check_equal(&quiet, &life, "several allocations failed");
     }
-    training_life_free(&quiet);
 }
 END_TEST
 

@@ -1,134 +1,211 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "training_life.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <sgt/growth.h>
 #include <sgt/optimizer.h>
 
-#define MOST_REFUSED 20
+enum { MOST_REFUSED = 40, LIFE_STEPS = 14 };
 
-/* The call, again as long as memory is short. The message must say so. */
-#define TRY(life, call)                                                                            \
-    do {                                                                                           \
-    } while (was_refused(life, call, #call))
+/* ---- what chapters share ---- */
 
-static int was_refused(training_life *life, sgt_status status, const char *call)
+static int is_allowed(const training_life *life, sgt_status status)
 {
+    if (status > 0)
+        return life->stops;
+    for (size_t i = 0; i < sizeof life->allowed / sizeof *life->allowed; i++)
+        if (life->allowed[i] != SGT_OK && life->allowed[i] == status)
+            return 1;
+    return 0;
+}
+
+void life_enter(const training_life *life)
+{
+    if (life->faults)
+        life->faults->inside = 1;
+    if (life->before)
+        life->before();
+}
+
+int life_refused(training_life *life, sgt_status status, const char *call)
+{
+    if (life->after)
+        life->after();
+    if (life->faults)
+        life->faults->inside = 0;
     if (status == SGT_OK)
         return 0;
-    if (status != SGT_E_OUT_OF_MEMORY || !strstr(sgt_error_message(), "bytes"))
-        ck_abort_msg("%s gave %s: %s", call, sgt_status_name(status), sgt_error_message());
+    life->status = status;
+    snprintf(life->refusal, sizeof life->refusal, "%s gave %s: %s", call,
+             sgt_status_name(status), sgt_error_message());
+    if (!is_allowed(life, status) || sgt_error_message()[0] == '\0')
+        ck_abort_msg("%s", life->refusal);
     if (++life->refused > MOST_REFUSED)
-        ck_abort_msg("%s is refused for ever", call);
+        ck_abort_msg("for ever: %s", life->refusal);
+    if (life->faults)
+        sweep_lift(life->faults);
+    if (life->look)
+        life->look(life);
     return 1;
 }
 
-typedef struct people {
-    small_training t;
-    sgt_batch batches[2];
-} people;
-
-static void be_born(people *p, training_life *life, const sgt_context_options *options, int kind,
-                    int size)
+void life_tell(training_life *life, double number)
 {
-    const sgt_growth_sgt_options rule = sgtt_small_rule(2, 3);
+    ck_assert_int_lt(life->count, LIFE_NUMBERS);
+    life->numbers[life->count++] = number;
+}
+
+/* FNV-1a, as a number that a double holds. */
+void life_tell_bytes(training_life *life, const void *data, size_t bytes)
+{
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < bytes; i++)
+        sum = (sum ^ ((const unsigned char *)data)[i]) * UINT64_C(0x100000001b3);
+    life_tell(life, (double)(sum >> 12));
+}
+
+void life_tell_file(training_life *life, const char *path)
+{
+    unsigned long bytes;
+    unsigned char *data = scratch_read(path, &bytes);
+    life_tell_bytes(life, data, bytes);
+    free(data);
+}
+
+void life_tell_all(training_life *life, const sgt_model *model, int32_t part)
+{
+    float *values = sgtt_read_all(model, part);
+    life_tell_bytes(life, values, sgtt_elements(model) * sizeof *values);
+    free(values);
+}
+
+void life_check_equal(const training_life *a, const training_life *b, const char *what)
+{
+    ck_assert_msg(a->count == b->count, "%s: %d numbers, %d (%s)", what, (int)a->count,
+                  (int)b->count, b->refusal);
+    for (int32_t i = 0; i < a->count; i++)
+        ck_assert_msg(memcmp(&a->numbers[i], &b->numbers[i], sizeof(double)) == 0,
+                      "%s: number %d is %.17g, not %.17g (%s)", what, (int)i, b->numbers[i],
+                      a->numbers[i], b->refusal);
+}
+
+/* ---- chapters ---- */
+
+void life_begin(life_people *p, training_life *life, const sgt_model_config *config, int kind)
+{
     const sgtt_small_recipe recipe = {
-        .context = options, .config = sgtt_small_config(kind, size), .rule = &rule};
-    const int32_t seq = size == SGTT_SIZE_LARGE ? 85 : 7, less = size == SGTT_SIZE_LARGE ? 20 : 2;
+        .context = &life->options, .config = *config, .rule = &p->rule};
+    const int large = config->max_seq_len > 80;
     TRY(life, sgtt_small_make(&p->t, &recipe));
     sgtt_randomize(p->t.model, 21);
     TRY(life, sgtt_small_loop(p->t.model, kind));
     for (int i = 0; i < 2; i++)
-        p->batches[i] = sgtt_batch(2 + (size == SGTT_SIZE_LARGE) * i, seq - less * i,
-                                   recipe.config.vocab_size, 31 + (uint64_t)i, 9);
+        p->batches[i] = sgtt_batch(2 + (large ? i : 0), large ? 85 - 20 * i : 7 - 2 * i,
+                                   config->vocab_size, 31 + (uint64_t)i, 9);
 }
 
-static void take_step(people *p, training_life *life, int32_t step)
+void life_end(life_people *p)
 {
-    sgt_metrics metrics = {.size = sizeof metrics}, evaluated = {.size = sizeof evaluated};
-    sgt_step_report report = {.size = sizeof report};
-    sgt_growth_event event = {.size = sizeof event};
+    sgtt_small_free(&p->t);
+    for (int i = 0; i < 2; i++)
+        sgtt_batch_free(&p->batches[i]);
+}
+
+/* A call that needs no memory, and may be refused for other reasons. */
+static int was_stopped(training_life *life, sgt_status status, const char *call)
+{
+    if (life->steady)
+        sgtt_ok(status);
+    return life_refused(life, status, call);
+}
+
+/* 0 when a backward was refused: its step begins anew, from zero gradients. */
+static int accumulate(life_people *p, training_life *life, double *loss)
+{
+    sgt_metrics metrics = {.size = sizeof metrics};
+    *loss = 0.0;
     for (int i = 0; i < 2; i++) {
         TRY(life, sgt_model_forward(&metrics, p->t.model, &p->batches[i]));
-        sgtt_ok(sgt_model_backward(p->t.model, 0.5 / (double)metrics.count)); /* needs no memory */
-        life->losses[step] += 0.5 * metrics.loss;
+        double scale = 0.5 / (double)metrics.count;
+        life_enter(life);
+        if (was_stopped(life, sgt_model_backward(p->t.model, scale), "sgt_model_backward")) {
+            sgtt_fails(sgt_optimizer_step(NULL, p->t.optimizer), SGT_E_GRADIENTS_INVALID,
+                       "backward");
+            sgtt_ok(sgt_model_zero_gradients(p->t.model));
+            return 0;
+        }
+        *loss += metrics.loss;
     }
+    return 1;
+}
+
+void life_take_step(life_people *p, training_life *life, int32_t step)
+{
+    sgt_step_report report = {.size = sizeof report};
+    sgt_growth_event event = {.size = sizeof event};
+    sgt_metrics evaluated = {.size = sizeof evaluated};
+    double loss;
+    while (!accumulate(p, life, &loss))
+        ;
     TRY(life, sgt_model_evaluate(&evaluated, p->t.model, &p->batches[step % 2], NULL));
-    life->evaluated[step] = evaluated.loss_sum;
-    if (step == LIFE_STEPS - 1)
-        life->gradients = sgtt_read_all(p->t.model, SGT_GRADIENT);
-    sgtt_ok(sgt_optimizer_step(&report, p->t.optimizer));
-    life->grad_norms[step] = report.grad_norm;
-    sgt_growth_input input = {.size = sizeof input, .step = step + 1, .loss = metrics.loss};
+    do
+        life_enter(life);
+    while (was_stopped(life, sgt_optimizer_step(&report, p->t.optimizer), "sgt_optimizer_step"));
+    sgt_growth_input input = {.size = sizeof input, .step = step, .loss = loss};
     TRY(life, sgt_growth_step(&event, p->t.growth, &input));
-    life->actions[step] = event.action;
+    life->losses[1] = loss;
+    if (step == 1)
+        life->losses[0] = loss;
+    life->actions[event.action]++;
+    life_tell(life, loss);
+    life_tell(life, evaluated.loss_sum);
+    life_tell(life, report.grad_norm);
+    life_tell(life, event.action);
 }
 
-/* A step with dlogits, under a plan of the host's own. */
-static void take_last_step(people *p, training_life *life)
+/* A step with a loss of the host's own, under a plan of the host's own. */
+void life_step_by_hand(life_people *p, training_life *life)
 {
+    double entropies[4];
     sgt_tensor_view view = {.size = sizeof view};
-    sgt_plan *plan;
-    TRY(life, sgt_plan_clone(&plan, sgt_model_plan(p->t.model)));
+    sgt_plan *plan = NULL;
+    float *dlogits = NULL;
+    MAKE(life, plan, sgt_plan_clone(&plan, sgt_model_plan(p->t.model)));
     TRY(life, sgt_plan_set_depth(plan, 0, 3));
-    sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 2));
+    TRY(life, sgt_plan_set_extra_runs(plan, 1, 2));
     TRY(life, sgt_model_set_plan(p->t.model, plan));
-    sgtt_ok(sgt_model_collect_entropy(p->t.model, SGT_ENTROPY_LAST));
-    TRY(life, sgt_model_forward_logits(&view, p->t.model, &p->batches[0]));
-    float *dlogits = calloc(view.count, sizeof *dlogits);
-    sgtt_ok(sgt_model_read_logits(dlogits, view.count, p->t.model));
-    sgtt_ok(sgt_model_backward_logits(p->t.model, dlogits));
-    sgtt_ok(sgt_model_entropies(life->entropies, p->t.model, 1, 1, SGT_ENTROPY_LAST));
-    sgtt_ok(sgt_optimizer_step(NULL, p->t.optimizer));
-    free(dlogits);
+    TRY(life, sgt_model_collect_entropy(p->t.model, SGT_ENTROPY_BOTH));
+    do {
+        TRY(life, sgt_model_forward_logits(&view, p->t.model, &p->batches[0]));
+        dlogits = realloc(dlogits, view.count * sizeof *dlogits);
+        sgtt_ok(sgt_model_read_logits(dlogits, view.count, p->t.model));
+        life_enter(life);
+    } while (life_refused(life, sgt_model_backward_logits(p->t.model, dlogits),
+                                "sgt_model_backward_logits") &&
+             sgt_model_zero_gradients(p->t.model) == SGT_OK);
+    sgtt_ok(sgt_model_entropies(entropies, p->t.model, 1, 1, SGT_ENTROPY_MEAN));
+    for (int32_t head = 0; head < sgt_plan_n_heads(plan); head++)
+        life_tell(life, entropies[head]);
+    life_tell_all(life, p->t.model, SGT_GRADIENT);
+    TRY(life, sgt_optimizer_step(NULL, p->t.optimizer));
     sgt_plan_free(plan);
+    free(dlogits);
 }
 
-void training_life_run(training_life *life, const sgt_context_options *options, int kind, int size)
+void training_life_run(training_life *life, int kind, int size)
 {
-    people p = {0};
-    memset(life, 0, sizeof *life);
-    be_born(&p, life, options, kind, size);
-    life->elements = sgtt_elements(p.t.model);
-    for (int32_t step = 0; step < LIFE_STEPS; step++)
-        take_step(&p, life, step);
-    take_last_step(&p, life);
-    life->weights = sgtt_read_all(p.t.model, SGT_WEIGHT);
-    life->policy_bytes = sizeof life->policy;
-    sgtt_ok(sgt_growth_policy_save(life->policy, &life->policy_bytes, p.t.policy));
-    sgtt_small_free(&p.t);
-    for (int i = 0; i < 2; i++)
-        sgtt_batch_free(&p.batches[i]);
-}
-
-void training_life_free(training_life *life)
-{
-    free(life->weights);
-    free(life->gradients);
-}
-
-void training_life_check_equal(const training_life *a, const training_life *b, const char *what)
-{
-    for (int i = 0; i < LIFE_STEPS; i++) {
-        ck_assert_msg(a->actions[i] == b->actions[i], "%s: action of step %d: %d, %d", what,
-                      i + 1, (int)a->actions[i], (int)b->actions[i]);
-        ck_assert_msg(memcmp(&a->losses[i], &b->losses[i], sizeof(double)) == 0,
-                      "%s: loss of step %d: %.17g, %.17g", what, i + 1, a->losses[i],
-                      b->losses[i]);
-        ck_assert_msg(memcmp(&a->evaluated[i], &b->evaluated[i], sizeof(double)) == 0,
-                      "%s: evaluation of step %d", what, i + 1);
-        ck_assert_msg(memcmp(&a->grad_norms[i], &b->grad_norms[i], sizeof(double)) == 0,
-                      "%s: gradient norm of step %d", what, i + 1);
-    }
-    ck_assert_msg(memcmp(a->gradients, b->gradients, a->elements * sizeof(float)) == 0,
-                  "%s: gradients differ", what);
-    ck_assert_msg(memcmp(a->weights, b->weights, a->elements * sizeof(float)) == 0,
-                  "%s: weights differ", what);
-    ck_assert_msg(a->policy_bytes == b->policy_bytes &&
-                      memcmp(a->policy, b->policy, a->policy_bytes) == 0,
-                  "%s: policies differ", what);
-    ck_assert_msg(memcmp(a->entropies, b->entropies, sizeof a->entropies) == 0,
-                  "%s: entropies differ", what);
+    const sgt_model_config config = sgtt_small_config(kind, size);
+    life_people p = {.rule = sgtt_small_rule(2, 3)};
+    unsigned char policy[2048];
+    size_t bytes = sizeof policy;
+    life_begin(&p, life, &config, kind);
+    for (int32_t step = 1; step <= LIFE_STEPS; step++)
+        life_take_step(&p, life, step);
+    life_step_by_hand(&p, life);
+    life_tell_all(life, p.t.model, SGT_WEIGHT);
+    sgtt_ok(sgt_growth_policy_save(policy, &bytes, p.t.policy));
+    life_tell_bytes(life, policy, bytes);
+    life_end(&p);
 }
