@@ -99,7 +99,7 @@ static void reserved_is_zero(const struct_input *row, char *caller)
         }
 }
 
-void check_input(const struct_input *row)
+static void check_input(const struct_input *row)
 {
     size_t size = row->size, first = first_size(row->type, size);
     char *caller = calloc(1, ROOM);
@@ -138,7 +138,7 @@ void check_input(const struct_input *row)
     free(exact);
 }
 
-void check_output(const struct_output *row)
+static void check_output(const struct_output *row)
 {
     size_t size = row->size, first = first_size(row->type, size);
     char *caller = malloc(ROOM), *exact = malloc(ROOM);
@@ -172,7 +172,7 @@ void check_output(const struct_output *row)
     free(caller);
 }
 
-void check_init(const struct_init *row)
+static void check_init(const struct_init *row)
 {
     size_t size = row->size, first = first_size(row->type, size);
     char older[ROOM], now[ROOM], newer[ROOM];
@@ -197,4 +197,40 @@ void check_init(const struct_init *row)
     bytes_are(newer, size, size + NEWER, 0, row->function);
     bytes_are(newer, size + NEWER, ROOM, FILLED, row->function);
     ck_assert_mem_eq(now + 4, newer + 4, size - 4);
+}
+
+/* ---- the tests ---- */
+
+static struct_tables rows; /* of this program */
+
+START_TEST(reads)
+{
+    check_input(&rows.inputs[_i]);
+}
+END_TEST
+
+START_TEST(fills)
+{
+    check_output(&rows.outputs[_i]);
+}
+END_TEST
+
+START_TEST(defaults)
+{
+    check_init(&rows.inits[_i]);
+}
+END_TEST
+
+Suite *struct_suite(const char *name, struct_tables tables, void (*setup)(void),
+                    void (*teardown)(void))
+{
+    Suite *suite = suite_create(name);
+    TCase *cases = tcase_create("all");
+    rows = tables;
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_loop_test(cases, reads, 0, (int)rows.n_inputs);
+    tcase_add_loop_test(cases, fills, 0, (int)rows.n_outputs);
+    tcase_add_loop_test(cases, defaults, 0, (int)rows.n_inits);
+    suite_add_tcase(suite, cases);
+    return suite;
 }

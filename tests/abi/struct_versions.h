@@ -51,8 +51,23 @@ typedef struct struct_init {
         return function(options, size);                                                            \
     }
 
-void check_input(const struct_input *row);
-void check_output(const struct_output *row);
-void check_init(const struct_init *row);
+typedef struct struct_tables {
+    const struct_input *inputs;
+    const struct_output *outputs;
+    const struct_init *inits;
+    size_t n_inputs, n_outputs, n_inits;
+} struct_tables;
+
+/* A test for each row of a file's tables `inputs`, `outputs` and `inits`. */
+#define STRUCT_TABLES                                                                              \
+    (struct_tables){.inputs = inputs,                                                              \
+                    .outputs = outputs,                                                            \
+                    .inits = inits,                                                                \
+                    .n_inputs = sizeof inputs / sizeof inputs[0],                                  \
+                    .n_outputs = sizeof outputs / sizeof outputs[0],                               \
+                    .n_inits = sizeof inits / sizeof inits[0]}
+
+Suite *struct_suite(const char *name, struct_tables tables, void (*setup)(void),
+                    void (*teardown)(void));
 
 #endif

@@ -107,12 +107,6 @@ static const struct_input inputs[] = {
     INPUT(sgt_model_save_hf, sgt_hf_save_options, with_folder_save_options, &a_folder_save),
 };
 
-START_TEST(reads)
-{
-    check_input(&inputs[_i]);
-}
-END_TEST
-
 /* ---- structs that a call fills ---- */
 
 static sgt_status fill_info(void *output)
@@ -136,12 +130,6 @@ static const struct_output outputs[] = {
     OUTPUT(sgt_checkpoint_get_optimizer_options, sgt_optimizer_options, fill_optimizer_options, 1),
 };
 
-START_TEST(fills)
-{
-    check_output(&outputs[_i]);
-}
-END_TEST
-
 /* ---- the functions that fill in defaults ---- */
 
 INIT_CALL(sgt_checkpoint_save_options_init, sgt_checkpoint_save_options)
@@ -156,20 +144,9 @@ static const struct_init inits[] = {
     INIT(sgt_hf_save_options_init, sgt_hf_save_options),
 };
 
-START_TEST(defaults)
-{
-    check_init(&inits[_i]);
-}
-END_TEST
-
 int main(void)
 {
-    Suite *suite = suite_create("structs of other versions: files");
-    TCase *cases = tcase_create("all");
-    tcase_add_checked_fixture(cases, setup, teardown);
-    tcase_add_loop_test(cases, reads, 0, (int)(sizeof inputs / sizeof inputs[0]));
-    tcase_add_loop_test(cases, fills, 0, (int)(sizeof outputs / sizeof outputs[0]));
-    tcase_add_loop_test(cases, defaults, 0, (int)(sizeof inits / sizeof inits[0]));
-    suite_add_tcase(suite, cases);
+    Suite *suite =
+        struct_suite("structs of other versions: files", STRUCT_TABLES, setup, teardown);
     return sgtt_run(suite);
 }

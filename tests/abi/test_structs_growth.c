@@ -163,12 +163,6 @@ static const struct_input inputs[] = {
     INPUT(sgt_growth_policy_decide, sgt_growth_observation, with_observation, &an_observation),
 };
 
-START_TEST(reads)
-{
-    check_input(&inputs[_i]);
-}
-END_TEST
-
 /* ---- structs that a call fills ---- */
 
 static sgt_status fill_event(void *output)
@@ -192,12 +186,6 @@ static const struct_output outputs[] = {
     OUTPUT(sgt_growth_policy_decide, sgt_growth_event, fill_decided_event, 1),
 };
 
-START_TEST(fills)
-{
-    check_output(&outputs[_i]);
-}
-END_TEST
-
 /* ---- the functions that fill in defaults ---- */
 
 INIT_CALL(sgt_growth_sgt_options_init, sgt_growth_sgt_options)
@@ -207,12 +195,6 @@ static const struct_init inits[] = {
     INIT(sgt_growth_sgt_options_init, sgt_growth_sgt_options),
     INIT(sgt_growth_options_init, sgt_growth_options),
 };
-
-START_TEST(defaults)
-{
-    check_init(&inits[_i]);
-}
-END_TEST
 
 /* ---- callbacks: a newer host sees by the size which fields an older library has ---- */
 
@@ -243,12 +225,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("structs of other versions: growth");
-    TCase *cases = tcase_create("all");
+    Suite *suite =
+        struct_suite("structs of other versions: growth", STRUCT_TABLES, setup, teardown);
+    TCase *cases = tcase_create("callbacks");
     tcase_add_checked_fixture(cases, setup, teardown);
-    tcase_add_loop_test(cases, reads, 0, (int)(sizeof inputs / sizeof inputs[0]));
-    tcase_add_loop_test(cases, fills, 0, (int)(sizeof outputs / sizeof outputs[0]));
-    tcase_add_loop_test(cases, defaults, 0, (int)(sizeof inits / sizeof inits[0]));
     tcase_add_test(cases, callbacks_get_the_size_of_their_structs);
     suite_add_tcase(suite, cases);
     return sgtt_run(suite);

@@ -215,12 +215,6 @@ static const struct_input inputs[] = {
     INPUT(sgt_flops_count, sgt_model_config, with_counted_config, &a_config),
 };
 
-START_TEST(reads)
-{
-    check_input(&inputs[_i]);
-}
-END_TEST
-
 /* ---- structs that a call fills ---- */
 
 static sgt_status fill_usage(void *output)
@@ -310,12 +304,6 @@ static const struct_output outputs[] = {
     OUTPUT(sgt_flops_count, sgt_flops, fill_flops, 1),
 };
 
-START_TEST(fills)
-{
-    check_output(&outputs[_i]);
-}
-END_TEST
-
 /* ---- the functions that fill in defaults ---- */
 
 INIT_CALL(sgt_context_options_init, sgt_context_options)
@@ -336,20 +324,9 @@ static const struct_init inits[] = {
     INIT(sgt_flops_options_init, sgt_flops_options),
 };
 
-START_TEST(defaults)
-{
-    check_init(&inits[_i]);
-}
-END_TEST
-
 int main(void)
 {
-    Suite *suite = suite_create("structs of other versions: model");
-    TCase *cases = tcase_create("all");
-    tcase_add_checked_fixture(cases, setup, teardown);
-    tcase_add_loop_test(cases, reads, 0, (int)(sizeof inputs / sizeof inputs[0]));
-    tcase_add_loop_test(cases, fills, 0, (int)(sizeof outputs / sizeof outputs[0]));
-    tcase_add_loop_test(cases, defaults, 0, (int)(sizeof inits / sizeof inits[0]));
-    suite_add_tcase(suite, cases);
+    Suite *suite =
+        struct_suite("structs of other versions: model", STRUCT_TABLES, setup, teardown);
     return sgtt_run(suite);
 }

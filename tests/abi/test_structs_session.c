@@ -121,12 +121,6 @@ static const struct_input inputs[] = {
     INPUT(sgt_session_generate_batch, sgt_generate_batch, with_generate_batch, &a_batch),
 };
 
-START_TEST(reads)
-{
-    check_input(&inputs[_i]);
-}
-END_TEST
-
 /* ---- structs that a call fills ---- */
 
 static sgt_status fill_memory(void *output)
@@ -152,12 +146,6 @@ static const struct_output outputs[] = {
     OUTPUT(sgt_session_generate, sgt_generation, fill_generation, 1),
 };
 
-START_TEST(fills)
-{
-    check_output(&outputs[_i]);
-}
-END_TEST
-
 /* ---- the functions that fill in defaults ---- */
 
 INIT_CALL(sgt_sampling_options_init, sgt_sampling_options)
@@ -170,20 +158,9 @@ static const struct_init inits[] = {
     INIT(sgt_generate_options_init, sgt_generate_options),
 };
 
-START_TEST(defaults)
-{
-    check_init(&inits[_i]);
-}
-END_TEST
-
 int main(void)
 {
-    Suite *suite = suite_create("structs of other versions: sessions");
-    TCase *cases = tcase_create("all");
-    tcase_add_checked_fixture(cases, setup, teardown);
-    tcase_add_loop_test(cases, reads, 0, (int)(sizeof inputs / sizeof inputs[0]));
-    tcase_add_loop_test(cases, fills, 0, (int)(sizeof outputs / sizeof outputs[0]));
-    tcase_add_loop_test(cases, defaults, 0, (int)(sizeof inits / sizeof inits[0]));
-    suite_add_tcase(suite, cases);
+    Suite *suite =
+        struct_suite("structs of other versions: sessions", STRUCT_TABLES, setup, teardown);
     return sgtt_run(suite);
 }
