@@ -9,17 +9,35 @@
 enum { VERSION = 4, N_LAYERS = 8, N_HEADS = 12, DEPTH_0 = 16, RUNS_0 = 20 };
 enum { DEPTH_1 = 24, GAIN = 32 };
 
+static sgtt_faulty_memory memory = {.left = -1};
+static sgt_context *context;
+static sgt_plan *plan, *loaded;
+static unsigned char *data; /* of the plan */
+static size_t bytes;
+static int64_t live; /* what the context holds with this plan */
+
 /* 2 layers of 3 heads, layer 1 with two passes and an extra run. */
-static sgt_plan *make(sgt_context *context)
+static void setup(void)
 {
-    sgt_plan *plan = NULL;
+    plan = loaded = NULL;
+    context = sgtt_portable_context(&memory);
     sgtt_ok(sgt_plan_create(&plan, context, 2, 3));
     sgtt_ok(sgt_plan_set_depth(plan, 1, 2));
     sgtt_ok(sgt_plan_set_gains(plan, 1, 1, (float[]){1, 0.1f, 0}));
     sgtt_ok(sgt_plan_set_gains(plan, 1, 2, (float[]){0.5f, 1e-30f, 0.25f}));
     sgtt_ok(sgt_plan_set_targets(plan, 1, 2, (float[]){0, 0.75f, 1}));
     sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 5));
-    return plan;
+    data = sgtt_plan_bytes(&bytes, plan);
+    live = memory.live;
+}
+
+static void teardown(void)
+{
+    free(data);
+    sgt_plan_free(loaded);
+    sgt_plan_free(plan);
+    sgt_context_free(context);
+    ck_assert_int_eq(memory.live, 0);
 }
 
 static void put_u32(unsigned char *at, uint32_t value)
@@ -30,26 +48,16 @@ static void put_u32(unsigned char *at, uint32_t value)
 
 START_TEST(comes_back_whole)
 {
-    sgt_context *context = sgtt_portable_context(NULL);
-    sgt_plan *plan = make(context);
-    sgt_plan *loaded = NULL;
-    size_t bytes, again;
-    void *data = sgtt_plan_bytes(&bytes, plan);
-    void *copy;
-
+    size_t again;
     ck_assert_uint_eq(bytes, 16 + 2 * 8 + 2 * 2 * 3 * 4);
     sgtt_ok(sgt_plan_load(&loaded, context, data, bytes));
     ck_assert_int_eq(sgt_plan_equal(plan, loaded), 1);
     sgtt_check_targets(loaded, 1, 2, (double[]){0, 0.75, 1});
     ck_assert_int_eq(sgt_plan_extra_runs(loaded, 1), 5);
-    copy = sgtt_plan_bytes(&again, loaded);
+    void *copy = sgtt_plan_bytes(&again, loaded);
     ck_assert_uint_eq(bytes, again);
     ck_assert_mem_eq(data, copy, bytes);
     free(copy);
-    free(data);
-    sgt_plan_free(loaded);
-    sgt_plan_free(plan);
-    sgt_context_free(context);
 }
 END_TEST
 
@@ -61,58 +69,43 @@ START_TEST(bytes_are_these)
         0,   0,   0,   0x3f, 0, 0, 0, 0,                        /* gains 0.5, 0 */
         0,   0,   0x80, 0x3f, 0, 0, 0, 0,                       /* targets 1, 0 */
     };
-    sgt_context *context = sgtt_portable_context(NULL);
-    sgt_plan *plan = NULL;
-    size_t bytes;
-    void *data;
+    sgt_plan *small = NULL;
+    size_t written;
 
-    sgtt_ok(sgt_plan_create(&plan, context, 1, 2));
-    sgtt_ok(sgt_plan_set_depth(plan, 0, 1));
-    sgtt_ok(sgt_plan_set_gains(plan, 0, 1, (float[]){0.5f, -0.0f})); /* -0 is 0 */
-    sgtt_ok(sgt_plan_set_targets(plan, 0, 1, (float[]){1, 0}));
-    sgtt_ok(sgt_plan_set_extra_runs(plan, 0, 3));
-    data = sgtt_plan_bytes(&bytes, plan);
-    ck_assert_uint_eq(bytes, sizeof expected);
-    ck_assert_mem_eq(data, expected, sizeof expected);
-    free(data);
-    sgt_plan_free(plan);
-    sgt_context_free(context);
+    sgtt_ok(sgt_plan_create(&small, context, 1, 2));
+    sgtt_ok(sgt_plan_set_depth(small, 0, 1));
+    sgtt_ok(sgt_plan_set_gains(small, 0, 1, (float[]){0.5f, -0.0f})); /* -0 is 0 */
+    sgtt_ok(sgt_plan_set_targets(small, 0, 1, (float[]){1, 0}));
+    sgtt_ok(sgt_plan_set_extra_runs(small, 0, 3));
+    void *found = sgtt_plan_bytes(&written, small);
+    ck_assert_uint_eq(written, sizeof expected);
+    ck_assert_mem_eq(found, expected, sizeof expected);
+    free(found);
+    sgt_plan_free(small);
 }
 END_TEST
 
 START_TEST(too_little_room_writes_nothing)
 {
-    sgt_context *context = sgtt_portable_context(NULL);
-    sgt_plan *plan = make(context);
-    unsigned char data[256], untouched[256];
-    size_t bytes = 79;
+    unsigned char room[256], untouched[256];
+    size_t given = 79;
 
-    memset(data, 0xAA, sizeof data);
+    memset(room, 0xAA, sizeof room);
     memset(untouched, 0xAA, sizeof untouched);
-    sgtt_fails(sgt_plan_save(data, &bytes, plan), SGT_E_OUT_OF_RANGE, "80");
-    ck_assert_uint_eq(bytes, 79);
-    ck_assert_mem_eq(data, untouched, sizeof data);
-    bytes = 256;
-    sgtt_ok(sgt_plan_save(data, &bytes, plan));
-    ck_assert_uint_eq(bytes, 80);
-    ck_assert_mem_eq(data + 80, untouched, sizeof data - 80);
-    sgtt_fails(sgt_plan_save(data, NULL, plan), SGT_E_INVALID_ARGUMENT, "bytes");
-    sgtt_fails(sgt_plan_save(data, &bytes, NULL), SGT_E_INVALID_ARGUMENT, "plan");
-    sgt_plan_free(plan);
-    sgt_context_free(context);
+    sgtt_fails(sgt_plan_save(room, &given, plan), SGT_E_OUT_OF_RANGE, "80");
+    ck_assert_uint_eq(given, 79);
+    ck_assert_mem_eq(room, untouched, sizeof room);
+    given = 256;
+    sgtt_ok(sgt_plan_save(room, &given, plan));
+    ck_assert_uint_eq(given, 80);
+    ck_assert_mem_eq(room + 80, untouched, sizeof room - 80);
+    sgtt_fails(sgt_plan_save(room, NULL, plan), SGT_E_INVALID_ARGUMENT, "bytes");
+    sgtt_fails(sgt_plan_save(room, &given, NULL), SGT_E_INVALID_ARGUMENT, "plan");
 }
 END_TEST
 
 START_TEST(every_cut_is_refused)
 {
-    sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_portable_context(&memory);
-    sgt_plan *plan = make(context);
-    sgt_plan *loaded = NULL;
-    size_t bytes;
-    unsigned char *data = sgtt_plan_bytes(&bytes, plan);
-    int64_t live = memory.live;
-
     for (size_t cut = 0; cut < bytes; cut++) {
         unsigned char *exact = malloc(cut + 1); /* so that a read past the end is noticed */
         memcpy(exact, data, cut);
@@ -125,10 +118,6 @@ START_TEST(every_cut_is_refused)
     data[bytes] = 0;
     sgtt_fails(sgt_plan_load(&loaded, context, data, bytes + 1), SGT_E_FORMAT, "1 bytes too many");
     ck_assert_ptr_null(loaded);
-    free(data);
-    sgt_plan_free(plan);
-    sgt_context_free(context);
-    ck_assert_int_eq(memory.live, 0);
 }
 END_TEST
 
@@ -151,13 +140,6 @@ START_TEST(every_damage_is_refused)
         {GAIN, 0x7fc00000, SGT_E_FORMAT},     {GAIN, 0x7f800000, SGT_E_FORMAT},
         {GAIN, 0xbf800000, SGT_E_FORMAT},     {GAIN, 0x3f800001, SGT_E_FORMAT},
     };
-    sgtt_faulty_memory memory = {.left = -1};
-    sgt_context *context = sgtt_portable_context(&memory);
-    sgt_plan *plan = make(context);
-    sgt_plan *loaded = NULL;
-    size_t bytes;
-    unsigned char *data = sgtt_plan_bytes(&bytes, plan);
-    int64_t live = memory.live;
 
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         unsigned char *damaged = malloc(bytes);
@@ -169,24 +151,15 @@ START_TEST(every_damage_is_refused)
         free(damaged);
     }
     sgtt_fails(sgt_plan_load(&loaded, context, NULL, 0), SGT_E_INVALID_ARGUMENT, "data");
-    free(data);
-    sgt_plan_free(plan);
-    sgt_context_free(context);
 }
 END_TEST
 
 /* Whatever one byte is turned into, the load answers, and what it accepts it writes back alike. */
 START_TEST(any_changed_byte_is_survived)
 {
-    sgt_context *context = sgtt_portable_context(NULL);
-    sgt_plan *plan = make(context);
-    size_t bytes;
-    unsigned char *data = sgtt_plan_bytes(&bytes, plan);
-
     for (size_t at = 0; at < bytes; at++) {
         unsigned char right = data[at];
         for (int value = 0; value < 256; value++) {
-            sgt_plan *loaded = NULL;
             data[at] = (unsigned char)value;
             if (sgt_plan_load(&loaded, context, data, bytes) == SGT_OK) {
                 size_t again;
@@ -195,12 +168,10 @@ START_TEST(any_changed_byte_is_survived)
                 free(copy);
             }
             sgt_plan_free(loaded);
+            loaded = NULL;
         }
         data[at] = right;
     }
-    free(data);
-    sgt_plan_free(plan);
-    sgt_context_free(context);
 }
 END_TEST
 
@@ -208,6 +179,7 @@ int main(void)
 {
     Suite *suite = suite_create("plan bytes");
     TCase *tests = tcase_create("bytes");
+    tcase_add_checked_fixture(tests, setup, teardown);
 
     tcase_add_test(tests, comes_back_whole);
     tcase_add_test(tests, bytes_are_these);

@@ -165,74 +165,69 @@ static void run(trial *t)
 
 /* ---- the trials ---- */
 
-START_TEST(plain_steps)
+static void as_usual(trial *t)
 {
-    trial t;
-    start(&t, 0.01);
-    run(&t);
+    (void)t;
 }
-END_TEST
 
-START_TEST(clipped_steps)
+static void clips(trial *t)
 {
-    trial t;
-    start(&t, 3.0);
-    t.options.clip = 0.5;
-    run(&t);
+    t->options.clip = 0.5;
 }
-END_TEST
 
-START_TEST(no_clipping_when_clip_is_0)
+static void does_not_clip(trial *t)
 {
-    trial t;
-    start(&t, 3.0);
-    t.options.clip = 0.0;
-    run(&t);
+    t->options.clip = 0.0;
 }
-END_TEST
 
-START_TEST(decay_of_matrices_only)
+static void decays_matrices_only(trial *t)
 {
-    trial t;
-    start(&t, 0.01);
-    t.options.decay_scope = SGT_DECAY_MATRICES;
-    t.options.weight_decay = 0.7;
-    run(&t);
+    t->options.decay_scope = SGT_DECAY_MATRICES;
+    t->options.weight_decay = 0.7;
 }
-END_TEST
 
-START_TEST(other_constants)
+static void has_other_constants(trial *t)
 {
-    trial t;
-    start(&t, 0.01);
-    t.options.beta1 = 0.0;
-    t.options.beta2 = 0.999;
-    t.options.eps = 1e-3;
-    t.options.weight_decay = 0.0;
-    run(&t);
+    t->options.beta1 = 0.0;
+    t->options.beta2 = 0.999;
+    t->options.eps = 1e-3;
+    t->options.weight_decay = 0.0;
 }
-END_TEST
 
-START_TEST(factors_and_frozen_parameters)
+static void has_factors_and_frozen_parameters(trial *t)
 {
-    trial t;
-    start(&t, 0.5);
-    set_factors(&t, "model.embed_tokens.weight", 0.25, 1.0);
-    set_factors(&t, "model.layers.1.mlp.up_proj.weight", 2.0, 0.0);
-    set_factors(&t, "model.layers.0.input_layernorm.weight", 1.0, 3.0);
-    set_factors(&t, "model.layers.1.self_attn.k_proj.weight", 0.0, 5.0);
-    set_factors(&t, "lm_head.weight", 0.0, 1.0);
-    run(&t);
+    set_factors(t, "model.embed_tokens.weight", 0.25, 1.0);
+    set_factors(t, "model.layers.1.mlp.up_proj.weight", 2.0, 0.0);
+    set_factors(t, "model.layers.0.input_layernorm.weight", 1.0, 3.0);
+    set_factors(t, "model.layers.1.self_attn.k_proj.weight", 0.0, 5.0);
+    set_factors(t, "lm_head.weight", 0.0, 1.0);
 }
-END_TEST
 
-START_TEST(a_schedule)
+static void has_a_schedule(trial *t)
+{
+    t->options.schedule = SGT_SCHEDULE_COSINE;
+    t->options.warmup_steps = 10;
+    t->options.total_steps = STEPS - 5;
+}
+
+static const struct {
+    double gradient_scale;
+    void (*prepare)(trial *t);
+} trials[] = {
+    {0.01, as_usual},
+    {3.0, clips},
+    {3.0, does_not_clip},
+    {0.01, decays_matrices_only},
+    {0.01, has_other_constants},
+    {0.5, has_factors_and_frozen_parameters},
+    {0.01, has_a_schedule},
+};
+
+START_TEST(steps_are_those_of_the_reference)
 {
     trial t;
-    start(&t, 0.01);
-    t.options.schedule = SGT_SCHEDULE_COSINE;
-    t.options.warmup_steps = 10;
-    t.options.total_steps = STEPS - 5;
+    start(&t, trials[_i].gradient_scale);
+    trials[_i].prepare(&t);
     run(&t);
 }
 END_TEST
@@ -241,13 +236,8 @@ int main(void)
 {
     Suite *suite = suite_create("adamw");
     TCase *tcase = tcase_create("adamw");
-    tcase_add_test(tcase, plain_steps);
-    tcase_add_test(tcase, clipped_steps);
-    tcase_add_test(tcase, no_clipping_when_clip_is_0);
-    tcase_add_test(tcase, decay_of_matrices_only);
-    tcase_add_test(tcase, other_constants);
-    tcase_add_test(tcase, factors_and_frozen_parameters);
-    tcase_add_test(tcase, a_schedule);
+    tcase_add_loop_test(tcase, steps_are_those_of_the_reference, 0,
+                        (int)(sizeof trials / sizeof trials[0]));
     suite_add_tcase(suite, tcase);
     return sgtt_run(suite);
 }

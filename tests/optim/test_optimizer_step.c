@@ -14,11 +14,11 @@
 #include "testing.h"
 #include "tiny_model.h"
 
-static sgt_optimizer *create(const small_training *tiny, const sgt_optimizer_options *options)
+/* The training frees it. */
+static sgt_optimizer *create(small_training *tiny, const sgt_optimizer_options *options)
 {
-    sgt_optimizer *optimizer = NULL;
-    sgtt_ok(sgt_optimizer_create(&optimizer, tiny->model, options));
-    return optimizer;
+    sgtt_ok(sgt_optimizer_create(&tiny->optimizer, tiny->model, options));
+    return tiny->optimizer;
 }
 
 static void expect_zero_gradients(const small_training *tiny)
@@ -62,7 +62,6 @@ START_TEST(a_step_needs_a_backward)
     sgtt_fails(sgt_optimizer_step(&report, optimizer), SGT_E_STATE, "backward");
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 1);
     ck_assert_int_eq(sgt_optimizer_steps(NULL), 0);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -78,7 +77,6 @@ START_TEST(incomplete_gradients_are_refused_until_zeroed)
     sgtt_ok(sgt_model_zero_gradients(tiny.model));
     tiny_model_backward(&tiny);
     sgtt_ok(sgt_optimizer_step(NULL, optimizer));
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -105,7 +103,6 @@ START_TEST(a_step_changes_weights_and_zeroes_gradients)
     free(moving);
     free(frozen_after);
     free(moving_after);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -159,7 +156,6 @@ static void expect_skip(float value)
     ck_assert_int_eq(report.step, 3);
     free(before);
     free(after);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 
@@ -191,7 +187,6 @@ START_TEST(a_gradient_without_a_square_skips_the_step)
         ck_assert_int_eq(report.skipped, !clipped);
         ck_assert(report.grad_norm > 1e25 && isfinite(report.grad_norm));
         expect_zero_gradients(&tiny);
-        sgt_optimizer_free(optimizer);
         sgtt_small_free(&tiny);
     }
 }
@@ -209,7 +204,6 @@ START_TEST(a_frozen_nan_does_not_matter)
     sgtt_ok(sgt_optimizer_step(&report, optimizer));
     ck_assert_int_eq(report.skipped, 0);
     expect_zero_gradients(&tiny);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -234,7 +228,6 @@ START_TEST(a_skipped_step_leaves_no_trace_in_later_updates)
         sgtt_ok(sgt_optimizer_step(NULL, optimizer));
         ck_assert_int_eq(sgt_optimizer_steps(optimizer), with_skip ? 3 : 2);
         snapshots[with_skip] = snapshot(&tiny, optimizer, &count);
-        sgt_optimizer_free(optimizer);
         sgtt_small_free(&tiny);
     }
     ck_assert_mem_eq(snapshots[0], snapshots[1], count * sizeof(float));
@@ -283,7 +276,6 @@ START_TEST(a_failing_norm_changes_nothing)
     sgtt_ok(sgt_optimizer_step(NULL, optimizer));
     free(before);
     free(after);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -320,7 +312,6 @@ START_TEST(a_failing_update_marks_the_gradients_invalid)
     expect_invalid(&tiny, optimizer, &table, 0, "fill");
     tiny_model_write_gradients(&tiny, 1, 1.0);
     sgtt_ok(sgt_optimizer_step(NULL, optimizer));
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -376,7 +367,6 @@ START_TEST(the_rate_callback_decides)
     sgtt_ok(sgt_optimizer_step(&report, optimizer));
     ck_assert_int_eq(report.step, 2);
     ck_assert_double_eq(report.lr, 0.0);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -399,7 +389,6 @@ START_TEST(factors_are_checked)
     sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_OUT_OF_RANGE,
                "model.embed_tokens.weight");
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -417,7 +406,6 @@ START_TEST(scheduled_rates_can_be_asked)
     sgtt_fails(sgt_optimizer_scheduled_rate(&lr, optimizer, 0), SGT_E_OUT_OF_RANGE, "step");
     sgtt_fails(sgt_optimizer_scheduled_rate(NULL, optimizer, 1), SGT_E_INVALID_ARGUMENT, "lr");
     sgtt_fails(sgt_optimizer_scheduled_rate(&lr, NULL, 1), SGT_E_INVALID_ARGUMENT, "optimizer");
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -447,7 +435,6 @@ START_TEST(another_peak_rate_counts_from_the_next_step)
     tiny_model_write_gradients(&tiny, 1, 1.0);
     sgtt_ok(sgt_optimizer_step(&report, optimizer));
     ck_assert_double_eq(report.lr, 0.0);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -465,7 +452,6 @@ START_TEST(a_report_says_how_much_was_clipped)
     sgtt_ok(sgt_optimizer_step(&report, optimizer));
     ck_assert_double_gt(report.grad_norm, 1.0);
     ck_assert_double_eq_tol(report.clip_scale, 1.0 / (report.grad_norm + 1e-6), 1e-15);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -484,7 +470,6 @@ START_TEST(a_steady_step_allocates_nothing)
     }
     sgtt_ok(sgt_context_memory(&after, tiny.context));
     ck_assert_uint_eq(before.allocations, after.allocations);
-    sgt_optimizer_free(optimizer);
     sgtt_small_free(&tiny);
 }
 END_TEST
