@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A life with everything in it: a training that grows, a checkpoint that it goes on from in new
- * handles and in old ones, evaluations, decoding in a session, a Hugging Face folder there and back,
- * a folder of checkpoints kept short.
+ * handles and in old ones, evaluations, decoding in a session, a Hugging Face folder there and
+ * back, a folder of checkpoints kept short.
  */
 #ifndef SGTT_WHOLE_LIFE_H
 #define SGTT_WHOLE_LIFE_H

@@ -53,7 +53,7 @@ static sgt_status make_edit(sgt_plan *p, const edit *e)
     }
 }
 
-/* One after another, and what a pass of that layer is then; gains below 0: there is no such pass. */
+/* One after another, and what a pass of that layer is then; gains below 0: it does not exist. */
 static const struct {
     edit edit;
     int32_t pass;
