@@ -166,7 +166,8 @@ typedef struct sgt_generate_options {
     uint32_t size;
     int32_t max_tokens;         /* new tokens at most; 0 (default): as many as fit */
     int32_t *tokens;            /* [max_tokens] out; NULL (default): only the callback sees them */
-    const int32_t *stop_tokens; /* a token of this list ends the text; it is reported as well */
+    const int32_t *stop_tokens; /* a token of this list ends the text; it is reported as well. NULL
+                                   (default): the model's eos (sgt_special_tokens, since 0.2) */
     int32_t n_stop_tokens;      /* entries of the list; default 0 */
     int32_t reserved;           /* 0 */
     sgt_token_fn callback;      /* NULL: none */
@@ -178,7 +179,8 @@ typedef struct sgt_generate_options {
     const int32_t *stop_lengths;   /* [n_stop_sequences] tokens of each list, at least 1. Since
                                       0.2 */
     int32_t n_stop_sequences;      /* lists; default 0. Since 0.2 */
-    int32_t reserved_too;          /* 0 */
+    int32_t ignore_eos;            /* 1: where stop_tokens is NULL no token ends the text, the
+                                      model's eos neither; default 0. Since 0.2 */
 } sgt_generate_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -188,7 +190,7 @@ SGT_API sgt_status sgt_generate_options_init(sgt_generate_options *options, size
 /* Why a generation ended. */
 enum sgt_generate_end {
     SGT_END_MAX_TOKENS = 1, /* max_tokens were chosen */
-    SGT_END_STOP_TOKEN = 2, /* a token of the list was chosen */
+    SGT_END_STOP_TOKEN = 2, /* a token of stop_tokens, or an eos, was chosen */
     SGT_END_CALLBACK = 3,   /* the callback said so */
     SGT_END_FULL = 4,       /* the sequence reached max_length */
     SGT_END_STOP_SEQUENCE = 5 /* a list of stop_sequences was completed */

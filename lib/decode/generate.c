@@ -148,7 +148,7 @@ static sgt_status join_group(group *g, int32_t sequence, sgt_sampler *sampler,
     for (int32_t i = 0; i < at; i++)
         if (g->texts[i].sampler == sampler)
             return sgti_fail(SGT_E_INVALID_ARGUMENT, "the sampler is that of text %d too", (int)i);
-    sgt_status status = sgti_generate_options_read(&t.options, options, vocab_size);
+    sgt_status status = sgti_generate_options_read(&t.options, options, g->session->model);
     if (status)
         return status;
     g->texts[at] = t;

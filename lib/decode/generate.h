@@ -5,9 +5,10 @@
 
 #include <sgt/session.h>
 
-/* The caller's options, checked for a vocabulary; NULL: the defaults. */
+/* The caller's options, checked for a model, with its eos where no stop tokens are given; NULL: the
+ * defaults. */
 sgt_status sgti_generate_options_read(sgt_generate_options *own,
-                                      const sgt_generate_options *caller, int32_t vocab_size);
+                                      const sgt_generate_options *caller, const sgt_model *model);
 
 /* Whether a text ends with this token, or, of `count` tokens in options->tokens, with a list. */
 int sgti_is_stop_token(const sgt_generate_options *options, int32_t token);

@@ -6,6 +6,7 @@
 
 #include "../base/error.h"
 #include "../base/structs.h"
+#include "../model/model.h"
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_generate_options, user)
 
@@ -77,23 +78,28 @@ static sgt_status check_options(const sgt_generate_options *o, int32_t vocab_siz
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
                          "sgt_generate_options.stop_tokens is NULL, n_stop_tokens is %d",
                          (int)o->n_stop_tokens);
-    if (o->reserved != 0 || o->reserved_too != 0)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "sgt_generate_options.%s is %d, not 0",
-                         o->reserved != 0 ? "reserved" : "reserved_too",
-                         (int)(o->reserved != 0 ? o->reserved : o->reserved_too));
+    if (o->reserved != 0 || o->ignore_eos >> 1)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "sgt_generate_options.reserved is %d, ignore_eos is %d: not 0, and 0 or 1",
+                         (int)o->reserved, (int)o->ignore_eos);
     status = check_tokens(o->stop_tokens, o->n_stop_tokens, "stop_tokens", vocab_size);
     return status ? status : check_stop_sequences(o, vocab_size);
 }
 
 sgt_status sgti_generate_options_read(sgt_generate_options *own,
-                                      const sgt_generate_options *caller, int32_t vocab_size)
+                                      const sgt_generate_options *caller, const sgt_model *model)
 {
+    sgt_status status = SGT_OK;
     *own = default_options;
-    if (caller == NULL)
-        return SGT_OK;
-    sgt_status status =
-        sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM, "sgt_generate_options");
-    return status == SGT_OK ? check_options(own, vocab_size) : status;
+    if (caller != NULL)
+        status = sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM, "sgt_generate_options");
+    if (status == SGT_OK)
+        status = check_options(own, model->config.vocab_size);
+    if (status == SGT_OK && own->stop_tokens == NULL && !own->ignore_eos) {
+        own->stop_tokens = model->tokens.eos; /* ids that are no tokens are never chosen */
+        own->n_stop_tokens = model->tokens.n_eos;
+    }
+    return status;
 }
 
 /* ---- ends ---- */

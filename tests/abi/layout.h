@@ -294,7 +294,7 @@ FIELD(sgt_generate_options, user, 40, POINTER)
 FIELD(sgt_generate_options, stop_sequences, 48, POINTER)
 FIELD(sgt_generate_options, stop_lengths, 56, POINTER)
 FIELD(sgt_generate_options, n_stop_sequences, 64, I32)
-FIELD(sgt_generate_options, reserved_too, 68, I32)
+FIELD(sgt_generate_options, ignore_eos, 68, I32)
 
 STRUCT(sgt_generation, 24)
 FIELD(sgt_generation, size, 0, U32)

@@ -214,6 +214,36 @@ START_TEST(a_stop_token_is_reported_and_ends_it)
 }
 END_TEST
 
+/* Where no list is given a text ends by the model's eos, unless the host says not; ids that are no
+ * tokens of the model do not matter. */
+START_TEST(eos_ends_it)
+{
+    enum { COUNT = 6 };
+    scene s = open_default(1);
+    int32_t whole[COUNT], tokens[COUNT], first = 0, none = 0;
+    sgt_generate_options options = generate_defaults();
+    options.max_tokens = COUNT;
+    options.tokens = whole;
+    ck_assert_int_eq(generate(&s, prompt, PROMPT, &options).count, COUNT);
+    while (whole[first] != whole[2])
+        first++;
+    sgt_special_tokens special = {
+        .size = sizeof special, .n_eos = 3, .eos = {-1, whole[2], VOCAB}};
+    sgtt_ok(sgt_model_set_special_tokens(s.model, &special));
+    options.tokens = tokens;
+    for (int i = 0; i < 3; i++) {
+        options.ignore_eos = i == 1;
+        options.stop_tokens = i == 2 ? &none : NULL; /* a list without entries */
+        sgtt_ok(sgt_session_rewind(s.session, 0, 0));
+        sgt_generation made = generate(&s, prompt, PROMPT, &options);
+        ck_assert_int_eq(made.end, i == 0 ? SGT_END_STOP_TOKEN : SGT_END_MAX_TOKENS);
+        ck_assert_int_eq(made.count, i == 0 ? first + 1 : COUNT);
+        ck_assert_mem_eq(tokens, whole, (size_t)made.count * sizeof *tokens);
+    }
+    close_scene(&s);
+}
+END_TEST
+
 /* Of two lists the second is completed first, by tokens that the first one shares. */
 START_TEST(a_stop_sequence_ends_it)
 {
@@ -294,6 +324,7 @@ int main(void)
     tcase_add_test(cases, a_smaller_struct_is_filled_as_far_as_it_goes);
     tcase_add_test(cases, the_callback_sees_each_token_and_ends_it);
     tcase_add_test(cases, a_stop_token_is_reported_and_ends_it);
+    tcase_add_test(cases, eos_ends_it);
     tcase_add_test(cases, a_stop_sequence_ends_it);
     tcase_add_test(cases, a_stop_sequence_is_of_new_tokens);
     tcase_add_test(cases, a_full_sequence_ends_it);

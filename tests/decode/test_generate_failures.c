@@ -59,8 +59,8 @@ START_TEST(options_that_cannot_be)
     options.reserved = 1;
     refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, ".reserved is 1");
     options = generate_defaults();
-    options.reserved_too = 1;
-    refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, ".reserved_too is 1");
+    options.ignore_eos = 2;
+    refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, "ignore_eos is 2");
     options = generate_defaults();
     options.size = 3;
     refuse_options(&s, &options, SGT_E_STRUCT_SIZE, "sgt_generate_options: size is 3");

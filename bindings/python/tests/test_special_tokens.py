@@ -74,3 +74,23 @@ def test_a_tokenizer_goes_with_its_model(model, tmp_path):
     assert (out / "tokenizer.json").read_text() == "the tokenizer"
     with pytest.raises(sgt.MissingFileError, match="copy_from is no folder"):
         model.save_pretrained(out, copy_from=tmp_path / "none")
+
+
+def test_eos_ends_a_text(model):
+    session = sgt.Session(model)
+
+    def made(how, **given):
+        session.rewind(0)
+        return [int(token) for token in how([1, 2], max_tokens=8, temperature=0, **given)]
+
+    def generated(prompt, **given):
+        return session.generate(prompt, **given).tokens
+
+    whole = made(generated)
+    assert len(whole) == 8
+    model.special_tokens = sgt.SpecialTokens(eos=(-1, whole[3], 32))
+    ended = whole[: whole.index(whole[3]) + 1]
+    for how in (generated, session.stream):
+        assert made(how) == ended
+        assert made(how, stop_tokens=()) == whole
+        assert made(how, stop_tokens=[whole[0]]) == whole[:1]

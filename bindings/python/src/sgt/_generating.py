@@ -197,6 +197,7 @@ class Text:
             tokens=address(self._tokens),
             stop_tokens=address(stop_tokens),
             n_stop_tokens=stop_tokens.size,
+            ignore_eos=True,  # they are among the stop tokens where they are wanted
         )
         self.done = _structs.sgt_generation()
 

@@ -520,7 +520,7 @@ class sgt_generate_options(Sized):
         ("stop_sequences", c_void_p),
         ("stop_lengths", c_void_p),
         ("n_stop_sequences", c_int32),
-        ("reserved_too", c_int32),
+        ("ignore_eos", c_int32),
     ]
 
 

@@ -263,7 +263,7 @@ class Session(Owner):
         add_special_tokens: bool = True,
         max_tokens: Union[int, Sequence[int]] = 0,
         sampler: Union[Sampler, Sequence[Sampler], None] = None,
-        stop_tokens: Sequence[int] = (),
+        stop_tokens: Optional[Sequence[int]] = None,
         stop_strings: Union[str, Sequence[str]] = (),
         callback: Optional[OnToken] = None,
         sequence: Union[int, Sequence[int]] = 0,
@@ -279,7 +279,7 @@ class Session(Owner):
         add_special_tokens: bool = True,
         max_tokens: Union[int, Sequence[int]] = 0,
         sampler: Union[Sampler, Sequence[Sampler], None] = None,
-        stop_tokens: Sequence[int] = (),
+        stop_tokens: Optional[Sequence[int]] = None,
         stop_strings: Union[str, Sequence[str]] = (),
         callback: Optional[OnToken] = None,
         sequence: Union[int, Sequence[int]] = 0,
@@ -294,7 +294,7 @@ class Session(Owner):
         add_special_tokens: bool = True,
         max_tokens: Union[int, Sequence[int]] = 0,
         sampler: Union[Sampler, Sequence[Sampler], None] = None,
-        stop_tokens: Sequence[int] = (),
+        stop_tokens: Optional[Sequence[int]] = None,
         stop_strings: Union[str, Sequence[str]] = (),
         callback: Optional[OnToken] = None,
         sequence: Union[int, Sequence[int]] = 0,
@@ -304,8 +304,8 @@ class Session(Owner):
 
         prompt: tokens [N], or a string with a ``tokenizer``. add_special_tokens: False for a string
         that has its special tokens already, as chat templates write them. max_tokens 0: as many as
-        fit. stop_tokens end the text and belong to it; so do stop_strings, with a tokenizer, but
-        the text of the result ends before them. callback(token, index): something true ends the
+        fit. stop_tokens end the text and belong to it; None: the model's eos (``special_tokens``),
+        (): none. So do stop_strings, with a tokenizer, but the text of the result ends before them. callback(token, index): something true ends the
         text, an exception travels to the caller. sampler None: one made of ``sampling``, the
         keyword arguments of ``Sampler``. Every token but the last is in the sequence afterwards, so
         that the next prompt begins with that one. A failure or Ctrl-C in the middle keeps what was
@@ -382,7 +382,7 @@ class Session(Owner):
         add_special_tokens: bool = True,
         max_tokens: int = 0,
         sampler: Optional[Sampler] = None,
-        stop_tokens: Sequence[int] = (),
+        stop_tokens: Optional[Sequence[int]] = None,
         stop_strings: Union[str, Sequence[str]] = (),
         sequence: int = 0,
         **sampling: Any,
@@ -412,7 +412,7 @@ class Session(Owner):
         add_special_tokens: bool = True,
         max_tokens: int = 0,
         sampler: Optional[Sampler] = None,
-        stop_tokens: Sequence[int] = (),
+        stop_tokens: Optional[Sequence[int]] = None,
         stop_strings: Union[str, Sequence[str]] = (),
         sequence: int = 0,
         **sampling: Any,
@@ -473,7 +473,7 @@ class Session(Owner):
         add_special_tokens: bool,
         max_tokens: Any,
         samplers: Any,
-        stop_tokens: Sequence[int],
+        stop_tokens: Optional[Sequence[int]],
         stop_strings: Union[str, Sequence[str]],
         place: Any,
         sampling: Any,
@@ -481,6 +481,9 @@ class Session(Owner):
         """What is asked for, checked for every way to generate."""
         count = len(prompts)
         given = [encode(prompt, tokenizer, add_special_tokens) for prompt in prompts]
+        if stop_tokens is None:
+            eos = self._model.special_tokens.stop_tokens
+            stop_tokens = [token for token in eos if 0 <= token < self._model.config.vocab_size]
         stops = listed(stop_tokens, "stop_tokens")
         strings = checked_strings(stop_strings, tokenizer)
         limits = for_each(max_tokens, count, "max_tokens")
