@@ -28,31 +28,26 @@ enum { STEPS = 4, FORKS = 60, PATIENCE = 60, WRONG = 3, VOCAB = 190 };
 /* ---- a small training ---- */
 
 typedef struct training {
-    sgt_context *context;
-    sgt_model *model;
-    sgt_optimizer *optimizer;
+    small_training t;
     sgt_batch batch;
 } training;
 
 static training start(const sgt_context_options *options)
 {
-    training t = {0};
-    sgt_model_config config = sgtt_config();
-    config.d_model = 96; /* products for BLIS to pack, parts for threads to share */
-    config.d_ff = 200;
-    config.vocab_size = VOCAB;
-    sgtt_ok(sgt_context_create(&t.context, options));
-    t.model = sgtt_model(t.context, &config, 3);
-    sgtt_ok(sgt_optimizer_create(&t.optimizer, t.model, NULL));
-    t.batch = sgtt_batch(3, 16, config.vocab_size, 5, 0);
-    return t;
+    training made = {0};
+    sgtt_small_recipe recipe = {.context = options, .config = sgtt_config()};
+    recipe.config.d_model = 96; /* products for BLIS to pack, parts for threads to share */
+    recipe.config.d_ff = 200;
+    recipe.config.vocab_size = VOCAB;
+    sgtt_ok(sgtt_small_make(&made.t, &recipe));
+    sgtt_randomize(made.t.model, 3);
+    made.batch = sgtt_batch(3, 16, VOCAB, 5, 0);
+    return made;
 }
 
 static void finish(training *t)
 {
-    sgt_optimizer_free(t->optimizer);
-    sgt_model_free(t->model);
-    sgt_context_free(t->context);
+    sgtt_small_free(&t->t);
     sgtt_batch_free(&t->batch);
 }
 
@@ -60,12 +55,10 @@ static void finish(training *t)
 static int train(training *t, double losses[STEPS])
 {
     for (int i = 0; i < STEPS; i++) {
-        sgt_metrics metrics = {.size = sizeof metrics};
-        if (sgt_model_forward(&metrics, t->model, &t->batch) != SGT_OK ||
-            sgt_model_backward(t->model, 1.0 / (double)metrics.count) != SGT_OK ||
-            sgt_optimizer_step(NULL, t->optimizer) != SGT_OK)
+        sgtt_small_taken taken;
+        if (sgtt_small_step(&taken, &t->t, &t->batch, i) != SGT_OK)
             return 0;
-        losses[i] = metrics.loss;
+        losses[i] = taken.loss;
     }
     return 1;
 }
@@ -73,7 +66,7 @@ static int train(training *t, double losses[STEPS])
 static int evaluate(const training *t, double *loss)
 {
     sgt_metrics metrics = {.size = sizeof metrics};
-    if (sgt_model_evaluate(&metrics, t->model, &t->batch, NULL) != SGT_OK)
+    if (sgt_model_evaluate(&metrics, t->t.model, &t->batch, NULL) != SGT_OK)
         return 0;
     *loss = metrics.loss;
     return 1;
@@ -110,7 +103,7 @@ START_TEST(the_child_trains_on_like_the_parent)
     pid_t child = fork_child();
     if (child == 0) {
         FILE *told = NULL;
-        if (train(&t, losses) && sgt_checkpoint_save(path, t.model, NULL) == SGT_OK) {
+        if (train(&t, losses) && sgt_checkpoint_save(path, t.t.model, NULL) == SGT_OK) {
             strcat(path, ".losses");
             told = fopen(path, "wb");
         }
@@ -173,14 +166,14 @@ START_TEST(a_fork_during_an_allocation)
     training t = start(&options);
     ck_assert(evaluate(&t, &before));
     hold_next = 1;
-    ck_assert_int_eq(pthread_create(&other, NULL, make_a_plan, t.context), 0);
+    ck_assert_int_eq(pthread_create(&other, NULL, make_a_plan, t.t.context), 0);
     while (!holding)
         sched_yield();
     pid_t child = fork_child();
     if (child == 0) {
         holding = 0;
         sgt_memory_usage usage = {.size = sizeof usage};
-        if (sgt_context_memory(&usage, t.context) != SGT_OK || !evaluate(&t, &after) ||
+        if (sgt_context_memory(&usage, t.t.context) != SGT_OK || !evaluate(&t, &after) ||
             after != before || !train(&t, losses))
             _exit(WRONG);
         finish(&t);
@@ -219,7 +212,8 @@ static void *make_for_ever(void *argument)
         sgt_context_options options;
         sgt_context_options_init(&options, sizeof options);
         options.threads = 1;
-        if (make_a_plan(shared.context) != NULL || sgt_context_create(&context, &options) != SGT_OK)
+        if (make_a_plan(shared.t.context) != NULL ||
+            sgt_context_create(&context, &options) != SGT_OK)
             return &shared;
         sgt_context_free(context);
     }
@@ -289,7 +283,7 @@ static int look(const training *t, float logits[LOGITS])
     sgt_evaluate_options options;
     sgt_evaluate_options_init(&options, sizeof options);
     options.last_logits = logits;
-    return sgt_model_evaluate(&metrics, t->model, &t->batch, &options) == SGT_OK;
+    return sgt_model_evaluate(&metrics, t->t.model, &t->batch, &options) == SGT_OK;
 }
 
 static int are_near(const float a[LOGITS], const float b[LOGITS])

@@ -6,258 +6,223 @@
 
 enum { LAYERS = 6, HEADS = 4 };
 
-/* A decision at every step from the first on; averages are the entropies themselves. */
-static sgt_growth_sgt_options quick_options(void)
-{
-    sgt_growth_sgt_options options;
+static sgt_growth_sgt_options options;
+static sgtt_replay replay;
 
+/* A decision at every step from the first on; averages are the entropies themselves. */
+static void setup(void)
+{
     sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
     options.first_step = 1;
     options.window = 1;
     options.average = 0;
-    return options;
 }
 
-static void open_choice(sgtt_replay *replay, const sgt_growth_sgt_options *options)
+static void open_choice(void)
 {
     sgt_context *context = sgtt_portable_context(NULL);
-    sgtt_replay_open(replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, options), LAYERS,
+    sgtt_replay_open(&replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, &options), LAYERS,
                      HEADS, 3);
 }
 
+static void close_choice(void)
+{
+    sgtt_replay_close(&replay);
+}
+
 /* All heads of all passes of a layer. */
-static void set_score(sgtt_replay *replay, int32_t layer, double score)
+static void set_score(int32_t layer, double score)
 {
     for (int32_t pass = 0; pass < 3; pass++) {
         for (int32_t h = 0; h < HEADS; h++)
-            sgtt_replay_entropies(replay, layer, pass)[h] = score;
+            sgtt_replay_entropies(&replay, layer, pass)[h] = score;
     }
-}
-
-static void set_scores(sgtt_replay *replay, const double *scores)
-{
-    for (int32_t i = 0; i < LAYERS; i++)
-        set_score(replay, i, scores[i]);
 }
 
 static const double scores[LAYERS] = {0.99, 0.9, 0.5, 0.8, 0.7, 0.1};
 
-static void expect(sgtt_replay *replay, int64_t step, int32_t action, int32_t layer)
+static void set_scores(void)
 {
-    sgtt_replay_step(replay, step);
-    ck_assert_msg(replay->event.action == action && replay->event.layer == layer,
-                  "step %d: action %d of layer %d, not %d of layer %d", (int)step,
-                  (int)replay->event.action, (int)replay->event.layer, (int)action, (int)layer);
+    for (int32_t i = 0; i < LAYERS; i++)
+        set_score(i, scores[i]);
 }
 
-static void expect_fix(sgtt_replay *replay, int64_t step, const int32_t *layers, int32_t count)
+static void expect(int64_t step, int32_t action, int32_t layer)
 {
-    expect(replay, step, SGT_GROWTH_FIX, -1);
-    ck_assert_int_eq(replay->event.n_layers, count);
-    ck_assert_int_eq(replay->event.n_heads, 0);
+    sgtt_replay_step(&replay, step);
+    ck_assert_msg(replay.event.action == action && replay.event.layer == layer,
+                  "step %d: action %d of layer %d, not %d of layer %d", (int)step,
+                  (int)replay.event.action, (int)replay.event.layer, (int)action, (int)layer);
+}
+
+static void expect_fix(int64_t step, const int32_t *layers, int32_t count)
+{
+    expect(step, SGT_GROWTH_FIX, -1);
+    ck_assert_int_eq(replay.event.n_layers, count);
+    ck_assert_int_eq(replay.event.n_heads, 0);
     for (int32_t i = 0; i < count; i++)
-        ck_assert_int_eq(replay->event.layers[i], layers[i]);
+        ck_assert_int_eq(replay.event.layers[i], layers[i]);
 }
 
 START_TEST(deepest_of_the_top_first)
 {
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
-    open_choice(&replay, &options);
-    set_scores(&replay, scores); /* the top 3 are 1, 3 and 4: layer 0 is excluded */
-    expect(&replay, 1, SGT_GROWTH_SELECT, 4);
-    expect(&replay, 2, SGT_GROWTH_SELECT, 3);
-    expect(&replay, 3, SGT_GROWTH_SELECT, 1);
-    expect_fix(&replay, 4, (int32_t[]){1, 3, 4}, 3);
-    expect(&replay, 5, SGT_GROWTH_NONE, -1);
-    sgtt_replay_close(&replay);
+    open_choice();
+    set_scores(); /* the top 3 are 1, 3 and 4: layer 0 is excluded */
+    expect(1, SGT_GROWTH_SELECT, 4);
+    expect(2, SGT_GROWTH_SELECT, 3);
+    expect(3, SGT_GROWTH_SELECT, 1);
+    expect_fix(4, (int32_t[]){1, 3, 4}, 3);
+    expect(5, SGT_GROWTH_NONE, -1);
 }
 END_TEST
 
 START_TEST(then_none_deeper_than_the_shallowest)
 {
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
-    open_choice(&replay, &options);
-    set_scores(&replay, scores);
-    expect(&replay, 1, SGT_GROWTH_SELECT, 4);
-    set_score(&replay, 5, 0.95); /* the top 3 are 5, 1 and 3 now */
-    expect(&replay, 2, SGT_GROWTH_SELECT, 3);
-    set_score(&replay, 1, 0); /* 5, 3 and 4: nothing above layer 3 */
-    expect_fix(&replay, 3, (int32_t[]){3, 4}, 2);
-    sgtt_replay_close(&replay);
+    open_choice();
+    set_scores();
+    expect(1, SGT_GROWTH_SELECT, 4);
+    set_score(5, 0.95); /* the top 3 are 5, 1 and 3 now */
+    expect(2, SGT_GROWTH_SELECT, 3);
+    set_score(1, 0); /* 5, 3 and 4: nothing above layer 3 */
+    expect_fix(3, (int32_t[]){3, 4}, 2);
 }
 END_TEST
 
 START_TEST(shallow_to_deep)
 {
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
     options.direction = SGT_SHALLOW_TO_DEEP;
-    open_choice(&replay, &options);
-    set_scores(&replay, scores);
-    expect(&replay, 1, SGT_GROWTH_SELECT, 1);
-    expect(&replay, 2, SGT_GROWTH_SELECT, 3);
-    set_score(&replay, 2, 0.95); /* 2, 1 and 3: none below layer 3 */
-    expect_fix(&replay, 3, (int32_t[]){1, 3}, 2);
-    sgtt_replay_close(&replay);
+    open_choice();
+    set_scores();
+    expect(1, SGT_GROWTH_SELECT, 1);
+    expect(2, SGT_GROWTH_SELECT, 3);
+    set_score(2, 0.95); /* 2, 1 and 3: none below layer 3 */
+    expect_fix(3, (int32_t[]){1, 3}, 2);
 }
 END_TEST
 
 START_TEST(deepening_comes_first_in_order_of_selection)
 {
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
     options.max_depth = 2;
     options.max_layers = 2;
-    open_choice(&replay, &options);
-    set_scores(&replay, scores);
-    expect(&replay, 1, SGT_GROWTH_SELECT, 4);
-    set_score(&replay, 2, 0.75); /* 1, 3 and 2: layer 4 is not among the top */
-    expect(&replay, 2, SGT_GROWTH_SELECT, 3);
-    set_score(&replay, 2, 0.5); /* 1, 3 and 4 again */
-    expect(&replay, 3, SGT_GROWTH_DEEPEN, 4);
+    open_choice();
+    set_scores();
+    expect(1, SGT_GROWTH_SELECT, 4);
+    set_score(2, 0.75); /* 1, 3 and 2: layer 4 is not among the top */
+    expect(2, SGT_GROWTH_SELECT, 3);
+    set_score(2, 0.5); /* 1, 3 and 4 again */
+    expect(3, SGT_GROWTH_DEEPEN, 4);
     ck_assert_int_eq(replay.event.depth, 2);
-    expect(&replay, 4, SGT_GROWTH_DEEPEN, 3);
-    expect_fix(&replay, 5, (int32_t[]){3, 4}, 2);
+    expect(4, SGT_GROWTH_DEEPEN, 3);
+    expect_fix(5, (int32_t[]){3, 4}, 2);
     ck_assert_int_eq(sgt_plan_depth(replay.plan, 3), 2);
     ck_assert_int_eq(sgt_plan_depth(replay.plan, 4), 2);
-    sgtt_replay_close(&replay);
 }
 END_TEST
 
 START_TEST(waits_for_the_first_step_and_the_window)
 {
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
     options.first_step = 4;
     options.window = 3;
-    open_choice(&replay, &options);
-    set_scores(&replay, scores);
+    open_choice();
+    set_scores();
     for (int64_t step = 1; step < 4; step++)
-        expect(&replay, step, SGT_GROWTH_NONE, -1);
-    expect(&replay, 5, SGT_GROWTH_SELECT, 4); /* step 4 was skipped */
-    expect(&replay, 6, SGT_GROWTH_NONE, -1);
-    expect(&replay, 7, SGT_GROWTH_NONE, -1);
-    expect(&replay, 8, SGT_GROWTH_SELECT, 3);
-    expect(&replay, 100, SGT_GROWTH_SELECT, 1);
-    expect(&replay, 102, SGT_GROWTH_NONE, -1);
-    expect_fix(&replay, 103, (int32_t[]){1, 3, 4}, 3);
-    sgtt_replay_close(&replay);
+        expect(step, SGT_GROWTH_NONE, -1);
+    expect(5, SGT_GROWTH_SELECT, 4); /* step 4 was skipped */
+    expect(6, SGT_GROWTH_NONE, -1);
+    expect(7, SGT_GROWTH_NONE, -1);
+    expect(8, SGT_GROWTH_SELECT, 3);
+    expect(100, SGT_GROWTH_SELECT, 1);
+    expect(102, SGT_GROWTH_NONE, -1);
+    expect_fix(103, (int32_t[]){1, 3, 4}, 3);
 }
 END_TEST
 
 START_TEST(equal_scores_go_to_the_lower_index)
 {
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
     options.top_k_layers = 2;
-    open_choice(&replay, &options);
+    open_choice();
     for (int32_t i = 0; i < LAYERS; i++)
-        set_score(&replay, i, 0.5);
-    expect(&replay, 1, SGT_GROWTH_SELECT, 2); /* the top 2 are 1 and 2 */
+        set_score(i, 0.5);
+    expect(1, SGT_GROWTH_SELECT, 2); /* the top 2 are 1 and 2 */
     ck_assert_int_eq(replay.event.heads[0], 0);
     ck_assert_int_eq(replay.event.heads[1], 1);
-    expect(&replay, 2, SGT_GROWTH_SELECT, 1);
-    expect_fix(&replay, 3, (int32_t[]){1, 2}, 2);
-    sgtt_replay_close(&replay);
+    expect(2, SGT_GROWTH_SELECT, 1);
+    expect_fix(3, (int32_t[]){1, 2}, 2);
 }
 END_TEST
 
 START_TEST(exclusion)
 {
     static const int32_t most[] = {0, 1, 3, 4, 5, 3}; /* one of them twice */
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
     options.exclude = most;
     options.n_exclude = 6;
-    open_choice(&replay, &options);
-    set_scores(&replay, scores);
-    expect(&replay, 1, SGT_GROWTH_SELECT, 2);
-    expect_fix(&replay, 2, (int32_t[]){2}, 1);
-    sgtt_replay_close(&replay);
+    open_choice();
+    set_scores();
+    expect(1, SGT_GROWTH_SELECT, 2);
+    expect_fix(2, (int32_t[]){2}, 1);
 }
 END_TEST
 
 START_TEST(no_exclusion)
 {
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
     options.exclude = NULL;
     options.n_exclude = 0;
     options.top_k_layers = 1;
-    open_choice(&replay, &options);
-    set_scores(&replay, scores);
-    expect(&replay, 1, SGT_GROWTH_SELECT, 0);
-    sgtt_replay_close(&replay);
+    open_choice();
+    set_scores();
+    expect(1, SGT_GROWTH_SELECT, 0);
 }
 END_TEST
 
 START_TEST(no_candidate_ends_growth)
 {
     static const int32_t all[] = {0, 1, 2, 3, 4, 5};
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
     options.first_step = 2;
     options.exclude = all;
     options.n_exclude = LAYERS;
-    open_choice(&replay, &options);
-    set_scores(&replay, scores);
-    expect(&replay, 1, SGT_GROWTH_NONE, -1);
-    expect_fix(&replay, 2, NULL, 0);
-    expect(&replay, 3, SGT_GROWTH_NONE, -1);
+    open_choice();
+    set_scores();
+    expect(1, SGT_GROWTH_NONE, -1);
+    expect_fix(2, NULL, 0);
+    expect(3, SGT_GROWTH_NONE, -1);
     for (int32_t i = 0; i < LAYERS; i++)
         ck_assert_int_eq(sgt_plan_depth(replay.plan, i), 0);
-    sgtt_replay_close(&replay);
 }
 END_TEST
 
 /* ---- heads ---- */
 
 /* Selects layer 5 of these entropies and compares the heads listed and those with gain 1. */
-static void check_heads(const sgt_growth_sgt_options *options, const double *entropies,
-                        const int32_t *heads)
+static void check_heads(const double *entropies, const int32_t *heads)
 {
     double gains[HEADS] = {0};
-    sgtt_replay replay;
 
-    open_choice(&replay, options);
+    open_choice();
     sgtt_replay_set(&replay, 5, entropies);
-    expect(&replay, 1, SGT_GROWTH_SELECT, 5);
-    ck_assert_int_eq(replay.event.n_heads, options->keep_heads);
-    for (int32_t i = 0; i < options->keep_heads; i++) {
+    expect(1, SGT_GROWTH_SELECT, 5);
+    ck_assert_int_eq(replay.event.n_heads, options.keep_heads);
+    for (int32_t i = 0; i < options.keep_heads; i++) {
         ck_assert_int_eq(replay.event.heads[i], heads[i]);
         gains[heads[i]] = 1;
     }
     sgtt_check_gains(replay.plan, 5, 1, gains);
-    sgtt_replay_close(&replay);
+    close_choice();
 }
 
 START_TEST(head_choices)
 {
-    sgt_growth_sgt_options options = quick_options();
-
     options.ramp = SGT_RAMP_HARD;
-    check_heads(&options, (double[]){0.4, 0.1, 0.3, 0.2}, (int32_t[]){0, 2});
-    check_heads(&options, (double[]){0.1, 0.4, 0.3, 0.4}, (int32_t[]){1, 3});
+    check_heads((double[]){0.4, 0.1, 0.3, 0.2}, (int32_t[]){0, 2});
+    check_heads((double[]){0.1, 0.4, 0.3, 0.4}, (int32_t[]){1, 3});
     options.head_choice = SGT_HEADS_LOWEST;
-    check_heads(&options, (double[]){0.4, 0.1, 0.3, 0.2}, (int32_t[]){3, 1});
-    check_heads(&options, (double[]){0.2, 0.2, 0.2, 0.1}, (int32_t[]){0, 3});
+    check_heads((double[]){0.4, 0.1, 0.3, 0.2}, (int32_t[]){3, 1});
+    check_heads((double[]){0.2, 0.2, 0.2, 0.1}, (int32_t[]){0, 3});
     options.keep_heads = HEADS;
-    check_heads(&options, (double[]){0.2, 0.4, 0.1, 0.3}, (int32_t[]){1, 3, 0, 2});
+    check_heads((double[]){0.2, 0.4, 0.1, 0.3}, (int32_t[]){1, 3, 0, 2});
     options.head_choice = SGT_HEADS_RANDOM; /* listed from the highest on all the same */
     for (options.seed = 0; options.seed < 4; options.seed++) {
-        check_heads(&options, (double[]){0.2, 0.4, 0.1, 0.3}, (int32_t[]){1, 3, 0, 2});
-        check_heads(&options, (double[]){0.2, 0.2, 0.2, 0.2}, (int32_t[]){0, 1, 2, 3});
+        check_heads((double[]){0.2, 0.4, 0.1, 0.3}, (int32_t[]){1, 3, 0, 2});
+        check_heads((double[]){0.2, 0.2, 0.2, 0.2}, (int32_t[]){0, 1, 2, 3});
     }
 }
 END_TEST
@@ -265,20 +230,18 @@ END_TEST
 /* The only head that a seed takes in the layers 5 and 4. */
 static void random_heads(int32_t heads[2], uint64_t seed)
 {
-    sgt_growth_sgt_options options = quick_options();
-    sgtt_replay replay;
-
+    setup();
     options.head_choice = SGT_HEADS_RANDOM;
     options.seed = seed;
     options.keep_heads = 1;
     options.top_k_layers = LAYERS;
-    open_choice(&replay, &options);
-    set_scores(&replay, scores);
+    open_choice();
+    set_scores();
     for (int i = 0; i < 2; i++) {
-        expect(&replay, 1 + i, SGT_GROWTH_SELECT, 5 - i);
+        expect(1 + i, SGT_GROWTH_SELECT, 5 - i);
         heads[i] = replay.event.heads[0];
     }
-    sgtt_replay_close(&replay);
+    close_choice();
 }
 
 START_TEST(random_heads_by_seed_and_layer)
@@ -313,6 +276,7 @@ int main(void)
     TCase *layers = tcase_create("layers");
     TCase *heads = tcase_create("heads");
 
+    tcase_add_checked_fixture(layers, setup, close_choice);
     tcase_add_test(layers, deepest_of_the_top_first);
     tcase_add_test(layers, then_none_deeper_than_the_shallowest);
     tcase_add_test(layers, shallow_to_deep);
@@ -323,6 +287,7 @@ int main(void)
     tcase_add_test(layers, no_exclusion);
     tcase_add_test(layers, no_candidate_ends_growth);
     suite_add_tcase(suite, layers);
+    tcase_add_checked_fixture(heads, setup, NULL);
     tcase_add_test(heads, head_choices);
     tcase_add_test(heads, random_heads_by_seed_and_layer);
     suite_add_tcase(suite, heads);
