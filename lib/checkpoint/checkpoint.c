@@ -61,7 +61,38 @@ static sgt_status check_tensors(const sgti_safetensors *file, const sgti_paramet
     return SGT_OK;
 }
 
-/* That the file has the tensors its configuration asks for, before anybody makes a model of it. */
+static int is_known(const sgti_parameters *parameters, const char *name)
+{
+    static const char *const stems[] = {"", SGTI_MOMENT1, SGTI_MOMENT2};
+    static const char *const others[] = {"optimizer.factors", "entropy.last", "entropy.mean",
+                                         "plan", "growth.policy"};
+    for (size_t i = 0; i < sizeof stems / sizeof stems[0]; i++) {
+        size_t length = strlen(stems[i]);
+        if (strncmp(name, stems[i], length) == 0 &&
+            sgti_parameters_find(parameters, name + length) >= 0)
+            return 1;
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (strcmp(name, others[i]) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* A tensor that is unknown here is part of a model that a newer libsgt computes. */
+static sgt_status refuse_strangers(const sgti_safetensors *file, const sgti_parameters *parameters)
+{
+    for (uint64_t i = 0; i < file->count; i++) {
+        if (!is_known(parameters, file->tensors[i].name))
+            return sgti_fail(SGT_E_VERSION,
+                             "%s: tensor '%.120s' is not known to this libsgt %s: a newer one wrote "
+                             "it", file->path, file->tensors[i].name, sgt_version());
+    }
+    return SGT_OK;
+}
+
+/* That the file has the tensors its configuration asks for, and no others, before anybody makes a
+ * model of it. */
 static sgt_status check_table(const sgt_checkpoint *checkpoint)
 {
     sgti_memory *memory = &checkpoint->context->memory;
@@ -74,6 +105,8 @@ static sgt_status check_table(const sgt_checkpoint *checkpoint)
         status = check_tensors(&checkpoint->file, &parameters, SGTI_MOMENT1);
     if (status == SGT_OK && checkpoint->numbers.has_optimizer)
         status = check_tensors(&checkpoint->file, &parameters, SGTI_MOMENT2);
+    if (status == SGT_OK)
+        status = refuse_strangers(&checkpoint->file, &parameters);
     sgti_parameters_destroy(&parameters, memory);
     return status;
 }

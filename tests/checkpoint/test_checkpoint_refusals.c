@@ -91,6 +91,8 @@ static const struct {
     {"\"sgt.checkpoint\":\"1\"", "\"sgt.checkpoint\":\"0\"", SGT_E_FORMAT, "sgt.checkpoint is '0'"},
     {"\"sgt.checkpoint\":\"1\"", "\"sgt.checkpoimt\":\"1\"", SGT_E_FORMAT, "no checkpoint of"},
     {"\"model.d_model\":", "\"model.d_mudel\":", SGT_E_FORMAT, "'model.d_model' is missing"},
+    {"\"plan\":{", "\"model.layers.0.gate\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},"
+     "\"plan\":{", SGT_E_VERSION, "tensor 'model.layers.0.gate' is not known to this libsgt"},
     {"\"model.d_model\":", "\"model.experts\":\"8\",\"model.d_model\":", SGT_E_VERSION,
      "metadata: 'model.experts' is not known to this libsgt"},
     {"\"optimizer.lr\":", "\"optimizer.rank\":\"8\",\"optimizer.lr\":", SGT_E_VERSION,
@@ -102,8 +104,10 @@ static const struct {
     {"\"model.n_layers\":\"3\"", "\"model.n_layers\":\"x\"", SGT_E_FORMAT, "n_layers is 'x'"},
     {"\"model.n_layers\":\"3\"", "\"model.n_layers\":\"4\"", SGT_E_FORMAT,
      "'model.layers.3.input_layernorm.weight' is missing"},
-    {"\"model.n_layers\":\"3\"", "\"model.n_layers\":\"2\"", SGT_E_INVALID_ARGUMENT,
-     "n_layers 2 in the file, 3 here"},
+    {"\"model.n_layers\":\"3\"", "\"model.n_layers\":\"2\"", SGT_E_VERSION,
+     "tensor 'model.layers.2."},
+    {"\"model.max_seq_len\":\"", "\"model.max_seq_len\":\"1", SGT_E_INVALID_ARGUMENT,
+     "max_seq_len 1"},
     {"\"model.tied\":\"0\"", "\"model.tied\":\"7\"", SGT_E_FORMAT, "tied is 7"},
     {"\"optimizer.steps\":\"5\"", "\"optimizer.steps\":\"4\"", SGT_E_FORMAT, "optimizer.updates"},
     {"\"optimizer.steps\":\"5\"", "\"optimizer.steps\":\" \"", SGT_E_FORMAT, "optimizer.steps"},
@@ -117,7 +121,7 @@ static const struct {
     {"\"optimizer.lr\":\"0x3f", "\"optimizer.lr\":\"0X3f", SGT_E_FORMAT, "optimizer.lr is"},
     {"\"flops.executed\":\"0x4", "\"flops.executed\":\"0xf", SGT_E_FORMAT, "flops.executed"},
     {"\"growth.saved\":\"1\"", "\"growth.saved\":\"2\"", SGT_E_FORMAT, "growth.saved"},
-    {"\"growth.policy\":", "\"growth.polity\":", SGT_E_FORMAT, "'growth.policy' is missing"},
+    {"\"growth.policy\":", "\"entropy.mean\":", SGT_E_FORMAT, "'growth.policy' is missing"},
     {"\"optimizer.moment1.model.norm", "\"optimizer.moment3.model.norm", SGT_E_FORMAT,
      "'optimizer.moment1.model.norm.weight' is missing"},
     {"\"entropy.unseen\":\"0\"", "\"entropy.unseen\":\"1\"", SGT_E_FORMAT, "'entropy.batches' is "},
@@ -360,7 +364,7 @@ START_TEST(entropies_are_not_made_up)
     edit("\"entropy.kinds\":\"1\"", "\"entropy.kinds\":\"0\"");
     sgtt_ok(make_watched());
     ck_assert_int_eq(watched_blocks, 0);
-    edit("\"entropy.last\":", "\"entropy.lost\":");
+    edit("\"entropy.last\":", "\"entropy.mean\":");
     sgtt_fails(make_watched(), SGT_E_FORMAT, "'entropy.last' is missing");
     ck_assert_int_eq(watched_blocks, 0);
     edit("\"entropy.kinds\":\"1\"", "\"entropy.kinds\":\"3\"");
