@@ -170,6 +170,21 @@ START_TEST(stale_plan)
 }
 END_TEST
 
+/* The same heads at another gain are other logits too. */
+START_TEST(stale_gains)
+{
+    sgt_plan *plan = sgtt_plan_of(model);
+    sgtt_loop(plan, 1, 1, (const float[]){0, 1, 0, 0.5f});
+    sgtt_ok(sgt_model_set_plan(model, plan));
+    sgtt_ok(sgt_session_refresh(session));
+    sgtt_ok(sgt_session_feed(NULL, session, 0, tokens, 3));
+    sgtt_ok(sgt_plan_set_gain(plan, 1, 1, 3, 0.25f));
+    sgtt_ok(sgt_model_set_plan(model, plan));
+    sgt_plan_free(plan);
+    check_stale("plan of the model changed");
+}
+END_TEST
+
 /* Packed weights stay packed through a refresh. */
 START_TEST(refresh_packs_again)
 {
@@ -359,6 +374,7 @@ int main(void)
     tcase_add_test(tests, sequences);
     tcase_add_test(tests, stale_weights);
     tcase_add_test(tests, stale_plan);
+    tcase_add_test(tests, stale_gains);
     tcase_add_test(tests, refresh_packs_again);
     tcase_add_test(tests, nan_weights);
     tcase_add_loop_test(tests, memory_is_what_was_told, 0, SESSION_CASES);

@@ -70,8 +70,8 @@ static void close_setting(setting *s)
     sgt_context_free(s->context);
 }
 
-/* One training forward; the step is closed as the optimizer does it. */
-static void forward(setting *s)
+/* A training forward on one of several texts. */
+static void forward_on(setting *s, int32_t text)
 {
     int32_t tokens[BATCH * SEQ];
     sgt_metrics metrics = {.size = sizeof metrics};
@@ -79,8 +79,14 @@ static void forward(setting *s)
                        .targets = tokens};
 
     for (int i = 0; i < BATCH * SEQ; i++)
-        tokens[i] = (i * i + 3) % VOCABULARY;
+        tokens[i] = (i * i + 3 + text * i) % VOCABULARY;
     sgtt_ok(sgt_model_forward(&metrics, s->model, &batch));
+}
+
+/* One training forward; the step is closed as the optimizer does it. */
+static void forward(setting *s)
+{
+    forward_on(s, 0);
     sgtt_ok(sgt_model_zero_gradients(s->model));
 }
 
@@ -233,6 +239,32 @@ START_TEST(the_policy_sees_what_the_model_saw)
     check_seen(&s, w.last, SGT_ENTROPY_LAST);
     check_seen(&s, w.mean, SGT_ENTROPY_MEAN);
     ck_assert_mem_ne(w.last, w.mean, sizeof w.last);
+    close_setting(&s);
+}
+END_TEST
+
+/* All forwards of a step weigh the same, for the policy and for the host. */
+START_TEST(micro_batches_are_averaged)
+{
+    watcher w = {0};
+    setting s;
+    double alone[2][LAYERS * HEADS];
+    open_setting(&s, NULL);
+    attach(&s, make_watcher(s.context, &w, SGT_ENTROPY_LAST, 0), NULL);
+    for (int32_t text = 0; text < 2; text++) {
+        forward_on(&s, text);
+        sgtt_ok(sgt_model_zero_gradients(s.model));
+        sgtt_ok(grow(&s, 1 + text, 0));
+        memcpy(alone[text], w.last, sizeof alone[text]);
+    }
+    ck_assert_mem_ne(alone[0], alone[1], sizeof alone[0]);
+    for (int32_t text = 0; text < 2; text++)
+        forward_on(&s, text);
+    sgtt_ok(sgt_model_zero_gradients(s.model));
+    sgtt_ok(grow(&s, 3, 0));
+    for (int32_t i = 0; i < LAYERS * HEADS; i++)
+        ck_assert_double_eq(w.last[i], (alone[0][i] + alone[1][i]) / 2);
+    check_seen(&s, w.last, SGT_ENTROPY_LAST);
     close_setting(&s);
 }
 END_TEST
@@ -561,6 +593,7 @@ int main(void)
 
     tcase_add_test(tests, the_plan_reaches_the_model);
     tcase_add_test(tests, the_policy_sees_what_the_model_saw);
+    tcase_add_test(tests, micro_batches_are_averaged);
     tcase_add_test(tests, a_policy_without_entropies);
     tcase_add_test(tests, steps_must_grow_and_follow_a_forward);
     tcase_add_test(tests, a_skipped_step_is_not_shown);

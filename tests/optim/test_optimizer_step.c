@@ -11,6 +11,7 @@
 
 #include "backend/dispatch_data.h"
 #include "model/model.h"
+#include "optim/optimizer.h"
 #include "testing.h"
 #include "tiny_model.h"
 
@@ -292,6 +293,7 @@ static void expect_invalid(const small_training *tiny, sgt_optimizer *optimizer,
     tiny->context->dispatch->table = real_table;
     ck_assert(calls == 0 || sgt_model_generation(tiny->model) > generation);
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
+    ck_assert_int_eq(optimizer->updates, 0);
     sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_GRADIENTS_INVALID, "zero");
     sgtt_ok(sgt_model_zero_gradients(tiny->model));
     expect_zero_gradients(tiny);
