@@ -1,26 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Parameters by index and name: views, copies, and who is told when weights change. */
+/* The host's way to parameters, by index and name: views and copies. */
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "model.h"
-
-static sgt_tensor tensor_of(const sgti_storage *storage, const sgti_parameter *parameter)
-{
-    return sgti_tensor_dense(storage->buffer, parameter->offset, parameter->rank,
-                             parameter->shape);
-}
-
-sgt_tensor sgti_weight(const sgt_model *model, int32_t index)
-{
-    return tensor_of(&model->weights, &model->parameters.list[index]);
-}
-
-sgt_tensor sgti_gradient(const sgt_model *model, int32_t index)
-{
-    return tensor_of(&model->gradients, &model->parameters.list[index]);
-}
 
 int32_t sgt_model_parameter_count(const sgt_model *model)
 {
@@ -135,44 +119,4 @@ sgt_status sgt_model_write_parameter(sgt_model *model, int32_t index, int32_t pa
     else if (model->gradient_state == SGTI_GRADIENTS_ZERO)
         model->gradient_state = SGTI_GRADIENTS_VALID;
     return sgti_write(model->dispatch, &tensor, values);
-}
-
-void sgti_model_touch_weights(sgt_model *model)
-{
-    atomic_fetch_add(&model->shared->generation, 1);
-    model->state = SGTI_IDLE;
-}
-
-sgt_status sgt_model_weights_changed(sgt_model *model)
-{
-    SGTI_DEFAULT_FLOATS;
-    if (!model)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgti_model_touch_weights(model);
-    return SGT_OK;
-}
-
-uint64_t sgt_model_generation(const sgt_model *model)
-{
-    return model ? atomic_load(&model->shared->generation) : 0;
-}
-
-sgt_status sgti_model_prepare_weights(const sgt_model *model)
-{
-    sgti_model_shared *shared = model->shared;
-    sgt_status status = SGT_OK;
-    sgti_lock_take(&shared->lock);
-    uint64_t generation = atomic_load(&shared->generation);
-    if (shared->prepared_generation != generation) {
-        for (int32_t i = 0; i < model->parameters.n_matrices && status == SGT_OK; i++) {
-            const sgti_matrix *matrix = &model->parameters.matrices[i];
-            sgt_tensor weight = sgti_tensor_2d(model->weights.buffer, matrix->offset,
-                                               matrix->rows, matrix->columns);
-            status = sgti_prepare_weight(model->dispatch, &weight);
-        }
-        if (status == SGT_OK)
-            shared->prepared_generation = generation;
-    }
-    sgti_lock_give(&shared->lock);
-    return status;
 }
