@@ -1,83 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "parameters.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../base/carver.h"
 #include "../base/error.h"
-#include "../base/random.h"
 #include "parts/part.h"
-
-static void name_parameter(sgti_parameter *parameter, const char *name, int32_t layer)
-{
-    if (layer < 0)
-        snprintf(parameter->name, sizeof parameter->name, "%s.weight", name);
-    else
-        snprintf(parameter->name, sizeof parameter->name, "model.layers.%d.%s.weight", (int)layer,
-                 name);
-    parameter->stream = sgti_random_hash(parameter->name, strlen(parameter->name));
-}
-
-/* Adds one parameter that lies at `offset` elements; columns 0: a vector. */
-static void add(sgti_placer *placer, const char *name, uint64_t offset, int64_t rows,
-                int64_t columns, sgti_initial initial)
-{
-    sgti_parameters *into = placer->into;
-    if (into->list) {
-        sgti_parameter *parameter = &into->list[into->count];
-        parameter->offset = offset;
-        parameter->rank = columns == 0 ? 1 : 2;
-        parameter->decays = columns != 0;
-        parameter->initial = initial;
-        parameter->shape[0] = rows;
-        parameter->shape[1] = columns;
-        parameter->count = (uint64_t)rows * (uint64_t)(columns == 0 ? 1 : columns);
-        name_parameter(parameter, name, placer->layer);
-    }
-    into->count++;
-}
-
-/* Room for rows * columns weights; the offset is in elements. */
-static uint64_t take(sgti_placer *placer, int64_t rows, int64_t columns)
-{
-    return sgti_arena_take(&placer->arena, (uint64_t)rows, (uint64_t)columns, sizeof(float)) /
-           sizeof(float);
-}
-
-static int32_t add_matrix(sgti_placer *placer, uint64_t offset, int64_t rows, int64_t columns)
-{
-    sgti_parameters *into = placer->into;
-    if (into->matrices)
-        into->matrices[into->n_matrices] =
-            (sgti_matrix){.rows = rows, .columns = columns, .offset = offset};
-    return into->n_matrices++;
-}
-
-void sgti_place_vector(sgti_placer *placer, const char *name, int64_t n, sgti_initial initial)
-{
-    add(placer, name, take(placer, n, 1), n, 0, initial);
-}
-
-void sgti_place_matrices(sgti_placer *placer, const char *const *names, const int64_t *rows, int n,
-                         int64_t columns)
-{
-    int64_t total = 0;
-    for (int i = 0; i < n; i++)
-        total += rows[i];
-    uint64_t offset = take(placer, total, columns);
-    add_matrix(placer, offset, total, columns);
-    for (int i = 0; i < n; i++) {
-        add(placer, names[i], offset, rows[i], columns, SGTI_INITIAL_NORMAL);
-        offset += (uint64_t)rows[i] * (uint64_t)columns;
-    }
-}
-
-void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int64_t columns)
-{
-    sgti_place_matrices(placer, &name, &rows, 1, columns);
-}
+#include "placer.h"
 
 static void place_layer(sgti_placer *placer, const sgt_model_config *config, int32_t layer)
 {
@@ -99,18 +29,17 @@ static void place_all(sgti_placer *placer, const sgt_model_config *config)
 {
     sgti_parameters *into = placer->into;
     int64_t v = config->vocab_size, d = config->d_model;
-    uint64_t table = take(placer, v, d);
     into->count = 0;
     into->n_matrices = 0;
     into->embedding = into->count;
-    add(placer, "model.embed_tokens", table, v, d, SGTI_INITIAL_NORMAL);
+    uint64_t table = sgti_place_table(placer, "model.embed_tokens", v, d);
     for (int32_t layer = 0; layer < config->n_layers; layer++)
         place_layer(placer, config, layer);
     into->final_norm = into->count;
     sgti_place_vector(placer, "model.norm", d, SGTI_INITIAL_ONES);
     into->head_matrix = into->n_matrices;
     if (config->tied)
-        add_matrix(placer, table, v, d);
+        sgti_place_shared_matrix(placer, table, v, d);
     else
         sgti_place_matrix(placer, "lm_head", v, d);
     into->elements = placer->arena.used / sizeof(float);

@@ -9,7 +9,6 @@
 
 #include <sgt/model.h>
 
-#include "../base/arena.h"
 #include "../base/memory.h"
 
 #define SGTI_PARAMETER_NAME 72
@@ -63,21 +62,6 @@ typedef struct sgti_parameters {
     int32_t head_matrix; /* of the logits; the embedding's memory when tied */
     uint64_t elements;   /* of the whole buffer, with the gaps of alignment */
 } sgti_parameters;
-
-/* Collects what the parts declare. */
-typedef struct sgti_placer {
-    sgti_parameters *into; /* its lists are NULL while sizes are counted */
-    sgti_arena arena;
-    int32_t layer; /* -1: outside of the blocks; its name needs no prefix */
-} sgti_placer;
-
-/* A vector [n], such as the weight of a norm. The name gets ".weight", and the layer's prefix. */
-void sgti_place_vector(sgti_placer *placer, const char *name, int64_t n, sgti_initial initial);
-
-/* n matrices [rows[i], columns] that one product reads, on top of each other. */
-void sgti_place_matrices(sgti_placer *placer, const char *const *names, const int64_t *rows, int n,
-                         int64_t columns);
-void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int64_t columns);
 
 /* Counts only: *parameters gets its numbers and `bytes`, and no lists; config is checked. Errors:
  * SGT_E_OVERFLOW. */

@@ -10,7 +10,7 @@
 #include <sgt/flops.h>
 
 #include "../layout.h"
-#include "../parameters.h"
+#include "../placer.h"
 
 struct sgti_work; /* work.h */
 

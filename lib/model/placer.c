@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "placer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../base/random.h"
+
+static void name_parameter(sgti_parameter *parameter, const char *name, int32_t layer)
+{
+    if (layer < 0)
+        snprintf(parameter->name, sizeof parameter->name, "%s.weight", name);
+    else
+        snprintf(parameter->name, sizeof parameter->name, "model.layers.%d.%s.weight", (int)layer,
+                 name);
+    parameter->stream = sgti_random_hash(parameter->name, strlen(parameter->name));
+}
+
+/* Adds one parameter that lies at `offset` elements; columns 0: a vector. */
+static void add(sgti_placer *placer, const char *name, uint64_t offset, int64_t rows,
+                int64_t columns, sgti_initial initial)
+{
+    sgti_parameters *into = placer->into;
+    if (into->list) {
+        sgti_parameter *parameter = &into->list[into->count];
+        parameter->offset = offset;
+        parameter->rank = columns == 0 ? 1 : 2;
+        parameter->decays = columns != 0;
+        parameter->initial = initial;
+        parameter->shape[0] = rows;
+        parameter->shape[1] = columns;
+        parameter->count = (uint64_t)rows * (uint64_t)(columns == 0 ? 1 : columns);
+        name_parameter(parameter, name, placer->layer);
+    }
+    into->count++;
+}
+
+/* Room for rows * columns weights; the offset is in elements. */
+static uint64_t take(sgti_placer *placer, int64_t rows, int64_t columns)
+{
+    return sgti_arena_take(&placer->arena, (uint64_t)rows, (uint64_t)columns, sizeof(float)) /
+           sizeof(float);
+}
+
+void sgti_place_shared_matrix(sgti_placer *placer, uint64_t offset, int64_t rows, int64_t columns)
+{
+    sgti_parameters *into = placer->into;
+    if (into->matrices)
+        into->matrices[into->n_matrices] =
+            (sgti_matrix){.rows = rows, .columns = columns, .offset = offset};
+    into->n_matrices++;
+}
+
+uint64_t sgti_place_table(sgti_placer *placer, const char *name, int64_t rows, int64_t columns)
+{
+    uint64_t offset = take(placer, rows, columns);
+    add(placer, name, offset, rows, columns, SGTI_INITIAL_NORMAL);
+    return offset;
+}
+
+void sgti_place_vector(sgti_placer *placer, const char *name, int64_t n, sgti_initial initial)
+{
+    add(placer, name, take(placer, n, 1), n, 0, initial);
+}
+
+void sgti_place_matrices(sgti_placer *placer, const char *const *names, const int64_t *rows, int n,
+                         int64_t columns)
+{
+    int64_t total = 0;
+    for (int i = 0; i < n; i++)
+        total += rows[i];
+    uint64_t offset = take(placer, total, columns);
+    sgti_place_shared_matrix(placer, offset, total, columns);
+    for (int i = 0; i < n; i++) {
+        add(placer, names[i], offset, rows[i], columns, SGTI_INITIAL_NORMAL);
+        offset += (uint64_t)rows[i] * (uint64_t)columns;
+    }
+}
+
+void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int64_t columns)
+{
+    sgti_place_matrices(placer, &name, &rows, 1, columns);
+}
