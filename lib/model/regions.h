@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Regions of the memory of a forward, and what they are taken from: three arenas, and the shape that
+ * says how large everything is. layout.h has the picture; parts take their own regions.
+ */
+#ifndef SGTI_REGIONS_H
+#define SGTI_REGIONS_H
+
+#include <sgt/tensor.h>
+
+#include "../base/arena.h"
+#include "passes.h"
+
+typedef enum sgti_mode {
+    SGTI_TRAIN_LOSS,   /* sgt_model_forward */
+    SGTI_TRAIN_LOGITS, /* sgt_model_forward_logits */
+    SGTI_EVALUATE,
+    SGTI_DECODE        /* rows of several sequences, each behind what its cache holds */
+} sgti_mode;
+
+/* Everything that a layout depends on. */
+typedef struct sgti_shape {
+    const sgt_model_config *config; /* resolved */
+    const sgti_passes *passes; /* NULL: only measured, for the plan below */
+    const sgt_plan *plan;      /* NULL: no loops */
+    sgti_mode mode;
+    int32_t recompute; /* 1: keep only the inputs of runs */
+    int32_t batch;     /* B; 0 in decoding, where rows are not of equal sequences */
+    int32_t seq;       /* T */
+    int64_t rows;      /* N = B T; in decoding the most that run at a time */
+} sgti_shape;
+
+/* The shape of a batch, without passes and plan. */
+sgti_shape sgti_batch_shape(const sgt_model_config *config, sgti_mode mode, int32_t batch,
+                            int32_t seq);
+
+/* 1 for the modes that backward follows. */
+static inline int sgti_is_training(const sgti_shape *shape)
+{
+    return shape->mode == SGTI_TRAIN_LOSS || shape->mode == SGTI_TRAIN_LOGITS;
+}
+
+typedef enum sgti_arena_kind {
+    SGTI_KEPT,
+    SGTI_DECISIONS,
+    SGTI_SCRATCH,
+    SGTI_ARENAS
+} sgti_arena_kind;
+
+/* A dense [rows, columns] piece of the block. */
+typedef struct sgti_region {
+    uint64_t offset;  /* bytes from the start of its arena */
+    int64_t rows;     /* 0: the rows N of the call that works in it */
+    int64_t columns;
+    int32_t dtype;    /* enum sgt_dtype */
+    int32_t arena;    /* sgti_arena_kind */
+} sgti_region;
+
+typedef struct sgti_regions {
+    const sgti_shape *shape;
+    sgti_arena arenas[SGTI_ARENAS];
+} sgti_regions;
+
+/* rows 0: the shape's. */
+sgti_region sgti_take(sgti_regions *regions, sgti_arena_kind arena, int64_t rows, int64_t columns,
+                      int32_t dtype);
+
+/* A float32 [N, columns] region that lives until backward in training, else while the part runs. */
+sgti_region sgti_take_activation(sgti_regions *regions, int64_t columns);
+
+/* A float32 region that lives while the part runs. */
+sgti_region sgti_take_scratch(sgti_regions *regions, int64_t rows, int64_t columns);
+
+#endif
