@@ -24,7 +24,7 @@ typedef struct sgti_reader {
 
 static inline void sgti_put_u32(sgti_writer *writer, uint32_t value)
 {
-    if (writer->data != NULL) {
+    if (writer->data) {
         for (int i = 0; i < 4; i++)
             writer->data[writer->used + (uint64_t)i] = (uint8_t)(value >> (8 * i));
     }

@@ -33,8 +33,8 @@ static sgt_status failed(const char *path, const char *what)
 
 sgt_status sgti_check_path(const char *path, const char *what)
 {
-    if (path == NULL || path[0] == '\0')
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is %s", what, path == NULL ? "NULL" : "empty");
+    if (!path || path[0] == '\0')
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is %s", what, !path ? "NULL" : "empty");
     return SGT_OK;
 }
 
@@ -62,7 +62,7 @@ sgt_status sgti_file_open(sgti_file *file, const char *path)
         status = failed(path, "cannot be examined");
     else if (!S_ISREG(about.st_mode))
         status = sgti_fail(SGT_E_IO, "%s: is not a regular file", path);
-    if (status != SGT_OK) {
+    if (status) {
         close(descriptor);
         return status;
     }
@@ -91,7 +91,7 @@ sgt_status sgti_file_read(const sgti_file *file, void *data, uint64_t bytes, uin
 
 void sgti_file_close(sgti_file *file)
 {
-    if (file->path != NULL)
+    if (file->path)
         close(file->descriptor);
     *file = (sgti_file){0};
 }
@@ -102,7 +102,7 @@ sgt_status sgti_file_read_whole(char **data, uint64_t *bytes, sgti_memory *memor
     sgti_file file = {0};
     void *text = NULL;
     sgt_status status = sgti_file_open(&file, path);
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (file.bytes > limit)
         status = sgti_fail(SGT_E_FORMAT, "%s: has %" PRIu64 " bytes, more than %" PRIu64, path,
@@ -230,11 +230,11 @@ sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const ch
     void *names = NULL;
     place there;
     sgt_status status = examine_place(&there, path);
-    if (status != SGT_OK)
+    if (status)
         return status;
     own.room = strlen(path) + sizeof SGTI_PARTIAL;
     status = sgti_allocate_zeroed(&names, memory, 2, own.room, "the name of a file");
-    if (status != SGT_OK)
+    if (status)
         return status;
     own.path = names;
     own.partial = own.path + own.room;
@@ -243,7 +243,7 @@ sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const ch
     status = open_partial(&own, there.mode);
     if (status == SGT_OK && there.ours && fchmod(own.descriptor, there.mode) != 0)
         status = failed(own.partial, "cannot be given the permissions of the previous file");
-    if (status != SGT_OK) {
+    if (status) {
         sgti_new_file_close(&own);
         return status;
     }
@@ -313,10 +313,10 @@ static sgt_status sync_folder(const char *path)
 {
     char folder[4096];
     const char *slash = strrchr(path, '/');
-    size_t length = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    size_t length = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
     if (length >= sizeof folder)
         return sgti_fail(SGT_E_IO, "%s: the name is too long", path);
-    memcpy(folder, slash == NULL ? "." : path, length == 0 ? 1 : length);
+    memcpy(folder, slash ? path : ".", length == 0 ? 1 : length);
     folder[length == 0 ? 1 : length] = '\0';
     int descriptor;
     do
@@ -340,7 +340,7 @@ sgt_status sgti_new_file_synchronise(sgti_new_file *file)
 sgt_status sgti_new_file_commit(sgti_new_file *file)
 {
     sgt_status status = sgti_new_file_synchronise(file);
-    if (status != SGT_OK)
+    if (status)
         return status;
     if (rename(file->partial, file->path) != 0)
         return failed(file->path, "cannot be given to the new file");
@@ -350,7 +350,7 @@ sgt_status sgti_new_file_commit(sgti_new_file *file)
 
 void sgti_new_file_close(sgti_new_file *file)
 {
-    if (file->path == NULL)
+    if (!file->path)
         return;
     if (file->descriptor >= 0) {
         if (file->partial[0] != '\0')
@@ -366,7 +366,7 @@ sgt_status sgti_file_write_whole(sgti_memory *memory, const char *path, const vo
 {
     sgti_new_file file = {0};
     sgt_status status = sgti_new_file_open(&file, memory, path);
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = sgti_new_file_write(&file, data, bytes);
     if (status == SGT_OK)

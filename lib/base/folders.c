@@ -12,7 +12,7 @@
 sgt_status sgti_folder_open(DIR **opened, const char *folder)
 {
     *opened = opendir(folder);
-    if (*opened != NULL)
+    if (*opened)
         return SGT_OK;
     return sgti_fail(errno == ENOENT   ? SGT_E_NOT_FOUND
                      : errno == ENOMEM ? SGT_E_OUT_OF_MEMORY
@@ -34,7 +34,7 @@ sgt_status sgti_folder_join(char **path, const char *folder, const char *name)
 {
     size_t room = strlen(folder) + strlen(name) + 2;
     *path = malloc(room);
-    if (*path == NULL)
+    if (!*path)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%zu bytes for the name of a file", room);
     sgti_format(*path, room, "%s/%s", folder, name);
     return SGT_OK;
@@ -45,7 +45,7 @@ sgt_status sgti_folder_has_file(int *file, const char *folder, const char *name)
     char *path = NULL;
     struct stat there;
     sgt_status status = sgti_folder_join(&path, folder, name);
-    if (status != SGT_OK)
+    if (status)
         return status;
     int unknown = stat(path, &there) != 0;
     if (unknown && errno != ENOENT)

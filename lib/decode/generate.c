@@ -60,9 +60,9 @@ static sgt_status report(text *t, const sgt_session *session, int32_t token)
     const sgt_generate_options *o = &t->options;
     int32_t index = t->made.count++, said = 0;
     uint64_t failures = sgti_failures();
-    if (o->tokens != NULL)
+    if (o->tokens)
         o->tokens[index] = token;
-    if (o->callback != NULL) {
+    if (o->callback) {
         said = o->callback(o->user, token, index);
         sgti_floats_renew();
     }
@@ -121,7 +121,7 @@ static sgt_status write_group(group *g, const int32_t *prompts, const int32_t *l
 {
     sgt_status status = feed_group(g, prompts, lengths);
     for (int32_t i = 0; i < g->n_going && status == SGT_OK; i++) {
-        int32_t length = lengths != NULL ? lengths[i] : 1;
+        int32_t length = lengths ? lengths[i] : 1;
         status = sgti_sampler_accept_prompt(g->texts[i].sampler, prompts, length);
         prompts += length;
     }
@@ -139,7 +139,7 @@ static sgt_status join_group(group *g, int32_t sequence, sgt_sampler *sampler,
 {
     int32_t vocab_size = g->session->model->config.vocab_size, at = g->n_going;
     text t = {.sequence = sequence, .sampler = sampler, .made = {.size = sizeof t.made}};
-    if (sampler == NULL)
+    if (!sampler)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "sampler is NULL");
     if (sampler->choice.vocab_size != vocab_size)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
@@ -178,7 +178,7 @@ sgt_status sgt_session_generate(sgt_generation *generation, sgt_session *session
     sgt_status status = sgti_struct_check(generation, GENERATION_MINIMUM, "sgt_generation");
     if (status)
         return status;
-    if (session == NULL)
+    if (!session)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
     status = join_group(&g, sequence, sampler, options);
     if (status == SGT_OK)
@@ -201,11 +201,11 @@ static sgt_status read_batch(sgt_generate_batch *own, const sgt_session *session
         return sgti_fail(own->count < 1 ? SGT_E_INVALID_ARGUMENT : SGT_E_OUT_OF_RANGE,
                          "%d texts for a session of %d sequences", (int)own->count,
                          (int)session->options.sequences);
-    if (own->samplers == NULL || own->generations == NULL || own->prompts == NULL)
+    if (!own->samplers || !own->generations || !own->prompts)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "sgt_generate_batch.%s is NULL",
-                         own->samplers == NULL      ? "samplers"
-                         : own->generations == NULL ? "generations"
-                                                    : "prompts");
+                         !own->samplers      ? "samplers"
+                         : !own->generations ? "generations"
+                                             : "prompts");
     return SGT_OK;
 }
 
@@ -215,9 +215,8 @@ static sgt_status join_all(group *g, const sgt_generate_batch *batch)
         sgt_status status =
             sgti_struct_check(batch->generations[i], GENERATION_MINIMUM, "sgt_generation");
         if (status == SGT_OK)
-            status = join_group(g, batch->sequences != NULL ? batch->sequences[i] : i,
-                                batch->samplers[i],
-                                batch->options != NULL ? batch->options[i] : NULL);
+            status = join_group(g, batch->sequences ? batch->sequences[i] : i, batch->samplers[i],
+                                batch->options ? batch->options[i] : NULL);
         if (status)
             return sgti_fail(status, "text %d: %s", (int)i, sgt_error_message());
     }
@@ -240,9 +239,9 @@ sgt_status sgt_session_generate_batch(sgt_session *session, const sgt_generate_b
     group g = {.session = session};
     sgti_carver block = {0};
     void *memory = NULL;
-    if (session == NULL || caller == NULL)
+    if (!session || !caller)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         session == NULL ? "session" : "sgt_generate_batch");
+                         !session ? "session" : "sgt_generate_batch");
     sgti_memory *lender = &session->model->context->memory;
     sgt_status status = read_batch(&batch, session, caller);
     if (status)

@@ -44,12 +44,12 @@ static sgt_status check_stop_sequences(const sgt_generate_options *o, int32_t vo
     int64_t tokens = 0;
     if (o->n_stop_sequences == 0)
         return SGT_OK;
-    if (o->stop_sequences == NULL || o->stop_lengths == NULL)
+    if (!o->stop_sequences || !o->stop_lengths)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
                          "sgt_generate_options.%s is NULL, n_stop_sequences is %d",
-                         o->stop_sequences == NULL ? "stop_sequences" : "stop_lengths",
+                         !o->stop_sequences ? "stop_sequences" : "stop_lengths",
                          (int)o->n_stop_sequences);
-    if (o->tokens == NULL)
+    if (!o->tokens)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "sgt_generate_options.tokens is NULL: it is where "
                                                  "stop_sequences are looked for");
     for (int32_t i = 0; i < o->n_stop_sequences; i++) {
@@ -71,10 +71,10 @@ static sgt_status check_options(const sgt_generate_options *o, int32_t vocab_siz
         status = check_count(o->n_stop_sequences, "n_stop_sequences");
     if (status)
         return status;
-    if (o->tokens != NULL && o->max_tokens == 0)
+    if (o->tokens && o->max_tokens == 0)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
                          "sgt_generate_options.max_tokens is 0: how many has the array `tokens`?");
-    if (o->stop_tokens == NULL && o->n_stop_tokens > 0)
+    if (!o->stop_tokens && o->n_stop_tokens > 0)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
                          "sgt_generate_options.stop_tokens is NULL, n_stop_tokens is %d",
                          (int)o->n_stop_tokens);
@@ -91,11 +91,11 @@ sgt_status sgti_generate_options_read(sgt_generate_options *own,
 {
     sgt_status status = SGT_OK;
     *own = default_options;
-    if (caller != NULL)
+    if (caller)
         status = sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM, "sgt_generate_options");
     if (status == SGT_OK)
         status = check_options(own, model->config.vocab_size);
-    if (status == SGT_OK && own->stop_tokens == NULL && !own->ignore_eos) {
+    if (status == SGT_OK && !own->stop_tokens && !own->ignore_eos) {
         own->stop_tokens = model->tokens.eos; /* ids that are no tokens are never chosen */
         own->n_stop_tokens = model->tokens.n_eos;
     }

@@ -69,13 +69,12 @@ sgt_status sgt_sampler_create(sgt_sampler **sampler, sgt_context *context, int32
     SGTI_DEFAULT_FLOATS;
     sgt_sampling_options chosen;
     void *memory = NULL, *arrays = NULL;
-    if (sampler == NULL || context == NULL)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         sampler == NULL ? "sampler" : "context");
+    if (!sampler || !context)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !sampler ? "sampler" : "context");
     if (vocab_size < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "vocab_size is %d, not at least 1", (int)vocab_size);
     sgt_status status = sgti_sampling_options_read(&chosen, options, vocab_size);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgt_sampler made = from_options(&chosen, context, vocab_size);
     made.memory_bytes = lay_out(&made, NULL);
@@ -83,7 +82,7 @@ sgt_status sgt_sampler_create(sgt_sampler **sampler, sgt_context *context, int32
     if (status == SGT_OK)
         status = sgti_allocate_zeroed(&arrays, &context->memory, 1, made.memory_bytes,
                                       "the arrays of a sampler");
-    if (status != SGT_OK) {
+    if (status) {
         sgti_release(&context->memory, memory, sizeof made);
         return status;
     }
@@ -100,7 +99,7 @@ sgt_status sgt_sampler_create(sgt_sampler **sampler, sgt_context *context, int32
 
 void sgt_sampler_free(sgt_sampler *sampler)
 {
-    if (sampler == NULL)
+    if (!sampler)
         return;
     sgt_context *context = sampler->context;
     sgti_release(&context->memory, sampler->memory, sampler->memory_bytes);
@@ -138,7 +137,7 @@ static double uniform(const sgt_sampler *s)
 static sgt_status choose(int32_t *token, const sgt_sampler *s, const float *logits)
 {
     sgt_status status = read_values(s, logits);
-    if (status != SGT_OK)
+    if (status)
         return status;
     int32_t likeliest = sgti_choice_likeliest(s->choice.values, s->choice.vocab_size);
     if (likeliest < 0)
@@ -154,13 +153,13 @@ sgt_status sgt_sampler_pick(int32_t *token, sgt_sampler *sampler, const float *l
 {
     SGTI_DEFAULT_FLOATS;
     int32_t chosen = 0;
-    if (token == NULL || sampler == NULL || logits == NULL)
+    if (!token || !sampler || !logits)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         token == NULL     ? "token"
-                         : sampler == NULL ? "sampler"
-                                           : "logits");
+                         !token     ? "token"
+                         : !sampler ? "sampler"
+                                    : "logits");
     sgt_status status = choose(&chosen, sampler, logits);
-    if (status != SGT_OK)
+    if (status)
         return status;
     sampler->drawn++;
     if (sampler->window.length > 0)
@@ -173,9 +172,8 @@ sgt_status sgt_sampler_pick(int32_t *token, sgt_sampler *sampler, const float *l
 sgt_status sgt_sampler_accept(sgt_sampler *sampler, const int32_t *tokens, int32_t count)
 {
     SGTI_DEFAULT_FLOATS;
-    if (sampler == NULL || (tokens == NULL && count != 0))
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         sampler == NULL ? "sampler" : "tokens");
+    if (!sampler || (!tokens && count != 0))
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !sampler ? "sampler" : "tokens");
     if (count < 0)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "count is %d, below 0", (int)count);
     for (int32_t i = 0; i < count; i++)
@@ -200,7 +198,7 @@ sgt_status sgti_sampler_accept_prompt(sgt_sampler *sampler, const int32_t *promp
 sgt_status sgt_sampler_reset(sgt_sampler *sampler, uint64_t seed)
 {
     SGTI_DEFAULT_FLOATS;
-    if (sampler == NULL)
+    if (!sampler)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "sampler is NULL");
     sampler->seed = seed;
     sampler->drawn = 0;

@@ -43,9 +43,9 @@ static sgt_status check_count(int32_t count, const char *field)
 
 static sgt_status check_bias(const sgt_sampling_options *o, int32_t vocab_size)
 {
-    if (o->n_bias > 0 && (o->bias_tokens == NULL || o->bias == NULL))
+    if (o->n_bias > 0 && (!o->bias_tokens || !o->bias))
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "sgt_sampling_options.%s is NULL, n_bias is %d",
-                         o->bias == NULL ? "bias" : "bias_tokens", (int)o->n_bias);
+                         !o->bias ? "bias" : "bias_tokens", (int)o->n_bias);
     for (int32_t i = 0; i < o->n_bias; i++) {
         if (o->bias_tokens[i] < 0 || o->bias_tokens[i] >= vocab_size)
             return sgti_fail(SGT_E_OUT_OF_RANGE,
@@ -84,7 +84,7 @@ sgt_status sgti_sampling_options_read(sgt_sampling_options *own, const sgt_sampl
                                       int32_t vocab_size)
 {
     *own = default_options;
-    if (caller == NULL)
+    if (!caller)
         return SGT_OK;
     sgt_status status =
         sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM, "sgt_sampling_options");
