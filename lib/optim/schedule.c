@@ -11,31 +11,40 @@
 
 static const double pi = 3.14159265358979323846;
 
-sgt_status sgti_schedule_check(const sgt_optimizer_options *options)
+/* Checks every field by itself. */
+static sgt_status check_fields(const sgt_optimizer_options *options)
 {
-    int64_t warmup = options->warmup_steps;
-    int64_t total = options->total_steps;
-    int64_t decay = options->decay_steps;
+    const struct {
+        const char *name;
+        int64_t value;
+    } counts[] = {{"warmup_steps", options->warmup_steps},
+                  {"total_steps", options->total_steps},
+                  {"decay_steps", options->decay_steps}};
     if (options->schedule < SGT_SCHEDULE_CONSTANT ||
         options->schedule > SGT_SCHEDULE_WARMUP_STABLE_DECAY)
         return sgti_fail(SGT_E_OUT_OF_RANGE,
                          "sgt_optimizer_options.schedule is %d, not an sgt_schedule",
                          (int)options->schedule);
-    if (warmup < 0)
-        return sgti_fail(SGT_E_OUT_OF_RANGE,
-                         "sgt_optimizer_options.warmup_steps is %lld, below 0", (long long)warmup);
-    if (total < 0)
-        return sgti_fail(SGT_E_OUT_OF_RANGE,
-                         "sgt_optimizer_options.total_steps is %lld, below 0", (long long)total);
-    if (decay < 0)
-        return sgti_fail(SGT_E_OUT_OF_RANGE,
-                         "sgt_optimizer_options.decay_steps is %lld, below 0", (long long)decay);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        if (counts[i].value < 0)
+            return sgti_fail(SGT_E_OUT_OF_RANGE, "sgt_optimizer_options.%s is %lld, below 0",
+                             counts[i].name, (long long)counts[i].value);
+    }
     if (!(options->final_factor >= 0.0 && options->final_factor <= 1.0))
         return sgti_fail(SGT_E_OUT_OF_RANGE,
                          "sgt_optimizer_options.final_factor is %g, not in [0,1]",
                          options->final_factor);
-    if (options->schedule == SGT_SCHEDULE_CONSTANT)
-        return SGT_OK;
+    return SGT_OK;
+}
+
+sgt_status sgti_schedule_check(const sgt_optimizer_options *options)
+{
+    int64_t warmup = options->warmup_steps;
+    int64_t total = options->total_steps;
+    int64_t decay = options->decay_steps;
+    sgt_status status = check_fields(options);
+    if (status || options->schedule == SGT_SCHEDULE_CONSTANT)
+        return status;
     if (total == 0)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
                          "sgt_optimizer_options.total_steps is 0, but this schedule needs it");
@@ -51,7 +60,8 @@ sgt_status sgti_schedule_check(const sgt_optimizer_options *options)
     return SGT_OK;
 }
 
-/* How far a step is from `from` (0) to `to` (1); 0 for ever where there is no way to go. */
+/* How far a step is on the way from `from` (0) to `to` (1). Where `to` is not behind `from`, it
+ * is 0. */
 static double fraction(int64_t step, int64_t from, int64_t to)
 {
     if (step > to)
