@@ -43,7 +43,7 @@ static sgt_status list_keys(sgt_checkpoint *checkpoint)
     return SGT_OK;
 }
 
-/* One tensor of every parameter, under a prefix. */
+/* Checks that the file has one tensor of every parameter, with a prefix before its name. */
 static sgt_status check_tensors(const sgti_safetensors *file, const sgti_parameters *parameters,
                                 const char *prefix)
 {
@@ -79,20 +79,21 @@ static int is_known(const sgti_parameters *parameters, const char *name)
     return 0;
 }
 
-/* A tensor that is unknown here is part of a model that a newer libsgt computes. */
+/* Refuses a tensor that is not known here: it is part of a model that a newer libsgt computes. */
 static sgt_status refuse_strangers(const sgti_safetensors *file, const sgti_parameters *parameters)
 {
     for (uint64_t i = 0; i < file->count; i++) {
         if (!is_known(parameters, file->tensors[i].name))
             return sgti_fail(SGT_E_VERSION,
                              "%s: tensor '%.120s' is not known to this libsgt %s: a newer one wrote "
-                             "it", file->path, file->tensors[i].name, sgt_version());
+                             "it",
+                             file->path, file->tensors[i].name, sgt_version());
     }
     return SGT_OK;
 }
 
-/* That the file has the tensors its configuration asks for, and no others, before anybody makes a
- * model of it. */
+/* Checks that the file has the tensors that its configuration asks for, and no others, so that a
+ * model is only made of a file that is complete. */
 static sgt_status check_table(const sgt_checkpoint *checkpoint)
 {
     sgti_memory *memory = &checkpoint->context->memory;
@@ -214,7 +215,7 @@ const char *sgt_checkpoint_value(const sgt_checkpoint *checkpoint, const char *k
         return NULL;
     const char **found = bsearch(&key, checkpoint->keys, (size_t)checkpoint->n_values,
                                  sizeof *checkpoint->keys, by_name);
-    /* What the list holds is the end of the key in the metadata. */
+    /* The entries of the list point behind the prefix of the keys in the metadata. */
     return found ? sgti_safetensors_metadata(&checkpoint->file, *found - strlen(SGTI_HOST_PREFIX))
                  : NULL;
 }

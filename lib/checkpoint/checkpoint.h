@@ -4,8 +4,8 @@
  *
  * Metadata, all strings:
  *     sgt.checkpoint          version of the format
- *     model.*, optimizer.*    fields of the configuration and the options; whole numbers in decimal,
- *                             others as the bits of a double, 0x and 16 hexadecimal digits
+ *     model.*, optimizer.*    fields of the configuration and the options: whole numbers in
+ *                             decimal, others as the bits of a double, 0x and 16 hexadecimal digits
  *     growth.*, entropy.*, flops.*
  *     tokens.bos, tokens.eos, tokens.pad, hf.*   only where there are any
  *     host.KEY                the host's own
@@ -39,7 +39,8 @@ typedef struct sgti_field {
     size_t offset; /* in the struct */
 } sgti_field;
 
-/* Whatever of a training is a number: what the other files copy from and to handles. */
+/* Everything in a training that is a single number. Saving copies it from the handles, loading
+ * to them. */
 typedef struct sgti_numbers {
     int32_t version; /* of the file that was read */
     sgt_model_config config;
@@ -66,12 +67,14 @@ int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers);
 /* Checks everything; the message names the key. */
 sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file);
 
-/* The metadata of special tokens (tokens.c): as numbers_write and numbers_read. */
+/* Write and read the metadata of special tokens, as sgti_numbers_write and sgti_numbers_read do
+ * (tokens.c). */
 int sgti_tokens_write(json_t *metadata, const sgt_special_tokens *tokens);
 sgt_status sgti_tokens_read(sgt_special_tokens *tokens, const sgti_safetensors *file);
 int sgti_is_tokens_key(const char *key);
 
-/* SGT_E_INVALID_ARGUMENT naming every key in which a model differs from the file. */
+/* SGT_OK when the two are equal; else SGT_E_INVALID_ARGUMENT, and the message names every key in
+ * which the model differs from the file. */
 sgt_status sgti_config_compare(const sgt_model_config *model, const sgt_model_config *file,
                                const char *path);
 
@@ -87,8 +90,9 @@ struct sgt_checkpoint {
 
 /* ---- tensors between backend and file (tensors.c) ---- */
 
-/* Writes a float32 tensor in blocks, as an output of a type of sgti_st_from_float. A finite value
- * that would become infinite is SGT_E_OUT_OF_RANGE; NaN and infinities stay what they are. */
+/* Writes a float32 tensor block by block, converted to the type of the output (F32, F16, BF16).
+ * Errors: SGT_E_OUT_OF_RANGE for a finite value that would become infinite; NaN and infinities stay
+ * what they are. */
 sgt_status sgti_put_tensor(sgti_st_writer *writer, sgti_dispatch *dispatch,
                            const sgt_tensor *tensor, const sgti_st_output *output, void *block);
 
@@ -111,11 +115,11 @@ void sgti_tensor_reader_close(sgti_tensor_reader *reader);
 /* Reads a stored tensor of the same shape, in any float type, into one on the backend. */
 sgt_status sgti_get_tensor(sgti_tensor_reader *reader, const char *name, const sgt_tensor *tensor);
 
-/* Reads a stored tensor whole: `bytes` of them, of this type. */
+/* Reads a stored tensor as it is. It must be of this type and have this many bytes. */
 sgt_status sgti_get_bytes(sgti_tensor_reader *reader, void *data, const char *name,
                           sgti_st_dtype dtype, uint64_t bytes);
 
-/* The stored tensor, or SGT_E_FORMAT with its name. */
+/* Finds a stored tensor; SGT_E_FORMAT with its name when it is missing. */
 sgt_status sgti_require_tensor(const sgti_st_tensor **tensor, const sgti_safetensors *file,
                                const char *name);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Scalars as strings of the metadata, by one table for both ways. */
+/* Numbers as strings of the metadata. One table says for writing and reading what there is. */
 #include "checkpoint.h"
 
 #include <inttypes.h>
@@ -271,7 +271,8 @@ static int is_field(const char *key)
     return strcmp(key, VERSION_KEY) == 0 || sgti_is_tokens_key(key);
 }
 
-/* A key that is unknown here says what a newer libsgt could not leave out. */
+/* Refuses a file with a key that is not known here. A newer libsgt wrote it because without it
+ * the training would be another one. */
 static sgt_status refuse_unknown_keys(const sgti_safetensors *file)
 {
     static const char *const stems[] = {SGTI_HOST_PREFIX, SGTI_ST_CHECKSUM};

@@ -120,7 +120,7 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* Lists the steps; removes what killed saves left. */
+/* Lists the steps, and removes the files of saves that were killed. */
 static sgt_status list_steps(steps *s, DIR *opened, const char *folder)
 {
     const char *name;

@@ -55,7 +55,7 @@ static sgt_status open_file(sgti_hf_files *files, const char *name)
     return status;
 }
 
-/* The file of a tensor that the map names, opened when it is its first one. */
+/* Finds the file that the map names for a tensor. Opens it when this is its first tensor. */
 static sgt_status open_shard(const sgti_safetensors **file, sgti_hf_files *files,
                              const char *shard, const char *path)
 {

@@ -27,15 +27,16 @@ typedef struct sgti_hf_files {
  * file. */
 sgt_status sgti_hf_index_read(json_t **index, json_t **map, sgti_memory *memory, const char *path);
 
-/* Opens all files; every tensor that the map names is in its file. close also after a failure. */
+/* Opens all files, and checks that every tensor that the map names is in its file. Call close
+ * also after a failure. */
 sgt_status sgti_hf_files_open(sgti_hf_files *files, sgti_memory *memory, const char *folder);
 void sgti_hf_files_close(sgti_hf_files *files);
 
-/* A tensor and its file; NULL when the folder has none of that name. */
+/* Finds a tensor and its file; NULL when the folder has none of that name. */
 const sgti_st_tensor *sgti_hf_files_find(const sgti_safetensors **file, const sgti_hf_files *files,
                                          const char *name);
 
-/* SGT_E_UNSUPPORTED when one of the tensors is none of these parameters. */
+/* SGT_E_UNSUPPORTED when the folder has a tensor that is none of these parameters. */
 sgt_status sgti_hf_files_refuse_strangers(const sgti_hf_files *files,
                                           const sgti_parameters *parameters);
 

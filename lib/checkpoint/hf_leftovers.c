@@ -37,7 +37,7 @@ static int ends_with(const char *name, const char *ending)
     return length > tail && strcmp(name + length - tail, ending) == 0;
 }
 
-/* -00001-of-00002 between stem and ending. */
+/* 1 for a name such as model-00001-of-00002.safetensors. */
 static int is_shard(const char *name, const kind *k)
 {
     static const char pattern[] = "-ddddd-of-ddddd";
@@ -68,7 +68,7 @@ static int is_weights(const search *s, const char *name, int which)
     return is_shard(name, k) || json_object_get(s->named[which], name);
 }
 
-/* What an index names. One that is damaged tells nothing: nobody can go by it. */
+/* Reads what an index names. A damaged one names nothing, since no reader can go by it either. */
 static sgt_status read_index(search *s, int which)
 {
     char *path = NULL;

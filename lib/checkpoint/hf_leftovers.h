@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an earlier save left in a Hugging Face folder and readers could take for the weights of a new
- * one: files that model.safetensors.index.json or pytorch_model.bin.index.json name, files named
- * like shards (model-00001-of-00002.safetensors, pytorch_model-00001-of-00002.bin),
- * pytorch_model.bin, and the indexes. Only files of the folder itself, with the ending that weights
- * have; a symbolic link goes, not what it leads to.
+ * Leftovers: what an earlier save left in a Hugging Face folder, and readers could take for the
+ * weights of a new one. They are the files that model.safetensors.index.json or
+ * pytorch_model.bin.index.json name, files named like shards (model-00001-of-00002.safetensors,
+ * pytorch_model-00001-of-00002.bin), pytorch_model.bin, and the indexes themselves. Only files of
+ * the folder itself count, and only with the ending that weights have. Of a symbolic link the link
+ * is removed, never what it leads to.
  */
 #ifndef SGTI_HF_LEFTOVERS_H
 #define SGTI_HF_LEFTOVERS_H
@@ -17,7 +18,7 @@ typedef struct sgti_hf_leftovers {
     size_t room;
 } sgti_hf_leftovers;
 
-/* Lists them; free also after a failure. */
+/* Lists the leftovers. Call free also after a failure. */
 sgt_status sgti_hf_leftovers_find(sgti_hf_leftovers *leftovers, sgti_memory *memory,
                                   const char *folder);
 void sgti_hf_leftovers_free(sgti_hf_leftovers *leftovers);

@@ -33,7 +33,7 @@ sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t size)
                             "sgt_hf_load_options");
 }
 
-/* A small file of the folder; `path` gets its name. Release *bytes + 1. */
+/* Reads a small file of the folder whole; `path` gets its name. Release *bytes + 1 bytes. */
 static sgt_status read_text(char **text, uint64_t *bytes, char path[PATH_BYTES], const folder *f,
                             const char *name)
 {
@@ -100,8 +100,9 @@ static sgt_status read_generation_config(folder *f)
 
 /* ---- checks ---- */
 
-/* A head that is there is one of its own, whatever config.json says. One that is promised and not
- * there may have been lost with a file: only the caller may do without it. */
+/* Decides whether the head is tied. Where the folder has a head, the model has it, whatever
+ * config.json says. Where config.json promises one that is not there, it may have been lost with a
+ * file, and only the caller may say that the embedding takes its place. */
 static sgt_status settle_head(folder *f, const sgt_hf_load_options *options)
 {
     const sgti_safetensors *file;
@@ -117,7 +118,8 @@ static sgt_status settle_head(folder *f, const sgt_hf_load_options *options)
     if (!*tied && !options->tie_missing_head)
         return sgti_fail(SGT_E_FORMAT,
                          "%s: tensor 'lm_head.weight' is missing, but config.json does not say "
-                         "that the head is tied (tie_word_embeddings); see tie_missing_head", f->path);
+                         "that the head is tied (tie_word_embeddings); see tie_missing_head",
+                         f->path);
     *tied = 1;
     return SGT_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One load on its way: what reading puts aside, and taking over moves into the handles. */
+/* A load between its two halves: what reading puts aside, and taking over moves into the
+ * handles. */
 #ifndef SGTI_LOAD_H
 #define SGTI_LOAD_H
 

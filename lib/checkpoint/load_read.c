@@ -14,7 +14,7 @@
 /* A plan of the most layers, heads and passes stays below this. */
 #define MOST_STATE_BYTES (UINT64_C(1) << 32)
 
-/* One tensor of each parameter: its weight (moment 0) or one of its moments. */
+/* Reads one tensor of each parameter: its weight (moment 0) or one of its moments. */
 static sgt_status read_parameters(sgti_load *load, int32_t moment)
 {
     static const char *const prefixes[] = {"", SGTI_MOMENT1, SGTI_MOMENT2};
@@ -83,7 +83,7 @@ static sgt_status read_factors(sgti_load *load)
     return status;
 }
 
-/* A tensor of bytes in memory of its own. */
+/* Reads a tensor of bytes into new memory. */
 static sgt_status read_state(sgti_load *load, uint8_t **data, uint64_t *bytes, const char *name)
 {
     const sgti_st_tensor *stored;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The second half of a load: handles take over what was read. After policy and plan are accepted
- * only a backend can fail, in copying weights.
+ * The second half of a load: the handles take over what was read. Once policy and plan are
+ * accepted, only a backend that cannot copy weights can make it fail.
  */
 #include "load.h"
 
 #include "../base/error.h"
 #include "../core/tensors.h"
 
-/* The state of the policy before it is loaded, for when the plan is then refused. */
+/* Saves the state of the policy, to go back to when the plan is refused after it was loaded. */
 static sgt_status save_policy(sgti_load *load, uint8_t **data, size_t *bytes)
 {
     void *memory = NULL;
@@ -90,7 +90,8 @@ static void take_entropies(sgti_load *load)
     load->entropies = record.last;
 }
 
-/* What is no tensor: FLOPs, tokens and notes of the model, steps of the others. */
+/* Takes over what is no tensor: FLOPs, tokens and notes of the model, and the steps of optimizer
+ * and growth. */
 static void take_numbers(sgti_load *load)
 {
     sgt_model *model = load->model;

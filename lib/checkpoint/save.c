@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Saving: a list of all that a training is made of, then one safetensors file of it. */
+/* Saving: first everything that a training is made of is listed, then it is written as one
+ * safetensors file. */
 #include "checkpoint.h"
 
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tensors between a backend and a file, block by block: no more memory than one block, whatever
- * kind of memory the backend has, and a checksum while the bytes are at hand.
+ * Moves tensors between a backend and a file, block by block. So no more memory is needed than one
+ * block, whatever kind of memory the backend has, and checksums are made while the bytes are at
+ * hand.
  */
 #include "checkpoint.h"
 
@@ -90,7 +91,8 @@ static sgt_status write_floats(const sgti_tensor_reader *reader, const sgt_tenso
     return sgti_write(reader->dispatch, &part, floats);
 }
 
-/* Runs over a stored tensor: into `data` as it is, or (NULL) as floats into `tensor`. */
+/* Reads a stored tensor and compares its checksum. Its bytes go into `data` as they are; when
+ * that is NULL, they go into `tensor` as floats. */
 static sgt_status read_blocks(sgti_tensor_reader *reader, const sgti_st_tensor *stored, char *data,
                               const sgt_tensor *tensor)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Special tokens as metadata of a checkpoint: decimal numbers, those of a list with spaces between.
- * Only what is there has a key, so that a model without any writes the file it always did. */
+/* Special tokens as metadata of a checkpoint: decimal numbers, with spaces between those of a
+ * list. Only tokens that are there have a key, so that the file of a model without any is the same
+ * as before there were such keys. */
 #include "checkpoint.h"
 
 #include <inttypes.h>
@@ -46,7 +47,7 @@ static sgt_status refuse(const sgti_safetensors *file, const char *key)
                      sgti_safetensors_metadata(file, key));
 }
 
-/* At most `most` ids; *count 0 where the key is not there. */
+/* Reads at most `most` ids; *count becomes 0 where the key is not there. */
 static sgt_status read_ids(int32_t *ids, int32_t *count, int32_t most,
                            const sgti_safetensors *file, const char *key)
 {

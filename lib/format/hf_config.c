@@ -7,7 +7,8 @@
 
 #include "../base/error.h"
 
-/* Of what is read: the file, a block of rotary positions or a list. */
+/* Levels of nesting in what is read: the object itself, and in it rope_scaling or a list of
+ * tokens. */
 #define CONFIG_DEPTH 2
 
 const sgti_hf_notes sgti_hf_default_notes = {.initializer_range = 0.02};
@@ -67,7 +68,7 @@ typedef struct scan {
     sgt_status status; /* the first failure stays */
 } scan;
 
-/* A key that is there and is not null, or NULL. */
+/* The value of a key; NULL when the key is missing or its value is null. */
 static const json_t *get(const json_t *tree, const char *key)
 {
     const json_t *value = json_object_get(tree, key);
@@ -80,7 +81,8 @@ static void malformed(scan *s, const char *key, const char *what)
         s->status = sgti_fail(SGT_E_FORMAT, "%s: %s %s", s->path, key, what);
 }
 
-/* `fallback` below 0: the key must be there. */
+/* Reads an integer. Without the key it is the fallback; when that is below 0, the key must be
+ * there. */
 static int32_t whole(scan *s, const char *key, int32_t fallback)
 {
     int64_t number = 0;
@@ -131,7 +133,7 @@ static void unsupported(scan *s, const char *key, const char *what)
                               what);
 }
 
-/* A string that must be one of two, where it is there. */
+/* Reads a string that must be one of two; NULL where the key is missing. */
 static const char *word(scan *s, const json_t *tree, const char *key, const char *one,
                         const char *other)
 {
@@ -146,7 +148,8 @@ static const char *word(scan *s, const json_t *tree, const char *key, const char
     return text;
 }
 
-/* The rotary positions: rope_theta and rope_scaling, or rope_parameters with both. */
+/* Reads rope_theta and checks the kind of rotary positions. Older files have rope_theta and
+ * rope_scaling, newer ones have both in rope_parameters. */
 static double rope_theta(scan *s)
 {
     static const char *const blocks[] = {"rope_scaling", "rope_parameters"};
@@ -194,7 +197,7 @@ static int is_token(int32_t *token, const json_t *value)
     return 1;
 }
 
-/* One token, or a list of one. Leaves what is known already. */
+/* Reads a token, or a list of one. A token that is known already stays as it is. */
 static void read_token(scan *s, const char *key, int32_t *has, int32_t *token)
 {
     const json_t *value = get(s->tree, key);

@@ -38,7 +38,7 @@ typedef struct sgti_hf_description {
     const char *plan; /* NULL: a LlamaForCausalLM */
 } sgti_hf_description;
 
-/* The text of a config.json, free() it; NULL: out of memory. */
+/* Returns the text of a config.json, to be freed with free(); NULL when memory is short. */
 char *sgti_hf_config_text(const sgti_hf_description *of);
 
 /* Checks that a weight_map names files of its own folder only. */

@@ -96,7 +96,7 @@ static void architectures(page *to, int has_plan)
     put(to, "\n  ]");
 }
 
-/* null where there is none: a reader that finds no key takes LLaMA's. */
+/* Writes null where there is no token, since a reader that finds no key takes LLaMA's token. */
 static void token(page *to, const char *key, int has, int32_t number)
 {
     put_key(to, key);

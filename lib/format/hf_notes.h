@@ -8,7 +8,7 @@ typedef struct sgti_hf_notes {
     double attention_dropout;
 } sgti_hf_notes;
 
-/* As transformers has them where a file says nothing. */
+/* What transformers takes where a file says nothing. */
 extern const sgti_hf_notes sgti_hf_default_notes;
 
 #endif

@@ -7,8 +7,8 @@
 #include "../base/error.h"
 #include "json_read.h"
 
-/* 0 when there are too many values: a cheap walk before anything is built. *longest becomes the
- * length of the longest run of bytes that may be a token. */
+/* Walks over the text before anything is built: returns 0 when it has too many values. *longest
+ * becomes the length of the longest run of bytes that may be a token. */
 static int count_values(uint64_t *longest, const char *text, uint64_t bytes)
 {
     uint64_t values = 0, begin = 0;

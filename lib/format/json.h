@@ -28,15 +28,16 @@ typedef struct sgti_json_wanted {
 } sgti_json_wanted;
 
 /*
- * Parses an object; json_decref it. The tree has the wanted members alone (NULL: all), which are
- * checked and nest at most `depth` levels deep, the object itself the first. `where` opens the
- * message ("FILE: header"). Errors: SGT_E_FORMAT, SGT_E_OUT_OF_MEMORY.
+ * Parses a text that is one object; release the tree with json_decref. The tree has only the wanted
+ * members (NULL: all). They are checked, and may nest `depth` levels deep, where the object itself
+ * is the first level. Messages begin with `where` ("FILE: header"). Errors: SGT_E_FORMAT,
+ * SGT_E_OUT_OF_MEMORY.
  */
 sgt_status sgti_json_parse(json_t **object, const char *text, uint64_t bytes,
                            const sgti_json_wanted *wanted, int depth, const char *where);
 
-/* The text of an object with its keys sorted, indented or (0) without white space; free() it. NULL:
- * out of memory. */
+/* Returns the text of an object with its keys sorted, to be freed with free(); NULL when memory
+ * is short. indented 0: without white space. */
 char *sgti_json_text(const json_t *object, int indent);
 
 /* 1 when the value is an integer in [least, most], stored in *number. */

@@ -61,7 +61,8 @@ static int pass_string(walk *w)
     return 1;
 }
 
-/* Numbers of any size, words, and what else has neither space nor signs of JSON nor zeros in it. */
+/* Passes over a number of any size, a word, or whatever else has no space, no sign of JSON and
+ * no zero byte in it. */
 static int pass_scalar(walk *w)
 {
     static const char breaks[] = " \t\n\r{}[],:\"";
@@ -82,7 +83,7 @@ static int pass_key(walk *w)
     return 1;
 }
 
-/* Behind a value: closes the levels that end there, and goes to what the next value is. */
+/* Called behind a value: closes the levels that end there, and goes to the next value. */
 static int pass_ends(walk *w)
 {
     for (; w->levels > 0; w->levels--) {
@@ -99,8 +100,8 @@ static int pass_ends(walk *w)
     return 1;
 }
 
-/* A string or scalar whole, or the bracket that opens a list or an object; of an object its first
- * key too. *ended: this was the end of a value. */
+/* Passes over a string or scalar, or over the bracket that opens a list or an object, and then
+ * over the object's first key. *ended becomes 1 when a value ended here. */
 static int pass_begin(walk *w, int *ended)
 {
     skip_space(w);

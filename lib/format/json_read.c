@@ -24,7 +24,7 @@ static json_t *read_value(scanner *s);
 
 /* ---- UTF-8 ---- */
 
-/* The bytes that a character has by its first one, 0 when no character begins so. */
+/* How many bytes a character has that begins with this one; 0 when no character does. */
 static size_t bytes_by_first(unsigned char first)
 {
     if (first < 0x80)
@@ -35,7 +35,7 @@ static size_t bytes_by_first(unsigned char first)
     return 0;
 }
 
-/* The bytes of the character at text, 0 when it is none. */
+/* How many bytes the character at `text` has; 0 when there is none. */
 static size_t character(const unsigned char *text, size_t left)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -89,7 +89,8 @@ static int fail(scanner *s, const char *wrong)
     return 0;
 }
 
-/* The next byte, not taken; 0 at the end, and where a byte is 0, which nothing begins with. */
+/* The next byte, without taking it; 0 at the end. A byte that is 0 looks like the end, but
+ * nothing in JSON begins with it. */
 static char peek(const scanner *s)
 {
     return s->at < s->end ? *s->at : '\0';
@@ -106,7 +107,7 @@ static void skip_space(scanner *s)
         s->at++;
 }
 
-/* The four digits of \uXXXX behind the u; -1 when they are none. */
+/* Reads the four digits of \uXXXX behind the u; -1 when they are no digits. */
 static int32_t hexadecimal(scanner *s)
 {
     int32_t value = 0;
@@ -123,7 +124,7 @@ static int32_t hexadecimal(scanner *s)
     return value;
 }
 
-/* Behind \u: one unit of UTF-16, or two. */
+/* Reads what is behind \u: one unit of UTF-16, or two. */
 static int read_unicode(scanner *s)
 {
     int32_t value = hexadecimal(s);
@@ -160,7 +161,7 @@ static int read_escape(scanner *s)
     return 1;
 }
 
-/* A string into s->token; what it means is never longer than what is written. */
+/* Reads a string into s->token, without its escapes; so it is never longer than what is written. */
 static int read_string(scanner *s)
 {
     s->at++; /* the quote */
@@ -199,7 +200,7 @@ static int skip_digits(scanner *s)
     return 1;
 }
 
-/* Walks over a number by the grammar. */
+/* Walks over a number as the grammar has it. */
 static int skip_number(scanner *s, int *is_real)
 {
     *is_real = 0;
@@ -296,7 +297,7 @@ static int pass(scanner *s, const char *(*over)(const char *, const char *, cons
     return 1;
 }
 
-/* The key begins at `first`; perhaps it is none that could be read. */
+/* Passes over a member whose key begins at `first`. The key may be one that cannot be read. */
 static int pass_member(scanner *s, const char *first)
 {
     s->at = first;
@@ -369,7 +370,7 @@ static int read_element(scanner *s, json_t *array)
     return value && json_array_append_new(array, value) == 0;
 }
 
-/* An object or a list, by what reads one of its members. */
+/* Reads an object or a list, with the function that reads one of its members. */
 static json_t *read_members(scanner *s, json_t *made, char last,
                             int (*read)(scanner *s, json_t *into), const char *expected)
 {

@@ -22,17 +22,18 @@ typedef struct sgti_json_error {
 } sgti_json_error;
 
 /*
- * The value that is the whole text, of its objects the wanted members (NULL: all), with no wanted
- * key twice, at most `depth` levels deep; json_decref it. NULL: see *error. `longest` is at least
- * the length of the longest token.
+ * Reads the value that is the whole text; release it with json_decref. Its objects get the wanted
+ * members (NULL: all). No wanted key may be there twice, and nothing may nest deeper than `depth`
+ * levels. `longest` is at least the length of the longest token. On failure NULL, and *error says
+ * why.
  */
 json_t *sgti_json_read(sgti_json_error *error, const char *text, uint64_t bytes, uint64_t longest,
                        const sgti_json_wanted *wanted, int depth);
 
 /*
- * Passes over a value that nobody wants (json_pass.c): only its strings and brackets must match,
- * SGTI_JSON_MOST_LEVELS deep, without recursion. Returns what is behind it; NULL: *wrong says why
- * there is no such place.
+ * Passes over a value that nobody wants (json_pass.c). Only its strings must end and its brackets
+ * match, up to SGTI_JSON_MOST_LEVELS deep; nothing recurses. Returns what is behind it; NULL when
+ * it does not end properly, and *wrong says why.
  */
 const char *sgti_json_pass_value(const char *at, const char *end, const char **wrong);
 const char *sgti_json_pass_string(const char *at, const char *end, const char **wrong);

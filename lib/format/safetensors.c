@@ -12,13 +12,13 @@
 #include "../base/number_formats.h"
 #include "../base/text.h"
 
-/* Values of a tensor's table of shape, and the tree around it. */
+/* Levels of nesting: the header, the table of a tensor, its shape. */
 #define HEADER_DEPTH 3
 
 #define LENGTH_BYTES 8 /* before the header */
 #define METADATA "__metadata__"
 
-/* What else a tensor's table has is passed over, as by the reference reader. */
+/* Other keys of a tensor's table are passed over, as the reference reader does. */
 static const sgti_json_wanted tensor_keys[] = {
     {.key = "dtype"}, {.key = "shape"}, {.key = "data_offsets"}, {.key = NULL}};
 static const sgti_json_wanted header_keys[] = {
@@ -142,7 +142,7 @@ static int against_name(const void *name, const void *entry)
     return strcmp(name, (*tensor)->name);
 }
 
-/* Neither hole nor overlap, whatever the types are. */
+/* Checks that there is neither a hole nor an overlap, whatever the types are. */
 static sgt_status check_places(const sgti_safetensors *file, uint64_t data_bytes)
 {
     uint64_t end = 0;
@@ -198,7 +198,7 @@ static sgt_status read_metadata(sgti_safetensors *file)
     return SGT_OK;
 }
 
-/* The checksum that the metadata tell under a key: 1, 0 or -1 as sgti_safetensors_checksum. */
+/* Looks a checksum up in the metadata. Returns 1, 0 or -1 as sgti_safetensors_checksum does. */
 static int checksum_of_key(uint64_t *value, const sgti_safetensors *file, const char *key)
 {
     const char *text = sgti_safetensors_metadata(file, key);
@@ -210,7 +210,8 @@ static int checksum_of_key(uint64_t *value, const sgti_safetensors *file, const 
     return 1;
 }
 
-/* A file with checksums has one of its header: over all of it, with zeros in its own place. */
+/* Compares the checksum of the header, which every file with checksums has. It is over the whole
+ * header, with zeros in its own place. */
 static sgt_status check_header(const sgti_safetensors *file, const char *header, uint64_t bytes)
 {
     static const char mark[] = "\"" SGTI_ST_CHECKSUM "\":\"", zeros[] = "0000000000000000";
@@ -311,7 +312,7 @@ sgt_status sgti_safetensors_parse(sgti_safetensors *file, const char *header, ui
 
 /* ---- files ---- */
 
-/* What a file is that begins so, in words; NULL: nothing that is known. */
+/* Names the kind of a file that begins so; NULL when no known kind does. */
 static const char *known_kind(const uint8_t *start, uint64_t bytes)
 {
     static const struct {
@@ -333,7 +334,7 @@ static const char *known_kind(const uint8_t *start, uint64_t bytes)
     return NULL;
 }
 
-/* The length of the header, where there can be one. */
+/* Reads the length of the header, and checks that there can be such a header. */
 static sgt_status read_length(uint64_t *bytes, const sgti_safetensors *file)
 {
     uint8_t start[LENGTH_BYTES + 1] = {0}; /* the length, and the '{' of the header */
@@ -351,8 +352,9 @@ static sgt_status read_length(uint64_t *bytes, const sgti_safetensors *file)
                          file->path, length);
     if (*bytes > SGTI_ST_MAX_HEADER)
         return sgti_fail(SGT_E_FORMAT,
-                         "%s: is no safetensors file: its header would have %" PRIu64 " bytes, more "
-                         "than %" PRIu64, file->path, *bytes, SGTI_ST_MAX_HEADER);
+                         "%s: is no safetensors file: its header would have %" PRIu64
+                         " bytes, more than %" PRIu64,
+                         file->path, *bytes, SGTI_ST_MAX_HEADER);
     if (*bytes > file->file.bytes - LENGTH_BYTES)
         return sgti_fail(SGT_E_FORMAT,
                          "%s: is no safetensors file, or cut short: its header would have %" PRIu64
@@ -429,7 +431,8 @@ const char *sgti_safetensors_metadata(const sgti_safetensors *file, const char *
 sgt_status sgti_safetensors_read(const sgti_safetensors *file, const sgti_st_tensor *tensor,
                                  void *data, uint64_t bytes, uint64_t offset)
 {
-    sgt_status status = sgti_file_read(&file->file, data, bytes, file->data + tensor->begin + offset);
+    uint64_t place = file->data + tensor->begin + offset;
+    sgt_status status = sgti_file_read(&file->file, data, bytes, place);
     if (status)
         return sgti_fail(status, "tensor '%.120s': %s", tensor->name, sgt_error_message());
     return SGT_OK;

@@ -69,7 +69,8 @@ void sgti_safetensors_close(sgti_safetensors *file);
 sgt_status sgti_safetensors_parse(sgti_safetensors *file, const char *header, uint64_t bytes,
                                   uint64_t data_bytes);
 
-/* NULL when it is not there. Files of very many tensors are found in quickly. */
+/* Finds a tensor, or a value of the metadata, by name; NULL when it is not there. Finding a
+ * tensor takes logarithmic time. */
 const sgti_st_tensor *sgti_safetensors_find(const sgti_safetensors *file, const char *name);
 const char *sgti_safetensors_metadata(const sgti_safetensors *file, const char *key);
 
@@ -77,13 +78,14 @@ const char *sgti_safetensors_metadata(const sgti_safetensors *file, const char *
 sgt_status sgti_safetensors_read(const sgti_safetensors *file, const sgti_st_tensor *tensor,
                                  void *data, uint64_t bytes, uint64_t offset);
 
-/* Bytes of an element; 0 where they are not whole. */
+/* How many bytes an element has; 0 where that is no whole number. */
 uint64_t sgti_st_element_bytes(sgti_st_dtype dtype);
 
-/* SGT_OK when elements of this type become float32; else SGT_E_UNSUPPORTED. */
+/* SGT_OK when elements of this type can be read as float32; else SGT_E_UNSUPPORTED. */
 sgt_status sgti_st_check_float(const sgti_safetensors *file, const sgti_st_tensor *tensor);
 
-/* Floats from stored elements, and back (F32, F16, BF16). Little-endian bytes, any alignment. */
+/* Convert stored elements to floats, and floats to stored elements (F32, F16, BF16). Stored
+ * bytes are little-endian, of any alignment. */
 void sgti_st_to_float(float *floats, const void *stored, sgti_st_dtype dtype, uint64_t count);
 void sgti_st_from_float(void *stored, const float *floats, sgti_st_dtype dtype, uint64_t count);
 
@@ -115,7 +117,7 @@ typedef struct sgti_st_writer {
     sgti_checksum *checksum; /* NULL: none wanted */
 } sgti_st_writer;
 
-/* Appends the bytes of the tensor at work. */
+/* Appends bytes to the tensor that is being written. */
 sgt_status sgti_safetensors_put(sgti_st_writer *writer, const void *data, uint64_t bytes);
 
 /* Puts exactly the bytes of one output. */
@@ -123,18 +125,18 @@ typedef sgt_status (*sgti_st_put_fn)(void *user, sgti_st_writer *writer,
                                      const sgti_st_output *output);
 
 /*
- * Writes a file whole and leaves it open: the caller gives it its name (sgti_new_file_commit), and
- * closes it. Sorts `outputs`, then asks for the bytes of each. `metadata` is an object of
- * strings; NULL: none. With checksums (which need metadata) it gets theirs: of every tensor, and of
- * the header while the place of its own checksum holds zeros. Errors:
- * SGT_E_IO, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_UNSUPPORTED, or what
- * `put` returned; nothing is left of the file then.
+ * Writes a whole file and leaves it open; the caller gives it its name (sgti_new_file_commit) and
+ * closes it. Sorts `outputs`, then calls `put` for the bytes of each. `metadata` is an object of
+ * strings; NULL: none. With checksums, which need metadata, the metadata get the checksum of every
+ * tensor, and that of the header, which is taken while its own place holds zeros. Errors: SGT_E_IO,
+ * SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_UNSUPPORTED, or what `put`
+ * returned; nothing is left of the file then.
  */
 sgt_status sgti_safetensors_prepare(sgti_new_file *file, const char *path, sgti_memory *memory,
                                     sgti_st_output *outputs, uint64_t count, json_t *metadata,
                                     int checksums, sgti_st_put_fn put, void *user);
 
-/* The same, and gives it its name. On failure the path has what it had before. */
+/* Writes a whole file under its name. On failure the path has what it had before. */
 sgt_status sgti_safetensors_write(const char *path, sgti_memory *memory, sgti_st_output *outputs,
                                   uint64_t count, json_t *metadata, int checksums,
                                   sgti_st_put_fn put, void *user);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Writing a safetensors file. The data go first; the header, whose length is known before, is
- * written over its place last, when the checksums are there.
+ * Writing a safetensors file. The length of the header is known from the start, so the data are
+ * written first, behind its place. The header comes last, when all checksums are known.
  */
 #include "safetensors.h"
 
@@ -29,7 +29,7 @@ static uint64_t bytes_of(const sgti_st_output *output)
     return count_of(output) * sgti_st_element_bytes(output->dtype);
 }
 
-/* Falling size of element, then name. */
+/* The order of tensors in the file: by falling size of element, then by name. */
 static int by_rank(const void *a, const void *b)
 {
     const sgti_st_output *x = a, *y = b;
@@ -39,7 +39,7 @@ static int by_rank(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* NULL when memory is short. */
+/* The entry of a tensor in the header; NULL when memory is short. */
 static json_t *describe(const sgti_st_output *output, uint64_t begin)
 {
     json_t *shape = json_array();

@@ -183,7 +183,7 @@ static sgt_status observe(sgt_growth_observation *observation, sgt_growth *growt
     return status;
 }
 
-/* Observation, decision, plan. */
+/* Shows the policy what was observed, and gives the model the plan that it decides on. */
 static sgt_status grow(sgt_growth_event *event, sgt_growth *growth, const sgt_growth_input *input)
 {
     sgt_growth_observation observation;

@@ -196,8 +196,8 @@ static sgt_status check_list(const int32_t *list, int32_t count, int32_t end, co
     return SGT_OK;
 }
 
-/* The plan must have what the event of a custom policy claims; the built-in ones may select a layer
- * that had loops before they were asked. */
+/* Checks that the plan has what the event of a custom policy claims. The built-in policies are
+ * free to select a layer that had loops before they were asked. */
 static sgt_status check_claim(const sgt_growth_policy *policy, const sgt_growth_event *event,
                               const sgt_plan *before)
 {
@@ -218,7 +218,7 @@ static sgt_status check_claim(const sgt_growth_policy *policy, const sgt_growth_
     return SGT_OK;
 }
 
-/* What a custom policy says it did must be something a host can rely on. */
+/* Checks what a custom policy says it did, since hosts rely on it. */
 static sgt_status check_event(const sgt_growth_policy *policy, const sgt_growth_event *event,
                               const sgt_plan *before)
 {

@@ -44,8 +44,8 @@ struct sgt_growth_policy {
 /* The size of an event in its first version. */
 #define SGTI_EVENT_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_event, layers)
 
-/* A policy around a state that is there already; vtable->create is not called. The state is the
- * policy's only when this succeeds. */
+/* Makes a policy around a state that is there already; vtable->create is not called. The policy
+ * owns the state from here on, unless this fails. */
 sgt_status sgti_policy_new(sgt_growth_policy **policy, sgt_context *context, int32_t kind,
                            int32_t n_layers, int32_t n_heads,
                            const sgt_growth_policy_vtable *vtable, void *user, void *state);
@@ -62,7 +62,7 @@ sgt_status sgti_policy_ask(sgt_growth_event *event, const sgt_plan **candidate,
                            sgt_growth_policy *policy, const sgt_growth_observation *observation,
                            const sgt_plan *plan);
 
-/* The same for the plan that a training starts with. */
+/* Asks the same about the plan that a training starts with. */
 sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *policy,
                              const sgt_plan *plan);
 

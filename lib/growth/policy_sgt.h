@@ -43,15 +43,16 @@ typedef struct sgti_sgt_policy {
 
 /* ---- policy_sgt_rule.c ---- */
 
-/* Updates the averages from the entropies [n_layers, max_passes, n_heads] of a step that ran under
- * `plan`; not once growth is fixed. */
+/* Updates the averages from the entropies [n_layers, max_passes, n_heads] of a step that ran
+ * under `plan`. Does nothing after growth is fixed. */
 void sgti_sgt_observe(sgti_sgt_policy *policy, const double *entropies, int32_t max_passes,
                       const sgt_plan *plan);
 
-/* Decides; *event tells what. */
+/* Takes the decision of a step; *event tells which. */
 void sgti_sgt_act(sgti_sgt_policy *policy, int64_t step, sgt_growth_event *event);
 
-/* Brings the selected layers of the plan to what they shall be after `step`. */
+/* Gives the selected layers of the plan the depth, gains and targets that they have after
+ * `step`. */
 sgt_status sgti_sgt_write_plan(sgti_sgt_policy *policy, int64_t step, sgt_plan *plan);
 
 /* ---- policy_sgt_state.c: the save and load of the vtable ---- */

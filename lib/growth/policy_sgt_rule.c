@@ -40,8 +40,8 @@ static int is_kept(const sgti_sgt_policy *policy, int32_t layer, int32_t head)
 
 /* ---- averages ---- */
 
-/* The pass whose entropy counts for a head: its last in the block's first run, for a kept head;
- * when that did not run, the last that did. */
+/* The pass whose entropy counts for a head. Of a kept head it is the last one in the block's
+ * first run that the head took part in; of all others it is pass 0. */
 static int32_t observed_pass(const sgti_sgt_policy *policy, int32_t layer, int32_t head,
                              int32_t max_passes, const sgt_plan *plan)
 {
@@ -78,7 +78,8 @@ void sgti_sgt_observe(sgti_sgt_policy *policy, const double *entropies, int32_t 
 
 /* ---- which layers, which heads ---- */
 
-/* ranking becomes the indices of values, from the highest on; equal ones stay in order. */
+/* Fills `ranking` with the indices of `values`, the highest value first. Of equal values the
+ * lower index comes first. */
 static void rank_descending(int32_t *ranking, const double *values, int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {
@@ -89,7 +90,8 @@ static void rank_descending(int32_t *ranking, const double *values, int32_t coun
     }
 }
 
-/* The layers that may be looked at now: *count of policy->ranking, highest score first. */
+/* Finds the layers that may be looked at now. They are the first *count of policy->ranking, the
+ * highest score first. */
 static void find_candidates(sgti_sgt_policy *policy, int32_t *count)
 {
     int32_t found = 0;
@@ -124,8 +126,8 @@ static int comes_before(const sgti_sgt_policy *policy, int32_t layer, int32_t ot
     return policy->options.direction == SGT_DEEP_TO_SHALLOW ? layer > other : layer < other;
 }
 
-/* The first in the direction of growth among the candidates that are not selected and lie behind
- * every selected layer; -1: none. */
+/* Among the candidates that are not selected and lie behind every selected layer, the first in
+ * the direction of growth; -1 when there is none. */
 static int32_t next_layer(const sgti_sgt_policy *policy, int32_t count)
 {
     const sgti_sgt_state *now = &policy->now;
@@ -141,7 +143,7 @@ static int32_t next_layer(const sgti_sgt_policy *policy, int32_t count)
     return best;
 }
 
-/* ranking becomes the heads of a layer, those to keep first. */
+/* Fills policy->ranking with the heads of a layer, those to keep first. */
 static void rank_heads(sgti_sgt_policy *policy, int32_t layer)
 {
     const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
@@ -164,7 +166,7 @@ static void rank_heads(sgti_sgt_policy *policy, int32_t layer)
     rank_descending(policy->ranking, policy->keys, policy->n_heads);
 }
 
-/* Chooses keep_heads heads; they are listed from the highest average on, whatever the choice. */
+/* Chooses keep_heads heads. Whatever the choice, they are listed with the highest average first. */
 static void keep_heads(sgti_sgt_policy *policy, int32_t layer)
 {
     const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
@@ -267,8 +269,8 @@ static double fade(int32_t kind, double p)
     }
 }
 
-/* The gains of a pass (from 0) that a layer got at the step in starts: of the heads kept, and of
- * the others. */
+/* The gains of an extra pass, counted from 0: of the heads that are kept, and of the others.
+ * What the gains depend on is how long ago the layer got the pass. */
 static void gains_of_pass(double *kept, double *others, const sgti_sgt_policy *policy,
                           int32_t layer, int32_t pass, int64_t step)
 {

@@ -113,7 +113,7 @@ static void read_state(sgti_sgt_state *state, sgti_reader *reader, const sgti_sg
         state->averages[i] = sgti_get_f64(reader);
 }
 
-/* count different numbers, each in [0, limit). */
+/* 1 when the list has `count` different numbers, each in [0, limit). */
 static int are_distinct(const int32_t *list, int32_t count, int32_t limit)
 {
     for (int32_t i = 0; i < count; i++) {
@@ -136,7 +136,8 @@ static int are_zero(const int32_t *list, int32_t count)
     return 1;
 }
 
-/* What may have been decided about one layer; the passes it has began one after another. */
+/* 1 when the state of one layer can have been decided so. Its passes must have begun one after
+ * the other. */
 static int is_valid_layer(const sgti_sgt_state *state, const sgti_sgt_policy *policy, int32_t layer)
 {
     int32_t keep = policy->options.keep_heads;
@@ -155,7 +156,8 @@ static int is_valid_layer(const sgti_sgt_state *state, const sgti_sgt_policy *po
     return depth == 0 ? are_zero(kept, keep) : are_distinct(kept, keep, policy->n_heads);
 }
 
-/* NULL, or what no policy with these options can have remembered. */
+/* Names the first field that no policy with these options can have remembered; NULL: there is
+ * none. */
 static const char *find_fault(const sgti_sgt_state *state, const sgti_sgt_policy *policy)
 {
     int32_t n_layers = policy->n_layers;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Policies that do not grow: none, and those that hold one plan from the start. They need no
- * entropies; what a static policy saves is its plan, only to notice a load into another one.
+ * Policies that do not grow: one leaves the plan alone, the others hold one plan from the start.
+ * They need no entropies. A static policy saves its plan only so that a load into a policy of
+ * another plan is noticed.
  */
 #include "policy.h"
 
@@ -97,7 +98,7 @@ static const sgt_growth_policy_vtable static_vtable = {
     .load = static_load,
 };
 
-/* Takes over the plan, also on failure. */
+/* Makes a policy that owns the plan; on failure the plan is freed. */
 static sgt_status new_static(sgt_growth_policy **policy, sgt_context *context, sgt_plan *plan)
 {
     sgti_memory *memory = &context->memory;

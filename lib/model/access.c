@@ -32,7 +32,7 @@ sgt_status sgt_model_find_parameter(int32_t *index, const sgt_model *model, cons
     return SGT_OK;
 }
 
-/* The tensor that (index, part) names, or a status. */
+/* Finds the tensor that index and part name. */
 static sgt_status find_tensor(sgt_tensor *tensor, const sgt_model *model, int32_t index,
                               int32_t part)
 {

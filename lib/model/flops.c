@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * FLOPs of a forward pass from a config and a plan, by component. In double: the count of one
- * token is exact up to 2^53 and cannot overflow.
+ * FLOPs of a forward pass from a config and a plan, by component. They are doubles, in which the
+ * count of one token is exact up to 2^53 and cannot overflow.
  */
 #include "flops.h"
 

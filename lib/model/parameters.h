@@ -63,8 +63,8 @@ typedef struct sgti_parameters {
     uint64_t elements;   /* of the whole buffer, with the gaps of alignment */
 } sgti_parameters;
 
-/* Counts only: *parameters gets its numbers and `bytes`, and no lists; config is checked. Errors:
- * SGT_E_OVERFLOW. */
+/* Only counts: *parameters gets its numbers and `bytes`, but no lists. The config must have been
+ * checked. Errors: SGT_E_OVERFLOW. */
 sgt_status sgti_parameters_measure(sgti_parameters *parameters, const sgt_model_config *config);
 
 sgt_status sgti_parameters_create(sgti_parameters *parameters, sgti_memory *memory,

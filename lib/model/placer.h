@@ -15,17 +15,19 @@ typedef struct sgti_placer {
     int32_t layer; /* -1: outside of the blocks; its name needs no prefix */
 } sgti_placer;
 
-/* A vector [n], such as the weight of a norm. The name gets ".weight", and the layer's prefix. */
+/* Declares a vector [n], such as the weight of a norm. The name gets ".weight" behind it, and
+ * the layer's prefix before it. */
 void sgti_place_vector(sgti_placer *placer, const char *name, int64_t n, sgti_initial initial);
 
-/* A table [rows, columns] that rows are looked up in; no product reads it. Returns its place in the
- * buffer, in elements. */
+/* Declares a table [rows, columns] whose rows are looked up; no product reads it. Returns its
+ * place in the buffer, in elements. */
 uint64_t sgti_place_table(sgti_placer *placer, const char *name, int64_t rows, int64_t columns);
 
-/* A matrix in the memory of a table. */
+/* Declares that products read a table, too, as a matrix. */
 void sgti_place_shared_matrix(sgti_placer *placer, uint64_t offset, int64_t rows, int64_t columns);
 
-/* n matrices [rows[i], columns] that one product reads, on top of each other. */
+/* Declares n parameters [rows[i], columns], on top of each other, that one product reads as one
+ * matrix. */
 void sgti_place_matrices(sgti_placer *placer, const char *const *names, const int64_t *rows, int n,
                          int64_t columns);
 void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int64_t columns);

@@ -69,7 +69,7 @@ sgt_status sgt_plan_create(sgt_plan **plan, sgt_context *context, int32_t n_laye
     return SGT_OK;
 }
 
-/* A copy in a context of choice. */
+/* Copies a plan into another context, or the same. */
 static sgt_status clone_in(sgt_plan **copy, sgt_context *context, const sgt_plan *plan)
 {
     sgt_plan *made = NULL;
@@ -123,7 +123,7 @@ static int has_depths_of(const sgt_plan *plan, const sgt_plan *other)
     return 1;
 }
 
-/* Gives the plan new gains, one allocation per layer, as `source` has them. */
+/* Makes the plan a copy of `source`, with new memory for the gains of each layer. */
 static sgt_status take_copy(sgt_plan *plan, const sgt_plan *source)
 {
     sgt_plan *copy = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Regions of the memory of a forward, and what they are taken from: three arenas, and the shape that
- * says how large everything is. layout.h has the picture; parts take their own regions.
+ * Regions of the memory of a forward. They are taken from three arenas; a shape says how large
+ * everything is. layout.h has the picture, and parts take their own regions.
  */
 #ifndef SGTI_REGIONS_H
 #define SGTI_REGIONS_H
@@ -61,14 +61,15 @@ typedef struct sgti_regions {
     sgti_arena arenas[SGTI_ARENAS];
 } sgti_regions;
 
-/* rows 0: the shape's. */
+/* Takes a region from an arena. rows 0: as many as the shape has. */
 sgti_region sgti_take(sgti_regions *regions, sgti_arena_kind arena, int64_t rows, int64_t columns,
                       int32_t dtype);
 
-/* A float32 [N, columns] region that lives until backward in training, else while the part runs. */
+/* Takes a float32 region [N, columns] that lives until backward in training, and otherwise only
+ * while the part runs. */
 sgti_region sgti_take_activation(sgti_regions *regions, int64_t columns);
 
-/* A float32 region that lives while the part runs. */
+/* Takes a float32 region that lives only while the part runs. */
 sgti_region sgti_take_scratch(sgti_regions *regions, int64_t rows, int64_t columns);
 
 #endif

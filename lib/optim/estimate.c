@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a model, its optimizer and its step will take, from the same arithmetic that later takes it.
- * It is here, above the model, because it knows both.
+ * How much memory a model, its optimizer and a step will take, by the same arithmetic that later
+ * allocates it. The file is here, and not with the model, because it knows optimizers too.
  */
 #include "../base/error.h"
 #include "../base/float_mode.h"
@@ -20,7 +20,7 @@ sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size)
                             "sgt_memory_options");
 }
 
-/* What an optimizer takes beside its moments. */
+/* The memory of an optimizer without its moments. */
 static uint64_t optimizer_bytes(int32_t n_parameters)
 {
     return sizeof(sgt_optimizer) + (uint64_t)n_parameters * sizeof(sgti_factors);

@@ -36,7 +36,7 @@ typedef struct sgti_optimizer_record {
     const sgti_factors *factors;          /* [parameters.count] */
 } sgti_optimizer_record;
 
-/* Goes on from there; the host's rate callback stays. */
+/* Lets the optimizer go on from what a file tells. The host's rate callback stays. */
 void sgti_optimizer_restore(sgt_optimizer *optimizer, const sgti_optimizer_record *record);
 
 /* A moment (enum sgt_moment) of a parameter as a tensor. */

@@ -26,7 +26,7 @@ sgt_status sgt_optimizer_options_init(sgt_optimizer_options *options, size_t siz
                             SGTI_OPTIMIZER_OPTIONS_MINIMUM, "sgt_optimizer_options");
 }
 
-/* The numbers that the kernels take. */
+/* Checks the numbers that kernels take as float32. */
 static sgt_status check_numbers(const sgt_optimizer_options *options)
 {
     const struct {

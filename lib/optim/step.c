@@ -18,7 +18,7 @@
 
 #define REPORT_MINIMUM SGTI_SIZE_THROUGH(sgt_step_report, clip_scale)
 
-/* Keeps a norm near 0 from dividing by it, as PyTorch's clip_grad_norm_. */
+/* Added to the norm that is divided by, in case it is near 0, as PyTorch's clip_grad_norm_ does. */
 static const double clip_margin = 1e-6;
 
 static sgt_status check_state(const sgt_model *model)
@@ -94,7 +94,7 @@ static double decay_of(const sgt_optimizer *optimizer, int32_t index)
     return options->weight_decay * optimizer->factors[index].decay;
 }
 
-/* Factors times rate and decay must stay in the range of the kernels. */
+/* Checks that rate and decay, times their factors, stay within float32. */
 static sgt_status check_products(const sgt_optimizer *optimizer, double lr)
 {
     for (int32_t i = 0; i < optimizer->model->parameters.count; i++)
@@ -133,7 +133,7 @@ static sgt_status update_parameter(const sgt_optimizer *optimizer, int32_t index
     return sgti_adamw(model->dispatch, &args);
 }
 
-/* Leaves all gradients zero. */
+/* Updates all weights; the gradients are zero afterwards. */
 static sgt_status update_weights(sgt_optimizer *optimizer, double lr, double scale)
 {
     sgt_model *model = optimizer->model;
