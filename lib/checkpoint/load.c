@@ -4,7 +4,7 @@
  * then the handles take it over. A load that fails leaves the host's handles as they were; new ones
  * are read into directly, since a failure frees them.
  */
-#include "load.h"
+#include "load_data.h"
 
 #include "../base/error.h"
 #include "../base/float_mode.h"

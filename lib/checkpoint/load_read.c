@@ -3,7 +3,7 @@
  * The first half of a load: the tensors of a checkpoint, read and checked. Nothing that can fail
  * later is left to the second half but the plan, which a host's handles may refuse.
  */
-#include "load.h"
+#include "load_data.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
  * The second half of a load: the handles take over what was read. Once policy and plan are
  * accepted, only a backend that cannot copy weights can make it fail.
  */
-#include "load.h"
+#include "load_data.h"
 
 #include "../base/error.h"
 #include "../core/tensors.h"

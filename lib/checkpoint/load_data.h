@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A load between its two halves: what reading puts aside, and taking over moves into the
  * handles. */
-#ifndef SGTI_LOAD_H
-#define SGTI_LOAD_H
+#ifndef SGTI_LOAD_DATA_H
+#define SGTI_LOAD_DATA_H
 
 #include "checkpoint.h"
 
