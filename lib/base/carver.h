@@ -27,7 +27,7 @@ typedef struct sgti_carver {
 static inline void *sgti_carve(sgti_carver *c, int64_t count, size_t element)
 {
     const uint64_t line = 64;
-    void *array = c->memory == NULL ? NULL : c->memory + c->bytes;
+    void *array = c->memory ? c->memory + c->bytes : NULL;
     uint64_t bytes = 0;
     if (!sgti_mul_u64(&bytes, (uint64_t)count, element) || !sgti_add_u64(&bytes, bytes, line - 1) ||
         !sgti_add_u64(&c->bytes, c->bytes, bytes / line * line))

@@ -59,7 +59,7 @@ const char *sgt_error_message(void)
 
 int32_t sgt_error_set(int32_t status, const char *text)
 {
-    return sgti_fail(status, "%s", text != NULL ? text : "");
+    return sgti_fail(status, "%s", text ? text : "");
 }
 
 const char *sgt_status_name(sgt_status status)

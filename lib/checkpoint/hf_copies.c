@@ -26,7 +26,7 @@ static sgt_status copy_bytes(sgti_new_file *to, const sgti_file *from, void *blo
     return status == SGT_OK ? sgti_new_file_synchronise(to) : status;
 }
 
-/* One file; `to` is its place, which may be the source itself. */
+/* Copies one file. `to` is its place in the folder, and may be the source itself. */
 static sgt_status prepare(sgti_hf_copies *copies, int index, char *to, const char *from,
                           void *block, uint64_t bytes)
 {
@@ -36,7 +36,7 @@ static sgt_status prepare(sgti_hf_copies *copies, int index, char *to, const cha
         copies->stale[index] = to;
         return SGT_OK;
     }
-    if (status != SGT_OK)
+    if (status)
         return status;
     status = sgti_new_file_open(&copies->files[index], copies->memory, to);
     if (status == SGT_OK)
@@ -54,11 +54,11 @@ sgt_status sgti_hf_copies_prepare(sgti_hf_copies *copies, sgti_memory *memory, c
         return sgti_fail(SGT_E_NOT_FOUND, "%.4000s: copy_from is no folder", from);
     sgt_status status = sgti_allocate_zeroed(&paths, memory, SGTI_HF_MOST_COPIES * room, 1,
                                              "the names of files");
-    if (status != SGT_OK)
+    if (status)
         return status;
     *copies = (sgti_hf_copies){.memory = memory, .room = room, .paths = paths};
     status = sgti_allocate_zeroed(&paths, memory, source_room, 1, "the name of a file");
-    if (status != SGT_OK)
+    if (status)
         return status;
     char *source = paths;
     for (int i = 0; i < SGTI_HF_MOST_COPIES && status == SGT_OK; i++) {
@@ -75,9 +75,9 @@ sgt_status sgti_hf_copies_commit(sgti_hf_copies *copies)
 {
     sgt_status status = SGT_OK;
     for (int i = 0; i < SGTI_HF_MOST_COPIES && status == SGT_OK; i++) {
-        if (copies->stale[i] != NULL)
+        if (copies->stale[i])
             status = sgti_file_remove(copies->stale[i]);
-        else if (copies->files[i].path != NULL)
+        else if (copies->files[i].path)
             status = sgti_new_file_commit(&copies->files[i]);
     }
     return status;
@@ -87,7 +87,7 @@ void sgti_hf_copies_close(sgti_hf_copies *copies)
 {
     for (int i = 0; i < SGTI_HF_MOST_COPIES; i++)
         sgti_new_file_close(&copies->files[i]);
-    if (copies->memory != NULL)
+    if (copies->memory)
         sgti_release(copies->memory, copies->paths, SGTI_HF_MOST_COPIES * copies->room);
     *copies = (sgti_hf_copies){0};
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Files of a tokenizer and generation_config.json that are copied beside an export: whole and on
- * the disk before anything of the folder changes, under their names with the new weights. Where the
- * source has none, that of an earlier save is removed.
+ * Copies of the files of a tokenizer, and of generation_config.json, beside an export. They are whole
+ * and on the disk before anything in the folder changes, and get their names together with the new
+ * weights. A file that the source does not have is removed from the folder, when an earlier save
+ * left it there.
  */
 #ifndef SGTI_HF_COPIES_H
 #define SGTI_HF_COPIES_H
@@ -24,10 +25,10 @@ typedef struct sgti_hf_copies {
 sgt_status sgti_hf_copies_prepare(sgti_hf_copies *copies, sgti_memory *memory, const char *folder,
                                   const char *from, void *block, uint64_t bytes);
 
-/* Gives them their names. */
+/* Gives the copies their names. */
 sgt_status sgti_hf_copies_commit(sgti_hf_copies *copies);
 
-/* Frees, and removes what has no name yet. Zeroed is fine. */
+/* Frees the copies, and removes those that have no name yet. A zeroed struct is fine. */
 void sgti_hf_copies_close(sgti_hf_copies *copies);
 
 #endif

@@ -75,7 +75,7 @@ static int has_loops(const sgt_plan *plan)
     return 0;
 }
 
-/* The bytes of the plan as digits. */
+/* Makes hexadecimal digits of the bytes of the plan. */
 static sgt_status print_plan(export *e)
 {
     static const char digits[] = "0123456789abcdef";
@@ -84,12 +84,12 @@ static sgt_status print_plan(export *e)
     sgt_status status = sgt_plan_save(NULL, &bytes, e->model->plan);
     if (status == SGT_OK)
         status = sgti_allocate_zeroed(&text, e->memory, 2 * (uint64_t)bytes + 1, 1, "a plan");
-    if (status != SGT_OK)
+    if (status)
         return status;
     e->plan = text;
     e->plan_room = 2 * (uint64_t)bytes + 1;
     status = sgti_allocate_zeroed(&data, e->memory, bytes, 1, "the bytes of a plan");
-    if (status != SGT_OK)
+    if (status)
         return status;
     size_t room = bytes;
     status = sgt_plan_save(data, &room, e->model->plan);
@@ -117,7 +117,7 @@ static sgt_status prepare_weights(sgti_new_file *file, export *e, const char *pa
     void *memory = NULL;
     sgt_status status = sgti_allocate_zeroed(&memory, e->memory, (uint64_t)parameters->count,
                                              sizeof(sgti_st_output), "a table of tensors");
-    if (status != SGT_OK)
+    if (status)
         return status;
     sgti_st_output *outputs = memory;
     for (int32_t i = 0; i < parameters->count; i++) {
@@ -128,7 +128,7 @@ static sgt_status prepare_weights(sgti_new_file *file, export *e, const char *pa
             outputs[i].shape[j] = (uint64_t)p->shape[j];
     }
     json_t *metadata = json_pack("{s:s}", "format", "pt"); /* transformers asks for it */
-    if (metadata == NULL)
+    if (!metadata)
         status = sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for the header", path);
     if (status == SGT_OK)
         status = sgti_safetensors_prepare(file, path, e->memory, outputs,
@@ -146,7 +146,7 @@ static sgt_status prepare_config(sgti_new_file *file, const export *e, const cha
                                                             .notes = &model->notes,
                                                             .dtype = e->dtype_name,
                                                             .plan = e->plan});
-    if (text == NULL)
+    if (!text)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for its text", path);
     sgt_status status = sgti_new_file_open(file, e->memory, path);
     if (status == SGT_OK)
@@ -155,7 +155,7 @@ static sgt_status prepare_config(sgti_new_file *file, const export *e, const cha
     return status;
 }
 
-/* Old files to new ones. */
+/* Puts the new files in the place of the old ones, in the order above. */
 static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config, sgti_hf_copies *copies,
                            const sgti_hf_leftovers *leftovers)
 {
@@ -194,7 +194,7 @@ static sgt_status write_folder(export *e, const char *folder)
         status = prepare_config(&config_file, e, config);
     if (status == SGT_OK)
         status = prepare_weights(&weights_file, e, weights);
-    if (status == SGT_OK && e->copy_from != NULL)
+    if (status == SGT_OK && e->copy_from)
         status = sgti_hf_copies_prepare(&copies, e->memory, folder, e->copy_from, e->block,
                                         SGTI_BLOCK_BYTES);
     if (status == SGT_OK)
@@ -214,16 +214,16 @@ sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
     SGTI_DEFAULT_FLOATS;
     sgt_hf_save_options own = {.size = sizeof own, .dtype = SGT_F32};
     export e = {.model = model};
-    if (model == NULL)
+    if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
     e.memory = &model->context->memory;
     sgt_status status = sgti_check_path(folder, "folder");
-    if (status == SGT_OK && options != NULL)
+    if (status == SGT_OK && options)
         status = sgti_struct_read(&own, sizeof own, options, SAVE_MINIMUM, "sgt_hf_save_options");
     if (status == SGT_OK && (own.without_loops >> 1 || own.reserved != 0))
         status = sgti_fail(SGT_E_INVALID_ARGUMENT, "without_loops is %d, reserved is %d",
                            (int)own.without_loops, (int)own.reserved);
-    if (status == SGT_OK && own.copy_from != NULL)
+    if (status == SGT_OK && own.copy_from)
         status = sgti_check_path(own.copy_from, "copy_from");
     e.copy_from = own.copy_from;
     if (status == SGT_OK)
