@@ -21,8 +21,8 @@ void sgti_print_double(char text[SGTI_DOUBLE_TEXT], double value);
 /* As strtod of a whole text that is a number; infinite beyond double. */
 double sgti_text_to_double(const char *text);
 
-/* 1 when the whole text is an integer in decimal digits, perhaps with a '-', from least to most; else
- * 0, and *number stays. */
+/* 1 when the whole text is an integer in decimal digits, perhaps with a '-', from least to most.
+ * Else 0, and *number stays. */
 int sgti_text_to_whole(int64_t *number, const char *text, int64_t least, int64_t most);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Copies of the files of a tokenizer, and of generation_config.json, beside an export. They are whole
- * and on the disk before anything in the folder changes, and get their names together with the new
- * weights. A file that the source does not have is removed from the folder, when an earlier save
- * left it there.
+ * Copies of the files of a tokenizer, and of generation_config.json, beside an export. They are
+ * whole and on the disk before anything in the folder changes, and get their names together with
+ * the new weights. A file that the source does not have is removed when an earlier save left one.
  */
 #ifndef SGTI_HF_COPIES_H
 #define SGTI_HF_COPIES_H

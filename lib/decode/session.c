@@ -142,8 +142,8 @@ static sgt_status allocate_storage(sgti_decode_state *state, const needs *n,
     return SGT_OK;
 }
 
-/* Memory and layout for the model's plan of now. What was taken before a failure stays, and is given
- * back by destroy_state. */
+/* Takes memory and makes the layout for the plan that the model has now. After a failure some of
+ * the memory may be taken; destroy_state gives it back. */
 static sgt_status allocate_state(sgt_session *session)
 {
     sgti_decode_state *state = &session->state;

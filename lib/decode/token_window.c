@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "token_window.h"
 
-/* The oldest token; the last of the list takes its place there when it was the only one. */
+/* Removes one occurrence of a token. When none is left, the last entry of `distinct` fills the
+ * gap. */
 static void drop(sgti_token_window *w, int32_t token)
 {
     if (--w->counts[token] > 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Calls of the functions of a policy. What one returns goes through untouched, codes of a host's own
- * too; a failure without a message gets one. A function may have left another floating-point mode
- * behind, so the mode is set anew after each.
+ * Calls of the functions of a policy. What a function returns is passed on untouched, also a code
+ * of the host's own; a failure without a message gets one. A function may leave another
+ * floating-point mode behind, so the mode is set anew after each.
  */
 #include "policy.h"
 

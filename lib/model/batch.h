@@ -16,9 +16,10 @@ typedef struct sgti_checked_batch {
     int64_t count; /* targets that are not -1 */
 } sgti_checked_batch;
 
-/* What every call that takes a batch begins with: the model is there, the caller's result struct
- * `out` is right (`minimum` and `name` as in sgti_struct_check), sizes, tokens and targets are in
- * range; the message says which position is wrong. Without `with_targets` nobody looks at targets. */
+/* Every call that takes a batch begins with this. It checks that the model is there, that the
+ * caller's result struct `out` is right (`minimum` and `name` as in sgti_struct_check), and that
+ * sizes, tokens and targets are in range; the message says which position is wrong. Targets are
+ * only looked at when with_targets is 1. */
 sgt_status sgti_batch_begin(sgti_checked_batch *batch, const sgt_model *model,
                             const sgt_batch *caller, int with_targets, const void *out,
                             size_t minimum, const char *name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Initial weights. Element i of a parameter is a function of (seed, the parameter's name, i) alone: it
- * does not matter which thread draws it, nor which other parameters there are.
+ * Initial weights. Element i of a parameter depends on the seed, the parameter's name and i alone.
+ * So it does not matter which thread draws it, nor which other parameters there are.
  */
 #include <math.h>
 

@@ -36,9 +36,11 @@ typedef struct sgti_part {
     const sgti_pass *pass;  /* of an attention part */
     int32_t index;          /* in the list of parts */
     int32_t layer;
-    int32_t entropy_pass;   /* of an attention part: its number among the layer's passes of all runs */
-    uint64_t entropy;       /* of an attention part: in doubles from layout.entropy: last [B,h],
-                               then mean [B,h] */
+    /* Of an attention part: */
+    int32_t entropy_pass;   /* its number among the layer's passes of all runs */
+    uint64_t entropy;       /* where in layout.entropy its entropies are, in doubles: the last
+                               [B,h], then the mean [B,h] */
+    /* Of every part: */
     sgti_region x;          /* [N,d] the stream before it */
     sgti_region y;          /* [N,d] the stream after it; may be x */
     sgti_region own[SGTI_PART_REGIONS]; /* by the kind's own numbers */

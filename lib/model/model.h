@@ -30,9 +30,9 @@ typedef enum sgti_gradient_state {
     SGTI_GRADIENTS_INVALID  /* a backward failed half-way */
 } sgti_gradient_state;
 
-/* Told that the gradients of the elements first .. first + count - 1 are complete. Backward calls it
- * for the head, then layer by layer from the last, then for the embedding; together they are the
- * whole buffer, each element once. */
+/* Told that the gradients of the elements first .. first + count - 1 are complete. Backward calls
+ * it for the head, then layer by layer from the last one on, then for the embedding. Together these
+ * are the whole buffer, each element once. */
 typedef void (*sgti_ready_fn)(void *user, uint64_t first, uint64_t count);
 
 struct sgt_model {

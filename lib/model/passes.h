@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A depth plan unrolled: which attention passes every layer runs, with which heads. Made when a plan
- * is set, and from then on only read: by layouts, sessions and entropies.
+ * A depth plan unrolled: which attention passes every layer runs, with which heads. The passes are
+ * made when a plan is set. From then on layouts, sessions and entropies only read them.
  *
  * Pass 0 of a layer is the block's own, with every head at gain 1; pass k > 0 is the k-th loop and
  * runs the heads whose gain is above 0. All runs of a block have the same passes.
@@ -55,8 +55,8 @@ int32_t sgti_most_passes(const sgt_model_config *config, const sgt_plan *plan);
 sgti_pass sgti_count_pass(const sgt_model_config *config, const sgt_plan *plan, int32_t layer,
                           int32_t number);
 
-/* Unrolls a plan of the config's shape (NULL: no loops) under a serial number. Errors: SGT_E_OUT_OF_MEMORY,
- * SGT_E_MEMORY_LIMIT. */
+/* Unrolls a plan of the config's shape (NULL: no loops) under a serial number. Errors:
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. */
 sgt_status sgti_passes_create(sgti_passes **passes, sgti_memory *memory,
                               const sgt_model_config *config, const sgt_plan *plan,
                               uint64_t serial);

@@ -112,10 +112,11 @@ typedef sgt_status (*sgti_logits_fn)(const sgti_work *work, const sgt_tensor *lo
 sgt_status sgti_head_logits(const sgti_work *work, int64_t first, int64_t stride, int64_t count,
                             sgti_logits_fn use, void *argument);
 
-/* Losses of all rows against layout.targets to host memory [N], and (in a training step) d_final and
- * d_head, the unscaled gradients of their sum. */
+/* Computes the losses of all rows against layout.targets, into host memory [N]. In a training step
+ * also d_final and d_head, the unscaled gradients of their sum. */
 sgt_status sgti_head_losses(const sgti_work *work, float *losses);
-/* Scales them into layout.dx and the gradients of head and final norm. */
+
+/* Scales d_final and d_head, into layout.dx and the gradients of head and final norm. */
 sgt_status sgti_head_loss_backward(const sgti_work *work, double scale);
 /* The same from dlogits [N,V] in host memory. */
 sgt_status sgti_head_logits_backward(const sgti_work *work, const float *dlogits);

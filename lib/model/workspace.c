@@ -109,8 +109,8 @@ static sgt_status grow(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_
 static int is_planned_for(const sgti_workspace *workspace, const sgti_shape *shape)
 {
     const sgti_shape *own = &workspace->layout.shape;
-    return workspace->planned && own->rows == shape->rows && own->mode == shape->mode && own->batch == shape->batch &&
-           own->recompute == shape->recompute &&
+    return workspace->planned && own->rows == shape->rows && own->mode == shape->mode &&
+           own->batch == shape->batch && own->recompute == shape->recompute &&
            workspace->passes_serial == shape->passes->serial;
 }
 

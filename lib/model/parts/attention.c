@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One attention pass, y = x + sum_h g_h Attn_h(RMSNorm1(x)), and its gradient. A pass of some of the
- * heads runs the same code on gathered weights, so that every product shrinks with their number.
+ * One attention pass, y = x + sum_h g_h Attn_h(RMSNorm1(x)), and its gradient. A pass of some of
+ * the heads runs the same code on gathered weights, so that every product shrinks with their number.
  */
 #include "attention.h"
 
