@@ -83,6 +83,17 @@ START_TEST(neighbours_are_independent)
 }
 END_TEST
 
+/* Of two numbers that are drawn again, with a cut that refuses one in ten, none may be the first of
+ * the stream beside it. */
+START_TEST(a_redraw_is_nobody_else_s_number)
+{
+    for (uint64_t i = 0; i < 2000; i++)
+        for (uint64_t stream = 1; stream < 4; stream++)
+            ck_assert_double_ne(sgti_random_truncated_normal(5, 0, i, 1),
+                                sgti_random_truncated_normal(5, stream, i, 1));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("random");
@@ -91,6 +102,7 @@ int main(void)
     tcase_add_loop_test(tests, moments_and_bound, 0, 6);
     tcase_add_test(tests, a_number_depends_on_its_place_only);
     tcase_add_test(tests, neighbours_are_independent);
+    tcase_add_test(tests, a_redraw_is_nobody_else_s_number);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);
 }

@@ -162,6 +162,43 @@ START_TEST(callers_queue)
 }
 END_TEST
 
+static atomic_int inside[2]; /* parts of either caller's job that are at work */
+static atomic_int met;
+
+static void look_for_the_other(void *argument, int64_t part, int32_t thread)
+{
+    const int own = *(const int *)argument;
+    const struct timespec moment = {.tv_nsec = 20000};
+    (void)part, (void)thread;
+    atomic_fetch_add(&inside[own], 1);
+    nanosleep(&moment, NULL);
+    if (atomic_load(&inside[!own]))
+        atomic_store(&met, 1);
+    atomic_fetch_sub(&inside[own], 1);
+}
+
+static void *call_for_meetings(void *argument)
+{
+    for (int i = 0; i < 100; i++)
+        sgti_parallel_for(pool, 2 + i % 3, look_for_the_other, argument);
+    return NULL;
+}
+
+/* What parts use by thread number is their job's alone. */
+START_TEST(no_two_jobs_run_at_the_same_time)
+{
+    pthread_t callers[2];
+    int numbers[] = {0, 1};
+    make_pool(_i);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&callers[i], NULL, call_for_meetings, &numbers[i]), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(callers[i], NULL);
+    ck_assert_int_eq(atomic_load(&met), 0);
+    free_pool();
+}
+END_TEST
+
 /* ---- fork ---- */
 
 static int job_works(int32_t threads)
@@ -373,6 +410,7 @@ int main(void)
     tcase_add_test(tests, work_is_shared);
     tcase_add_test(tests, a_pool_that_never_ran_is_freed);
     tcase_add_loop_test(tests, callers_queue, 1, 4);
+    tcase_add_loop_test(tests, no_two_jobs_run_at_the_same_time, 1, 4);
     tcase_add_test(tests, a_forked_child_works_alone);
     tcase_add_test(tests, a_child_forked_during_a_job_works);
     tcase_add_test(tests, workers_take_no_signals);
