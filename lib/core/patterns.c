@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "patterns.h"
 
+#include "../base/strict_math.h"
+
 const sgti_pattern sgti_dense_pattern = {0};
 
 /* 1 when cell `place` of a block is one of its summary. */
