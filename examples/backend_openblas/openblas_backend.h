@@ -3,13 +3,12 @@
 #ifndef OPENBLAS_BACKEND_H
 #define OPENBLAS_BACKEND_H
 
-#include <sgt/sys/backend.h>
+#include <sgt/sys/backend_args.h>
 
 /* One per context. */
 typedef struct openblas_backend {
     const sgt_backend_host *services;
     void *host;
-    void *portable; /* an instance of the portable backend: memory, copies, odd products */
     int one_at_a_time; /* this OpenBLAS must not be called by two threads at once */
     char kernels[64];
 } openblas_backend;

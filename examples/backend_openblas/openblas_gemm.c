@@ -144,6 +144,8 @@ static void multiply_tile(void *argument, int64_t part, int32_t thread)
 
 int32_t openblas_gemm(void *instance, const sgt_gemm_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(gemm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const openblas_backend *self = instance;
     const int64_t batches = args->c->rank == 3 ? args->c->shape[0] : 1;
     product job = {
@@ -161,7 +163,7 @@ int32_t openblas_gemm(void *instance, const sgt_gemm_args *args)
     if (job.d.data == job.c.data)
         job.d.data = NULL;
     if (!suits(&job.a) || !suits(&job.b) || !suits(&job.c))
-        return self->services->portable->gemm(self->portable, args);
+        return SGT_E_UNSUPPORTED; /* the portable kernels take it */
     if (!by_rows(&job.c)) { /* C' = B' A' is */
         const matrix a = job.a;
         job.a = transposed(job.b);

@@ -1,14 +1,25 @@
 
 /*
- * Attention of a list of heads. One item for each query row: it goes over its keys three times,
- * for the largest score, for the sums, and for the output; no row of scores is kept. Scores and sums
- * go in double.
+ * Attention of a list of heads. One item for each query row: it goes over its keys three times, for
+ * the largest score, for the sums, and for the output; no row of scores is kept. Scores and sums go
+ * in double.
  */
+
+/* Entry i of a list; `standard` where there is none. */
+float gain_of(__global const float *gains, long at, long i)
+{
+    return at < 0 ? 1.0f : gains[at + i];
+}
+
+long entry_of(__global const int *list, long at, long i, long standard)
+{
+    return at < 0 ? standard : list[at + i];
+}
 
 /* Element 0 of head h at position t of sequence b; dh elements follow one another. */
 long head_at(view v, long b, long t, long h)
 {
-    return v.offset + b * v.strides[0] + t * v.strides[1] + h * v.strides[2];
+    return v.offset + b * v.strides[2] + t * v.strides[3] + h * v.strides[4];
 }
 
 double dot_product(__global const float *x, long x_at, __global const float *y, long y_at, long n)
@@ -23,18 +34,20 @@ double dot_product(__global const float *x, long x_at, __global const float *y, 
 __kernel void attention(long items, __global const float *q, view qv, __global const float *k,
                         view kv, __global const float *v, view vv, __global float *out, view ov,
                         __global float *lse, long lse_at, int wants_lse, __global double *rows,
-                        int wants_entropy, __global const int *kv_heads,
-                        __global const float *gains, __global const int *offsets,
-                        __global const int *lengths, float factor)
+                        int wants_entropy, __global const int *kv_heads, long kv_heads_at,
+                        __global const float *gains, long gains_at, __global const int *offsets,
+                        long offsets_at, __global const int *lengths, long lengths_at,
+                        float factor)
 {
-    const long i = get_global_id(0), dh = qv.shape[3];
+    const long i = get_global_id(0), dh = qv.shape[5];
     if (i >= items)
         return;
-    const long t = i % qv.shape[1], h = i / qv.shape[1] % qv.shape[2];
-    const long b = i / (qv.shape[1] * qv.shape[2]);
-    if (t >= lengths[b])
+    const long t = i % qv.shape[3], h = i / qv.shape[3] % qv.shape[4];
+    const long b = i / (qv.shape[3] * qv.shape[4]);
+    if (t >= entry_of(lengths, lengths_at, b, qv.shape[3]))
         return;
-    const long visible = offsets[b] + t + 1, group = kv_heads[h];
+    const long visible = entry_of(offsets, offsets_at, b, 0) + t + 1;
+    const long group = kv_heads[kv_heads_at + h];
     const long q_at = head_at(qv, b, t, h), out_at = head_at(ov, b, t, h);
     double top = -INFINITY, z = 0.0, a = 0.0;
     for (long j = 0; j < visible; j++) {
@@ -51,7 +64,7 @@ __kernel void attention(long items, __global const float *q, view qv, __global c
         out[out_at + n] = 0.0f;
     for (long j = 0; j < visible; j++) {
         const double s = (double)factor * dot_product(q, q_at, k, head_at(kv, b, j, group), dh);
-        const float p = (float)((double)gains[h] * exp(s - top) / z);
+        const float p = (float)((double)gain_of(gains, gains_at, h) * exp(s - top) / z);
         for (long n = 0; n < dh; n++)
             out[out_at + n] += p * v[head_at(vv, b, j, group) + n];
     }
@@ -64,18 +77,20 @@ __kernel void attention(long items, __global const float *q, view qv, __global c
 /* One item for each sequence and head: the entropy of the last row, and the mean of the rows that
  * see more than one key. */
 __kernel void entropies(long items, __global const double *rows, long queries, long heads,
-                        __global const int *offsets, __global const int *lengths,
-                        __global double *last, long last_at, int wants_last,
-                        __global double *mean, long mean_at, int wants_mean)
+                        __global const int *offsets, long offsets_at,
+                        __global const int *lengths, long lengths_at, __global double *last,
+                        long last_at, int wants_last, __global double *mean, long mean_at,
+                        int wants_mean)
 {
     const long i = get_global_id(0);
     double sum = 0.0;
     long counted = 0;
     if (i >= items)
         return;
-    const long b = i / heads, length = lengths[b];
+    const long b = i / heads, length = entry_of(lengths, lengths_at, b, queries);
+    const long offset = entry_of(offsets, offsets_at, b, 0);
     for (long t = 0; t < length; t++) {
-        if (offsets[b] + t > 0) {
+        if (offset + t > 0) {
             sum += rows[i * queries + t];
             counted++;
         }
@@ -94,15 +109,16 @@ __kernel void attention_dq(long items, __global const float *q, view qv, __globa
                            view kv, __global const float *v, view vv, __global const float *out,
                            view ov, __global const float *dout, view dov, __global const float *lse,
                            long lse_at, __global float *dq, view dqv, __global double *delta,
-                           __global const int *kv_heads, __global const float *gains,
-                           float factor)
+                           __global const int *kv_heads, long kv_heads_at,
+                           __global const float *gains, long gains_at, float factor)
 {
-    const long i = get_global_id(0), dh = qv.shape[3];
+    const long i = get_global_id(0), dh = qv.shape[5];
     if (i >= items)
         return;
-    const long t = i % qv.shape[1], h = i / qv.shape[1] % qv.shape[2];
-    const long b = i / (qv.shape[1] * qv.shape[2]);
-    const long group = kv_heads[h];
+    const long t = i % qv.shape[3], h = i / qv.shape[3] % qv.shape[4];
+    const long b = i / (qv.shape[3] * qv.shape[4]);
+    const long group = kv_heads[kv_heads_at + h];
+    const double gain = (double)gain_of(gains, gains_at, h);
     const long q_at = head_at(qv, b, t, h), dout_at = head_at(dov, b, t, h);
     const long dq_at = head_at(dqv, b, t, h);
     const double of_row = dot_product(dout, dout_at, out, head_at(ov, b, t, h), dh);
@@ -113,7 +129,7 @@ __kernel void attention_dq(long items, __global const float *q, view qv, __globa
         const double s = (double)factor * dot_product(q, q_at, k, k_at, dh);
         const double p = exp(s - (double)lse[lse_at + i]);
         const double dp =
-            (double)gains[h] * dot_product(dout, dout_at, v, head_at(vv, b, j, group), dh);
+            gain * dot_product(dout, dout_at, v, head_at(vv, b, j, group), dh);
         const float ds = (float)((double)factor * p * (dp - of_row));
         for (long n = 0; n < dh; n++)
             dq[dq_at + n] += ds * k[k_at + n];
@@ -127,11 +143,12 @@ __kernel void attention_dkv(long items, __global const float *q, view qv,
                             __global const float *dout, view dov, __global const float *lse,
                             long lse_at, __global const double *delta, __global float *dk,
                             view dkv, __global float *dv, view dvv, __global const int *kv_heads,
-                            __global const float *gains, float factor)
+                            long kv_heads_at, __global const float *gains, long gains_at,
+                            float factor)
 {
-    const long i = get_global_id(0), dh = kv.shape[3], queries = qv.shape[1];
-    const long j = i % kv.shape[1], group = i / kv.shape[1] % kv.shape[2];
-    const long b = i / (kv.shape[1] * kv.shape[2]);
+    const long i = get_global_id(0), dh = kv.shape[5], queries = qv.shape[3];
+    const long j = i % kv.shape[3], group = i / kv.shape[3] % kv.shape[4];
+    const long b = i / (kv.shape[3] * kv.shape[4]);
     if (i >= items)
         return;
     const long k_at = head_at(kv, b, j, group), v_at = head_at(vv, b, j, group);
@@ -140,17 +157,18 @@ __kernel void attention_dkv(long items, __global const float *q, view qv,
         dk[dk_at + n] = 0.0f;
         dv[dv_at + n] = 0.0f;
     }
-    for (long h = 0; h < qv.shape[2]; h++) {
-        if (kv_heads[h] != group)
+    for (long h = 0; h < qv.shape[4]; h++) {
+        if (kv_heads[kv_heads_at + h] != group)
             continue;
+        const double gain = (double)gain_of(gains, gains_at, h);
         for (long t = j; t < queries; t++) {
-            const long row = (b * qv.shape[2] + h) * queries + t;
+            const long row = (b * qv.shape[4] + h) * queries + t;
             const long q_at = head_at(qv, b, t, h), dout_at = head_at(dov, b, t, h);
             const double s = (double)factor * dot_product(q, q_at, k, k_at, dh);
             const double p = exp(s - (double)lse[lse_at + row]);
-            const double dp = (double)gains[h] * dot_product(dout, dout_at, v, v_at, dh);
+            const double dp = gain * dot_product(dout, dout_at, v, v_at, dh);
             const float ds = (float)((double)factor * p * (dp - delta[row]));
-            const float share = (float)((double)gains[h] * p);
+            const float share = (float)(gain * p);
             for (long n = 0; n < dh; n++) {
                 dk[dk_at + n] += ds * q[q_at + n];
                 dv[dv_at + n] += share * dout[dout_at + n];

@@ -5,18 +5,19 @@
 
 enum { F32 = 1, F64 = 2, BF16 = 3, F16 = 4 };
 
-/* As opencl_backend.h has it: four dimensions, the missing ones of one element in front. */
+/* As opencl_backend.h has it: six dimensions, the missing ones of one element in front. A matrix is
+ * in the last two, attention and RoPE use the last four. */
 typedef struct view {
     long offset;
-    long shape[4];
-    long strides[4];
+    long shape[6];
+    long strides[6];
 } view;
 
 /* Where the element with this row-major index is. */
 long place(view v, long index)
 {
     long at = v.offset;
-    for (int i = 3; i >= 0; i--) {
+    for (int i = 5; i >= 0; i--) {
         at += index % v.shape[i] * v.strides[i];
         index /= v.shape[i];
     }
@@ -167,21 +168,33 @@ __kernel void norm(long items, __global double *sums, __global const float *x, l
     sums[i] = sum;
 }
 
+/* One item: adds `count` sums to *sum, one after the other. */
+__kernel void norm_sum(long items, __global const double *sums, long count, __global double *sum,
+                       long sum_at)
+{
+    double total = 0.0;
+    if (get_global_id(0) >= items)
+        return;
+    for (long i = 0; i < count; i++)
+        total += sums[i];
+    sum[sum_at] += total;
+}
+
 /* C [batch,M,N]. One item for each element of C. */
 __kernel void gemm(long items, __global const float *a, view av, __global const float *b, view bv,
                    __global float *c, view cv, __global const float *d, view dv, float alpha,
                    float beta)
 {
     const long i = get_global_id(0);
-    const long column = i % cv.shape[3], row = i / cv.shape[3] % cv.shape[2];
-    const long batch = i / (cv.shape[3] * cv.shape[2]);
+    const long column = i % cv.shape[5], row = i / cv.shape[5] % cv.shape[4];
+    const long batch = i / (cv.shape[5] * cv.shape[4]);
     float sum = 0.0f;
     if (i >= items)
         return;
-    __global const float *from_a = a + av.offset + batch * av.strides[1] + row * av.strides[2];
-    __global const float *from_b = b + bv.offset + batch * bv.strides[1] + column * bv.strides[3];
-    for (long k = 0; k < av.shape[3]; k++)
-        sum += from_a[k * av.strides[3]] * from_b[k * bv.strides[2]];
+    __global const float *from_a = a + av.offset + batch * av.strides[3] + row * av.strides[4];
+    __global const float *from_b = b + bv.offset + batch * bv.strides[3] + column * bv.strides[5];
+    for (long k = 0; k < av.shape[5]; k++)
+        sum += from_a[k * av.strides[5]] * from_b[k * bv.strides[4]];
     sum *= alpha;
     if (beta != 0.0f) /* else there may be NaN */
         sum += beta * d[place(dv, i)];
@@ -197,16 +210,17 @@ __kernel void linear(long items, __global const float *x, view xv, __global cons
     float sum = 0.0f;
     if (i >= items)
         return;
-    const long row = xv.offset + i / yv.shape[3] * xv.strides[2];
-    const long of_weight = wv.offset + i % yv.shape[3] * wv.strides[2];
-    for (long k = 0; k < xv.shape[3]; k++)
+    const long row = xv.offset + i / yv.shape[5] * xv.strides[4];
+    const long of_weight = wv.offset + i % yv.shape[5] * wv.strides[4];
+    for (long k = 0; k < xv.shape[5]; k++)
         sum += x[row + k] * (float)load(weight, type, of_weight + k);
     y[place(yv, i)] = adds ? d[place(dv, i)] + sum : sum;
 }
 
 __kernel void adamw(long items, __global float *param, long param_at, __global float *grad,
                     long grad_at, __global float *moment1, long moment1_at,
-                    __global float *moment2, long moment2_at, float grad_scale, float lr,
+                    __global float *moment2, long moment2_at, __global uchar *copy,
+                    long copy_at, float grad_scale, float lr,
                     float beta1, float beta2, float eps, float weight_decay, float correction1,
                     float correction2)
 {
@@ -223,4 +237,6 @@ __kernel void adamw(long items, __global float *param, long param_at, __global f
     moment1[moment1_at + i] = m;
     moment2[moment2_at + i] = v;
     grad[grad_at + i] = 0.0f;
+    if (copy_at >= 0)
+        store(copy, BF16, copy_at + i, (double)p);
 }

@@ -20,7 +20,7 @@ static int32_t open_backend(void **instance, const sgt_backend_open_args *args)
         return SGT_E_OUT_OF_MEMORY; /* the service has recorded the message */
     *made = (opencl_backend){.services = services, .host = args->host};
     pthread_mutex_init(&made->lock, NULL);
-    int32_t status = opencl_start(made);
+    int32_t status = opencl_start(made, args->options);
     if (status != SGT_OK) {
         close_backend(made);
         return status;
@@ -48,12 +48,18 @@ static int32_t allocate(void *instance, sgt_buffer **buffer, uint64_t bytes)
     if (bytes > most)
         return self->services->fail(self->host, SGT_E_OUT_OF_MEMORY,
                                     "opencl: a buffer is larger than the device allows");
+    int32_t status = self->services->reserve(self->host, bytes); /* as memory of the context */
+    if (status != SGT_OK)
+        return status;
     sgt_buffer *made = self->services->allocate(self->host, 16, sizeof *made);
-    if (made == NULL)
+    if (made == NULL) {
+        self->services->unreserve(self->host, bytes);
         return SGT_E_OUT_OF_MEMORY;
+    }
     made->memory = clCreateBuffer(self->context, CL_MEM_READ_WRITE, (size_t)bytes, NULL, &code);
     if (code != CL_SUCCESS) {
         self->services->release(self->host, made, sizeof *made);
+        self->services->unreserve(self->host, bytes);
         return opencl_fail(self, "clCreateBuffer", code);
     }
     *buffer = made;
@@ -64,10 +70,10 @@ static int32_t allocate(void *instance, sgt_buffer **buffer, uint64_t bytes)
 static void free_buffer(void *instance, sgt_buffer *buffer, uint64_t bytes)
 {
     const opencl_backend *self = instance;
-    (void)bytes;
     if (buffer == NULL)
         return;
     clReleaseMemObject(buffer->memory);
+    self->services->unreserve(self->host, bytes);
     self->services->release(self->host, buffer, sizeof *buffer);
 }
 
@@ -133,6 +139,8 @@ static const sgt_backend table = {
     .norm = opencl_norm,
     .convert = opencl_convert,
     .adamw = opencl_adamw,
+    .gather_rows = opencl_gather_rows,
+    .scatter_add_rows = opencl_scatter_add_rows,
     .linear = opencl_linear,
 };
 

@@ -13,16 +13,17 @@
 #include <pthread.h>
 
 #include <CL/cl.h>
-#include <sgt/sys/backend.h>
+#include <sgt/sys/backend_args.h>
 
 /* The text of all .cl files. */
 extern const char opencl_source[];
 
 #define OPENCL_KERNELS(X)                                                                          \
-    X(convert) X(fill) X(copy2) X(copy4) X(copy8) X(add) X(axpy) X(scale) X(norm) X(gemm)          \
-    X(linear) X(adamw) X(embedding) X(embedding_backward) X(rmsnorm) X(rmsnorm_dx)                 \
-    X(rmsnorm_parts) X(rmsnorm_dweight) X(rope) X(swiglu) X(swiglu_backward) X(cross_entropy)      \
-    X(attention) X(entropies) X(attention_dq) X(attention_dkv)
+    X(convert) X(fill) X(copy2) X(copy4) X(copy8) X(add) X(axpy) X(scale) X(norm) X(norm_sum)      \
+    X(gemm)                                                                                        \
+    X(linear) X(adamw) X(gather2) X(gather4) X(scatter_add) X(embedding) X(embedding_backward)     \
+    X(rmsnorm) X(rmsnorm_dx) X(rmsnorm_parts) X(rmsnorm_dweight) X(rope) X(swiglu)                 \
+    X(swiglu_backward) X(cross_entropy) X(attention) X(entropies) X(attention_dq) X(attention_dkv)
 
 typedef enum opencl_kernel {
 #define OPENCL_INDEX(name) OPENCL_##name,
@@ -54,8 +55,8 @@ struct sgt_buffer {
 /* Records what went wrong and returns a status. */
 int32_t opencl_fail(const opencl_backend *self, const char *what, cl_int code);
 
-/* Finds a device and builds the kernels for it. */
-int32_t opencl_start(opencl_backend *self);
+/* Finds the device of the options and builds the kernels for it. */
+int32_t opencl_start(opencl_backend *self, const char *options);
 void opencl_stop(opencl_backend *self);
 
 /* An argument of a kernel. */
@@ -79,23 +80,25 @@ int32_t opencl_run(opencl_backend *self, opencl_kernel which, cl_long items, int
 /* Makes self->scratch at least this long; under the lock. */
 int32_t opencl_reserve(opencl_backend *self, size_t bytes);
 
-/* A copy of host numbers for one operation, or `count` times *standard where there are none; the
- * caller releases it after its launches. */
-int32_t opencl_upload(cl_mem *made, opencl_backend *self, const void *values, size_t bytes,
-                      int64_t count, const void *standard);
-
 /* ---- tensors for kernels, as elementwise.cl has them ---- */
 
 typedef struct opencl_view {
     cl_long offset;
-    cl_long shape[4];
-    cl_long strides[4];
+    cl_long shape[SGT_MAX_RANK];
+    cl_long strides[SGT_MAX_RANK];
 } opencl_view;
 
 opencl_view opencl_view_of(const sgt_tensor *tensor);
 
-/* Where a dense tensor starts, as an argument of its own. */
+/* Where a dense tensor starts, as an argument of its own; -1 for one that is missing. */
 cl_long opencl_offset(const sgt_tensor *tensor);
+
+/* A tensor that may be missing, or another one in its place, which is not touched. */
+static inline const sgt_tensor *opencl_either(const sgt_tensor *wanted, const sgt_tensor *other)
+{
+    return wanted ? wanted : other;
+}
+
 cl_long opencl_count(const sgt_tensor *tensor);
 size_t opencl_element_bytes(int32_t dtype);
 
@@ -111,6 +114,8 @@ int32_t opencl_scale(void *instance, const sgt_elementwise_args *args);
 int32_t opencl_norm(void *instance, const sgt_norm_args *args);
 int32_t opencl_convert(void *instance, const sgt_elementwise_args *args);
 int32_t opencl_adamw(void *instance, const sgt_adamw_args *args);
+int32_t opencl_gather_rows(void *instance, const sgt_rows_args *args);
+int32_t opencl_scatter_add_rows(void *instance, const sgt_rows_args *args);
 int32_t opencl_embedding(void *instance, const sgt_embedding_args *args);
 int32_t opencl_embedding_backward(void *instance, const sgt_embedding_backward_args *args);
 int32_t opencl_rmsnorm(void *instance, const sgt_rmsnorm_args *args);

@@ -31,8 +31,8 @@ static int has_doubles(cl_device_id device)
            doubles != 0;
 }
 
-/* The first device of any platform that computes in double precision. */
-static int32_t find_device(opencl_backend *self)
+/* The device of this number, of all that compute in double precision. */
+static int32_t find_device(opencl_backend *self, int number)
 {
     cl_platform_id platforms[MOST_PLATFORMS];
     cl_uint platform_count = 0;
@@ -45,14 +45,14 @@ static int32_t find_device(opencl_backend *self)
             CL_SUCCESS)
             continue;
         for (cl_uint d = 0; d < count && d < MOST_DEVICES; d++) {
-            if (has_doubles(devices[d])) {
+            if (has_doubles(devices[d]) && number-- == 0) {
                 self->device = devices[d];
                 return SGT_OK;
             }
         }
     }
     return self->services->fail(self->host, SGT_E_UNSUPPORTED,
-                                "opencl: no device with double precision was found");
+                                "opencl: no such device with double precision was found");
 }
 
 static void describe_device(opencl_backend *self)
@@ -97,10 +97,26 @@ static int32_t build(opencl_backend *self)
     return SGT_OK;
 }
 
-int32_t opencl_start(opencl_backend *self)
+/* "" or "device=N". */
+static int32_t read_options(int *number, const opencl_backend *self, const char *options)
+{
+    char behind;
+    *number = 0;
+    if (options[0] == '\0')
+        return SGT_OK;
+    if (sscanf(options, "device=%2d%c", number, &behind) == 1 && *number >= 0)
+        return SGT_OK;
+    return self->services->fail(self->host, SGT_E_INVALID_ARGUMENT,
+                                "opencl: the only option is device=N, N from 0 to 99");
+}
+
+int32_t opencl_start(opencl_backend *self, const char *options)
 {
     cl_int code;
-    int32_t status = find_device(self);
+    int number;
+    int32_t status = read_options(&number, self, options);
+    if (status == SGT_OK)
+        status = find_device(self, number);
     if (status != SGT_OK)
         return status;
     describe_device(self);
@@ -121,8 +137,10 @@ void opencl_stop(opencl_backend *self)
         if (self->kernels[i])
             clReleaseKernel(self->kernels[i]);
     }
-    if (self->scratch)
+    if (self->scratch) {
         clReleaseMemObject(self->scratch);
+        self->services->unreserve(self->host, self->scratch_bytes);
+    }
     if (self->program)
         clReleaseProgram(self->program);
     if (self->queue)
@@ -164,35 +182,20 @@ int32_t opencl_reserve(opencl_backend *self, size_t bytes)
     cl_int code;
     if (bytes <= self->scratch_bytes)
         return SGT_OK;
+    int32_t status = self->services->reserve(self->host, bytes);
+    if (status != SGT_OK)
+        return status;
     cl_mem made = clCreateBuffer(self->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
-    if (code != CL_SUCCESS)
+    if (code != CL_SUCCESS) {
+        self->services->unreserve(self->host, bytes);
         return opencl_fail(self, "clCreateBuffer", code);
-    if (self->scratch)
+    }
+    if (self->scratch) {
         clReleaseMemObject(self->scratch);
+        self->services->unreserve(self->host, self->scratch_bytes);
+    }
     self->scratch = made;
     self->scratch_bytes = bytes;
-    return SGT_OK;
-}
-
-/* The values are copied before it returns: their memory is the host's again. Nothing is taken from
- * the context's allocator, because a training step must not. */
-int32_t opencl_upload(cl_mem *made, opencl_backend *self, const void *values, size_t bytes,
-                      int64_t count, const void *standard)
-{
-    const size_t whole = bytes * (size_t)count;
-    const cl_mem_flags copied = values != NULL ? CL_MEM_COPY_HOST_PTR : 0;
-    cl_int code;
-    cl_mem list = clCreateBuffer(self->context, CL_MEM_READ_ONLY | copied, whole,
-                                 (void *)(uintptr_t)values, &code);
-    if (code != CL_SUCCESS)
-        return opencl_fail(self, "clCreateBuffer", code);
-    if (values == NULL)
-        code = clEnqueueFillBuffer(self->queue, list, standard, bytes, 0, whole, 0, NULL, NULL);
-    if (code != CL_SUCCESS) {
-        clReleaseMemObject(list);
-        return opencl_fail(self, "clEnqueueFillBuffer", code);
-    }
-    *made = list;
     return SGT_OK;
 }
 
@@ -200,17 +203,17 @@ int32_t opencl_upload(cl_mem *made, opencl_backend *self, const void *values, si
 
 opencl_view opencl_view_of(const sgt_tensor *tensor)
 {
-    opencl_view made = {.offset = (cl_long)tensor->offset, .shape = {1, 1, 1, 1}};
+    opencl_view made = {.offset = (cl_long)tensor->offset, .shape = {1, 1, 1, 1, 1, 1}};
     for (int32_t i = 0; i < tensor->rank; i++) {
-        made.shape[4 - tensor->rank + i] = tensor->shape[i];
-        made.strides[4 - tensor->rank + i] = tensor->strides[i];
+        made.shape[SGT_MAX_RANK - tensor->rank + i] = tensor->shape[i];
+        made.strides[SGT_MAX_RANK - tensor->rank + i] = tensor->strides[i];
     }
     return made;
 }
 
 cl_long opencl_offset(const sgt_tensor *tensor)
 {
-    return (cl_long)tensor->offset;
+    return tensor ? (cl_long)tensor->offset : -1;
 }
 
 cl_long opencl_count(const sgt_tensor *tensor)

@@ -4,6 +4,8 @@
 
 int32_t opencl_copy(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(copy), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const opencl_view y = opencl_view_of(args->y), x = opencl_view_of(args->x);
     const opencl_argument list[] = {OPENCL_BUFFER(args->y), OPENCL_VALUE(y),
                                     OPENCL_BUFFER(args->x), OPENCL_VALUE(x)};
@@ -27,6 +29,8 @@ int32_t opencl_fill(void *instance, const sgt_tensor *tensor, double value)
 
 int32_t opencl_convert(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(convert), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const opencl_view y = opencl_view_of(args->y), x = opencl_view_of(args->x);
     const cl_int y_type = args->y->dtype, x_type = args->x->dtype;
     const opencl_argument list[] = {OPENCL_BUFFER(args->y), OPENCL_VALUE(y), OPENCL_VALUE(y_type),
@@ -36,6 +40,8 @@ int32_t opencl_convert(void *instance, const sgt_elementwise_args *args)
 
 int32_t opencl_add(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(add), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const opencl_view y = opencl_view_of(args->y), x = opencl_view_of(args->x);
     const opencl_view z = opencl_view_of(args->z);
     const opencl_argument list[] = {OPENCL_BUFFER(args->y), OPENCL_VALUE(y),
@@ -46,6 +52,8 @@ int32_t opencl_add(void *instance, const sgt_elementwise_args *args)
 
 int32_t opencl_axpy(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(axpy), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const opencl_view y = opencl_view_of(args->y), x = opencl_view_of(args->x);
     const opencl_argument list[] = {OPENCL_BUFFER(args->y), OPENCL_VALUE(y),
                                     OPENCL_BUFFER(args->x), OPENCL_VALUE(x),
@@ -55,6 +63,8 @@ int32_t opencl_axpy(void *instance, const sgt_elementwise_args *args)
 
 int32_t opencl_scale(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(scale), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const opencl_view y = opencl_view_of(args->y);
     const opencl_argument list[] = {OPENCL_BUFFER(args->y), OPENCL_VALUE(y),
                                     OPENCL_VALUE(args->alpha)};
@@ -63,6 +73,8 @@ int32_t opencl_scale(void *instance, const sgt_elementwise_args *args)
 
 int32_t opencl_gemm(void *instance, const sgt_gemm_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(gemm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgt_tensor *d_tensor = args->d ? args->d : args->c;
     const opencl_view a = opencl_view_of(args->a), b = opencl_view_of(args->b);
     const opencl_view c = opencl_view_of(args->c), d = opencl_view_of(d_tensor);
@@ -76,6 +88,8 @@ int32_t opencl_gemm(void *instance, const sgt_gemm_args *args)
 
 int32_t opencl_linear(void *instance, const sgt_linear_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(linear), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgt_tensor *d_tensor = args->d ? args->d : args->y;
     const opencl_view x = opencl_view_of(args->x), weight = opencl_view_of(args->weight);
     const opencl_view y = opencl_view_of(args->y), d = opencl_view_of(d_tensor);
@@ -88,53 +102,67 @@ int32_t opencl_linear(void *instance, const sgt_linear_args *args)
     return opencl_run(instance, OPENCL_linear, opencl_count(args->y), OPENCL_COUNT(list), list);
 }
 
-int32_t opencl_adamw(void *instance, const sgt_adamw_args *args)
+static int32_t update_piece(opencl_backend *self, const sgt_adamw_args *args, int32_t piece)
 {
-    const cl_long param_at = opencl_offset(args->param), grad_at = opencl_offset(args->grad);
-    const cl_long moment1_at = opencl_offset(args->moment1);
-    const cl_long moment2_at = opencl_offset(args->moment2);
+    const sgt_tensor *copy = opencl_either(args->copy, args->param);
+    const cl_long first = args->firsts[piece];
+    const cl_long param_at = opencl_offset(args->param) + first;
+    const cl_long grad_at = opencl_offset(args->grad) + first;
+    const cl_long moment1_at = opencl_offset(args->moment1) + first;
+    const cl_long moment2_at = opencl_offset(args->moment2) + first;
+    const cl_long copy_at = args->copy ? opencl_offset(args->copy) + first : -1;
     const opencl_argument list[] = {
         OPENCL_BUFFER(args->param),      OPENCL_VALUE(param_at),
         OPENCL_BUFFER(args->grad),       OPENCL_VALUE(grad_at),
         OPENCL_BUFFER(args->moment1),    OPENCL_VALUE(moment1_at),
         OPENCL_BUFFER(args->moment2),    OPENCL_VALUE(moment2_at),
-        OPENCL_VALUE(args->grad_scale),  OPENCL_VALUE(args->lr),
+        OPENCL_BUFFER(copy),             OPENCL_VALUE(copy_at),
+        OPENCL_VALUE(args->grad_scale),  OPENCL_VALUE(args->rates[piece]),
         OPENCL_VALUE(args->beta1),       OPENCL_VALUE(args->beta2),
-        OPENCL_VALUE(args->eps),         OPENCL_VALUE(args->weight_decay),
+        OPENCL_VALUE(args->eps),         OPENCL_VALUE(args->decays[piece]),
         OPENCL_VALUE(args->correction1), OPENCL_VALUE(args->correction2)};
-    return opencl_run(instance, OPENCL_adamw, opencl_count(args->param), OPENCL_COUNT(list), list);
+    return opencl_run(self, OPENCL_adamw, args->counts[piece], OPENCL_COUNT(list), list);
 }
 
-/* The device adds up PARTS sums, which the host adds in their order. */
+int32_t opencl_adamw(void *instance, const sgt_adamw_args *args)
+{
+    if (!sgt_args_fit(SGT_SLOT(adamw), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
+    int32_t status = SGT_OK;
+    for (int32_t i = 0; i < args->n_pieces && status == SGT_OK; i++)
+        status = update_piece(instance, args, i);
+    return status;
+}
+
+/* PARTS sums of a piece, which one item then adds to the whole sum in their order. */
 enum { PARTS = 256 };
 
-static int32_t partial_sums(double *sums, opencl_backend *self, const sgt_norm_args *args)
+/* Under the lock. */
+static int32_t sum_piece(opencl_backend *self, const sgt_norm_args *args, int32_t piece)
 {
-    const cl_long offset = opencl_offset(args->x), count = opencl_count(args->x);
-    int32_t status = opencl_reserve(self, PARTS * sizeof *sums);
-    if (status != SGT_OK)
-        return status;
-    const opencl_argument list[] = {OPENCL_VALUE(self->scratch), OPENCL_BUFFER(args->x),
-                                    OPENCL_VALUE(offset), OPENCL_VALUE(count)};
-    status = opencl_launch(self, OPENCL_norm, PARTS, OPENCL_COUNT(list), list);
-    if (status != SGT_OK)
-        return status;
-    cl_int code = clEnqueueReadBuffer(self->queue, self->scratch, CL_TRUE, 0,
-                                      PARTS * sizeof *sums, sums, 0, NULL, NULL);
-    return code == CL_SUCCESS ? SGT_OK : opencl_fail(self, "clEnqueueReadBuffer", code);
+    const cl_long offset = opencl_offset(args->x) + args->firsts[piece];
+    const cl_long count = args->counts[piece], parts = PARTS, sum_at = opencl_offset(args->sum);
+    const opencl_argument squares[] = {OPENCL_VALUE(self->scratch), OPENCL_BUFFER(args->x),
+                                       OPENCL_VALUE(offset), OPENCL_VALUE(count)};
+    const opencl_argument total[] = {OPENCL_VALUE(self->scratch), OPENCL_VALUE(parts),
+                                     OPENCL_BUFFER(args->sum), OPENCL_VALUE(sum_at)};
+    int32_t status = opencl_launch(self, OPENCL_norm, PARTS, OPENCL_COUNT(squares), squares);
+    if (status == SGT_OK)
+        status = opencl_launch(self, OPENCL_norm_sum, 1, OPENCL_COUNT(total), total);
+    return status;
 }
 
 int32_t opencl_norm(void *instance, const sgt_norm_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(norm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     opencl_backend *self = instance;
-    double sums[PARTS], sum = 0.0;
+    int32_t status = opencl_fill(instance, args->sum, 0.0);
     pthread_mutex_lock(&self->lock);
-    int32_t status = partial_sums(sums, self, args);
+    if (status == SGT_OK)
+        status = opencl_reserve(self, PARTS * sizeof(cl_double));
+    for (int32_t i = 0; i < args->n_pieces && status == SGT_OK; i++)
+        status = sum_piece(self, args, i);
     pthread_mutex_unlock(&self->lock);
-    if (status != SGT_OK)
-        return status;
-    for (int i = 0; i < PARTS; i++)
-        sum += sums[i];
-    *args->sum_of_squares = sum;
-    return SGT_OK;
+    return status;
 }

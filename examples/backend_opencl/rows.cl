@@ -4,7 +4,7 @@
 /* Where row n starts; its elements follow one another. */
 long row_of(view v, long n)
 {
-    return v.offset + n * v.strides[2];
+    return v.offset + n * v.strides[4];
 }
 
 /* ---- embedding ---- */
@@ -15,7 +15,7 @@ __kernel void embedding(long items, __global const float *table, view tv,
     const long i = get_global_id(0);
     if (i >= items)
         return;
-    const long n = i / ov.shape[3], j = i % ov.shape[3];
+    const long n = i / ov.shape[5], j = i % ov.shape[5];
     out[row_of(ov, n) + j] = table[row_of(tv, ids[ids_at + n]) + j];
 }
 
@@ -27,7 +27,7 @@ __kernel void embedding_backward(long items, __global float *dtable, view tv,
     const long j = get_global_id(0);
     if (j >= items)
         return;
-    for (long n = 0; n < dv.shape[2]; n++)
+    for (long n = 0; n < dv.shape[4]; n++)
         dtable[row_of(tv, ids[ids_at + n]) + j] += factor * dout[row_of(dv, n) + j];
 }
 
@@ -49,8 +49,8 @@ __kernel void rmsnorm(long items, __global const float *x, view xv, __global con
     const long n = get_global_id(0);
     if (n >= items)
         return;
-    const double root = root_mean_square(x, row_of(xv, n), xv.shape[3], eps);
-    for (long j = 0; j < xv.shape[3]; j++)
+    const double root = root_mean_square(x, row_of(xv, n), xv.shape[5], eps);
+    for (long j = 0; j < xv.shape[5]; j++)
         y[row_of(yv, n) + j] =
             (float)((double)weight[weight_at + j] * (double)x[row_of(xv, n) + j] / root);
 }
@@ -63,7 +63,7 @@ __kernel void rmsnorm_dx(long items, __global const float *x, view xv,
     double dot = 0.0;
     if (n >= items)
         return;
-    const long d = xv.shape[3], at = row_of(xv, n), dy_at = row_of(dyv, n);
+    const long d = xv.shape[5], at = row_of(xv, n), dy_at = row_of(dyv, n);
     const double root = root_mean_square(x, at, d, eps);
     for (long j = 0; j < d; j++)
         dot += (double)dy[dy_at + j] * (double)weight[weight_at + j] * (double)x[at + j];
@@ -79,12 +79,12 @@ __kernel void rmsnorm_parts(long items, __global const float *x, view xv,
                             __global const float *dy, view dyv, __global float *scratch,
                             long scratch_at, float eps)
 {
-    const long p = get_global_id(0), d = xv.shape[3];
+    const long p = get_global_id(0), d = xv.shape[5];
     if (p >= items)
         return;
     for (long j = 0; j < d; j++)
         scratch[scratch_at + p * d + j] = 0.0f;
-    for (long n = p; n < xv.shape[2]; n += PARTS) {
+    for (long n = p; n < xv.shape[4]; n += PARTS) {
         const double root = root_mean_square(x, row_of(xv, n), d, eps);
         for (long j = 0; j < d; j++)
             scratch[scratch_at + p * d + j] +=
@@ -109,17 +109,18 @@ __kernel void rmsnorm_dweight(long items, __global float *dweight, long dweight_
 /* x [B,T,h,dh]; one item for each pair. */
 __kernel void rope(long items, __global float *x, view xv, __global const float *cosine,
                    long cosine_at, __global const float *sine, long sine_at,
-                   __global const int *offsets, int inverse)
+                   __global const int *offsets, long offsets_at, int inverse)
 {
-    const long i = get_global_id(0), dh_half = xv.shape[3] / 2;
+    const long i = get_global_id(0), dh_half = xv.shape[5] / 2;
     if (i >= items)
         return;
-    const long pair = i % dh_half, head = i / dh_half % xv.shape[2];
-    const long t = i / (dh_half * xv.shape[2]) % xv.shape[1];
-    const long b = i / (dh_half * xv.shape[2] * xv.shape[1]);
-    const long angle = (offsets[b] + t) * dh_half + pair;
-    const long low_at = xv.offset + b * xv.strides[0] + t * xv.strides[1] +
-                        head * xv.strides[2] + pair;
+    const long pair = i % dh_half, head = i / dh_half % xv.shape[4];
+    const long t = i / (dh_half * xv.shape[4]) % xv.shape[3];
+    const long b = i / (dh_half * xv.shape[4] * xv.shape[3]);
+    const long offset = offsets_at < 0 ? 0 : offsets[offsets_at + b];
+    const long angle = (offset + t) * dh_half + pair;
+    const long low_at = xv.offset + b * xv.strides[2] + t * xv.strides[3] +
+                        head * xv.strides[4] + pair;
     const float c = cosine[cosine_at + angle];
     const float s = inverse ? -sine[sine_at + angle] : sine[sine_at + angle];
     const float low = x[low_at], high = x[low_at + dh_half];
@@ -174,7 +175,7 @@ __kernel void cross_entropy(long items, __global const float *logits, view lv,
                             __global float *losses, long losses_at, __global float *dlogits,
                             view dv, int wants_gradient)
 {
-    const long r = get_global_id(0), vocabulary = lv.shape[3];
+    const long r = get_global_id(0), vocabulary = lv.shape[5];
     if (r >= items)
         return;
     const long at = row_of(lv, r), d_at = row_of(dv, r);
@@ -201,4 +202,39 @@ __kernel void cross_entropy(long items, __global const float *logits, view lv,
         const double rest = i == largest ? others : sum - e;
         dlogits[d_at + i] = (float)(i == target ? -(rest + spoiled) / sum : e / sum);
     }
+}
+
+/* ---- blocks of rows by an index ---- */
+
+/* Where in the whole the element is that has this index in the part. */
+long place_in_whole(view whole, view part, __global const int *index, long index_at, long block,
+                    long i)
+{
+    const long row = i / part.shape[5], column = i % part.shape[5];
+    const long of_whole = index[index_at + row / block] * block + row % block;
+    return whole.offset + of_whole * whole.strides[4] + column * whole.strides[5];
+}
+
+__kernel void gather2(long items, __global const ushort *whole, view wv, __global ushort *part,
+                      view pv, __global const int *index, long index_at, long block)
+{
+    const long i = get_global_id(0);
+    if (i < items)
+        part[place(pv, i)] = whole[place_in_whole(wv, pv, index, index_at, block, i)];
+}
+
+__kernel void gather4(long items, __global const uint *whole, view wv, __global uint *part,
+                      view pv, __global const int *index, long index_at, long block)
+{
+    const long i = get_global_id(0);
+    if (i < items)
+        part[place(pv, i)] = whole[place_in_whole(wv, pv, index, index_at, block, i)];
+}
+
+__kernel void scatter_add(long items, __global float *whole, view wv, __global const float *part,
+                          view pv, __global const int *index, long index_at, long block)
+{
+    const long i = get_global_id(0);
+    if (i < items)
+        whole[place_in_whole(wv, pv, index, index_at, block, i)] += part[place(pv, i)];
 }

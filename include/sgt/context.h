@@ -89,6 +89,8 @@ typedef struct sgt_context_options {
     int32_t log_level;              /* messages above it are dropped; default SGT_LOG_WARNING */
     sgt_progress_fn progress;       /* NULL: none */
     void *progress_user;            /* for progress */
+    const char *backend_options;    /* for the backend, in its own words, such as "device=1"; NULL: none;
+                                       since 0.2 */
 } sgt_context_options;
 
 /*
@@ -99,7 +101,7 @@ SGT_API sgt_status sgt_context_options_init(sgt_context_options *options, size_t
 
 /*
  * Makes a context; options may be NULL. The strings and structs that options point to are copied.
- * Errors: SGT_E_INVALID_ARGUMENT (threads, isa), SGT_E_NOT_FOUND (backend), SGT_E_UNSUPPORTED
+ * Errors: SGT_E_INVALID_ARGUMENT (threads, isa, backend_options), SGT_E_NOT_FOUND (backend), SGT_E_UNSUPPORTED
  * (isa this processor lacks), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *options);

@@ -16,7 +16,7 @@ enum sgt_dtype {
     SGT_I32 = 5   /* int32_t */
 };
 
-#define SGT_MAX_RANK 4 /* the most dimensions a tensor has */
+#define SGT_MAX_RANK 6 /* the most dimensions a tensor has */
 
 /* A tensor of the library as the host sees it: dense, row-major. */
 typedef struct sgt_tensor_view {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Making a context with its backend, and saying what it runs. */
-#include <sgt/backend.h>
+#include <sgt/sys/backend.h>
 
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "dispatch_data.h"
+#include "registry.h"
 
 #define REPORT_MINIMUM  SGTI_SIZE_THROUGH(sgt_backend_report, host_visible)
 
@@ -35,7 +36,7 @@ sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *
     status = sgti_context_new(&created, &own);
     if (status)
         return status;
-    status = sgti_dispatch_open(created, own.backend, own.isa);
+    status = sgti_dispatch_open(created, own.backend, own.isa, own.backend_options);
     if (status) {
         sgti_context_unref(created);
         return status;
@@ -65,16 +66,42 @@ sgt_status sgt_backend_info(sgt_backend_report *report, const sgt_context *conte
     return SGT_OK;
 }
 
+static sgt_status check_instance_arguments(const sgt_backend **table, void **instance,
+                                           const sgt_context *context)
+{
+    if (table && instance && context)
+        return SGT_OK;
+    return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
+                     !table      ? "table"
+                     : !instance ? "instance"
+                                 : "context");
+}
+
 sgt_status sgt_backend_instance(const sgt_backend **table, void **instance,
                                 const sgt_context *context)
 {
     SGTI_DEFAULT_FLOATS;
-    if (!table || !instance || !context)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL",
-                         !table      ? "table"
-                         : !instance ? "instance"
-                                     : "context");
+    sgt_status status = check_instance_arguments(table, instance, context);
+    if (status)
+        return status;
     *table = context->dispatch->table;
     *instance = context->dispatch->instance;
+    return SGT_OK;
+}
+
+sgt_status sgt_backend_stand_in(const sgt_backend **table, void **instance,
+                                const sgt_context *context)
+{
+    SGTI_DEFAULT_FLOATS;
+    sgt_status status = check_instance_arguments(table, instance, context);
+    if (status)
+        return status;
+    const sgti_dispatch *dispatch = context->dispatch;
+    int itself = dispatch->table == &sgti_portable_backend;
+    if (!itself && !dispatch->portable)
+        return sgti_fail(SGT_E_UNSUPPORTED, "nothing stands in for backend '%s': its memory is not "
+                         "host-visible", dispatch->table->name);
+    *table = &sgti_portable_backend;
+    *instance = itself ? dispatch->instance : dispatch->portable;
     return SGT_OK;
 }

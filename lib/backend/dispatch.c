@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Opening a backend for a context, and its memory. Where the backend leaves operations out and
- * its memory is host-visible, a portable instance is opened beside it.
+ * Opening a backend for a context, and its memory. Where its memory is host-visible, a portable
+ * instance is opened beside it: for operations that it leaves out or declines, and for memory where
+ * it brings none.
  */
 #include "dispatch_data.h"
 
@@ -31,30 +32,16 @@ sgt_status sgti_slot_status(const sgti_dispatch *dispatch, int32_t result, uint6
 }
 
 static int32_t open_instance(void **instance, const sgti_dispatch *dispatch,
-                             const sgt_backend *table)
+                             const sgt_backend *table, const char *options)
 {
     sgt_context *context = dispatch->context;
     const sgt_backend_open_args args = {.size = sizeof args,
                                         .threads = sgti_pool_threads(context->pool),
                                         .services = &sgti_backend_services,
                                         .host = context,
-                                        .isa = dispatch->isa};
+                                        .isa = dispatch->isa,
+                                        .options = options};
     return table->open(instance, &args);
-}
-
-/* Returns how many operations the backend leaves to the portable kernels. */
-static int find_stand_ins(sgti_dispatch *dispatch)
-{
-    int count = 0;
-#define STANDS_IN(slot)                                                                            \
-    dispatch->stands_in[SGTI_OP_##slot] = !dispatch->table->slot;                                  \
-    count += !dispatch->table->slot;
-    SGTI_OPTIONAL_SLOTS(STANDS_IN)
-    if (sgti_host_visible(dispatch)) {
-        SGTI_ADDITIONAL_SLOTS(STANDS_IN)
-    }
-#undef STANDS_IN
-    return count;
 }
 
 /* What an instance says of itself; its name where it says nothing. */
@@ -70,36 +57,52 @@ static void describe_kernels(sgti_dispatch *dispatch)
 {
     sgt_backend_description own = describe(dispatch->table, dispatch->instance);
     sgt_backend_description portable = {0};
-    if (dispatch->portable_open)
+    if (dispatch->portable)
         portable = describe(&sgti_portable_backend, dispatch->portable);
     dispatch->generic = own.generic;
+    dispatch->logits_bytes = own.logits_bytes;
     sgti_format(dispatch->kernels, sizeof dispatch->kernels, "%s%s%s", own.kernels,
                 portable.kernels ? "; " : "", portable.kernels ? portable.kernels : "");
 }
 
-static sgt_status open_instances(sgti_dispatch *dispatch)
+/* Closes nothing on success. */
+static sgt_status open_stand_in(sgti_dispatch *dispatch)
+{
+    const sgt_backend *table = dispatch->table;
+    int has_memory = table->allocate != NULL;
+    uint64_t failures = sgti_failures();
+    dispatch->memory = table;
+    dispatch->memory_instance = dispatch->instance;
+    if (table == &sgti_portable_backend || (has_memory && !table->host_pointer))
+        return SGT_OK;
+    int32_t result = open_instance(&dispatch->portable, dispatch, &sgti_portable_backend, "");
+    if (result)
+        return sgti_slot_status(dispatch, result, failures, "opening the portable kernels");
+    if (!has_memory) {
+        dispatch->memory = &sgti_portable_backend;
+        dispatch->memory_instance = dispatch->portable;
+    }
+    return SGT_OK;
+}
+
+static sgt_status open_instances(sgti_dispatch *dispatch, const char *options)
 {
     uint64_t failures = sgti_failures();
-    int32_t result = open_instance(&dispatch->instance, dispatch, dispatch->table);
+    int32_t result = open_instance(&dispatch->instance, dispatch, dispatch->table, options);
     if (result)
         return sgti_slot_status(dispatch, result, failures, "open");
-    if (find_stand_ins(dispatch) == 0)
-        return SGT_OK;
-    result = open_instance(&dispatch->portable, dispatch, &sgti_portable_backend);
-    if (result) {
+    sgt_status status = open_stand_in(dispatch);
+    if (status)
         dispatch->table->close(dispatch->instance);
-        return sgti_slot_status(dispatch, result, failures, "opening the portable kernels");
-    }
-    dispatch->portable_open = 1;
-    return SGT_OK;
+    return status;
 }
 
 static void close_dispatch(sgt_context *context)
 {
     sgti_dispatch *dispatch = context->dispatch;
-    if (dispatch->portable_open)
-        sgti_portable_backend.close(dispatch->portable);
     dispatch->table->close(dispatch->instance);
+    if (dispatch->portable)
+        sgti_portable_backend.close(dispatch->portable);
     sgti_release(&context->memory, dispatch, sizeof *dispatch);
 }
 
@@ -115,7 +118,8 @@ static const char *default_backend(const char *isa)
     return "portable";
 }
 
-sgt_status sgti_dispatch_open(sgt_context *context, const char *backend, const char *isa)
+sgt_status sgti_dispatch_open(sgt_context *context, const char *backend, const char *isa,
+                              const char *options)
 {
     const sgt_backend *table;
     const char *chosen;
@@ -134,7 +138,7 @@ sgt_status sgti_dispatch_open(sgt_context *context, const char *backend, const c
     dispatch->context = context;
     dispatch->table = table;
     dispatch->isa = chosen;
-    status = open_instances(dispatch);
+    status = open_instances(dispatch, options ? options : "");
     if (status) {
         sgti_release(&context->memory, dispatch, sizeof *dispatch);
         return status;
@@ -147,14 +151,14 @@ sgt_status sgti_dispatch_open(sgt_context *context, const char *backend, const c
 
 int sgti_host_visible(const sgti_dispatch *dispatch)
 {
-    return dispatch->table->host_pointer != NULL;
+    return dispatch->memory->host_pointer != NULL;
 }
 
 void *sgti_host_address(const sgti_dispatch *dispatch, const sgt_tensor *tensor)
 {
-    if (!dispatch->table->host_pointer)
+    if (!dispatch->memory->host_pointer)
         return NULL;
-    char *start = dispatch->table->host_pointer(dispatch->instance, tensor->buffer);
+    char *start = dispatch->memory->host_pointer(dispatch->memory_instance, tensor->buffer);
     return start + tensor->offset * sgti_dtype_bytes(tensor->dtype);
 }
 
@@ -162,7 +166,7 @@ sgt_status sgti_buffer_allocate(sgt_buffer **buffer, sgti_dispatch *dispatch, ui
 {
     uint64_t failures = sgti_failures();
     sgt_buffer *made = NULL;
-    int32_t result = dispatch->table->allocate(dispatch->instance, &made, bytes);
+    int32_t result = dispatch->memory->allocate(dispatch->memory_instance, &made, bytes);
     if (result)
         return sgti_slot_status(dispatch, result, failures, "allocate");
     *buffer = made;
@@ -172,14 +176,14 @@ sgt_status sgti_buffer_allocate(sgt_buffer **buffer, sgti_dispatch *dispatch, ui
 void sgti_buffer_free(sgti_dispatch *dispatch, sgt_buffer *buffer, uint64_t bytes)
 {
     if (buffer)
-        dispatch->table->free(dispatch->instance, buffer, bytes);
+        dispatch->memory->free(dispatch->memory_instance, buffer, bytes);
 }
 
 sgt_status sgti_read(sgti_dispatch *dispatch, void *data, const sgt_tensor *tensor)
 {
     uint64_t failures = sgti_failures();
     double begun = sgti_profile_begin(dispatch);
-    int32_t result = dispatch->table->read(dispatch->instance, data, tensor);
+    int32_t result = dispatch->memory->read(dispatch->memory_instance, data, tensor);
     sgti_profile_end(dispatch, SGTI_PROFILE_read, begun);
     return sgti_slot_status(dispatch, result, failures, "read");
 }
@@ -188,7 +192,7 @@ sgt_status sgti_write(sgti_dispatch *dispatch, const sgt_tensor *tensor, const v
 {
     uint64_t failures = sgti_failures();
     double begun = sgti_profile_begin(dispatch);
-    int32_t result = dispatch->table->write(dispatch->instance, tensor, data);
+    int32_t result = dispatch->memory->write(dispatch->memory_instance, tensor, data);
     sgti_profile_end(dispatch, SGTI_PROFILE_write, begun);
     return sgti_slot_status(dispatch, result, failures, "write");
 }
@@ -197,14 +201,19 @@ sgt_status sgti_fill(sgti_dispatch *dispatch, const sgt_tensor *tensor, double v
 {
     uint64_t failures = sgti_failures();
     double begun = sgti_profile_begin(dispatch);
-    int32_t result = dispatch->table->fill(dispatch->instance, tensor, value);
+    int32_t result = dispatch->memory->fill(dispatch->memory_instance, tensor, value);
     sgti_profile_end(dispatch, SGTI_PROFILE_fill, begun);
     return sgti_slot_status(dispatch, result, failures, "fill");
+}
+
+uint64_t sgti_logits_bytes(const sgti_dispatch *dispatch)
+{
+    return dispatch->logits_bytes;
 }
 
 sgt_status sgti_sync(sgti_dispatch *dispatch)
 {
     uint64_t failures = sgti_failures();
-    int32_t result = dispatch->table->sync(dispatch->instance);
+    int32_t result = dispatch->memory->sync(dispatch->memory_instance);
     return sgti_slot_status(dispatch, result, failures, "sync");
 }

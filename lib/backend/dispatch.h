@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the floors above call: one function per operation, which goes to the context's backend, or
- * to the portable kernels on the same memory where the backend has no such slot. `size` of the
- * argument struct is set here.
+ * to the portable kernels on the same memory where the backend has no such slot or declines the
+ * call. `size` of the argument struct is set here.
  */
 #ifndef SGTI_DISPATCH_H
 #define SGTI_DISPATCH_H
@@ -13,8 +13,13 @@
 
 typedef struct sgti_dispatch sgti_dispatch;
 
-/* Opens the named backend (NULL: the default) for a context made by sgti_context_new. */
-sgt_status sgti_dispatch_open(sgt_context *context, const char *backend, const char *isa);
+/* Opens the named backend (NULL: the default) with options of its own (NULL: none) for a context
+ * made by sgti_context_new. */
+sgt_status sgti_dispatch_open(sgt_context *context, const char *backend, const char *isa,
+                              const char *options);
+
+/* The logits that the backend likes to make at a time; 0: it has no preference. */
+uint64_t sgti_logits_bytes(const sgti_dispatch *dispatch);
 
 int sgti_host_visible(const sgti_dispatch *dispatch);
 
@@ -52,11 +57,29 @@ sgt_status sgti_attention_backward(sgti_dispatch *dispatch, sgt_attention_backwa
 sgt_status sgti_swiglu(sgti_dispatch *dispatch, sgt_swiglu_args *args);
 sgt_status sgti_swiglu_backward(sgti_dispatch *dispatch, sgt_swiglu_backward_args *args);
 sgt_status sgti_cross_entropy(sgti_dispatch *dispatch, sgt_cross_entropy_args *args);
-sgt_status sgti_norm(sgti_dispatch *dispatch, double *sum_of_squares, const sgt_tensor *x);
+sgt_status sgti_norm(sgti_dispatch *dispatch, sgt_norm_args *args);
 sgt_status sgti_adamw(sgti_dispatch *dispatch, sgt_adamw_args *args);
-/* y = x W^T (+ d) where the backend, or the portable kernels in its place, have a product for this
- * type and shape; SGT_E_UNSUPPORTED, without a message, where they leave it to gemm. */
-sgt_status sgti_linear_slot(sgti_dispatch *dispatch, sgt_linear_args *args);
+sgt_status sgti_gather_rows(sgti_dispatch *dispatch, sgt_rows_args *args);
+sgt_status sgti_scatter_add_rows(sgti_dispatch *dispatch, sgt_rows_args *args);
+/* y = x W^T (+ d). SGT_E_UNSUPPORTED, without a message, where it is left to gemm. */
+sgt_status sgti_linear(sgti_dispatch *dispatch, sgt_linear_args *args);
+/* Nothing where the backend has nothing to prepare. */
 sgt_status sgti_prepare_weight(sgti_dispatch *dispatch, const sgt_tensor *weight);
+
+/* ---- graphs: calls recorded once and replayed ---- */
+
+int sgti_can_capture(const sgti_dispatch *dispatch);
+
+/* Between the two nothing but operations, copies and fills may be called; they are recorded, not
+ * run, and what the backend declines then fails. end ends the capture even when it fails. */
+sgt_status sgti_capture_begin(sgti_dispatch *dispatch);
+sgt_status sgti_capture_end(sgt_graph **graph, sgti_dispatch *dispatch);
+
+sgt_status sgti_replay(sgti_dispatch *dispatch, sgt_graph *graph);
+/* NULL is fine. */
+void sgti_graph_free(sgti_dispatch *dispatch, sgt_graph *graph);
+
+/* What lies behind a buffer. Errors: SGT_E_UNSUPPORTED (the backend does not tell). */
+sgt_status sgti_native(sgt_native *native, sgti_dispatch *dispatch, sgt_buffer *buffer);
 
 #endif

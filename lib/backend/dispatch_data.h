@@ -8,10 +8,9 @@
 
 #define SGTI_KERNELS_TEXT 256
 
-/* The operations that the portable kernels can stand in for. */
 typedef enum sgti_operation {
-#define SGTI_OPERATION(slot) SGTI_OP_##slot,
-    SGTI_OPTIONAL_SLOTS(SGTI_OPERATION) SGTI_ADDITIONAL_SLOTS(SGTI_OPERATION)
+#define SGTI_OPERATION(slot, args) SGTI_OP_##slot,
+    SGTI_OPERATION_SLOTS(SGTI_OPERATION)
 #undef SGTI_OPERATION
     SGTI_OPERATIONS
 } sgti_operation;
@@ -20,11 +19,13 @@ struct sgti_dispatch {
     sgt_context *context;
     const sgt_backend *table;
     void *instance;
-    int32_t stands_in[SGTI_OPERATIONS]; /* 1: the portable kernels do this operation */
-    int32_t portable_open;
-    void *portable; /* instance of sgti_portable_backend */
+    const sgt_backend *memory; /* whose memory slots are used: the table, or the portable one */
+    void *memory_instance;
+    void *portable;    /* instance of sgti_portable_backend that stands in; NULL: none does */
+    int32_t capturing; /* 1: between capture_begin and capture_end */
     const char *isa;
     int32_t generic;
+    uint64_t logits_bytes;
     double *profile; /* profile.h; NULL: off */
     char kernels[SGTI_KERNELS_TEXT];
 };

@@ -20,10 +20,11 @@ void sgti_profile_stop(sgti_dispatch *dispatch)
 const char *sgti_profile_name(int slot)
 {
     static const char *const names[SGTI_PROFILE_SLOTS] = {
-#define PROFILE_NAME(slot) #slot,
-        SGTI_OPTIONAL_SLOTS(PROFILE_NAME) SGTI_ADDITIONAL_SLOTS(PROFILE_NAME)
-            SGTI_REQUIRED_SLOTS(PROFILE_NAME)
-#undef PROFILE_NAME
+#define OPERATION_NAME(slot, args) #slot,
+#define MEMORY_NAME(slot)          #slot,
+        SGTI_OPERATION_SLOTS(OPERATION_NAME) SGTI_MEMORY_SLOTS(MEMORY_NAME)
+#undef OPERATION_NAME
+#undef MEMORY_NAME
     };
     return names[slot];
 }
@@ -44,6 +45,6 @@ void sgti_profile_end(const sgti_dispatch *dispatch, int slot, double begun)
 {
     if (!dispatch->profile)
         return;
-    dispatch->table->sync(dispatch->instance);
+    dispatch->memory->sync(dispatch->memory_instance);
     dispatch->profile[slot] += now() - begun;
 }

@@ -48,26 +48,64 @@ static sgt_status check_name(const char *name, const char *origin)
     return SGT_OK;
 }
 
-/* `table` is of this version. */
-static sgt_status check_slots(const sgt_backend *table, const char *origin)
+static sgt_status lacks(const sgt_backend *table, const char *origin, const char *slot,
+                        const char *why)
 {
-    const char *missing = NULL;
-    const char *required = NULL;
+    return sgti_fail(SGT_E_PLUGIN_INCOMPLETE, "%s: backend '%s' lacks the slot %s%s", origin,
+                     table->name, slot, why);
+}
+
 #define FIND_MISSING(slot)                                                                         \
     if (!missing && !table->slot)                                                                  \
         missing = #slot;
-    SGTI_REQUIRED_SLOTS(FIND_MISSING)
-    required = missing;
-    if (!table->host_pointer) {
-        SGTI_OPTIONAL_SLOTS(FIND_MISSING)
-    }
-#undef FIND_MISSING
-    if (!missing)
+#define FIND_PRESENT(slot) present = present || table->slot;
+
+/* `table` is of this version. */
+static sgt_status check_memory_slots(const sgt_backend *table, const char *origin)
+{
+    const char *missing = NULL;
+    int present = table->host_pointer != NULL;
+    SGTI_MEMORY_SLOTS(FIND_PRESENT)
+    SGTI_MEMORY_SLOTS(FIND_MISSING)
+    if (!present || !missing)
         return SGT_OK;
-    return sgti_fail(SGT_E_PLUGIN_INCOMPLETE, "%s: backend '%s' lacks the slot %s%s", origin,
-                     table->name, missing,
-                     required ? "" : ", which it needs as it has no host_pointer");
+    return lacks(table, origin, missing, ", while it has other slots for memory");
 }
+
+static sgt_status check_graph_slots(const sgt_backend *table, const char *origin)
+{
+    const char *missing = NULL;
+    int present = 0;
+    SGTI_GRAPH_SLOTS(FIND_PRESENT)
+    SGTI_GRAPH_SLOTS(FIND_MISSING)
+    if (present && missing)
+        return lacks(table, origin, missing, ", while it has other slots for graphs");
+    if (present && !table->allocate)
+        return lacks(table, origin, "allocate", ": graphs need memory of its own");
+    return SGT_OK;
+}
+
+static sgt_status check_slots(const sgt_backend *table, const char *origin)
+{
+    const char *missing = NULL;
+    SGTI_REQUIRED_SLOTS(FIND_MISSING)
+    if (missing)
+        return lacks(table, origin, missing, "");
+    sgt_status status = check_memory_slots(table, origin);
+    if (status)
+        return status;
+#define FIND_MISSING_OPERATION(slot, args) FIND_MISSING(slot)
+    if (table->allocate && !table->host_pointer) {
+        SGTI_OPTIONAL_SLOTS(FIND_MISSING_OPERATION)
+    }
+#undef FIND_MISSING_OPERATION
+    if (missing)
+        return lacks(table, origin, missing, ", which it needs as it has no host_pointer");
+    return check_graph_slots(table, origin);
+}
+
+#undef FIND_MISSING
+#undef FIND_PRESENT
 
 /* Copies a table of any size into one of this version and checks it. */
 static sgt_status adopt(sgt_backend *own, const sgt_backend *given, const char *origin)

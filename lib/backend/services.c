@@ -30,6 +30,18 @@ static void service_release(void *host, void *memory, size_t bytes)
     sgti_release(&context->memory, memory, bytes);
 }
 
+static int32_t service_reserve(void *host, uint64_t bytes)
+{
+    sgt_context *context = host;
+    return sgti_memory_reserve(&context->memory, bytes, "the backend");
+}
+
+static void service_unreserve(void *host, uint64_t bytes)
+{
+    sgt_context *context = host;
+    sgti_memory_unreserve(&context->memory, bytes);
+}
+
 static void service_parallel_for(void *host, int64_t parts, sgt_part_fn part, void *argument)
 {
     sgt_context *context = host;
@@ -45,4 +57,6 @@ const sgt_backend_host sgti_backend_services = {
     .release = service_release,
     .parallel_for = service_parallel_for,
     .portable = &sgti_portable_backend,
+    .reserve = service_reserve,
+    .unreserve = service_unreserve,
 };

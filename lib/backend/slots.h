@@ -1,44 +1,64 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The function slots of struct sgt_backend that a backend has to provide: always, or where its
- * memory is not host-visible (elsewhere the portable kernels stand in). describe, host_pointer,
- * prepare_weight and the additional ones may be NULL always.
+ * The function slots of struct sgt_backend by what the library asks of them. describe,
+ * host_pointer, prepare_weight and native are in no list: they may be NULL always.
  */
 #ifndef SGTI_SLOTS_H
 #define SGTI_SLOTS_H
 
+/* Every backend has these. */
 #define SGTI_REQUIRED_SLOTS(X)                                                                     \
     X(open)                                                                                        \
     X(close)                                                                                       \
+    X(gemm)
+
+/* All are there, or none and no host_pointer: then memory is that of the portable backend. */
+#define SGTI_MEMORY_SLOTS(X)                                                                       \
     X(allocate)                                                                                    \
     X(free)                                                                                        \
     X(read)                                                                                        \
     X(write)                                                                                       \
     X(copy)                                                                                        \
     X(fill)                                                                                        \
-    X(sync)                                                                                        \
-    X(gemm)
+    X(sync)
 
+/* With the types of their arguments. The portable kernels stand in for them where memory is
+ * host-visible; elsewhere a backend has to have them. */
 #define SGTI_OPTIONAL_SLOTS(X)                                                                     \
-    X(embedding)                                                                                   \
-    X(embedding_backward)                                                                          \
-    X(rmsnorm)                                                                                     \
-    X(rmsnorm_backward)                                                                            \
-    X(rope)                                                                                        \
-    X(attention)                                                                                   \
-    X(attention_backward)                                                                          \
-    X(swiglu)                                                                                      \
-    X(swiglu_backward)                                                                             \
-    X(cross_entropy)                                                                               \
-    X(add)                                                                                         \
-    X(axpy)                                                                                        \
-    X(scale)                                                                                       \
-    X(norm)                                                                                        \
-    X(convert)                                                                                     \
-    X(adamw)
+    X(embedding, sgt_embedding_args)                                                               \
+    X(embedding_backward, sgt_embedding_backward_args)                                             \
+    X(rmsnorm, sgt_rmsnorm_args)                                                                   \
+    X(rmsnorm_backward, sgt_rmsnorm_backward_args)                                                 \
+    X(rope, sgt_rope_args)                                                                         \
+    X(attention, sgt_attention_args)                                                               \
+    X(attention_backward, sgt_attention_backward_args)                                             \
+    X(swiglu, sgt_swiglu_args)                                                                     \
+    X(swiglu_backward, sgt_swiglu_backward_args)                                                   \
+    X(cross_entropy, sgt_cross_entropy_args)                                                       \
+    X(add, sgt_elementwise_args)                                                                   \
+    X(axpy, sgt_elementwise_args)                                                                  \
+    X(scale, sgt_elementwise_args)                                                                 \
+    X(norm, sgt_norm_args)                                                                         \
+    X(convert, sgt_elementwise_args)                                                               \
+    X(adamw, sgt_adamw_args)                                                                       \
+    X(gather_rows, sgt_rows_args)                                                                  \
+    X(scatter_add_rows, sgt_rows_args)
 
-/* Nobody needs these: where neither the backend nor the portable kernels have one, the library does
- * the same by others. */
-#define SGTI_ADDITIONAL_SLOTS(X) X(linear)
+/* Nobody needs these: where neither the backend nor the portable kernels do a call, the library
+ * does the same by others. */
+#define SGTI_ADDITIONAL_SLOTS(X) X(linear, sgt_linear_args)
+
+/* All that may decline a call. */
+#define SGTI_OPERATION_SLOTS(X)                                                                    \
+    X(gemm, sgt_gemm_args)                                                                         \
+    SGTI_OPTIONAL_SLOTS(X)                                                                         \
+    SGTI_ADDITIONAL_SLOTS(X)
+
+/* All are there, or none. */
+#define SGTI_GRAPH_SLOTS(X)                                                                        \
+    X(capture_begin)                                                                               \
+    X(capture_end)                                                                                 \
+    X(replay)                                                                                      \
+    X(free_graph)
 
 #endif

@@ -83,26 +83,46 @@ static uint64_t get(const uint64_t *counter)
     return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-/* Under the lock. */
-static sgt_status take(void **pointer, sgti_memory *memory, size_t alignment, uint64_t bytes,
-                       const char *what)
+/* Under the lock: whether so many more bytes may be had; *after is what is in use with them. */
+static sgt_status admit(uint64_t *after, const sgti_memory *memory, uint64_t bytes,
+                        const char *what)
 {
-    uint64_t after;
-    if (bytes > PTRDIFF_MAX || !sgti_add_u64(&after, memory->current, bytes))
+    if (bytes > PTRDIFF_MAX || !sgti_add_u64(after, memory->current, bytes))
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%" PRIu64 " bytes for %s cannot be addressed", bytes,
                          what);
-    if (memory->limit && after > memory->limit)
+    if (memory->limit && *after > memory->limit)
         return sgti_fail(SGT_E_MEMORY_LIMIT,
                          "%" PRIu64 " bytes for %s: %" PRIu64 " of %" PRIu64
                          " bytes are in use already",
                          bytes, what, memory->current, memory->limit);
-    void *taken = memory->allocator.allocate(memory->allocator.user, alignment, (size_t)bytes);
-    if (!taken)
-        return sgti_fail(SGT_E_OUT_OF_MEMORY, "%" PRIu64 " bytes for %s", bytes, what);
+    return SGT_OK;
+}
+
+static void count(sgti_memory *memory, uint64_t after)
+{
     set(&memory->current, after);
     if (after > memory->peak)
         set(&memory->peak, after);
     set(&memory->allocations, memory->allocations + 1);
+}
+
+static void discount(sgti_memory *memory, uint64_t bytes)
+{
+    set(&memory->current, memory->current - bytes);
+}
+
+/* Under the lock. */
+static sgt_status take(void **pointer, sgti_memory *memory, size_t alignment, uint64_t bytes,
+                       const char *what)
+{
+    uint64_t after = 0;
+    sgt_status status = admit(&after, memory, bytes, what);
+    if (status)
+        return status;
+    void *taken = memory->allocator.allocate(memory->allocator.user, alignment, (size_t)bytes);
+    if (!taken)
+        return sgti_fail(SGT_E_OUT_OF_MEMORY, "%" PRIu64 " bytes for %s", bytes, what);
+    count(memory, after);
     *pointer = taken;
     return SGT_OK;
 }
@@ -143,7 +163,25 @@ void sgti_release(sgti_memory *memory, void *pointer, uint64_t bytes)
         return;
     sgti_lock_take(&memory->lock);
     memory->allocator.release(memory->allocator.user, pointer, (size_t)bytes);
-    set(&memory->current, memory->current - bytes);
+    discount(memory, bytes);
+    sgti_lock_give(&memory->lock);
+}
+
+sgt_status sgti_memory_reserve(sgti_memory *memory, uint64_t bytes, const char *what)
+{
+    uint64_t after = 0;
+    sgti_lock_take(&memory->lock);
+    sgt_status status = admit(&after, memory, bytes, what);
+    if (!status)
+        count(memory, after);
+    sgti_lock_give(&memory->lock);
+    return status;
+}
+
+void sgti_memory_unreserve(sgti_memory *memory, uint64_t bytes)
+{
+    sgti_lock_take(&memory->lock);
+    discount(memory, bytes);
     sgti_lock_give(&memory->lock);
 }
 

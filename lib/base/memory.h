@@ -35,6 +35,11 @@ sgt_status sgti_allocate_zeroed(void **pointer, sgti_memory *memory, uint64_t co
 /* bytes as given when allocated. NULL is fine. */
 void sgti_release(sgti_memory *memory, void *pointer, uint64_t bytes);
 
+/* Counts bytes that came from elsewhere. Errors: SGT_E_MEMORY_LIMIT, SGT_E_OUT_OF_MEMORY (the sum
+ * does not fit in 64 bits). */
+sgt_status sgti_memory_reserve(sgti_memory *memory, uint64_t bytes, const char *what);
+void sgti_memory_unreserve(sgti_memory *memory, uint64_t bytes);
+
 /* What the counters say; while other threads allocate, each of them is of its own moment. */
 void sgti_memory_report(sgt_memory_usage *usage, const sgti_memory *memory);
 

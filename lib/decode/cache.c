@@ -74,10 +74,12 @@ static sgt_status attend_alike(const sgti_chunk *chunk, const sgti_part *part, i
 {
     const sgti_segment *first = &chunk->segments[segment];
     const int32_t *positions = &chunk->positions[segment];
+    sgt_tensor offsets = sgti_pass_lists_more(chunk->work.lists, chunk->session->state.passes,
+                                              segment, sequences);
     const sgti_pass *pass = part->pass;
     int64_t dh = chunk->work.config->head_dim, h = pass->n_heads, g = pass->n_groups;
     sgt_tensor rotated = heads_of(first, sequences, qkv, 0, h + g, dh);
-    sgt_status status = sgti_rotate(&chunk->work, &rotated, positions, 0);
+    sgt_status status = sgti_rotate(&chunk->work, &rotated, &offsets, 0);
     for (int32_t i = 0; i < sequences && status == SGT_OK; i++)
         status = append(chunk, part, first + i, positions[i], qkv);
     if (status)
@@ -86,15 +88,17 @@ static sgt_status attend_alike(const sgti_chunk *chunk, const sgti_part *part, i
     sgt_tensor k = cached(chunk->session, part, first->sequence, sequences, 0, g);
     sgt_tensor v = cached(chunk->session, part, first->sequence, sequences, g, g);
     sgt_tensor out = heads_of(first, sequences, flat_out, 0, h, dh);
+    sgt_tensor kv_heads = sgti_list_at(&chunk->work, pass, SGTI_LIST_KV_HEADS);
+    sgt_tensor gains = sgti_list_at(&chunk->work, pass, SGTI_LIST_GAINS);
     sgt_attention_args args = {
         .scale = sgti_attention_scale(chunk->work.config),
         .q = &q,
         .k = &k,
         .v = &v,
         .out = &out,
-        .kv_heads = pass->kv_heads,
-        .gains = pass->gains,
-        .offsets = positions,
+        .kv_heads = &kv_heads,
+        .gains = pass->gains ? &gains : NULL,
+        .offsets = &offsets,
     };
     return sgti_attention(chunk->work.dispatch, &args);
 }

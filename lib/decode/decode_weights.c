@@ -112,7 +112,8 @@ sgt_status sgti_decode_gather(sgt_session *session)
                 continue;
             sgti_projections gathered = {.qkv = original(session, number),
                                          .o = original(session, number + 1)};
-            sgt_status status = sgti_gather_heads(session->model, layer, pass, &gathered);
+            sgt_status status = sgti_gather_heads(session->model, layer, pass,
+                                                  session->state.lists.buffer, &gathered);
             if (status)
                 return status;
         }

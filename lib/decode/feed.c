@@ -133,6 +133,7 @@ static void begin_work(sgti_chunk *chunk, const feed_at_work *feeding)
         .providers = &sgti_session_providers,
         .arena = session->state.scratch.buffer,
         .rotary = &session->rotary,
+        .lists = session->state.lists.buffer,
         .panel = session->panel.buffer,
         .rows = chunk->work.rows,
         .inference = 1,
@@ -158,8 +159,12 @@ static sgt_status run_blocks(const sgti_chunk *chunk, const feed_at_work *feedin
 {
     const sgti_work *work = &chunk->work;
     sgt_tensor ids = sgti_tensor_flat(sgti_at(work, &work->layout->ids));
+    sgt_tensor positions = sgti_pass_lists_more(work->lists, chunk->session->state.passes, 0,
+                                                chunk->n_segments);
     sgt_status status =
         sgti_write(work->dispatch, &ids, feeding->feed->tokens + feeding->first_token);
+    if (status == SGT_OK)
+        status = sgti_write(work->dispatch, &positions, chunk->positions);
     return status ? status : sgti_blocks_forward(work);
 }
 

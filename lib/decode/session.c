@@ -87,6 +87,7 @@ static sgti_shape shape_of(const sgt_model *model, const sgti_passes *passes,
     return (sgti_shape){.config = &model->config,
                         .passes = passes,
                         .mode = SGTI_DECODE,
+                        .logits_bytes = sgti_logits_bytes(model->dispatch),
                         .rows = sgti_min_i64(options->chunk, tokens)};
 }
 
@@ -114,6 +115,7 @@ static void destroy_state(sgt_session *session)
     sgti_decode_state *state = &session->state;
     sgti_dispatch *dispatch = session->model->dispatch;
     sgti_memory *memory = &session->model->context->memory;
+    sgti_storage_free(&state->lists, dispatch);
     sgti_storage_free(&state->cache, dispatch);
     sgti_storage_free(&state->gathered, dispatch);
     sgti_storage_free(&state->scratch, dispatch);
@@ -170,6 +172,9 @@ static sgt_status allocate_state(sgt_session *session)
     sgti_cache_plan(state->cache_first, &overflow, &model->config, state->passes, options);
     sgti_shape shape = shape_of(model, state->passes, options);
     status = sgti_layout_plan(&state->layout, &shape);
+    if (status == SGT_OK)
+        status = sgti_pass_lists_create(&state->lists, model->dispatch, state->passes,
+                                        options->sequences);
     return status ? status : allocate_storage(state, &n, model->dispatch);
 }
 
@@ -252,7 +257,9 @@ sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_mod
     own.cache = n.cache;
     own.weights = n.matrices.gathered;
     own.scratch = n.layout.bytes + sizeof(sgt_session) + n.host + model->passes->bytes +
-                  sgti_rotary_bytes(&model->config, options.max_length);
+                  sgti_rotary_bytes(&model->config, options.max_length) +
+                  ((uint64_t)model->passes->n_entries + (uint64_t)options.sequences) *
+                      sizeof(int32_t);
     own.total = own.cache + own.weights + own.scratch;
     own.packed = n.matrices.rounded + sgti_panel_bytes(n.matrices.widest);
     sgti_struct_write(memory, &own, sizeof own);

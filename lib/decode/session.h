@@ -17,6 +17,7 @@ typedef struct sgti_decode_state {
     int32_t ready;       /* 0: nothing below is there */
     uint64_t generation; /* of the weights */
     sgti_passes *passes; /* of the model's plan of then */
+    sgti_storage lists;  /* theirs, and behind them `positions` */
     sgti_layout layout;  /* of the scratch, in mode SGTI_DECODE */
     sgti_decode_matrices matrices;
     sgti_storage cache;

@@ -19,7 +19,7 @@ static sgt_status projections_of(sgti_projections *weights, const sgti_work *wor
     if (part->pass->sparse) {
         sgt_tensor room = sgti_at(work, &part->own[SGTI_REGION_GATHERED]);
         *weights = sgti_gathered_projections(work->config, part->pass, room.buffer, room.offset);
-        return sgti_gather_heads(work->model, part->layer, part->pass, weights);
+        return sgti_gather_heads(work->model, part->layer, part->pass, work->lists, weights);
     }
     weights->qkv = matrix_of(work, sgti_part_matrix(work, part, SGTI_MATRIX_QKV));
     weights->o = matrix_of(work, sgti_part_matrix(work, part, SGTI_MATRIX_O));
@@ -52,6 +52,8 @@ static sgt_status attend(const sgti_work *work, const sgti_part *part, sgt_tenso
         lse = sgti_at(work, &part->own[SGTI_REGION_LSE]);
         lse = sgti_tensor_3d(lse.buffer, lse.offset, shape->batch, pass->n_heads, shape->seq);
     }
+    sgt_tensor kv_heads = sgti_list_at(work, pass, SGTI_LIST_KV_HEADS);
+    sgt_tensor gains = sgti_list_at(work, pass, SGTI_LIST_GAINS);
     sgt_tensor last = entropy_of(work, part, 0), mean = entropy_of(work, part, 1);
     sgt_attention_args args = {
         .scale = sgti_attention_scale(work->config),
@@ -62,8 +64,8 @@ static sgt_status attend(const sgti_work *work, const sgti_part *part, sgt_tenso
         .lse = training ? &lse : NULL,
         .entropy_last = work->entropy & SGT_ENTROPY_LAST ? &last : NULL,
         .entropy_mean = work->entropy & SGT_ENTROPY_MEAN ? &mean : NULL,
-        .kv_heads = pass->kv_heads,
-        .gains = pass->gains,
+        .kv_heads = &kv_heads,
+        .gains = pass->gains ? &gains : NULL,
     };
     return sgti_attention(work->dispatch, &args);
 }
@@ -84,6 +86,7 @@ sgti_work sgti_batch_work(const sgt_model *model, const sgti_workspace *workspac
                        .providers = &batch_providers,
                        .arena = workspace->arena.buffer,
                        .rotary = &workspace->rotary,
+                       .lists = model->lists.buffer,
                        .rows = layout->shape.rows,
                        .progress_total = layout->n_runs};
 }

@@ -42,6 +42,7 @@ static sgt_status evaluate(sgt_metrics *metrics, const sgt_model *model,
     sgti_shape shape = sgti_batch_shape(&model->config, SGTI_EVALUATE, batch->batch.batch,
                                         batch->batch.seq);
     shape.passes = model->passes;
+    shape.logits_bytes = sgti_logits_bytes(model->dispatch);
     sgt_status status = sgti_workspace_prepare(workspace, model->dispatch,
                                                &model->context->memory, &shape);
     if (status)

@@ -8,9 +8,10 @@
 #include "../core/tensors.h"
 #include "parts/part.h"
 
-/* Logits are made for so many rows at a time that they take about this many elements: enough for
- * products to run at full speed, little beside the activations. */
-#define CHUNK_ELEMENTS ((int64_t)1 << 24)
+/* Logits are made for so many rows at a time that they take about this many bytes, where the
+ * backend wishes nothing else: enough for products of a processor to run at full speed, little
+ * beside the activations. */
+#define CHUNK_BYTES    ((uint64_t)64 << 20)
 #define CHUNK_MULTIPLE 64
 
 /* A layout being made. */
@@ -127,7 +128,9 @@ static void place_batch(planner *p)
 
 static int64_t chunk_rows(const sgti_shape *shape)
 {
-    int64_t rows = CHUNK_ELEMENTS / shape->config->vocab_size / CHUNK_MULTIPLE * CHUNK_MULTIPLE;
+    uint64_t wanted = shape->logits_bytes ? shape->logits_bytes : CHUNK_BYTES;
+    int64_t elements = (int64_t)(wanted / sizeof(float));
+    int64_t rows = elements / shape->config->vocab_size / CHUNK_MULTIPLE * CHUNK_MULTIPLE;
     if (shape->mode == SGTI_TRAIN_LOGITS)
         return shape->rows;
     return sgti_min_i64(rows > CHUNK_MULTIPLE ? rows : CHUNK_MULTIPLE, shape->rows);

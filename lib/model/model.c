@@ -10,6 +10,7 @@
 #include "../core/tensors.h"
 #include "config.h"
 #include "flops.h"
+#include "pass_lists.h"
 
 #define TOTAL_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_total, overhead)
 
@@ -42,6 +43,8 @@ static sgt_status fill_model(sgt_model *model)
     if (status == SGT_OK)
         status = sgti_passes_create(&model->passes, &model->context->memory, &model->config,
                                     model->plan, model->plans_set);
+    if (status == SGT_OK)
+        status = sgti_pass_lists_create(&model->lists, model->dispatch, model->passes, 0);
     if (status == SGT_OK)
         status = create_weights(model);
     return status;
@@ -98,6 +101,7 @@ void sgti_model_unref(sgt_model *model)
     sgti_entropies_destroy(&model->entropies, &context->memory);
     sgti_storage_free(&model->gradients, model->dispatch);
     sgti_storage_free(&model->weights, model->dispatch);
+    sgti_storage_free(&model->lists, model->dispatch);
     sgti_passes_free(model->passes, &context->memory);
     sgt_plan_free(model->plan);
     sgti_parameters_destroy(&model->parameters, &context->memory);
@@ -144,29 +148,54 @@ static sgt_status reserve_for_plan(sgt_model *model, const sgt_plan *plan)
                                   model->entropies.kinds | model->growth_entropy);
 }
 
-/* Everything that can fail comes first. Gains alone change in the memory that is there, so that a
- * ramp allocates nothing. */
-static sgt_status take_plan(sgt_model *model, const sgt_plan *plan)
+/* Passes and lists of a plan in the memory that is there. On failure they are those of the model's
+ * plan again. */
+static sgt_status remake_passes(sgt_model *model, const sgt_plan *plan)
 {
-    sgti_memory *memory = &model->context->memory;
-    int fits = sgti_passes_bytes(&model->config, plan) == model->passes->bytes;
-    sgti_passes *fresh = NULL;
-    sgt_status status = reserve_for_plan(model, plan);
-    if (status == SGT_OK && !fits)
-        status = sgti_passes_create(&fresh, memory, &model->config, plan, model->plans_set + 1);
+    sgti_passes_remake(model->passes, &model->config, plan, model->plans_set + 1);
+    sgt_status status = sgti_pass_lists_write(&model->lists, model->dispatch, model->passes);
     if (status == SGT_OK)
         status = sgti_plan_assign(model->plan, plan);
     if (status) {
-        sgti_passes_free(fresh, memory);
+        sgti_passes_remake(model->passes, &model->config, model->plan, model->plans_set);
+        sgti_pass_lists_write(&model->lists, model->dispatch, model->passes);
+    }
+    return status;
+}
+
+static sgt_status replace_passes(sgt_model *model, const sgt_plan *plan)
+{
+    sgti_memory *memory = &model->context->memory;
+    sgti_passes *passes = NULL;
+    sgti_storage lists = {0};
+    sgt_status status =
+        sgti_passes_create(&passes, memory, &model->config, plan, model->plans_set + 1);
+    if (status == SGT_OK)
+        status = sgti_pass_lists_create(&lists, model->dispatch, passes, 0);
+    if (status == SGT_OK)
+        status = sgti_plan_assign(model->plan, plan);
+    if (status) {
+        sgti_storage_free(&lists, model->dispatch);
+        sgti_passes_free(passes, memory);
         return status;
     }
+    sgti_storage_free(&model->lists, model->dispatch);
+    sgti_passes_free(model->passes, memory);
+    model->lists = lists;
+    model->passes = passes;
+    return SGT_OK;
+}
+
+/* Gains alone change in the memory that is there, so that a ramp allocates nothing. */
+static sgt_status take_plan(sgt_model *model, const sgt_plan *plan)
+{
+    int fits = sgti_passes_bytes(&model->config, plan) == model->passes->bytes;
+    sgt_status status = reserve_for_plan(model, plan);
+    if (status == SGT_OK)
+        status = fits ? remake_passes(model, plan) : replace_passes(model, plan);
+    if (status)
+        return status;
     model->plans_set++;
-    if (fits) {
-        sgti_passes_remake(model->passes, &model->config, model->plan, model->plans_set);
-    } else {
-        sgti_passes_free(model->passes, memory);
-        model->passes = fresh;
-    }
     model->state = SGTI_IDLE;
     sgti_entropies_clear(&model->entropies);
     return SGT_OK;

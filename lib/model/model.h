@@ -41,7 +41,8 @@ struct sgt_model {
     sgti_dispatch *dispatch;
     sgt_model_config config; /* every default resolved */
     sgt_plan *plan;
-    sgti_passes *passes;     /* the plan unrolled */
+    sgti_passes *passes;     /* the plan unrolled, */
+    sgti_storage lists;      /* and its lists in the backend's memory */
     uint64_t plans_set;      /* the serial number of the passes */
     sgt_special_tokens tokens;
     sgti_hf_notes notes;

@@ -8,7 +8,7 @@
 /* The heads of one pass as they are found; arrays that are NULL are left out. */
 typedef struct head_lists {
     int32_t n_heads, n_groups;
-    int32_t *heads, *kv_heads, *groups;
+    int32_t *rows, *kv_heads; /* of rows, list_heads fills in the heads */
     float *gains;
 } head_lists;
 
@@ -21,12 +21,10 @@ static void list_heads(head_lists *lists, const sgt_model_config *config, const 
             continue;
         if (head / per_group != last_group) {
             last_group = head / per_group;
-            if (lists->groups)
-                lists->groups[lists->n_groups] = last_group;
             lists->n_groups++;
         }
-        if (lists->heads) {
-            lists->heads[lists->n_heads] = head;
+        if (lists->rows) {
+            lists->rows[lists->n_heads] = head;
             lists->kv_heads[lists->n_heads] = lists->n_groups - 1;
         }
         if (lists->gains)
@@ -42,6 +40,11 @@ void sgti_count_heads(int32_t *n_heads, int32_t *n_groups, const sgt_model_confi
     list_heads(&counted, config, values);
     *n_heads = counted.n_heads;
     *n_groups = counted.n_groups;
+}
+
+int64_t sgti_list_entries(const sgt_model_config *config)
+{
+    return 3 * (int64_t)config->n_heads + 2 * (int64_t)config->n_kv_heads;
 }
 
 void sgti_count_passes(int32_t *n_runs, int32_t *n_passes, const sgt_plan *plan, int32_t layer)
@@ -75,9 +78,9 @@ static sgti_pass pass_of(int32_t number, const sgt_model_config *config, const h
                        .n_heads = lists->n_heads,
                        .n_groups = lists->n_groups,
                        .sparse = lists->n_heads < config->n_heads,
-                       .heads = lists->heads,
+                       .rows = lists->rows,
+                       .heads = lists->rows,
                        .kv_heads = lists->kv_heads,
-                       .groups = lists->groups,
                        .gains = lists->gains};
 }
 
@@ -93,25 +96,35 @@ sgti_pass sgti_count_pass(const sgt_model_config *config, const sgt_plan *plan, 
 typedef struct builder {
     sgti_pass *passes;
     sgti_layer_passes *layers;
+    int32_t *lists;
     sgti_carver carver;
     const sgt_model_config *config;
     const sgt_plan *plan;
 } builder;
 
-/* Lists of a pass have room for every head, so that the bytes depend on depths alone. */
+/* Behind the heads, which are their own rows of q, the rows of the groups in k and in v. */
+static void list_rows(head_lists *lists, const sgt_model_config *config)
+{
+    int32_t per_group = config->n_heads / config->n_kv_heads;
+    int32_t *of_k = lists->rows + lists->n_heads, *of_v = of_k + lists->n_groups;
+    for (int32_t i = 0; i < lists->n_heads; i++) {
+        of_k[lists->kv_heads[i]] = config->n_heads + lists->rows[i] / per_group;
+        of_v[lists->kv_heads[i]] = of_k[lists->kv_heads[i]] + config->n_kv_heads;
+    }
+}
+
 static void add_pass(builder *b, int32_t layer, int32_t number, int32_t index)
 {
-    int64_t heads = b->config->n_heads;
-    head_lists lists = {0};
-    lists.heads = sgti_carve(&b->carver, heads, sizeof(int32_t));
-    lists.kv_heads = sgti_carve(&b->carver, heads, sizeof(int32_t));
-    lists.groups = sgti_carve(&b->carver, b->config->n_kv_heads, sizeof(int32_t));
-    if (number > 0)
-        lists.gains = sgti_carve(&b->carver, heads, sizeof(float));
+    const sgt_model_config *config = b->config;
     if (!b->passes)
         return;
-    list_heads(&lists, b->config, gains_of(b->plan, layer, number));
-    b->passes[index] = pass_of(number, b->config, &lists);
+    head_lists lists = {.rows = b->lists + index * sgti_list_entries(config)};
+    lists.kv_heads = lists.rows + config->n_heads + 2 * (int64_t)config->n_kv_heads;
+    if (number > 0)
+        lists.gains = (float *)(void *)(lists.kv_heads + config->n_heads);
+    list_heads(&lists, config, gains_of(b->plan, layer, number));
+    list_rows(&lists, config);
+    b->passes[index] = pass_of(number, config, &lists);
     b->passes[index].index = index;
 }
 
@@ -128,6 +141,11 @@ static void add_layer(builder *b, int32_t layer, sgti_passes *totals)
             .n_runs = n_runs, .n_passes = n_passes, .passes = b->passes + first};
 }
 
+static size_t lists_bytes_of_pass(const sgt_model_config *config)
+{
+    return (size_t)sgti_list_entries(config) * sizeof(int32_t);
+}
+
 /* Counts (memory NULL) or makes everything. Two calls make the same cuts. */
 static sgti_passes build(builder *b, void *memory, int32_t n_passes)
 {
@@ -136,12 +154,17 @@ static sgti_passes build(builder *b, void *memory, int32_t n_passes)
     sgti_carve(&b->carver, 1, sizeof totals); /* the struct itself comes first */
     b->layers = sgti_carve(&b->carver, totals.n_layers, sizeof *b->layers);
     b->passes = sgti_carve(&b->carver, n_passes, sizeof *b->passes);
+    b->lists = sgti_carve(&b->carver, n_passes, lists_bytes_of_pass(b->config));
+    if (b->lists) /* what a pass of fewer heads leaves free is written to the backend too */
+        memset(b->lists, 0, (size_t)n_passes * lists_bytes_of_pass(b->config));
     for (int32_t layer = 0; layer < totals.n_layers; layer++)
         add_layer(b, layer, &totals);
     totals.most_passes = sgti_most_passes(b->config, b->plan);
     totals.bytes = b->carver.bytes;
     totals.layers = b->layers;
     totals.all = b->passes;
+    totals.n_entries = n_passes * sgti_list_entries(b->config);
+    totals.lists = b->lists;
     return totals;
 }
 
@@ -157,6 +180,11 @@ uint64_t sgti_passes_bytes(const sgt_model_config *config, const sgt_plan *plan)
 {
     builder counting = {.config = config, .plan = plan};
     return build(&counting, NULL, count_all(config, plan)).bytes;
+}
+
+uint64_t sgti_lists_bytes(const sgt_model_config *config, const sgt_plan *plan)
+{
+    return (uint64_t)count_all(config, plan) * lists_bytes_of_pass(config);
 }
 
 void sgti_passes_remake(sgti_passes *passes, const sgt_model_config *config, const sgt_plan *plan,

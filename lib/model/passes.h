@@ -5,6 +5,12 @@
  *
  * Pass 0 of a layer is the block's own, with every head at gain 1; pass k > 0 is the k-th loop and
  * runs the heads whose gain is above 0. All runs of a block have the same passes.
+ *
+ * What operations read of a pass lies in one block of lists, the same on the host and, by
+ * pass_lists.h, in the backend's memory. Each pass has room for all heads in it:
+ *
+ *     | rows [h + 2g] .. | kv_heads [h] .. | gains [h] .. |  of pass 0, then of pass 1, ..
+ *       H + 2 Hkv          H                 H
  */
 #ifndef SGTI_PASSES_H
 #define SGTI_PASSES_H
@@ -19,9 +25,9 @@ typedef struct sgti_pass {
     int32_t n_heads;         /* h query heads that run */
     int32_t n_groups;        /* g key/value heads that they read */
     int32_t sparse;          /* 1: h < H, so the weights of these heads are gathered */
-    const int32_t *heads;    /* [h] ascending */
-    const int32_t *kv_heads; /* [h] place of a head's key/value head in `groups` */
-    const int32_t *groups;   /* [g] ascending */
+    const int32_t *rows;     /* [h + 2g] its blocks of head_dim rows in q|k|v, ascending */
+    const int32_t *heads;    /* [h] ascending: the first of rows */
+    const int32_t *kv_heads; /* [h] which of its g key/value heads a head reads */
     const float *gains;      /* [h]; NULL for pass 0: all 1 */
 } sgti_pass;
 
@@ -38,9 +44,14 @@ typedef struct sgti_passes {
     int32_t n_passes;    /* of all layers, each counted once */
     int32_t n_runs;      /* of all layers */
     int32_t most_passes; /* that one layer runs in a forward */
+    int64_t n_entries;   /* of the lists of all passes, */
+    const int32_t *lists; /* and these */
     const sgti_pass *all;              /* [n_passes] */
     const sgti_layer_passes *layers;   /* [n_layers] */
 } sgti_passes;
+
+/* Entries of the lists of one pass. */
+int64_t sgti_list_entries(const sgt_model_config *config);
 
 /* How many heads have a value above 0, and how many key/value heads they read; values [H], NULL:
  * all. The only place where heads of a pass are counted. */
@@ -65,8 +76,9 @@ void sgti_passes_remake(sgti_passes *passes, const sgt_model_config *config, con
                         uint64_t serial);
 void sgti_passes_free(sgti_passes *passes, sgti_memory *memory);
 
-/* The bytes that creating them takes. */
+/* The bytes that creating them takes, and those that their lists take in the backend's memory. */
 uint64_t sgti_passes_bytes(const sgt_model_config *config, const sgt_plan *plan);
+uint64_t sgti_lists_bytes(const sgt_model_config *config, const sgt_plan *plan);
 
 /* 1 when both run the same heads at the same gains. */
 int sgti_passes_equal(const sgti_passes *a, const sgti_passes *b);

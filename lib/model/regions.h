@@ -28,9 +28,10 @@ typedef struct sgti_shape {
     int32_t batch;     /* B; 0 in decoding, where rows are not of equal sequences */
     int32_t seq;       /* T */
     int64_t rows;      /* N = B T; in decoding the most that run at a time */
+    uint64_t logits_bytes; /* that the backend likes to make at a time; 0: the library's choice */
 } sgti_shape;
 
-/* The shape of a batch, without passes and plan. */
+/* The shape of a batch, without passes, plan and wishes of the backend. */
 sgti_shape sgti_batch_shape(const sgt_model_config *config, sgti_mode mode, int32_t batch,
                             int32_t seq);
 

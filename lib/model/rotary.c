@@ -86,7 +86,7 @@ sgt_status sgti_rotary_fill(sgti_rotary *rotary, sgti_dispatch *dispatch,
 }
 
 sgt_status sgti_rotary_apply(const sgti_rotary *rotary, sgti_dispatch *dispatch,
-                             const sgt_tensor *x, const int32_t *offsets, int32_t inverse)
+                             const sgt_tensor *x, const sgt_tensor *offsets, int32_t inverse)
 {
     sgt_tensor cosine, sine;
     tables_of(&cosine, &sine, rotary, x->shape[3] / 2);

@@ -34,6 +34,6 @@ sgt_status sgti_rotary_fill(sgti_rotary *rotary, sgti_dispatch *dispatch,
 
 /* Rotates x [B,T,heads,dh]; offsets and inverse as in sgt_rope_args. */
 sgt_status sgti_rotary_apply(const sgti_rotary *rotary, sgti_dispatch *dispatch,
-                             const sgt_tensor *x, const int32_t *offsets, int32_t inverse);
+                             const sgt_tensor *x, const sgt_tensor *offsets, int32_t inverse);
 
 #endif

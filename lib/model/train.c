@@ -15,25 +15,44 @@
 #include "batch.h"
 #include "work.h"
 
+/* *zero: whether all matrices are 0. `room` is the backend's, for a double. */
+static sgt_status find_weights(int *zero, const sgt_model *model, const sgti_storage *room)
+{
+    sgt_tensor weights =
+        sgti_tensor_1d(model->weights.buffer, 0, (int64_t)model->parameters.elements);
+    sgt_tensor sum = sgti_tensor_1d(room->buffer, 0, 1);
+    sgt_status status = SGT_OK;
+    sum.dtype = SGT_F64;
+    *zero = 1;
+    for (int32_t i = 0; i < model->parameters.count && *zero && status == SGT_OK; i++) {
+        const sgti_parameter *parameter = &model->parameters.list[i];
+        const int64_t first = (int64_t)parameter->offset, count = (int64_t)parameter->count;
+        sgt_norm_args args = {
+            .n_pieces = 1, .x = &weights, .sum = &sum, .firsts = &first, .counts = &count};
+        double squares = 0.0;
+        if (parameter->rank == 1)
+            continue;
+        status = sgti_norm(model->dispatch, &args);
+        if (status == SGT_OK)
+            status = sgti_read(model->dispatch, &squares, &sum);
+        *zero = squares == 0.0;
+    }
+    return status;
+}
+
 /* Zero matrices have zero gradients: a model that nobody gave weights would stay so for ever. Only
  * where nobody said that they changed are they looked at; a host may have written through views. */
-static sgt_status warn_of_missing_weights(const sgt_model *model)
+static sgt_status warn_of_missing_weights(const sgt_model *model, const sgti_storage *room)
 {
+    int zero;
     if (sgt_model_generation(model) != SGTI_FIRST_GENERATION)
         return SGT_OK;
-    for (int32_t i = 0; i < model->parameters.count; i++) {
-        double sum_of_squares = 0.0;
-        sgt_tensor weight = sgti_weight(model, i);
-        sgt_status status = weight.rank == 1
-                                ? SGT_OK
-                                : sgti_norm(model->dispatch, &sum_of_squares, &weight);
-        if (status || sum_of_squares != 0.0)
-            return status;
-    }
-    sgti_log(model->context, SGT_LOG_WARNING,
-             "a model is trained whose weights nobody has written: all matrices are 0, and their "
-             "gradients stay 0; call sgt_model_init_weights");
-    return SGT_OK;
+    sgt_status status = find_weights(&zero, model, room);
+    if (status == SGT_OK && zero)
+        sgti_log(model->context, SGT_LOG_WARNING,
+                 "a model is trained whose weights nobody has written: all matrices are 0, and "
+                 "their gradients stay 0; call sgt_model_init_weights");
+    return status;
 }
 
 /* Gradients are allocated, as zeros, by the first training forward. */
@@ -48,13 +67,15 @@ static sgt_status ensure_gradients(sgt_model *model)
         return status;
     sgt_tensor all =
         sgti_tensor_1d(block.buffer, 0, (int64_t)(block.bytes / sizeof(float)));
-    status = sgti_fill(model->dispatch, &all, 0.0);
+    status = warn_of_missing_weights(model, &block);
+    if (status == SGT_OK)
+        status = sgti_fill(model->dispatch, &all, 0.0);
     if (status) {
         sgti_storage_free(&block, model->dispatch);
         return status;
     }
     model->gradients = block;
-    return warn_of_missing_weights(model);
+    return SGT_OK;
 }
 
 /* Memory, the batch in the arena, all blocks. */
@@ -65,6 +86,7 @@ static sgt_status run_blocks(sgti_work *work, sgt_model *model, const sgt_batch 
     sgti_shape shape =
         sgti_batch_shape(&model->config, mode, batch->batch, batch->seq);
     shape.passes = model->passes;
+    shape.logits_bytes = sgti_logits_bytes(model->dispatch);
     sgt_status status = ensure_gradients(model);
     if (status)
         return status;

@@ -17,6 +17,11 @@ sgt_tensor sgti_at(const sgti_work *work, const sgti_region *region)
     return tensor;
 }
 
+sgt_tensor sgti_list_at(const sgti_work *work, const sgti_pass *pass, sgti_pass_list which)
+{
+    return sgti_pass_list_of(work->lists, work->config, pass, which);
+}
+
 int32_t sgti_part_parameter(const sgti_work *work, const sgti_part *part, int32_t number)
 {
     return work->model->parameters.layers[part->layer].parameter[part->kind->slot] + number;
@@ -67,7 +72,7 @@ sgt_status sgti_multiply(const sgti_work *work, const sgt_tensor *y, const sgt_t
 {
     if (work->inference) {
         sgt_linear_args args = {.x = x, .weight = w, .y = y, .d = d};
-        sgt_status status = sgti_linear_slot(work->dispatch, &args);
+        sgt_status status = sgti_linear(work->dispatch, &args);
         if (status != SGT_E_UNSUPPORTED)
             return status;
     }
@@ -119,7 +124,7 @@ sgt_status sgti_norm_backward(const sgti_work *work, const sgt_tensor *dx, const
 
 /* ---- positions ---- */
 
-sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const int32_t *offsets,
+sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const sgt_tensor *offsets,
                        int32_t inverse)
 {
     return sgti_rotary_apply(work->rotary, work->dispatch, x, offsets, inverse);

@@ -8,6 +8,7 @@
 #define SGTI_WORK_H
 
 #include "model.h"
+#include "pass_lists.h"
 #include "parts/part.h"
 
 struct sgti_work;
@@ -44,6 +45,7 @@ typedef struct sgti_work {
     const sgti_providers *providers;
     sgt_buffer *arena;      /* the block that the layout describes */
     const sgti_rotary *rotary; /* filled for every position of this call */
+    sgt_buffer *lists;      /* of its passes: pass_lists.h */
     sgt_buffer *panel;      /* inference: some rows of a matrix that is not float32, converted; NULL
                                where no matrix is rounded */
     int64_t rows;           /* N of this call */
@@ -58,8 +60,9 @@ typedef struct sgti_work {
 /* The work of the batch that a workspace was prepared for. */
 sgti_work sgti_batch_work(const sgt_model *model, const sgti_workspace *workspace);
 
-/* The tensor of a region. */
+/* The tensor of a region, and of a list of a pass. */
 sgt_tensor sgti_at(const sgti_work *work, const sgti_region *region);
+sgt_tensor sgti_list_at(const sgti_work *work, const sgti_pass *pass, sgti_pass_list which);
 
 /* The index of a part's parameter or matrix, by the kind's own numbers. */
 int32_t sgti_part_parameter(const sgti_work *work, const sgti_part *part, int32_t number);
@@ -88,8 +91,8 @@ sgt_status sgti_norm_forward(const sgti_work *work, const sgt_tensor *y, const s
 sgt_status sgti_norm_backward(const sgti_work *work, const sgt_tensor *dx, const sgt_tensor *dy,
                               const sgt_tensor *x, int32_t parameter, const sgti_region *scratch);
 
-/* Rotates x [B,T,h,dh] by the positions offsets[b] + t; NULL: 0 for each. */
-sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const int32_t *offsets,
+/* Rotates x [B,T,h,dh] by the positions offsets[b] + t, int32 [B]; NULL: 0 for each. */
+sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const sgt_tensor *offsets,
                        int32_t inverse);
 
 /* ---- block.c: all parts one after another ---- */

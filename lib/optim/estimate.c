@@ -20,14 +20,9 @@ sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size)
                             "sgt_memory_options");
 }
 
-/* The memory of an optimizer without its moments. */
-static uint64_t optimizer_bytes(int32_t n_parameters)
-{
-    return sizeof(sgt_optimizer) + (uint64_t)n_parameters * sizeof(sgti_factors);
-}
-
-static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_config *config,
-                                    const sgt_plan *plan, const sgt_memory_options *options)
+static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_context *context,
+                                    const sgt_model_config *config, const sgt_plan *plan,
+                                    const sgt_memory_options *options)
 {
     sgti_mode mode = !options->training ? SGTI_EVALUATE
                      : options->logits  ? SGTI_TRAIN_LOGITS
@@ -40,6 +35,7 @@ static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_conf
         return status;
     sgti_shape shape = sgti_batch_shape(config, mode, options->batch, options->seq);
     shape.plan = plan;
+    shape.logits_bytes = sgti_logits_bytes(context->dispatch);
     status = sgti_workspace_measure(&workspace, &shape);
     if (status)
         return status;
@@ -49,7 +45,8 @@ static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_model_conf
     e->activations = workspace + (options->training ? 0 : sizeof(sgti_workspace));
     e->other = sizeof(sgt_model) + sizeof(sgti_model_shared) + parameters.bytes +
                sgti_plan_memory(config->n_layers, plan) + sgti_passes_bytes(config, plan) +
-               (optimizer ? optimizer_bytes(parameters.count) : 0);
+               sgti_lists_bytes(config, plan) +
+               (optimizer ? sgti_optimizer_bytes(parameters.count) : 0);
     e->total = e->context + e->parameters + e->gradients + e->moments + e->activations + e->other;
     return SGT_OK;
 }
@@ -86,7 +83,7 @@ sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate, const sgt_co
     if (plan)
         status = sgti_plan_check(plan, config.n_layers, config.n_heads);
     if (status == SGT_OK)
-        status = estimate_for_plan(&own, &config, plan, &options);
+        status = estimate_for_plan(&own, context, &config, plan, &options);
     if (status == SGT_OK)
         sgti_struct_write(estimate, &own, sizeof own);
     return status;

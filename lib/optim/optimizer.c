@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "../base/carver.h"
 #include "../base/checked.h"
 #include "../base/error.h"
 #include "../base/float32.h"
@@ -15,19 +16,42 @@
 #include "../core/tensors.h"
 #include "schedule.h"
 
-static sgt_status create_factors(sgt_optimizer *optimizer)
+/* The lists in the host allocation; returns its bytes. */
+static uint64_t cut_lists(sgt_optimizer *optimizer, char *host, int32_t n_parameters)
 {
-    sgt_model *model = optimizer->model;
-    void *factors = NULL;
-    sgt_status status =
-        sgti_allocate_zeroed(&factors, &model->context->memory, (uint64_t)model->parameters.count,
-                             sizeof *optimizer->factors, "the factors of an optimizer");
+    sgti_carver c = {.memory = host};
+    optimizer->factors = sgti_carve(&c, n_parameters, sizeof *optimizer->factors);
+    optimizer->firsts = sgti_carve(&c, n_parameters, sizeof *optimizer->firsts);
+    optimizer->counts = sgti_carve(&c, n_parameters, sizeof *optimizer->counts);
+    optimizer->rates = sgti_carve(&c, n_parameters, sizeof *optimizer->rates);
+    optimizer->decays = sgti_carve(&c, n_parameters, sizeof *optimizer->decays);
+    return c.bytes;
+}
+
+static uint64_t lists_bytes(int32_t n_parameters)
+{
+    sgt_optimizer none;
+    return cut_lists(&none, NULL, n_parameters);
+}
+
+uint64_t sgti_optimizer_bytes(int32_t n_parameters)
+{
+    return sizeof(sgt_optimizer) + lists_bytes(n_parameters) + sizeof(double);
+}
+
+static sgt_status create_lists(sgt_optimizer *optimizer)
+{
+    const sgt_model *model = optimizer->model;
+    int32_t count = model->parameters.count;
+    sgt_status status = sgti_allocate_aligned(&optimizer->host, &model->context->memory, 64,
+                                              lists_bytes(count), "the lists of an optimizer");
     if (status)
         return status;
-    optimizer->factors = factors;
-    for (int32_t i = 0; i < model->parameters.count; i++)
+    cut_lists(optimizer, optimizer->host, count);
+    for (int32_t i = 0; i < count; i++)
         optimizer->factors[i] = (sgti_factors){.rate = 1.0, .decay = 1.0};
-    return SGT_OK;
+    return sgti_storage_allocate(&optimizer->norm, model->dispatch, sizeof(double),
+                                 "the norm of the gradients");
 }
 
 static sgt_status create_moments(sgt_optimizer *optimizer)
@@ -64,7 +88,7 @@ sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *model,
     sgt_optimizer *made = memory;
     made->model = sgti_model_ref(model);
     made->options = chosen;
-    status = create_factors(made);
+    status = create_lists(made);
     if (status == SGT_OK)
         status = create_moments(made);
     if (status) {
@@ -82,8 +106,8 @@ void sgt_optimizer_free(sgt_optimizer *optimizer)
     sgt_model *model = optimizer->model;
     sgti_memory *memory = &model->context->memory;
     sgti_storage_free(&optimizer->moments, model->dispatch);
-    sgti_release(memory, optimizer->factors,
-                 (uint64_t)model->parameters.count * sizeof *optimizer->factors);
+    sgti_storage_free(&optimizer->norm, model->dispatch);
+    sgti_release(memory, optimizer->host, lists_bytes(model->parameters.count));
     sgti_release(memory, optimizer, sizeof *optimizer);
     sgti_model_unref(model);
 }

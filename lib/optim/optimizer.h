@@ -21,8 +21,18 @@ struct sgt_optimizer {
     int64_t steps;                 /* taken, skipped ones too: what schedules see */
     int64_t updates;               /* applied: t of the bias corrections */
     sgti_storage moments;  /* all first moments, then all second, laid out as the weights */
-    sgti_factors *factors;         /* [parameters.count] */
+    sgti_storage norm;    /* a double: the squared norm of a step's gradients */
+    void *host;           /* the lists below in one allocation, all [parameters.count] */
+    sgti_factors *factors;
+    int32_t n_pieces;     /* of a step: the parameters that are not frozen, */
+    int64_t *firsts;      /* and for each of them these */
+    int64_t *counts;
+    float *rates;
+    float *decays;
 };
+
+/* Bytes of everything but the moments. */
+uint64_t sgti_optimizer_bytes(int32_t n_parameters);
 
 /* Options as a caller gave them (NULL: defaults), checked. */
 sgt_status sgti_optimizer_options_read(sgt_optimizer_options *own,

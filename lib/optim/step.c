@@ -53,23 +53,44 @@ static int is_frozen(const sgt_optimizer *optimizer, int32_t index)
     return optimizer->factors[index].rate == 0.0;
 }
 
-/* The norm of all gradients together, without those of frozen parameters. */
+/* The whole of a buffer that is laid out as the weights, from `first` on. */
+static sgt_tensor all_of(const sgt_model *model, const sgti_storage *storage, uint64_t first)
+{
+    return sgti_tensor_1d(storage->buffer, first, (int64_t)model->parameters.elements);
+}
+
+/* The parameters that are not frozen. */
+static void list_pieces(sgt_optimizer *optimizer)
+{
+    const sgti_parameters *parameters = &optimizer->model->parameters;
+    int32_t piece = 0;
+    for (int32_t i = 0; i < parameters->count; i++) {
+        if (is_frozen(optimizer, i))
+            continue;
+        optimizer->firsts[piece] = (int64_t)parameters->list[i].offset;
+        optimizer->counts[piece] = (int64_t)parameters->list[i].count;
+        piece++;
+    }
+    optimizer->n_pieces = piece;
+}
+
 static sgt_status gradient_norm(double *norm, const sgt_optimizer *optimizer)
 {
     const sgt_model *model = optimizer->model;
-    double sum = 0.0;
-    for (int32_t i = 0; i < model->parameters.count; i++) {
-        double sum_of_squares = 0.0;
-        if (is_frozen(optimizer, i))
-            continue;
-        sgt_tensor gradient = sgti_gradient(model, i);
-        sgt_status status = sgti_norm(model->dispatch, &sum_of_squares, &gradient);
-        if (status)
-            return status;
-        sum += sum_of_squares;
-    }
-    *norm = sqrt(sum);
-    return SGT_OK;
+    sgt_tensor gradients = all_of(model, &model->gradients, 0);
+    sgt_tensor sum = sgti_tensor_1d(optimizer->norm.buffer, 0, 1);
+    double squared = 0.0;
+    sum.dtype = SGT_F64;
+    sgt_norm_args args = {.n_pieces = optimizer->n_pieces,
+                          .x = &gradients,
+                          .sum = &sum,
+                          .firsts = optimizer->firsts,
+                          .counts = optimizer->counts};
+    sgt_status status = sgti_norm(model->dispatch, &args);
+    if (status == SGT_OK)
+        status = sgti_read(model->dispatch, &squared, &sum);
+    *norm = sqrt(squared);
+    return status;
 }
 
 static double clip_scale(double clip, double norm)
@@ -105,41 +126,61 @@ static sgt_status check_products(const sgt_optimizer *optimizer, double lr)
     return SGT_OK;
 }
 
-static sgt_status update_parameter(const sgt_optimizer *optimizer, int32_t index, double lr,
-                                   double scale)
+/* Of the parameters that are not frozen. */
+static void list_rates(sgt_optimizer *optimizer, double lr)
+{
+    int32_t piece = 0;
+    for (int32_t i = 0; i < optimizer->model->parameters.count; i++) {
+        if (is_frozen(optimizer, i))
+            continue;
+        optimizer->rates[piece] = (float)(lr * optimizer->factors[i].rate);
+        optimizer->decays[piece] = (float)decay_of(optimizer, i);
+        piece++;
+    }
+}
+
+static sgt_status zero_frozen(const sgt_optimizer *optimizer)
 {
     const sgt_model *model = optimizer->model;
-    const sgt_optimizer_options *options = &optimizer->options;
-    sgt_tensor weight = sgti_weight(model, index);
-    sgt_tensor gradient = sgti_gradient(model, index);
-    sgt_tensor moment1 = sgti_moment(optimizer, index, SGT_MOMENT_FIRST);
-    sgt_tensor moment2 = sgti_moment(optimizer, index, SGT_MOMENT_SECOND);
-    sgt_adamw_args args = {
-        .grad_scale = (float)scale,
-        .lr = (float)(lr * optimizer->factors[index].rate),
-        .beta1 = (float)options->beta1,
-        .beta2 = (float)options->beta2,
-        .eps = (float)options->eps,
-        .weight_decay = (float)decay_of(optimizer, index),
-        .correction1 = bias_correction(options->beta1, optimizer->updates + 1),
-        .correction2 = bias_correction(options->beta2, optimizer->updates + 1),
-        .param = &weight,
-        .grad = &gradient,
-        .moment1 = &moment1,
-        .moment2 = &moment2,
-    };
-    if (is_frozen(optimizer, index))
-        return sgti_fill(model->dispatch, &gradient, 0.0);
-    return sgti_adamw(model->dispatch, &args);
+    sgt_status status = SGT_OK;
+    for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++) {
+        sgt_tensor gradient = sgti_gradient(model, i);
+        if (is_frozen(optimizer, i))
+            status = sgti_fill(model->dispatch, &gradient, 0.0);
+    }
+    return status;
 }
 
 /* Updates all weights; the gradients are zero afterwards. */
 static sgt_status update_weights(sgt_optimizer *optimizer, double lr, double scale)
 {
     sgt_model *model = optimizer->model;
-    sgt_status status = SGT_OK;
-    for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++)
-        status = update_parameter(optimizer, i, lr, scale);
+    const sgt_optimizer_options *options = &optimizer->options;
+    sgt_tensor weights = all_of(model, &model->weights, 0);
+    sgt_tensor gradients = all_of(model, &model->gradients, 0);
+    sgt_tensor moment1 = all_of(model, &optimizer->moments, 0);
+    sgt_tensor moment2 = all_of(model, &optimizer->moments, model->parameters.elements);
+    sgt_adamw_args args = {
+        .grad_scale = (float)scale,
+        .beta1 = (float)options->beta1,
+        .beta2 = (float)options->beta2,
+        .eps = (float)options->eps,
+        .correction1 = bias_correction(options->beta1, optimizer->updates + 1),
+        .correction2 = bias_correction(options->beta2, optimizer->updates + 1),
+        .n_pieces = optimizer->n_pieces,
+        .param = &weights,
+        .grad = &gradients,
+        .moment1 = &moment1,
+        .moment2 = &moment2,
+        .firsts = optimizer->firsts,
+        .counts = optimizer->counts,
+        .rates = optimizer->rates,
+        .decays = optimizer->decays,
+    };
+    list_rates(optimizer, lr);
+    sgt_status status = sgti_adamw(model->dispatch, &args);
+    if (status == SGT_OK)
+        status = zero_frozen(optimizer);
     sgti_model_touch_weights(model);
     if (status == SGT_OK)
         optimizer->updates++;
@@ -152,8 +193,7 @@ static sgt_status update_weights(sgt_optimizer *optimizer, double lr, double sca
 
 static sgt_status zero_gradients(const sgt_model *model)
 {
-    sgt_tensor all = sgti_tensor_1d(model->gradients.buffer, 0,
-                                    (int64_t)model->parameters.elements);
+    sgt_tensor all = all_of(model, &model->gradients, 0);
     return sgti_fill(model->dispatch, &all, 0.0);
 }
 
@@ -194,6 +234,8 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
         status = choose_rate(&own.lr, optimizer, own.step);
     if (status == SGT_OK)
         status = check_products(optimizer, own.lr);
+    if (status == SGT_OK)
+        list_pieces(optimizer);
     if (status == SGT_OK)
         status = gradient_norm(&own.grad_norm, optimizer);
     if (status == SGT_OK)

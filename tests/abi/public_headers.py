@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The public headers as data: every declaration with its members and its comment.
 
-Knows the style of these headers, not all of C: declarations at file level end with a semicolon, a
-comment stands above what it is about or behind it on the same line, and one above a run of
+Knows the style of these headers, not all of C: declarations at file level end with a semicolon, inline
+functions with a brace at the start of a line, a comment stands above what it is about or behind it on the same line, and one above a run of
 declarations without a blank line between them is about all of them.
 """
 import re
@@ -23,7 +23,7 @@ class Member:
 
 @dataclass
 class Declaration:
-    kind: str  # function, struct, enum, handle, callback, alias or macro
+    kind: str  # function, inline, struct, enum, handle, callback, alias or macro
     name: str
     text: str  # without comments, on one line
     comment: str
@@ -74,6 +74,11 @@ def pieces(text, end):
             at = stop
         else:
             stop, depth = at, 0
+            if text.startswith("static inline", at):
+                stop = text.index("\n}", at) + 2
+                yield "declaration", text[at:stop], at, stop
+                at = stop
+                continue
             while stop < len(text) and not (depth == 0 and text[stop] == end):
                 if text.startswith("/*", stop):
                     if end == ",":
@@ -143,6 +148,8 @@ def declaration(piece, comment, header):
         if not macro or macro[1] in LINKAGE:
             return None
         return Declaration("macro", macro[1], text, comment)
+    if text.startswith("static inline"):
+        return Declaration("inline", re.search(r"(\w+)\(", text)[1], text, comment)
     if text.startswith("SGT_API"):
         return Declaration("function", re.search(r"(\w+)\(", text)[1], text, comment)
     if text.startswith("enum"):

@@ -6,7 +6,7 @@
 
 #include <sgt/session.h>
 #include <sgt/sgt.h>
-#include <sgt/sys/backend.h>
+#include <sgt/sys/backend_args.h>
 #include <sgt/sys/growth.h>
 
 #define NEWER  24 /* bytes of fields this version does not know */
@@ -33,6 +33,7 @@ static const struct {
     const char *type;
     size_t size;
 } first_sizes[] = {
+    {"sgt_context_options", offsetof(sgt_context_options, backend_options)},
     {"sgt_generate_options", offsetof(sgt_generate_options, stop_sequences)},
     {"sgt_growth_sgt_options", offsetof(sgt_growth_sgt_options, max_gain)},
     {"sgt_hf_save_options", offsetof(sgt_hf_save_options, copy_from)},

@@ -11,7 +11,7 @@
 
 #include <sgt/session.h>
 #include <sgt/sgt.h>
-#include <sgt/sys/backend.h>
+#include <sgt/sys/backend_args.h>
 #include <sgt/sys/growth.h>
 
 #include "kinds.h"

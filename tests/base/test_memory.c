@@ -221,6 +221,27 @@ START_TEST(threads_never_meet_in_the_hosts_allocator)
 }
 END_TEST
 
+/* What came from elsewhere counts, against the limit too. */
+START_TEST(reserved_memory_counts)
+{
+    sgti_memory memory;
+    void *block;
+    sgtt_ok(sgti_memory_init(&memory, NULL, 1000));
+    sgtt_ok(sgti_memory_reserve(&memory, 700, "the device"));
+    ck_assert_uint_eq(usage_of(&memory).current, 700);
+    sgtt_fails(sgti_allocate_aligned(&block, &memory, 64, 301, "a block"), SGT_E_MEMORY_LIMIT,
+               "301 bytes for a block: 700 of 1000");
+    sgtt_fails(sgti_memory_reserve(&memory, 301, "the device"), SGT_E_MEMORY_LIMIT,
+               "301 bytes for the device: 700 of 1000");
+    sgtt_fails(sgti_memory_reserve(&memory, UINT64_MAX, "the device"), SGT_E_OUT_OF_MEMORY,
+               "cannot be addressed");
+    sgti_memory_unreserve(&memory, 700);
+    ck_assert_uint_eq(usage_of(&memory).current, 0);
+    ck_assert_uint_eq(usage_of(&memory).peak, 700);
+    sgti_memory_destroy(&memory);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("memory");
@@ -233,6 +254,7 @@ int main(void)
     tcase_add_test(tests, a_hosts_allocator_is_used);
     tcase_add_test(tests, its_failure_is_an_error);
     tcase_add_test(tests, an_allocator_must_be_whole);
+    tcase_add_test(tests, reserved_memory_counts);
     tcase_add_test(tests, threads_never_meet_in_the_hosts_allocator);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);

@@ -350,7 +350,7 @@ static sgt_status make_watched(void)
 /* Memory is taken for those entropies that the file has, not for those it tells of. */
 START_TEST(entropies_are_not_made_up)
 {
-    const int32_t depth = 6;
+    const int32_t depth = 5;
     sgt_plan *plan = sgtt_plan_of(t.model);
     sgtt_ok(sgt_plan_set_depth(plan, 1, depth));
     sgtt_ok(sgt_model_set_plan(t.model, plan));

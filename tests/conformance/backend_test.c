@@ -4,9 +4,9 @@
  *
  * Checks a tensor backend against what <sgt/sys/backend.h> promises: every operation against naive
  * ones in double, then whole training steps against the portable backend. Prints a line for each
- * check and last "N passed, N failed, N skipped"; exits 0 when some passed and none failed, 1 when one
- * failed, 77 when all were skipped, 2 for wrong arguments. PLUGIN is a file, or the name of a backend that is built in.
- * doc/backends.md explains the report.
+ * check and last "N passed, N failed, N skipped"; exits 0 when some passed and none failed, 1 when
+ * one failed, 77 when all were skipped, 2 for wrong arguments. PLUGIN is a file, or the name of a
+ * backend that is built in. doc/backends.md explains the report.
  */
 #include <getopt.h>
 #include <limits.h>
@@ -30,9 +30,12 @@ static void check_operation(const void *argument)
     sgtt_open(&m, t->subject, t->subject->threads, 0);
     if (!sgtt_has(m.slots, t->operation))
         sgtt_skip("%s", strcmp(t->operation->name, "prepare_weight") == 0 ? "not provided"
-                        : m.slots->host_pointer ? "left to the portable kernels"
-                                                : "left to gemm");
+                        : m.stand_in ? "left to the portable kernels"
+                                     : "left to gemm");
     sgtt_run_operation(&m, t->operation);
+    sgtt_require(m.declined == 0 || m.declined < m.calls, "every call is declined");
+    if (m.declined > 0)
+        sgtt_note("%lld of %lld calls are declined", (long long)m.declined, (long long)m.calls);
     sgtt_close(&m);
 }
 
@@ -50,6 +53,7 @@ static int list_checks(sgtt_check *checks, task *tasks, const sgtt_subject *subj
         {"order", sgtt_check_order, NULL},
         {"threads", sgtt_check_threads, NULL},
         {"concurrency", sgtt_check_concurrency, NULL},
+        {"graphs", sgtt_check_graphs, NULL},
         {"faults", sgtt_check_faults, NULL},
         {"training", sgtt_check_training, NULL},
         {"growth", sgtt_check_growth, NULL},

@@ -139,7 +139,7 @@ void sgtt_check_memory(const void *argument)
     void *instance;
     sgtt_watched_memory memory = SGTT_WATCHED_MEMORY;
     sgt_context *context = open_watched(argument, &memory, 2);
-    sgtt_ok(sgt_backend_instance(&table, &instance, context));
+    sgtt_memory_of(&table, &instance, context);
     check_buffers(table, instance);
     check_refusal(table, instance);
     check_buffers(table, instance);
@@ -163,17 +163,17 @@ static void check_transfer(sgtt_machine *m, int32_t dtype, int32_t rank)
     part.offset = BEFORE;
     part.rank = rank;
     for (int32_t i = rank - 1; i >= 0; i--) {
-        part.shape[i] = 1 + sgtt_below(m, 7);
+        part.shape[i] = 1 + sgtt_below(m, rank > 4 ? 3 : 7);
         part.strides[i] = (int64_t)elements;
         elements *= (size_t)part.shape[i];
     }
     for (size_t i = 0; i < elements * size; i++)
         data[i] = (unsigned char)sgtt_below(m, 256);
     memcpy(all->host + BEFORE * size, data, elements * size);
-    sgtt_slot_done(m->backend->write(m->instance, &part, data), "write");
+    sgtt_slot_done(m->memory->write(m->memory_instance, &part, data), "write");
     memset(data, 0x11, elements * size); /* the host's memory is its own again */
     memset(got, 0x22, (elements + 1) * size);
-    sgtt_slot_done(m->backend->read(m->instance, got, &part), "read");
+    sgtt_slot_done(m->memory->read(m->memory_instance, got, &part), "read");
     sgtt_require(memcmp(got, all->host + BEFORE * size, elements * size) == 0,
                  "read of type %d, rank %d gives other bytes than write got", (int)dtype,
                  (int)rank);
@@ -206,17 +206,17 @@ void sgtt_check_host_pointer(const void *argument)
     float values[N], got[N];
     sgtt_machine m;
     sgtt_open(&m, argument, 2, 0);
-    if (!m.backend->host_pointer)
+    if (!m.memory->host_pointer)
         sgtt_skip("memory is not host-visible");
     sgtt_tensor *x = sgtt_make(&m, SGT_F32, SGTT_DENSE, 1, &n);
     sgtt_tensor *y = sgtt_make(&m, SGT_F32, SGTT_DENSE, 1, &n);
-    float *at_x = m.backend->host_pointer(m.instance, x->buffer);
-    float *at_y = m.backend->host_pointer(m.instance, y->buffer);
+    float *at_x = m.memory->host_pointer(m.memory_instance, x->buffer);
+    float *at_y = m.memory->host_pointer(m.memory_instance, y->buffer);
     sgtt_require(at_x != NULL && at_y != NULL && at_x != at_y, "host_pointer gives no addresses");
     for (int i = 0; i < N; i++)
         values[i] = (float)sgtt_uniform(&m, -1.0, 1.0);
     sgtt_write(&m, x, values);
-    sgtt_slot_done(m.backend->sync(m.instance), "sync");
+    sgtt_slot_done(m.memory->sync(m.memory_instance), "sync");
     sgtt_require(memcmp(at_x, values, sizeof values) == 0, "what write wrote is not there");
     memset(at_x, 0, sizeof values);
     sgtt_read(&m, got, x);
@@ -224,9 +224,10 @@ void sgtt_check_host_pointer(const void *argument)
         sgtt_require(got[i] == 0.0f, "read does not see what the host wrote");
     memcpy(at_x, values, sizeof values);
     sgtt_copy(&m, &y->t, &x->t);
-    sgtt_slot_done(m.backend->sync(m.instance), "sync");
+    sgtt_slot_done(m.memory->sync(m.memory_instance), "sync");
     sgtt_require(memcmp(at_y, values, sizeof values) == 0, "copy does not see what the host wrote");
-    sgtt_require(at_x == m.backend->host_pointer(m.instance, x->buffer), "an address has moved");
+    sgtt_require(at_x == m.memory->host_pointer(m.memory_instance, x->buffer),
+                 "an address has moved");
     sgtt_count(0.0);
     sgtt_close(&m);
 }

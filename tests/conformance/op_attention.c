@@ -92,7 +92,16 @@ typedef struct attention_tensors {
     sgtt_tensor *lse;
     sgtt_tensor *last;
     sgtt_tensor *mean;
+    sgtt_tensor *kv_heads;
+    sgtt_tensor *gains;   /* NULL: not wanted, like those below */
+    sgtt_tensor *offsets;
+    sgtt_tensor *lengths;
 } attention_tensors;
+
+static const sgt_tensor *tensor_of(const sgtt_tensor *tensor)
+{
+    return tensor ? &tensor->t : NULL;
+}
 
 /* [B,T,heads,dh] as columns of wider rows, with room between sequences. */
 static sgtt_tensor *make_heads(sgtt_machine *m, int64_t batch, int64_t length, int64_t heads,
@@ -117,6 +126,10 @@ static attention_tensors make_case(sgtt_machine *m, const attention_case *c)
         .lse = sgtt_make(m, SGT_F32, SGTT_DENSE, 3, rows),
         .last = sgtt_make(m, SGT_F64, SGTT_DENSE, 2, rows),
         .mean = sgtt_make(m, SGT_F64, SGTT_DENSE, 2, rows),
+        .kv_heads = sgtt_integer_list(m, c->heads, c->kv_heads),
+        .gains = c->with_gains ? sgtt_float_list(m, c->heads, all_gains) : NULL,
+        .offsets = c->with_lengths ? sgtt_integer_list(m, c->batch, c->offsets) : NULL,
+        .lengths = c->with_lengths ? sgtt_integer_list(m, c->batch, c->lengths) : NULL,
     };
 }
 
@@ -136,10 +149,10 @@ static sgt_attention_args forward_args(const attention_case *c, const attention_
         .lse = &t->lse->t,
         .entropy_last = &t->last->t,
         .entropy_mean = &t->mean->t,
-        .kv_heads = c->kv_heads,
-        .gains = c->with_gains ? all_gains : NULL,
-        .offsets = c->with_lengths ? c->offsets : NULL,
-        .lengths = c->with_lengths ? c->lengths : NULL,
+        .kv_heads = &t->kv_heads->t,
+        .gains = tensor_of(t->gains),
+        .offsets = tensor_of(t->offsets),
+        .lengths = tensor_of(t->lengths),
     };
 }
 
@@ -404,8 +417,8 @@ static void check_backward(sgtt_machine *m, const attention_case *c, const atten
     sgt_attention_backward_args args = {
         .scale = scale_of(c), .q = &t->q->t,   .k = &t->k->t,       .v = &t->v->t,
         .out = &t->out->t,     .lse = &t->lse->t, .dout = &dout->t, .dq = &dq->t,
-        .dk = &dk->t,         .dv = &dv->t,   .kv_heads = c->kv_heads,
-        .gains = naive.gains};
+        .dk = &dk->t,         .dv = &dv->t,   .kv_heads = &t->kv_heads->t,
+        .gains = tensor_of(t->gains)};
     sgtt_call(m, attention_backward, &args);
     const double tolerance = 1.5e-6 * (1.0 + c->spread);
     if (c->queries == 1) { /* the probability of the only key cannot change */

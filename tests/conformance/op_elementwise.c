@@ -7,8 +7,9 @@
 #include <string.h>
 
 static const int64_t shapes[][SGT_MAX_RANK] = {
-    {1, 1, 1, 1}, {1, 1, 1, 33}, {1, 1, 17, 1}, {1, 1, 5, 7},     {1, 1, 33, 65},
-    {2, 3, 4, 5}, {3, 1, 16, 16}, {1, 4, 70, 3}, {1, 1, 300, 131}, {1, 1, 2, 40000},
+    {1, 1, 1, 1, 1, 1},    {1, 1, 1, 1, 1, 33}, {1, 1, 1, 1, 17, 1},     {1, 1, 1, 1, 5, 7},
+    {1, 1, 1, 1, 33, 65},  {2, 3, 2, 3, 4, 5},  {3, 1, 2, 1, 16, 16},    {1, 2, 1, 4, 70, 3},
+    {1, 1, 1, 1, 300, 131}, {1, 1, 1, 1, 2, 40000},
 };
 #define SHAPES ((int)(sizeof shapes / sizeof shapes[0]))
 
@@ -104,7 +105,7 @@ static void check_call(sgtt_machine *m, kind which, sgtt_tensor *y, sgtt_tensor 
 static void pick_shape(int64_t *shape, sgtt_machine *m, int s)
 {
     for (int i = 0; i < SGT_MAX_RANK; i++)
-        shape[i] = m->round == 0 ? shapes[s][i] : 1 + sgtt_below(m, i < 2 ? 4 : 60);
+        shape[i] = m->round == 0 ? shapes[s][i] : 1 + sgtt_below(m, i < 2 ? 2 : i < 4 ? 3 : 60);
 }
 
 static void every_layout(sgtt_machine *m, kind which)
@@ -124,12 +125,12 @@ static void every_layout(sgtt_machine *m, kind which)
 static void repeating_inputs(sgtt_machine *m, kind which)
 {
     for (int s = 0; s < SHAPES; s++) {
-        for (unsigned repeated = 1; repeated < 16; repeated++) {
+        for (unsigned repeated = 1; repeated < 64; repeated += 4) {
             int64_t shape[SGT_MAX_RANK];
             pick_shape(shape, m, s);
             sgtt_tensor *y = make_random(m, shape, layouts[repeated % LAYOUTS]);
             sgtt_tensor *x = make_repeating(m, shape, repeated);
-            sgtt_tensor *z = make_repeating(m, shape, 15 - repeated);
+            sgtt_tensor *z = make_repeating(m, shape, 63 - repeated);
             check_call(m, which, y, x, z);
         }
     }
@@ -138,22 +139,23 @@ static void repeating_inputs(sgtt_machine *m, kind which)
 /* [B,T,h,dh] seen as [B,h,T,dh], and three cuts at once: what no merging can make simple. */
 static void permuted_dimensions(sgtt_machine *m, kind which)
 {
+    enum { RANK = 4 };
     const int64_t shape[] = {3, 5, 7, 4};
-    static const int orders[][SGT_MAX_RANK] = {
+    static const int orders[][RANK] = {
         {0, 2, 1, 3}, {3, 2, 1, 0}, {1, 0, 3, 2}, {2, 3, 0, 1}, {1, 2, 3, 0}, {3, 0, 2, 1}};
     for (int k = 0; k < 36; k++) {
-        int64_t strides[2][SGT_MAX_RANK];
+        int64_t strides[2][RANK];
         for (int side = 0; side < 2; side++) {
             const int *order = orders[side == 0 ? k % 6 : k / 6];
             int64_t step = 1;
-            for (int i = SGT_MAX_RANK - 1; i >= 0; i--) {
+            for (int i = RANK - 1; i >= 0; i--) {
                 strides[side][order[i]] = step;
                 step = step * shape[order[i]] + (i & 1);
             }
         }
-        sgtt_tensor *y = sgtt_make_strided(m, SGT_F32, 4, shape, strides[0]);
-        sgtt_tensor *x = sgtt_make_strided(m, SGT_F32, 4, shape, strides[1]);
-        sgtt_tensor *z = sgtt_make_strided(m, SGT_F32, 4, shape, strides[0]);
+        sgtt_tensor *y = sgtt_make_strided(m, SGT_F32, RANK, shape, strides[0]);
+        sgtt_tensor *x = sgtt_make_strided(m, SGT_F32, RANK, shape, strides[1]);
+        sgtt_tensor *z = sgtt_make_strided(m, SGT_F32, RANK, shape, strides[0]);
         sgtt_set_random(m, y, -1.0, 1.0);
         sgtt_set_random(m, x, -1.0, 1.0);
         sgtt_set_random(m, z, -1.0, 1.0);
@@ -299,6 +301,32 @@ static void add_of_special_values(sgtt_machine *m)
 
 /* ---- the norm ---- */
 
+/* Three pieces of a vector, in which the rest is NaN. */
+static void norm_of_pieces(sgtt_machine *m)
+{
+    const int64_t n = 60000, one = 1;
+    const int64_t firsts[] = {40000, 3, 10}, counts[] = {17000, 1, 20000};
+    sgtt_tensor *x = sgtt_random_vector(m, n), *sum = sgtt_make(m, SGT_F64, SGTT_DENSE, 1, &one);
+    double *values = sgtt_values(m, x), *wanted = sgtt_doubles(m, n), expected = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        wanted[i] = NAN;
+    for (int k = 0; k < 3; k++) {
+        for (int64_t i = firsts[k]; i < firsts[k] + counts[k]; i++) {
+            wanted[i] = values[i];
+            expected += values[i] * values[i];
+        }
+    }
+    sgtt_set(m, x, wanted);
+    sgt_norm_args args = {
+        .n_pieces = 3, .x = &x->t, .sum = &sum->t, .firsts = firsts, .counts = counts};
+    sgtt_call(m, norm, &args);
+    sgtt_expect(m, sum, &expected, 1e-12, "norm of pieces");
+    args.n_pieces = 0;
+    expected = 0.0;
+    sgtt_call(m, norm, &args);
+    sgtt_expect(m, sum, &expected, 0.0, "norm of no pieces");
+}
+
 static void sum_of_squares(sgtt_machine *m)
 {
     static const int64_t sizes[] = {1, 15, 16, 17, 1000, 16385, 200003};
@@ -339,4 +367,4 @@ const sgtt_op_test sgtt_fill_tests[] = {fill_layouts, fill_of_doubles, NULL};
 const sgtt_op_test sgtt_add_tests[] = {add_layouts, add_of_special_values, NULL};
 const sgtt_op_test sgtt_axpy_tests[] = {axpy_layouts, axpy_of_special_values, NULL};
 const sgtt_op_test sgtt_scale_tests[] = {scale_layouts, scale_of_special_values, NULL};
-const sgtt_op_test sgtt_norm_tests[] = {sum_of_squares, NULL};
+const sgtt_op_test sgtt_norm_tests[] = {sum_of_squares, norm_of_pieces, NULL};

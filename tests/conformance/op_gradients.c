@@ -148,7 +148,7 @@ static void rope_gradient(sgtt_machine *m)
                           .x = &dy->t,
                           .cosine = &cosine->t,
                           .sine = &sine->t,
-                          .offsets = offsets};
+                          .offsets = &sgtt_integer_list(m, shape[0], offsets)->t};
     sgtt_call(m, rope, &args);
     sgtt_expect(m, dy, differences(m, c.x, count, rope_loss, &c), 1e-6, "rope gradient");
 }
@@ -328,8 +328,8 @@ static void attention_gradient(sgtt_machine *m)
                                             .dq = &dq->t,
                                             .dk = &dk->t,
                                             .dv = &dv->t,
-                                            .kv_heads = kv_heads,
-                                            .gains = gains};
+                                            .kv_heads = &sgtt_integer_list(m, H, kv_heads)->t,
+                                            .gains = &sgtt_float_list(m, H, gains)->t};
     attention_case c = {.q = sgtt_values(m, q),
                         .k = sgtt_values(m, k),
                         .v = sgtt_values(m, v),

@@ -17,6 +17,13 @@ sgt_context_options sgtt_subject_options(const sgtt_subject *subject)
     return options;
 }
 
+void sgtt_memory_of(const sgt_backend **table, void **instance, const sgt_context *context)
+{
+    sgtt_ok(sgt_backend_instance(table, instance, context));
+    if (!(*table)->allocate)
+        sgtt_ok(sgt_backend_stand_in(table, instance, context));
+}
+
 void sgtt_open_with(sgtt_machine *machine, const sgtt_subject *subject,
                     const sgt_context_options *options)
 {
@@ -24,9 +31,13 @@ void sgtt_open_with(sgtt_machine *machine, const sgtt_subject *subject,
     machine->subject = subject;
     machine->random = subject->seed * 2 + 0x9e3779b97f4a7c15u; /* never 0 */
     sgtt_ok(sgt_context_create(&machine->context, options));
-    sgtt_ok(sgt_backend_instance(&machine->backend, &machine->instance, machine->context));
-    machine->slots = machine->backend;
-    machine->slots_instance = machine->instance;
+    sgtt_ok(sgt_backend_instance(&machine->slots, &machine->slots_instance, machine->context));
+    sgtt_memory_of(&machine->memory, &machine->memory_instance, machine->context);
+    if (machine->memory->host_pointer)
+        sgtt_ok(sgt_backend_stand_in(&machine->stand_in, &machine->stand_in_instance,
+                                     machine->context));
+    machine->mover = machine->memory;
+    machine->mover_instance = machine->memory_instance;
 }
 
 void sgtt_open(sgtt_machine *machine, const sgtt_subject *subject, int32_t threads, int stand_in)
@@ -35,10 +46,9 @@ void sgtt_open(sgtt_machine *machine, const sgtt_subject *subject, int32_t threa
     options.threads = threads;
     sgtt_open_with(machine, subject, &options);
     if (stand_in) {
-        options.backend = "portable";
-        sgtt_ok(sgt_context_create(&machine->stand_in, &options));
-        sgtt_ok(sgt_backend_instance(&machine->slots, &machine->slots_instance,
-                                     machine->stand_in));
+        machine->on_host = 1;
+        machine->slots = machine->mover = machine->stand_in;
+        machine->slots_instance = machine->mover_instance = machine->stand_in_instance;
     }
 }
 
@@ -51,7 +61,7 @@ void sgtt_clear(sgtt_machine *machine)
 {
     for (int i = 0; i < machine->tensors; i++) {
         sgtt_tensor *tensor = &machine->tensor[i];
-        machine->backend->free(machine->instance, tensor->buffer, buffer_bytes(tensor));
+        machine->memory->free(machine->memory_instance, tensor->buffer, buffer_bytes(tensor));
         free(tensor->host);
     }
     for (int i = 0; i < machine->temporaries; i++)
@@ -63,7 +73,6 @@ void sgtt_clear(sgtt_machine *machine)
 void sgtt_close(sgtt_machine *machine)
 {
     sgtt_clear(machine);
-    sgt_context_free(machine->stand_in);
     sgt_context_free(machine->context);
     memset(machine, 0, sizeof *machine);
 }
@@ -174,7 +183,7 @@ static sgt_tensor whole(const sgtt_tensor *tensor)
 static void upload(sgtt_machine *machine, sgtt_tensor *tensor)
 {
     sgt_tensor all = whole(tensor);
-    sgtt_slot_done(machine->backend->write(machine->instance, &all, tensor->host), "write");
+    sgtt_slot_done(machine->memory->write(machine->memory_instance, &all, tensor->host), "write");
 }
 
 static unsigned char *download(sgtt_machine *machine, sgtt_tensor *tensor)
@@ -182,7 +191,7 @@ static unsigned char *download(sgtt_machine *machine, sgtt_tensor *tensor)
     unsigned char *bytes = malloc(buffer_bytes(tensor));
     sgtt_require(bytes != NULL, "out of memory");
     sgt_tensor all = whole(tensor);
-    sgtt_slot_done(machine->backend->read(machine->instance, bytes, &all), "read");
+    sgtt_slot_done(machine->memory->read(machine->memory_instance, bytes, &all), "read");
     return bytes;
 }
 
@@ -201,11 +210,11 @@ static sgtt_tensor *make(sgtt_machine *machine, int32_t dtype, int32_t rank, con
     }
     made->count = last + 1 + offset;
     sgtt_slot_done(
-        machine->backend->allocate(machine->instance, &made->buffer, buffer_bytes(made)),
+        machine->memory->allocate(machine->memory_instance, &made->buffer, buffer_bytes(made)),
         "allocate");
     made->t.buffer = made->buffer;
-    if (machine->stand_in != NULL)
-        made->t.buffer = machine->backend->host_pointer(machine->instance, made->buffer);
+    if (machine->on_host)
+        made->t.buffer = machine->memory->host_pointer(machine->memory_instance, made->buffer);
     machine->tensors++;
     made->host = malloc(buffer_bytes(made));
     sgtt_require(made->host != NULL, "out of memory");
@@ -263,6 +272,22 @@ sgtt_tensor *sgtt_random_integers(sgtt_machine *machine, int64_t n, int64_t low,
     for (int64_t i = 0; i < n; i++)
         put_element(made->host + place(&made->t, i), SGT_I32,
                     (double)(low + sgtt_below(machine, below - low)));
+    upload(machine, made);
+    return made;
+}
+
+sgtt_tensor *sgtt_integer_list(sgtt_machine *machine, int64_t n, const int32_t *values)
+{
+    sgtt_tensor *made = sgtt_make(machine, SGT_I32, SGTT_DENSE, 1, &n);
+    memcpy(made->host, values, (size_t)n * sizeof *values);
+    upload(machine, made);
+    return made;
+}
+
+sgtt_tensor *sgtt_float_list(sgtt_machine *machine, int64_t n, const float *values)
+{
+    sgtt_tensor *made = sgtt_make(machine, SGT_F32, SGTT_DENSE, 1, &n);
+    memcpy(made->host, values, (size_t)n * sizeof *values);
     upload(machine, made);
     return made;
 }
@@ -424,70 +449,11 @@ static sgt_tensor of_backend(const sgtt_tensor *tensor)
 void sgtt_write(sgtt_machine *machine, const sgtt_tensor *tensor, const void *data)
 {
     const sgt_tensor own = of_backend(tensor);
-    sgtt_slot_done(machine->backend->write(machine->instance, &own, data), "write");
+    sgtt_slot_done(machine->memory->write(machine->memory_instance, &own, data), "write");
 }
 
 void sgtt_read(sgtt_machine *machine, void *data, const sgtt_tensor *tensor)
 {
     const sgt_tensor own = of_backend(tensor);
-    sgtt_slot_done(machine->backend->read(machine->instance, data, &own), "read");
-}
-
-/* ---- calling slots ---- */
-
-void sgtt_slot_done(int32_t result, const char *slot)
-{
-    if (result != SGT_OK)
-        sgtt_fail("%s returned %s: %s", slot, sgt_status_name(result), sgt_error_message());
-}
-
-void sgtt_gemm(sgtt_machine *machine, const sgt_tensor *c, float alpha, const sgt_tensor *a,
-               const sgt_tensor *b, float beta, const sgt_tensor *d)
-{
-    sgt_gemm_args args = {.alpha = alpha, .beta = beta, .a = a, .b = b, .c = c, .d = d};
-    sgtt_call(machine, gemm, &args);
-}
-
-void sgtt_copy(sgtt_machine *machine, const sgt_tensor *y, const sgt_tensor *x)
-{
-    sgt_elementwise_args args = {.x = x, .y = y};
-    sgtt_call(machine, copy, &args);
-}
-
-void sgtt_axpy(sgtt_machine *machine, const sgt_tensor *y, float alpha, const sgt_tensor *x)
-{
-    sgt_elementwise_args args = {.alpha = alpha, .x = x, .y = y};
-    sgtt_call(machine, axpy, &args);
-}
-
-void sgtt_scale(sgtt_machine *machine, const sgt_tensor *y, float alpha)
-{
-    sgt_elementwise_args args = {.alpha = alpha, .y = y};
-    sgtt_call(machine, scale, &args);
-}
-
-void sgtt_add(sgtt_machine *machine, const sgt_tensor *y, const sgt_tensor *x,
-              const sgt_tensor *z)
-{
-    sgt_elementwise_args args = {.x = x, .y = y, .z = z};
-    sgtt_call(machine, add, &args);
-}
-
-void sgtt_convert(sgtt_machine *machine, const sgt_tensor *y, const sgt_tensor *x)
-{
-    sgt_elementwise_args args = {.x = x, .y = y};
-    sgtt_call(machine, convert, &args);
-}
-
-void sgtt_fill(sgtt_machine *machine, const sgt_tensor *y, double value)
-{
-    sgtt_slot_done(machine->slots->fill(machine->slots_instance, y, value), "fill");
-}
-
-double sgtt_norm(sgtt_machine *machine, const sgt_tensor *x)
-{
-    double sum = -1.0;
-    sgt_norm_args args = {.x = x, .sum_of_squares = &sum};
-    sgtt_call(machine, norm, &args);
-    return sum;
+    sgtt_slot_done(machine->memory->read(machine->memory_instance, data, &own), "read");
 }

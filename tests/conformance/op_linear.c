@@ -63,6 +63,15 @@ static double *expected_of(sgtt_machine *m, const layer *l, const sgtt_tensor *x
     return expected;
 }
 
+static void prepare(sgtt_machine *m, const sgt_tensor *weight)
+{
+    sgt_prepare_weight_args args = {.weight = weight};
+    sgtt_probe(m, prepare_weight, &args);
+    int32_t result = m->slots->prepare_weight(m->slots_instance, &args);
+    if (result != SGT_E_UNSUPPORTED)
+        sgtt_slot_done(result, "prepare_weight");
+}
+
 /* 0 when the backend leaves this shape to gemm. */
 static int check_layer(sgtt_machine *m, const layer *l)
 {
@@ -72,14 +81,13 @@ static int check_layer(sgtt_machine *m, const layer *l)
     sgtt_tensor *d = l->d == D_APART ? sgtt_random_matrix(m, l->layout, l->rows, l->out) : y;
     const sgt_tensor weight = make_weight(&values, m, l);
     const double *expected = expected_of(m, l, x, values, d);
-    const sgt_linear_args args = {.size = sizeof args,
-                                  .x = &x->t,
-                                  .weight = &weight,
-                                  .y = &y->t,
-                                  .d = l->d == NO_D ? NULL : &d->t};
-    const sgt_prepare_weight_args prepare = {.size = sizeof prepare, .weight = &weight};
+    sgt_linear_args args = {.x = &x->t,
+                            .weight = &weight,
+                            .y = &y->t,
+                            .d = l->d == NO_D ? NULL : &d->t};
     if (m->slots->prepare_weight && l->dtype == SGT_F32)
-        sgtt_slot_done(m->slots->prepare_weight(m->slots_instance, &prepare), "prepare_weight");
+        prepare(m, &weight);
+    sgtt_probe(m, linear, &args);
     int32_t result = m->slots->linear(m->slots_instance, &args);
     char what[128];
     snprintf(what, sizeof what, "linear [%lld,%lld] to %lld, weight of %s, %s",
@@ -131,10 +139,9 @@ static void prepared_weights_give_the_same(sgtt_machine *m)
         sgtt_tensor *x = sgtt_random_matrix(m, SGTT_DENSE, in, n);
         sgtt_tensor *y = sgtt_random_matrix(m, SGTT_DENSE, out, n);
         for (int change = 0; change < 2; change++) {
-            sgt_prepare_weight_args args = {.weight = &weight->t};
             if (change)
                 sgtt_set_random(m, weight, -1.0, 1.0);
-            sgtt_call(m, prepare_weight, &args);
+            prepare(m, &weight->t);
             sgtt_expect_unchanged(m, weight, "prepare_weight");
             double *expected = sgtt_doubles(m, out * n);
             sgtt_ref_gemm(expected, 1.0, sgtt_values(m, weight), sgtt_values(m, x), 0.0, NULL,

@@ -150,18 +150,23 @@ static void run_adamw(uint64_t *hash, sgtt_machine *m)
     for (int i = 0; i < 4; i++)
         t[i] = sgtt_random_vector(m, 100003);
     sgtt_set_random(m, t[3], 0.0, 1.0);
+    const int64_t firsts[] = {0, 50001}, counts[] = {50001, 50002};
+    const float rates[] = {0.01f, 0.02f}, decays[] = {0.1f, 0.0f};
     sgt_adamw_args args = {.grad_scale = 0.5f,
-                           .lr = 0.01f,
                            .beta1 = 0.9f,
                            .beta2 = 0.95f,
                            .eps = 1e-8f,
-                           .weight_decay = 0.1f,
                            .correction1 = 0.1f,
                            .correction2 = 0.05f,
+                           .n_pieces = 2,
                            .param = &t[0]->t,
                            .grad = &t[1]->t,
                            .moment1 = &t[2]->t,
-                           .moment2 = &t[3]->t};
+                           .moment2 = &t[3]->t,
+                           .firsts = firsts,
+                           .counts = counts,
+                           .rates = rates,
+                           .decays = decays};
     if (m->slots->adamw)
         sgtt_call(m, adamw, &args);
     for (int i = 0; i < 4; i++)
@@ -198,6 +203,7 @@ static void attend(uint64_t *hash, sgtt_machine *m, int64_t sequences, int64_t h
     const int64_t q_shape[] = {sequences, 461, heads, 32};
     const int64_t k_shape[] = {sequences, 461, kv_heads[heads - 1] + 1, 32};
     const int64_t lse_shape[] = {sequences, heads, 461};
+    sgtt_tensor *reads = sgtt_integer_list(m, heads, kv_heads);
     sgtt_tensor *q = random_heads(m, q_shape), *dq = random_heads(m, q_shape);
     sgtt_tensor *k = random_heads(m, k_shape), *dk = random_heads(m, k_shape);
     sgtt_tensor *v = random_heads(m, k_shape), *dv = random_heads(m, k_shape);
@@ -213,7 +219,7 @@ static void attend(uint64_t *hash, sgtt_machine *m, int64_t sequences, int64_t h
                                   .lse = &lse->t,
                                   .entropy_last = &last->t,
                                   .entropy_mean = &mean->t,
-                                  .kv_heads = kv_heads};
+                                  .kv_heads = &reads->t};
     sgt_attention_backward_args backward = {.scale = 0.18f,
                                             .q = &q->t,
                                             .k = &k->t,
@@ -224,7 +230,7 @@ static void attend(uint64_t *hash, sgtt_machine *m, int64_t sequences, int64_t h
                                             .dq = &dq->t,
                                             .dk = &dk->t,
                                             .dv = &dv->t,
-                                            .kv_heads = kv_heads};
+                                            .kv_heads = &reads->t};
     if (m->slots->attention)
         sgtt_call(m, attention, &forward);
     if (m->slots->attention_backward)

@@ -25,6 +25,8 @@ const sgtt_operation sgtt_operations[] = {
     OPERATION(norm, NULL),
     OPERATION(convert, NULL),
     OPERATION(adamw, NULL),
+    OPERATION(gather_rows, NULL),
+    OPERATION(scatter_add_rows, NULL),
     OPERATION(prepare_weight, NULL),
     OPERATION(linear, NULL),
 };

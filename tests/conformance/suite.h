@@ -49,6 +49,8 @@ extern const sgtt_op_test sgtt_scale_tests[];
 extern const sgtt_op_test sgtt_norm_tests[];
 extern const sgtt_op_test sgtt_convert_tests[];
 extern const sgtt_op_test sgtt_adamw_tests[];
+extern const sgtt_op_test sgtt_gather_rows_tests[];
+extern const sgtt_op_test sgtt_scatter_add_rows_tests[];
 extern const sgtt_op_test sgtt_prepare_weight_tests[];
 extern const sgtt_op_test sgtt_linear_tests[];
 
@@ -87,6 +89,7 @@ void sgtt_check_order(const void *subject);
 void sgtt_check_fallback(const void *subject);
 void sgtt_check_threads(const void *subject);
 void sgtt_check_concurrency(const void *subject);
+void sgtt_check_graphs(const void *subject);
 void sgtt_check_faults(const void *subject);
 void sgtt_check_training(const void *subject);
 void sgtt_check_growth(const void *subject);

@@ -267,7 +267,7 @@ START_TEST(a_failing_norm_changes_nothing)
     float *before = snapshot(&tiny, optimizer, &count);
     real_table = tiny.context->dispatch->table;
     table.norm = failing_norm;
-    calls_left = 3;
+    calls_left = 0;
     tiny.context->dispatch->table = &table;
     sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_BACKEND, "norm");
     tiny.context->dispatch->table = real_table;
@@ -283,15 +283,16 @@ END_TEST
 
 /* After a failure half-way, in an update or in zeroing, the gradients are not to be used. */
 static void expect_invalid(const small_training *tiny, sgt_optimizer *optimizer,
-                           const sgt_backend *table, int calls, const char *slot)
+                           const sgt_backend *table, const char *slot)
 {
-    real_table = tiny->context->dispatch->table;
-    calls_left = calls;
+    sgti_dispatch *dispatch = tiny->context->dispatch;
+    real_table = dispatch->table;
+    calls_left = 0;
     uint64_t generation = sgt_model_generation(tiny->model);
-    tiny->context->dispatch->table = table;
+    dispatch->table = dispatch->memory = table;
     sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_BACKEND, slot);
-    tiny->context->dispatch->table = real_table;
-    ck_assert(calls == 0 || sgt_model_generation(tiny->model) > generation);
+    dispatch->table = dispatch->memory = real_table;
+    ck_assert(strcmp(slot, "adamw") || sgt_model_generation(tiny->model) > generation);
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
     ck_assert_int_eq(optimizer->updates, 0);
     sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_GRADIENTS_INVALID, "zero");
@@ -306,12 +307,12 @@ START_TEST(a_failing_update_marks_the_gradients_invalid)
     sgt_backend table = *tiny.context->dispatch->table;
     tiny_model_write_gradients(&tiny, 1, 1.0);
     table.adamw = failing_adamw;
-    expect_invalid(&tiny, optimizer, &table, 5, "adamw");
+    expect_invalid(&tiny, optimizer, &table, "adamw");
     tiny_model_write_gradients(&tiny, 1, 1.0);
     poison(&tiny, "lm_head.weight", NAN);
     table = *tiny.context->dispatch->table;
     table.fill = failing_fill;
-    expect_invalid(&tiny, optimizer, &table, 0, "fill");
+    expect_invalid(&tiny, optimizer, &table, "fill");
     tiny_model_write_gradients(&tiny, 1, 1.0);
     sgtt_ok(sgt_optimizer_step(NULL, optimizer));
     sgtt_small_free(&tiny);

@@ -28,6 +28,14 @@
 #define LONG_NAME       17
 #define NO_MEMORY       18
 #define MUTE_MEMORY     19
+#define ABI_1           20
+#define HALF_MEMORY     21
+#define HALF_GRAPHS     22
+#define LENT_GRAPHS     23
+#define LENT_MEMORY     24 /* right: it leaves memory to the portable backend */
+#define DECLINES        25 /* right: scale declines, on memory that others reach */
+#define DECLINES_ALONE  26 /* right: on memory that they do not */
+#define OPTIONS         27 /* right: it wants the options "size=3" */
 
 #ifndef CASE
 #error "CASE says what is wrong"
@@ -82,6 +90,54 @@ static int32_t failing_allocate(void *instance, sgt_buffer **buffer, uint64_t by
 }
 #endif
 
+#if CASE == DECLINES || CASE == DECLINES_ALONE
+static int32_t declining_scale(void *instance, const sgt_elementwise_args *args)
+{
+    (void)instance;
+    (void)args;
+    return SGT_E_UNSUPPORTED;
+}
+#elif CASE == HALF_GRAPHS || CASE == LENT_GRAPHS
+static int32_t replay(void *instance, sgt_graph *graph)
+{
+    (void)instance;
+    (void)graph;
+    return SGT_OK;
+}
+#elif CASE == OPTIONS
+static const sgt_backend_host *library;
+
+static int32_t open_with_options(void **instance, const sgt_backend_open_args *args)
+{
+    sgt_backend_open_args own = *args;
+    if (strcmp(args->options, "size=3") != 0)
+        return library->fail(args->host, SGT_E_INVALID_ARGUMENT, "the only option is size=3");
+    own.options = "";
+    return library->portable->open(instance, &own);
+}
+#endif
+
+#if CASE == LENT_GRAPHS
+static int32_t capture_begin(void *instance)
+{
+    (void)instance;
+    return SGT_OK;
+}
+
+static int32_t capture_end(void *instance, sgt_graph **graph)
+{
+    (void)instance;
+    *graph = NULL;
+    return SGT_OK;
+}
+
+static void free_graph(void *instance, sgt_graph *graph)
+{
+    (void)instance;
+    (void)graph;
+}
+#endif
+
 /* Changes the portable table `b` into the case's. */
 static void spoil(sgt_backend *b)
 {
@@ -90,7 +146,7 @@ static void spoil(sgt_backend *b)
 #if CASE == OLD_ABI
     b->abi = 0;
 #elif CASE == SHORT_TABLE
-    b->size = offsetof(sgt_backend, fill); /* ends before its required slots do */
+    b->size = offsetof(sgt_backend, fill); /* ends before its required slot gemm */
 #elif CASE == MISSING_SLOT
     b->gemm = NULL;
 #elif CASE == MISSING_STANDIN
@@ -121,6 +177,34 @@ static void spoil(sgt_backend *b)
 #elif CASE == NO_MEMORY || CASE == MUTE_MEMORY
     b->open = open_and_remember;
     b->allocate = failing_allocate;
+#elif CASE == ABI_1
+    b->abi = 1;
+#elif CASE == HALF_MEMORY
+    b->write = NULL;
+#elif CASE == HALF_GRAPHS
+    b->replay = replay;
+#elif CASE == LENT_GRAPHS || CASE == LENT_MEMORY
+    b->allocate = NULL;
+    b->free = NULL;
+    b->host_pointer = NULL;
+    b->read = NULL;
+    b->write = NULL;
+    b->copy = NULL;
+    b->fill = NULL;
+    b->sync = NULL;
+#elif CASE == DECLINES
+    b->scale = declining_scale;
+#elif CASE == DECLINES_ALONE
+    b->scale = declining_scale;
+    b->host_pointer = NULL;
+#elif CASE == OPTIONS
+    b->open = open_with_options;
+#endif
+#if CASE == LENT_GRAPHS
+    b->capture_begin = capture_begin;
+    b->capture_end = capture_end;
+    b->replay = replay;
+    b->free_graph = free_graph;
 #endif
 }
 
@@ -130,7 +214,7 @@ sgt_backend_entry(uint32_t host_abi, const sgt_backend_host *services);
 const sgt_backend *sgt_backend_entry(uint32_t host_abi, const sgt_backend_host *services)
 {
     (void)host_abi;
-#if CASE == NO_MEMORY || CASE == MUTE_MEMORY
+#if CASE == NO_MEMORY || CASE == MUTE_MEMORY || CASE == OPTIONS
     library = services;
 #endif
     memset(&table, 0xff, sizeof table); /* what lies behind a short table is not zero */

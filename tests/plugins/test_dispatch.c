@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A backend that leaves operations out: the portable kernels do them on its memory, and its
- * failures always come with a message. */
+/* Backends that leave operations out, decline calls or lend no memory: the portable kernels do
+ * their work where they reach the memory, and failures always come with a message. */
 #include <string.h>
 
 #include "backend/dispatch.h"
@@ -73,9 +73,15 @@ END_TEST
 
 START_TEST(a_norm_comes_back)
 {
-    double sum = -1;
-    sgtt_ok(sgti_norm(context->dispatch, &sum, &y));
-    ck_assert_double_eq(sum, 4.0 * COUNT);
+    const int64_t firsts[] = {0, 7}, counts[] = {4, COUNT - 7};
+    double found = -1;
+    sgt_tensor all = sgti_tensor_flat(y), sum = sgti_tensor_1d(buffer, 208 / 2, 1);
+    sgt_norm_args args = {
+        .n_pieces = 2, .x = &all, .sum = &sum, .firsts = firsts, .counts = counts};
+    sum.dtype = SGT_F64;
+    sgtt_ok(sgti_norm(context->dispatch, &args));
+    sgtt_ok(sgti_read(context->dispatch, &found, &sum));
+    ck_assert_double_eq(found, 4.0 * (COUNT - 3));
 }
 END_TEST
 
@@ -115,6 +121,110 @@ START_TEST(the_report_names_both)
 }
 END_TEST
 
+/* ---- declined calls ---- */
+
+/* Scales a vector of threes by 2; *result is what came of an element. */
+static sgt_status scale_on(float *result, const char *file)
+{
+    const char *name = NULL;
+    sgt_context *own = NULL;
+    sgt_buffer *memory = NULL;
+    sgt_context_options options;
+    sgtt_ok(sgtt_load_plugin(&name, file));
+    sgtt_ok(sgt_context_options_init(&options, sizeof options));
+    options.backend = name;
+    sgtt_ok(sgt_context_create(&own, &options));
+    sgtt_ok(sgti_buffer_allocate(&memory, own->dispatch, 64));
+    sgt_tensor vector = sgti_tensor_1d(memory, 4, 5), third = sgti_tensor_1d(memory, 6, 1);
+    sgtt_ok(sgti_fill(own->dispatch, &vector, 3));
+    sgt_status status = sgti_scale(own->dispatch, &vector, 2);
+    sgtt_ok(sgti_read(own->dispatch, result, &third));
+    sgti_buffer_free(own->dispatch, memory, 64);
+    sgt_context_free(own);
+    return status;
+}
+
+START_TEST(a_declined_call_is_done_by_the_portable_kernels)
+{
+    float result = 0;
+    sgtt_ok(scale_on(&result, "case_declines.so"));
+    ck_assert_float_eq(result, 6);
+    sgtt_ok(scale_on(&result, "case_lent_memory.so"));
+    ck_assert_float_eq(result, 6);
+}
+END_TEST
+
+START_TEST(a_declined_call_that_nobody_does_fails_by_name)
+{
+    float result = 0;
+    sgtt_fails(scale_on(&result, "case_declines_alone.so"), SGT_E_UNSUPPORTED,
+               "backend 'case-26' declines scale, and no other kernels reach its memory");
+    ck_assert_float_eq(result, 3);
+}
+END_TEST
+
+/* The portable kernels know no gradients in half precision. */
+START_TEST(a_type_that_nobody_knows_fails_by_name)
+{
+    sgt_tensor half = sgti_tensor_as(x, SGT_F16);
+    sgtt_fails(sgti_scale(context->dispatch, &half, 2), SGT_E_UNSUPPORTED,
+               "backend 'partial' declines scale, and so do the portable kernels");
+}
+END_TEST
+
+/* Products are the one operation that need not be done: nobody says anything. */
+START_TEST(linear_may_be_left_to_gemm)
+{
+    sgt_tensor half = sgti_tensor_as(y, SGT_F16);
+    sgt_linear_args args = {.x = &x, .weight = &half, .y = &z};
+    sgtt_fails(sgt_backend_load(NULL, NULL), SGT_E_INVALID_ARGUMENT, "path is NULL");
+    ck_assert_int_eq(sgti_linear(context->dispatch, &args), SGT_E_UNSUPPORTED);
+    ck_assert_str_eq(sgt_error_message(), "path is NULL");
+}
+END_TEST
+
+START_TEST(the_stand_in_is_the_portable_backend)
+{
+    const sgt_backend *table = NULL;
+    void *instance = NULL;
+    sgt_context *protected = sgtt_context_on("protected", 1);
+    sgtt_ok(sgt_backend_stand_in(&table, &instance, context));
+    ck_assert_str_eq(table->name, "portable");
+    ck_assert_ptr_nonnull(instance);
+    sgtt_fails(sgt_backend_stand_in(&table, NULL, context), SGT_E_INVALID_ARGUMENT,
+               "instance is NULL");
+    sgtt_fails(sgt_backend_stand_in(&table, &instance, protected), SGT_E_UNSUPPORTED,
+               "nothing stands in for backend 'protected'");
+    sgt_context_free(protected);
+}
+END_TEST
+
+/* ---- options ---- */
+
+static sgt_status create_with(const char *backend, const char *backend_options)
+{
+    sgt_context *own = NULL;
+    sgt_context_options options;
+    sgtt_ok(sgt_context_options_init(&options, sizeof options));
+    options.backend = backend;
+    options.backend_options = backend_options;
+    sgt_status status = sgt_context_create(&own, &options);
+    sgt_context_free(own);
+    return status;
+}
+
+START_TEST(options_go_to_the_backend)
+{
+    const char *name = NULL;
+    sgtt_ok(sgtt_load_plugin(&name, "case_options.so"));
+    sgtt_ok(create_with(name, "size=3"));
+    sgtt_fails(create_with(name, "size=4"), SGT_E_INVALID_ARGUMENT, "the only option is size=3");
+    sgtt_fails(create_with(name, NULL), SGT_E_INVALID_ARGUMENT, "the only option is size=3");
+    sgtt_ok(create_with("portable", ""));
+    sgtt_fails(create_with("portable", "device=1"), SGT_E_INVALID_ARGUMENT, "has no options");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("dispatch");
@@ -127,6 +237,12 @@ int main(void)
     tcase_add_test(tests, a_silent_failure_gets_a_message);
     tcase_add_test(tests, a_missing_prepare_weight_does_nothing);
     tcase_add_test(tests, the_report_names_both);
+    tcase_add_test(tests, a_declined_call_is_done_by_the_portable_kernels);
+    tcase_add_test(tests, a_declined_call_that_nobody_does_fails_by_name);
+    tcase_add_test(tests, a_type_that_nobody_knows_fails_by_name);
+    tcase_add_test(tests, linear_may_be_left_to_gemm);
+    tcase_add_test(tests, the_stand_in_is_the_portable_backend);
+    tcase_add_test(tests, options_go_to_the_backend);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);
 }

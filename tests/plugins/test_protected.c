@@ -123,6 +123,66 @@ START_TEST(memory_is_closed_between_operations)
 }
 END_TEST
 
+/* ---- graphs ---- */
+
+START_TEST(a_graph_repeats_what_was_captured)
+{
+    float values[N];
+    sgt_graph *graph = NULL;
+    ck_assert(sgti_can_capture(context->dispatch));
+    sgtt_ok(sgti_fill(context->dispatch, &whole, 1));
+    sgtt_ok(sgti_capture_begin(context->dispatch));
+    sgtt_ok(sgti_axpy(context->dispatch, &whole, 2, &whole));
+    sgtt_fails(sgti_read(context->dispatch, values, &whole), SGT_E_BACKEND, "under capture");
+    sgtt_fails(sgti_sync(context->dispatch), SGT_E_BACKEND, "under capture");
+    sgtt_ok(sgti_capture_end(&graph, context->dispatch));
+    sgtt_ok(sgti_read(context->dispatch, values, &whole));
+    ck_assert_float_eq(values[N - 1], 1);
+    for (int i = 0; i < 3; i++)
+        sgtt_ok(sgti_replay(context->dispatch, graph));
+    sgtt_ok(sgti_read(context->dispatch, values, &whole));
+    ck_assert_float_eq(values[N - 1], 27);
+    sgti_graph_free(context->dispatch, graph);
+}
+END_TEST
+
+START_TEST(what_a_graph_cannot_have_is_declined_at_once)
+{
+    sgt_graph *graph = NULL;
+    sgt_norm_args args = {.x = &whole, .sum = &whole};
+    sgt_tensor sum = sgti_tensor_as(sgti_tensor_1d(buffer, 0, 1), SGT_F64);
+    args.sum = &sum;
+    sgtt_ok(sgti_capture_begin(context->dispatch));
+    sgtt_fails(sgti_norm(context->dispatch, &args), SGT_E_UNSUPPORTED,
+               "declines norm, and nothing stands in for it in a graph");
+    sgtt_ok(sgti_capture_end(&graph, context->dispatch));
+    sgti_graph_free(context->dispatch, graph);
+    sgtt_fails(sgti_capture_end(&graph, context->dispatch), SGT_E_STATE, "no capture was begun");
+}
+END_TEST
+
+START_TEST(a_buffer_tells_what_it_is)
+{
+    sgt_native native = {.size = sizeof native};
+    sgtt_ok(sgti_native(&native, context->dispatch, buffer));
+    ck_assert_str_eq(native.kind, "protected");
+    ck_assert_ptr_nonnull(native.memory);
+}
+END_TEST
+
+START_TEST(others_have_no_graphs)
+{
+    sgt_native native = {.size = sizeof native};
+    sgt_context *portable = sgtt_context_on("portable", 1);
+    ck_assert(!sgti_can_capture(portable->dispatch));
+    sgtt_fails(sgti_capture_begin(portable->dispatch), SGT_E_UNSUPPORTED,
+               "backend 'portable' captures no graphs");
+    sgtt_fails(sgti_native(&native, portable->dispatch, NULL), SGT_E_UNSUPPORTED,
+               "backend 'portable' does not tell");
+    sgt_context_free(portable);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("protected");
@@ -133,6 +193,10 @@ int main(void)
     tcase_add_test(tests, memory_is_not_host_visible);
     tcase_add_test(tests, a_tensor_past_its_buffer_is_refused);
     tcase_add_test(tests, memory_is_closed_between_operations);
+    tcase_add_test(tests, a_graph_repeats_what_was_captured);
+    tcase_add_test(tests, what_a_graph_cannot_have_is_declined_at_once);
+    tcase_add_test(tests, a_buffer_tells_what_it_is);
+    tcase_add_test(tests, others_have_no_graphs);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);
 }

@@ -62,16 +62,23 @@ static const struct refusal {
     sgt_status status;
     const char *message;
 } refusals[] = {
-    {"case_refuses.so", SGT_E_PLUGIN_ABI, "case_refuses.so: it cannot work with backend ABI 1"},
-    {"case_old_abi.so", SGT_E_PLUGIN_ABI, "made for backend ABI 0, this library has 1"},
-    {"case_short_table.so", SGT_E_PLUGIN_INCOMPLETE, "lacks the slot fill"},
+    {"case_refuses.so", SGT_E_PLUGIN_ABI, "case_refuses.so: it cannot work with backend ABI 2"},
+    {"case_old_abi.so", SGT_E_PLUGIN_ABI, "made for backend ABI 0, this library has 2"},
+    {"case_abi_1.so", SGT_E_PLUGIN_ABI, "made for backend ABI 1, this library has 2"},
+    {"case_half_memory.so", SGT_E_PLUGIN_INCOMPLETE,
+     "lacks the slot write, while it has other slots for memory"},
+    {"case_half_graphs.so", SGT_E_PLUGIN_INCOMPLETE,
+     "lacks the slot capture_begin, while it has other slots for graphs"},
+    {"case_lent_graphs.so", SGT_E_PLUGIN_INCOMPLETE,
+     "lacks the slot allocate: graphs need memory of its own"},
+    {"case_short_table.so", SGT_E_PLUGIN_INCOMPLETE, "lacks the slot gemm"},
     {"case_missing_slot.so", SGT_E_PLUGIN_INCOMPLETE, "lacks the slot gemm"},
     {"case_missing_standin.so", SGT_E_PLUGIN_INCOMPLETE,
      "lacks the slot rope, which it needs as it has no host_pointer"},
     {"case_no_name.so", SGT_E_PLUGIN_INCOMPLETE, "the backend has no name"},
     {"case_bad_name.so", SGT_E_PLUGIN_INCOMPLETE, "name is not 1 to 64 of a-z"},
     {"case_clash.so", SGT_E_STATE, "another backend is named 'portable'"},
-    {"case_new_abi.so", SGT_E_PLUGIN_ABI, "made for backend ABI 2, this library has 1"},
+    {"case_new_abi.so", SGT_E_PLUGIN_ABI, "made for backend ABI 3, this library has 2"},
     {"case_tiny_table.so", SGT_E_PLUGIN_INCOMPLETE, "its table has 8 bytes only"},
     {"case_empty_name.so", SGT_E_PLUGIN_INCOMPLETE, "the backend has no name"},
     {"case_long_name.so", SGT_E_PLUGIN_INCOMPLETE, "name is not 1 to 64 of a-z"},
@@ -145,6 +152,7 @@ START_TEST(tables_of_other_versions_work)
 {
     sgtt_ok(create_on("case_old_table.so"));
     sgtt_ok(create_on("case_new_table.so"));
+    sgtt_ok(create_on("case_lent_memory.so"));
 }
 END_TEST
 

@@ -12,7 +12,14 @@
  *   "rows", the last dimension has stride 1 and the one before it any stride.
  * - Outputs are overwritten; where it says "accumulates" they are added to.
  * - Inputs and outputs do not overlap unless the comment allows it.
- * - Only float32 unless it says otherwise. Sizes are positive; the library checks what it passes.
+ * - Tensors are of the types that sgt_backend_args_tensors lists. Sizes are positive; the library
+ *   checks what it passes.
+ * - A slot may decline a call: it returns SGT_E_UNSUPPORTED without a message, and has changed
+ *   nothing. Where memory is host-visible the portable kernels then do it; elsewhere the call of
+ *   the library fails and names the slot. A slot declines what it does not know: arguments with
+ *   more fields than it was compiled with, or tensors of other types (sgt_args_fit of
+ *   <sgt/sys/backend_args.h> says so). open, close, memory slots and those for graphs cannot
+ *   decline.
  * - A call may return before the work is done; later calls see its effects in order, and `sync`,
  *   `read` and calls that return host values wait for it.
  * - Called from one thread at a time per instance only for calls that change a model; evaluation
@@ -26,12 +33,14 @@
 #ifndef SGT_SYS_BACKEND_H
 #define SGT_SYS_BACKEND_H
 
+#include <stddef.h>
+
 #include <sgt/backend.h>
 #include <sgt/tensor.h>
 
 SGT_BEGIN_DECLS
 
-#define SGT_BACKEND_ABI 1u /* changes when a backend must be compiled anew */
+#define SGT_BACKEND_ABI 2u /* changes when a backend must be compiled anew */
 
 /* A backend's memory: whatever it wants it to be. */
 typedef struct sgt_buffer sgt_buffer;
@@ -72,8 +81,14 @@ typedef struct sgt_backend_host {
     /* Runs parts 0..parts-1 on the context's threads and waits. Must not be nested. */
     void (*parallel_for)(void *host, int64_t parts, sgt_part_fn part, void *argument);
     /* The portable backend, for composition: with tensors whose `buffer` is a pointer to host
-     * memory its slots run on that memory. Open an instance of it to use it. */
+     * memory its slots run on that memory. Open an instance of it to use it; it takes no
+     * options. */
     const sgt_backend *portable;
+    /* Counts `bytes` bytes of memory that did not come from `allocate`, such as a device's, as
+     * memory of the context. 0, or a status after recording a message: over the limit, so do not
+     * take it. */
+    int32_t (*reserve)(void *host, uint64_t bytes);
+    void (*unreserve)(void *host, uint64_t bytes);
 } sgt_backend_host;
 
 /* What an instance is opened with. */
@@ -83,6 +98,8 @@ typedef struct sgt_backend_open_args {
     const sgt_backend_host *services; /* lives as long as the instance */
     void *host;                   /* first argument of every service */
     const char *isa;              /* "baseline", "avx2", "avx512": the widest kernels to use */
+    const char *options;          /* sgt_context_options.backend_options, "" when there are none, in
+                                     the backend's own words; what it does not know it refuses */
 } sgt_backend_open_args;
 
 /* What an instance says of itself. */
@@ -90,9 +107,27 @@ typedef struct sgt_backend_description {
     uint32_t size;
     int32_t generic;              /* 1: no kernel tuned for this processor */
     const char *kernels;          /* lives as long as the instance */
+    uint64_t logits_bytes;        /* of logits best made at a time; 0: the library's choice */
 } sgt_backend_description;
 
 /* ---- argument structs, one per operation ---- */
+
+/*
+ * They grow at their ends: a later library may pass a larger struct. A slot that does not know the
+ * added fields must not ignore them, unless they are all 0, which means what it did before. Whoever
+ * passes a copy of a struct on gives it the size of the copy.
+ */
+
+/* 1: the struct is of the slot's own size, or all that lies behind it is 0. */
+static inline int sgt_args_known(const void *args, size_t own)
+{
+    const unsigned char *bytes = (const unsigned char *)args;
+    const size_t size = *(const uint32_t *)args;
+    for (size_t i = own; i < size; i++)
+        if (bytes[i])
+            return 0;
+    return size >= own;
+}
 
 /* C = alpha A B + beta D. A [M,K], B [K,N], C [M,N], D [M,N]; or each with one more leading
  * dimension, the same for all, of independent products. In each of A, B, C, D one of the last two
@@ -163,14 +198,14 @@ typedef struct sgt_rmsnorm_backward_args {
 
 /* Rotates pairs (i, i + dh/2) of x [B,T,h,dh] in place (last stride 1) by the angle of position
  * offsets[b] + t: cosine and sine are [P, dh/2] dense, P covers every position. inverse: by minus
- * the angle (the gradient). offsets: B host integers, NULL: zeros. */
+ * the angle (the gradient). offsets: int32 [B], NULL: zeros. */
 typedef struct sgt_rope_args {
     uint32_t size;
     int32_t inverse;
     const sgt_tensor *x;
     const sgt_tensor *cosine;
     const sgt_tensor *sine;
-    const int32_t *offsets;
+    const sgt_tensor *offsets;
 } sgt_rope_args;
 
 /*
@@ -192,10 +227,10 @@ typedef struct sgt_attention_args {
     const sgt_tensor *lse;          /* NULL: not wanted */
     const sgt_tensor *entropy_last; /* NULL: not wanted */
     const sgt_tensor *entropy_mean; /* NULL: not wanted */
-    const int32_t *kv_heads;        /* h host integers in [0,g), ascending: whose keys a head reads */
-    const float *gains;             /* h host floats; NULL: ones */
-    const int32_t *offsets;         /* B host integers; NULL: zeros */
-    const int32_t *lengths;         /* B host integers in [0,Tq]; NULL: Tq */
+    const sgt_tensor *kv_heads;     /* int32 [h] in [0,g), ascending: whose keys a head reads */
+    const sgt_tensor *gains;        /* [h]; NULL: ones */
+    const sgt_tensor *offsets;      /* int32 [B]; NULL: zeros */
+    const sgt_tensor *lengths;      /* int32 [B] in [0,Tq]; NULL: Tq */
 } sgt_attention_args;
 
 /*
@@ -216,8 +251,8 @@ typedef struct sgt_attention_backward_args {
     const sgt_tensor *dq;
     const sgt_tensor *dk;
     const sgt_tensor *dv;
-    const int32_t *kv_heads;
-    const float *gains; /* NULL: ones */
+    const sgt_tensor *kv_heads;
+    const sgt_tensor *gains; /* NULL: ones */
 } sgt_attention_backward_args;
 
 /* out = silu(gate) * up. All [N,f] rows. out may be gate or up. */
@@ -262,33 +297,59 @@ typedef struct sgt_elementwise_args {
     const sgt_tensor *z;
 } sgt_elementwise_args;
 
-/* *sum_of_squares = sum x^2 in double; waits. x any shape, dense. */
+/* sum[0] = for each piece of x, in their order, the sum of its squares, all in double. x [E] dense,
+ * sum F64 [1]. A piece are the elements first .. first + count - 1, at least one. The lists are in
+ * host memory and read during the call. */
 typedef struct sgt_norm_args {
     uint32_t size;
+    int32_t n_pieces; /* 0: the sum is 0 */
     const sgt_tensor *x;
-    double *sum_of_squares;
+    const sgt_tensor *sum;
+    const int64_t *firsts; /* [n_pieces] */
+    const int64_t *counts; /* [n_pieces] */
 } sgt_norm_args;
 
 /*
- * One AdamW update of n elements, all dense, the same shape; formulas, with beta1, beta2 and eps,
- * in <sgt/optimizer.h>. g is multiplied by grad_scale first and set to 0 afterwards. correction1 =
- * 1 - beta1^t, correction2 = 1 - beta2^t.
+ * One AdamW update of the elements of some pieces, which do not overlap; formulas, with beta1,
+ * beta2 and eps, in <sgt/optimizer.h>. param, grad, moment1, moment2 and copy are [E] dense, and a
+ * piece names the same elements of each. g is multiplied by grad_scale first and set to 0
+ * afterwards. correction1 = 1 - beta1^t, correction2 = 1 - beta2^t. The lists are in host memory
+ * and read during the call.
  */
 typedef struct sgt_adamw_args {
     uint32_t size;
     float grad_scale;
-    float lr; /* the rate of this step, with the factor of the parameter */
     float beta1;
     float beta2;
     float eps;
-    float weight_decay; /* wd, with the factor of the parameter */
     float correction1;
     float correction2;
+    int32_t n_pieces;          /* 0: nothing is done */
     const sgt_tensor *param;   /* p */
     const sgt_tensor *grad;    /* g */
     const sgt_tensor *moment1; /* m */
     const sgt_tensor *moment2; /* v */
+    const sgt_tensor *copy;    /* gets the updated p rounded to its type; NULL: not wanted */
+    const int64_t *firsts;     /* [n_pieces] as above */
+    const int64_t *counts;     /* [n_pieces] */
+    const float *rates;        /* [n_pieces] lr of this step, with the factor of the parameter */
+    const float *decays;       /* [n_pieces] wd, with the factor of the parameter */
 } sgt_adamw_args;
+
+/*
+ * Blocks of `block` rows, found by an index: for i in [0,n) and r in [0,block)
+ *     gather_rows:       part[i block + r, :] = whole[index[i] block + r, :]
+ *     scatter_add_rows:  whole[index[i] block + r, :] += part[i block + r, :]
+ * whole [R,C], part [n block, C] of the same type, one of the last two strides of each 1 (so that
+ * columns are rows with strides swapped); index int32 [n], no entry twice.
+ */
+typedef struct sgt_rows_args {
+    uint32_t size;
+    int32_t block;
+    const sgt_tensor *whole;
+    const sgt_tensor *part;
+    const sgt_tensor *index;
+} sgt_rows_args;
 
 /* Says that a weight matrix [out,in] is new or was changed since the last call for it, before
  * products read it: the place to pack or convert a copy. */
@@ -297,12 +358,29 @@ typedef struct sgt_prepare_weight_args {
     const sgt_tensor *weight;
 } sgt_prepare_weight_args;
 
+/* ---- graphs, and what lies behind a buffer ---- */
+
+/* Calls that were recorded, as an object of the backend. */
+typedef struct sgt_graph sgt_graph;
+
+/* What a buffer is outside of the backend, for libraries that know such devices themselves. */
+typedef struct sgt_native {
+    uint32_t size;
+    int32_t device;   /* its number, as its driver counts */
+    const char *kind; /* "cuda", "opencl", ..: what the pointers are; static */
+    void *memory;     /* of the buffer */
+    void *stream;     /* in which the instance's work runs in order; NULL: there is none */
+} sgt_native;
+
 /* ---- the table ---- */
 
 /*
- * `instance` is what open made. Required slots must be there; the others may be NULL when
- * host_pointer is there: the portable kernels then run on the backend's memory. A backend without
+ * `instance` is what open made. Required slots must be there; the optional ones may be NULL when
+ * memory is host-visible: the portable kernels then run on the backend's memory. A backend without
  * host_pointer provides every slot not marked "may be NULL always".
+ *
+ * The memory slots (allocate, free, host_pointer, read, write, copy, fill, sync) are there, or all
+ * NULL: then memory is the portable backend's, host-visible, and a buffer is the address of it.
  */
 struct sgt_backend {
     uint32_t size;
@@ -313,10 +391,10 @@ struct sgt_backend {
     int32_t (*open)(void **instance, const sgt_backend_open_args *args);
     void (*close)(void *instance);
 
-    /* May be NULL always. Fills *description. */
+    /* May be NULL always. Fills *description, which holds what is assumed without it. */
     int32_t (*describe)(void *instance, sgt_backend_description *description);
 
-    /* Required. Memory of `bytes` bytes, aligned to 64, contents undefined. */
+    /* Memory of `bytes` bytes, aligned to 64, contents undefined. */
     int32_t (*allocate)(void *instance, sgt_buffer **buffer, uint64_t bytes);
     void (*free)(void *instance, sgt_buffer *buffer, uint64_t bytes);
 
@@ -326,17 +404,17 @@ struct sgt_backend {
      * portable kernels. Only their slots take the address itself for a buffer. */
     void *(*host_pointer)(void *instance, sgt_buffer *buffer);
 
-    /* Required. read: dense tensor to host memory, waits. write: host memory to dense tensor; the
+    /* read: dense tensor to host memory, waits. write: host memory to dense tensor; the
      * host memory may change when it returns. */
     int32_t (*read)(void *instance, void *data, const sgt_tensor *tensor);
     int32_t (*write)(void *instance, const sgt_tensor *tensor, const void *data);
-    /* Required. y = x, any strides, every dtype. */
+    /* y = x, any strides, every dtype. */
     int32_t (*copy)(void *instance, const sgt_elementwise_args *args);
-    /* Required. Every element = value (F32 and F64), any strides. */
+    /* Every element = value (F32 and F64), any strides. */
     int32_t (*fill)(void *instance, const sgt_tensor *tensor, double value);
-    /* Required. Waits for all work. */
+    /* Waits for all work. */
     int32_t (*sync)(void *instance);
-    /* Required. The whole product; the backend spreads it over threads itself. */
+    /* Required, but may decline. The whole product; the backend spreads it over threads itself. */
     int32_t (*gemm)(void *instance, const sgt_gemm_args *args);
 
     /* Optional, see above. */
@@ -356,13 +434,32 @@ struct sgt_backend {
     int32_t (*norm)(void *instance, const sgt_norm_args *args);
     int32_t (*convert)(void *instance, const sgt_elementwise_args *args);
     int32_t (*adamw)(void *instance, const sgt_adamw_args *args);
+    int32_t (*gather_rows)(void *instance, const sgt_rows_args *args);
+    int32_t (*scatter_add_rows)(void *instance, const sgt_rows_args *args);
 
     /* May be NULL always. */
     int32_t (*prepare_weight)(void *instance, const sgt_prepare_weight_args *args);
 
-    /* May be NULL always: the library then uses gemm, after convert where W is BF16. Returns
-     * SGT_E_UNSUPPORTED, without a message, for a shape that it leaves to gemm. */
+    /* May be NULL always: the library then uses gemm, after convert where W is BF16. The same when
+     * it declines a shape. */
     int32_t (*linear)(void *instance, const sgt_linear_args *args);
+
+    /*
+     * All four or none. Between capture_begin and capture_end operations, copy and fill are
+     * recorded, not run: their argument structs, tensors and lists are those of the call, and what
+     * memory holds is that of each replay. A call that cannot be recorded is declined at once, not
+     * by capture_end. allocate, free, read, write and sync are not called in between, nor is
+     * anything by another thread. replay runs the recorded calls in their order, as often as
+     * wanted; the buffers must still be there. capture_end gives no graph when it fails; the
+     * capture is over in any case.
+     */
+    int32_t (*capture_begin)(void *instance);
+    int32_t (*capture_end)(void *instance, sgt_graph **graph);
+    int32_t (*replay)(void *instance, sgt_graph *graph);
+    void (*free_graph)(void *instance, sgt_graph *graph);
+
+    /* May be NULL always. Fills *native; what it points to lives as long as the buffer. */
+    int32_t (*native)(void *instance, sgt_native *native, sgt_buffer *buffer);
 };
 
 /*
@@ -380,6 +477,15 @@ typedef const sgt_backend *(*sgt_backend_entry_fn)(uint32_t host_abi,
  * Since 0.1.
  */
 SGT_API sgt_status sgt_backend_instance(const sgt_backend **table, void **instance,
+                                        const sgt_context *context);
+
+/*
+ * The same for the portable kernels that stand in for it: they do what it leaves out or declines,
+ * on host addresses for buffers, and are its memory where its memory slots are NULL. For the
+ * portable backend itself, the same as above. Any thread. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_UNSUPPORTED (memory is not host-visible). Since 0.2.
+ */
+SGT_API sgt_status sgt_backend_stand_in(const sgt_backend **table, void **instance,
                                         const sgt_context *context);
 
 SGT_END_DECLS

@@ -2,8 +2,8 @@
 /*
  * The product. C is cut into tiles, each the work of one thread and one call of BLIS with one
  * thread. The cut depends on the shape only, so that results do not depend on the number of
- * threads. BLIS aborts on strides that it finds inconsistent; those go to the portable kernels, and
- * so does everything in a forked child that cannot rely on BLIS.
+ * threads. BLIS aborts on strides that it finds inconsistent; such a call is declined, and so is
+ * every one in a forked child that cannot rely on BLIS.
  */
 #include "blis_private.h"
 
@@ -166,6 +166,8 @@ static void gemm_part(void *argument, int64_t part, int32_t thread)
 
 int32_t sgti_blis_gemm(void *instance, const sgt_gemm_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(gemm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_blis *blis = instance;
     product job = {
         .blis = blis,
@@ -181,7 +183,7 @@ int32_t sgti_blis_gemm(void *instance, const sgt_gemm_args *args)
             job.d.data = NULL;
     }
     if (!is_matrix(&job.a) || !is_matrix(&job.b) || !is_matrix(&job.c) || !sgti_blis_is_usable())
-        return blis->services->portable->gemm(blis->portable, args);
+        return SGT_E_UNSUPPORTED;
     if (job.c.column_stride != 1) {
         operand a = job.a;
         job.a = transposed(job.b);

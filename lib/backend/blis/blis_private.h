@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inside of the BLIS backend: products by BLIS, one thread per product, everything else by
- * the portable backend on the same memory. The only folder that knows blis.h.
+ * The inside of the BLIS backend: products by BLIS, one thread per product; everything else it
+ * leaves to the portable kernels. The only folder that knows blis.h.
  */
 #ifndef SGTI_BLIS_PRIVATE_H
 #define SGTI_BLIS_PRIVATE_H
@@ -10,14 +10,13 @@
 
 #include SGTI_BLIS_HEADER
 
-#include <sgt/sys/backend.h>
+#include <sgt/sys/backend_args.h>
 
 #include "../../base/strict_math.h"
 
 typedef struct sgti_blis {
     const sgt_backend_host *services;
     void *host;
-    void *portable;     /* an instance of services->portable */
     int32_t threads;
     int32_t generic;    /* 1: no kernels for this processor */
     cntx_t *context;    /* blocking and kernels, of BLIS */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* AdamW in one pass over parameters, gradients and moments; formulas in <sgt/optimizer.h>. */
-#include "../../core/tensors.h"
 #include "parts.h"
 #include "row_kernels.h"
 
@@ -11,6 +10,7 @@ typedef struct job {
     float *grad;
     float *moment1;
     float *moment2;
+    uint16_t *copy; /* bf16; NULL: not wanted */
     int64_t count;
 } job;
 
@@ -22,11 +22,13 @@ static void update(void *argument, int64_t part, int32_t thread)
     int64_t end = sgti_part_end(part, SGTI_PART_ELEMENTS, j->count);
     j->row->adamw(&j->step, j->param + first, j->grad + first, j->moment1 + first,
                   j->moment2 + first, (size_t)(end - first));
+    if (j->copy)
+        j->row->f32_to_bf16(j->copy + first, j->param + first, (size_t)(end - first));
 }
 
-int32_t sgti_portable_adamw(void *instance, const sgt_adamw_args *args)
+static void update_piece(const sgti_portable *portable, const sgt_adamw_args *args, int32_t i)
 {
-    const sgti_portable *portable = instance;
+    int64_t first = args->firsts[i];
     job j = {
         .row = portable->row,
         .step = {
@@ -34,16 +36,26 @@ int32_t sgti_portable_adamw(void *instance, const sgt_adamw_args *args)
             .beta1 = args->beta1,
             .beta2 = args->beta2,
             .eps = args->eps,
-            .decay = (float)(1.0 - (double)args->lr * (double)args->weight_decay),
-            .rate = args->lr / args->correction1,
+            .decay = (float)(1.0 - (double)args->rates[i] * (double)args->decays[i]),
+            .rate = args->rates[i] / args->correction1,
             .inverse_correction2 = 1.0f / args->correction2,
         },
-        .param = sgti_data(args->param),
-        .grad = sgti_data(args->grad),
-        .moment1 = sgti_data(args->moment1),
-        .moment2 = sgti_data(args->moment2),
-        .count = sgti_tensor_count(args->param),
+        .param = sgti_data(args->param) + first,
+        .grad = sgti_data(args->grad) + first,
+        .moment1 = sgti_data(args->moment1) + first,
+        .moment2 = sgti_data(args->moment2) + first,
+        .count = args->counts[i],
     };
+    if (args->copy)
+        j.copy = (uint16_t *)(void *)args->copy->buffer + args->copy->offset + first;
     sgti_run_parts(portable, sgti_ceil_div(j.count, SGTI_PART_ELEMENTS), update, &j);
+}
+
+int32_t sgti_portable_adamw(void *instance, const sgt_adamw_args *args)
+{
+    if (!sgt_args_fit(SGT_SLOT(adamw), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
+    for (int32_t i = 0; i < args->n_pieces; i++)
+        update_piece(instance, args, i);
     return SGT_OK;
 }

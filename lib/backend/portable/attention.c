@@ -26,6 +26,10 @@ typedef struct entropy_slot {
 typedef struct attention {
     const sgti_portable *portable;
     const sgt_attention_args *args;
+    const int32_t *kv_heads; /* the lists of args; but for this one NULL where they are missing */
+    const float *gains;
+    const int32_t *offsets;
+    const int32_t *lengths;
     int64_t heads;
     int64_t groups;       /* runs of at most SGTI_ATTENTION_HEADS heads of one key/value head */
     int64_t blocks;       /* of query rows */
@@ -38,7 +42,7 @@ typedef struct attention {
 /* The heads of a group: from *first on, their number returned. */
 static int64_t group_heads(int64_t *first, const attention *a, int64_t group)
 {
-    const int32_t *kv_heads = a->args->kv_heads;
+    const int32_t *kv_heads = a->kv_heads;
     int64_t begin = 0;
     for (;;) {
         int64_t end = begin + 1;
@@ -68,14 +72,14 @@ static int64_t count_groups(int64_t *most, const attention *a)
     return groups;
 }
 
-static int64_t length_of(const sgt_attention_args *args, int64_t sequence)
+static int64_t length_of(const attention *a, int64_t sequence)
 {
-    return args->lengths ? args->lengths[sequence] : args->q->shape[1];
+    return a->lengths ? a->lengths[sequence] : a->args->q->shape[1];
 }
 
-static int64_t offset_of(const sgt_attention_args *args, int64_t sequence)
+static int64_t offset_of(const attention *a, int64_t sequence)
 {
-    return args->offsets ? args->offsets[sequence] : 0;
+    return a->offsets ? a->offsets[sequence] : 0;
 }
 
 /* Long blocks pack keys less often; shorter ones when there would be few parts. */
@@ -104,10 +108,10 @@ static void run_part(void *argument, int64_t index, int32_t thread)
     int64_t group = whole / a->blocks % a->groups;
     int64_t block = a->blocks - 1 - whole % a->blocks; /* the longest first */
     int64_t row = block * a->block_rows;
-    int64_t rows = length_of(args, sequence) - row;
+    int64_t rows = length_of(a, sequence) - row;
     int64_t head;
     int64_t heads = group_heads(&head, a, group);
-    int64_t kv_head = args->kv_heads[head];
+    int64_t kv_head = a->kv_heads[head];
     double sums[SGTI_ATTENTION_HEADS];
     double lasts[SGTI_ATTENTION_HEADS];
 
@@ -121,7 +125,7 @@ static void run_part(void *argument, int64_t index, int32_t thread)
         .heads = heads,
         .rows = rows < a->block_rows ? rows : a->block_rows,
         .head_dim = args->q->shape[3],
-        .visible = offset_of(args, sequence) + row + 1,
+        .visible = offset_of(a, sequence) + row + 1,
         .scale = args->scale,
         .q = sgti_data(args->q) + sequence * q[0] + row * q[1] + head * q[2],
         .q_row = q[1],
@@ -133,7 +137,7 @@ static void run_part(void *argument, int64_t index, int32_t thread)
         .out = sgti_data(args->out) + sequence * out[0] + row * out[1] + head * out[2],
         .out_row = out[1],
         .out_head = out[2],
-        .gains = args->gains ? args->gains + head : NULL,
+        .gains = a->gains ? a->gains + head : NULL,
         .lse_head = args->q->shape[1],
     };
     if (args->lse)
@@ -160,7 +164,7 @@ static void collect_entropies(const attention *a, int64_t parts)
         int64_t whole = a->first_part + index;
         int64_t sequence = whole / (a->groups * a->blocks);
         int64_t row = (a->blocks - 1 - whole % a->blocks) * a->block_rows;
-        int64_t length = length_of(args, sequence);
+        int64_t length = length_of(a, sequence);
         int64_t head;
         int64_t heads = group_heads(&head, a, whole / a->blocks % a->groups);
         if (row >= length)
@@ -181,8 +185,8 @@ static void finish_entropies(const attention *a)
 {
     const sgt_attention_args *args = a->args;
     for (int64_t sequence = 0; args->entropy_mean && sequence < args->q->shape[0]; sequence++) {
-        int64_t rows = length_of(args, sequence);
-        rows -= sgti_pattern_rows_with_one(&sgti_dense_pattern, offset_of(args, sequence), rows);
+        int64_t rows = length_of(a, sequence);
+        rows -= sgti_pattern_rows_with_one(&sgti_dense_pattern, offset_of(a, sequence), rows);
         for (int64_t head = 0; head < a->heads; head++)
             if (rows > 0)
                 *entropy_at(args->entropy_mean, sequence * a->heads + head) /= (double)rows;
@@ -191,9 +195,17 @@ static void finish_entropies(const attention *a)
 
 int32_t sgti_portable_attention(void *instance, const sgt_attention_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(attention), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     entropy_slot slots[ENTROPY_SLOTS];
-    attention a = {.portable = portable, .args = args, .heads = args->q->shape[2]};
+    attention a = {.portable = portable,
+                   .args = args,
+                   .kv_heads = sgti_integers(args->kv_heads),
+                   .gains = sgti_floats(args->gains),
+                   .offsets = sgti_integers(args->offsets),
+                   .lengths = sgti_integers(args->lengths),
+                   .heads = args->q->shape[2]};
     size_t entropy_bytes = (size_t)(args->q->shape[0] * a.heads) * sizeof(double);
 
     if (args->q->shape[3] > SGTI_ATTENTION_MAX_HEAD_DIM)

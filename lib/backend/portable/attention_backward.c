@@ -25,6 +25,8 @@ enum {
 typedef struct attention_backward {
     const sgti_portable *portable;
     const sgt_attention_backward_args *args;
+    const int32_t *reads; /* [heads] which key/value head each reads */
+    const float *gains;   /* [heads]; NULL: ones */
     int64_t heads;
     int64_t kv_heads;
     int64_t length;
@@ -35,12 +37,12 @@ typedef struct attention_backward {
 /* The heads that read a key/value head: from *first on, their number returned. */
 static int64_t readers(int64_t *first, const attention_backward *a, int64_t kv_head)
 {
-    const int32_t *kv_heads = a->args->kv_heads;
+    const int32_t *reads = a->reads;
     int64_t begin = 0;
     int64_t end;
-    while (begin < a->heads && kv_heads[begin] < kv_head)
+    while (begin < a->heads && reads[begin] < kv_head)
         begin++;
-    for (end = begin; end < a->heads && kv_heads[end] == kv_head; end++)
+    for (end = begin; end < a->heads && reads[end] == kv_head; end++)
         ;
     *first = begin;
     return end - begin;
@@ -72,7 +74,7 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
         .query_end = a->length,
         .key_end = a->length,
         .scale = args->scale,
-        .gains = args->gains ? args->gains + head : NULL,
+        .gains = a->gains ? a->gains + head : NULL,
         .q = place(args->q, sequence, head),
         .q_row = args->q->strides[1],
         .q_head = args->q->strides[2],
@@ -135,10 +137,14 @@ static void run_part(void *argument, int64_t index, int32_t thread)
 
 int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_backward_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(attention_backward), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     attention_backward a = {
         .portable = portable,
         .args = args,
+        .reads = sgti_integers(args->kv_heads),
+        .gains = sgti_floats(args->gains),
         .heads = args->q->shape[2],
         .kv_heads = args->k->shape[2],
         .length = args->q->shape[1],

@@ -80,20 +80,14 @@ static void convert_strip(const void *context, const sgti_strip *strips, int64_t
         write_element(y.data + i * y.step, c->to, read_element(x.data + i * x.step, c->from));
 }
 
-static int is_float(int32_t dtype)
-{
-    return dtype == SGT_F32 || dtype == SGT_F64 || dtype == SGT_BF16 || dtype == SGT_F16;
-}
-
 int32_t sgti_portable_convert(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(convert), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     conversion c = {.row = portable->row, .from = args->x->dtype, .to = args->y->dtype};
     if (c.from == c.to)
         return sgti_portable_copy(instance, args);
-    if (!is_float(c.from) || !is_float(c.to))
-        return portable->services->fail(portable->host, SGT_E_UNSUPPORTED,
-                                        "convert takes tensors of F32, F64, BF16 and F16");
     sgti_walk(portable, args->y, args->x, NULL, convert_strip, &c);
     return SGT_OK;
 }

@@ -40,13 +40,15 @@ static void rows_of_part(void *argument, int64_t part, int32_t thread)
 
 int32_t sgti_portable_cross_entropy(void *instance, const sgt_cross_entropy_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(cross_entropy), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     const sgt_tensor *logits = args->logits;
     const sgt_tensor *targets = args->targets;
     job j = {
         .row = portable->row,
         .logits = sgti_data(logits),
-        .targets = (const int32_t *)(const void *)targets->buffer + targets->offset,
+        .targets = sgti_integers(targets),
         .losses = sgti_data(args->losses),
         .dlogits = args->dlogits != NULL ? sgti_data(args->dlogits) : NULL,
         .logits_stride = logits->strides[0],

@@ -34,6 +34,8 @@ static void copy_strip(const void *context, const sgti_strip *strips, int64_t n)
 
 int32_t sgti_portable_copy(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(copy), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     uint32_t size = sgti_dtype_bytes(args->y->dtype);
     sgti_walk(instance, args->y, args->x, NULL, copy_strip, &size);
     return SGT_OK;
@@ -130,6 +132,8 @@ static void scale_strip(const void *context, const sgti_strip *strips, int64_t n
 
 int32_t sgti_portable_add(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(add), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     arithmetic a = {.row = portable->row};
     sgti_walk(portable, args->y, args->x, args->z, add_strip, &a);
@@ -138,6 +142,8 @@ int32_t sgti_portable_add(void *instance, const sgt_elementwise_args *args)
 
 int32_t sgti_portable_axpy(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(axpy), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     arithmetic a = {.row = portable->row, .alpha = args->alpha};
     sgti_walk(portable, args->y, args->x, NULL, axpy_strip, &a);
@@ -146,6 +152,8 @@ int32_t sgti_portable_axpy(void *instance, const sgt_elementwise_args *args)
 
 int32_t sgti_portable_scale(void *instance, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(scale), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     arithmetic a = {.row = portable->row, .alpha = args->alpha};
     sgti_walk(portable, args->y, NULL, NULL, scale_strip, &a);

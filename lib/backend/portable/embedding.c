@@ -37,6 +37,8 @@ static void gather(void *argument, int64_t part, int32_t thread)
 
 int32_t sgti_portable_embedding(void *instance, const sgt_embedding_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(embedding), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     job j = {
         .table = sgti_data(args->table),
@@ -67,6 +69,8 @@ static void scatter(void *argument, int64_t part, int32_t thread)
 
 int32_t sgti_portable_embedding_backward(void *instance, const sgt_embedding_backward_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(embedding_backward), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     job j = {
         .row = portable->row,

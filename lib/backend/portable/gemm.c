@@ -103,6 +103,8 @@ static void run_part(void *argument, int64_t index, int32_t thread)
 
 int32_t sgti_portable_gemm(void *instance, const sgt_gemm_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(gemm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     const sgt_tensor *a = args->a;
     const sgt_tensor *b = args->b;

@@ -49,6 +49,8 @@ static void run_part(void *argument, int64_t index, int32_t thread)
 
 int32_t sgti_portable_linear(void *instance, const sgt_linear_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(linear), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     const sgt_tensor *w = args->weight;
     int is_bf16 = w->dtype == SGT_BF16;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The sum of squares of a dense tensor, in double, as partial sums added in order. */
-#include "../../core/tensors.h"
+/* The sum of squares of pieces of a vector, in double, as partial sums added in order. */
 #include "parts.h"
 #include "row_kernels.h"
 
@@ -23,14 +22,9 @@ static void sum_part(void *argument, int64_t part, int32_t thread)
     j->partial[part] = j->row->sum_of_squares(j->x + first, (size_t)(end - first));
 }
 
-int32_t sgti_portable_norm(void *instance, const sgt_norm_args *args)
+static double sum_piece(const sgti_portable *portable, const float *x, int64_t count)
 {
-    const sgti_portable *portable = instance;
-    job j = {
-        .row = portable->row,
-        .x = sgti_data(args->x),
-        .count = sgti_tensor_count(args->x),
-    };
+    job j = {.row = portable->row, .x = x, .count = count};
     j.per_part = sgti_ceil_div(j.count, MAX_PARTS);
     if (j.per_part < SGTI_PART_ELEMENTS)
         j.per_part = SGTI_PART_ELEMENTS;
@@ -40,6 +34,17 @@ int32_t sgti_portable_norm(void *instance, const sgt_norm_args *args)
     double sum = 0.0;
     for (int64_t part = 0; part < parts; part++)
         sum += j.partial[part];
-    *args->sum_of_squares = sum;
+    return sum;
+}
+
+int32_t sgti_portable_norm(void *instance, const sgt_norm_args *args)
+{
+    if (!sgt_args_fit(SGT_SLOT(norm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
+    double *result = (double *)(void *)args->sum->buffer + args->sum->offset;
+    double sum = 0.0;
+    for (int32_t i = 0; i < args->n_pieces; i++)
+        sum += sum_piece(instance, sgti_data(args->x) + args->firsts[i], args->counts[i]);
+    *result = sum;
     return SGT_OK;
 }

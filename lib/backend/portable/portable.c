@@ -56,6 +56,9 @@ static int32_t portable_open(void **instance, const sgt_backend_open_args *args)
     if (chosen == NULL)
         return services->fail(args->host, SGT_E_UNSUPPORTED,
                               "the portable backend has no kernels for this instruction set");
+    if (args->options && args->options[0])
+        return services->fail(args->host, SGT_E_INVALID_ARGUMENT,
+                              "the portable backend has no options");
     if (args->threads < 1)
         return services->fail(args->host, SGT_E_INVALID_ARGUMENT,
                               "a backend needs at least one thread");
@@ -184,5 +187,7 @@ const sgt_backend sgti_portable_backend = {
     .norm = sgti_portable_norm,
     .convert = sgti_portable_convert,
     .adamw = sgti_portable_adamw,
+    .gather_rows = sgti_portable_gather_rows,
+    .scatter_add_rows = sgti_portable_scatter_add_rows,
     .linear = sgti_portable_linear,
 };

@@ -7,7 +7,7 @@
 #ifndef SGTI_PORTABLE_H
 #define SGTI_PORTABLE_H
 
-#include <sgt/sys/backend.h>
+#include <sgt/sys/backend_args.h>
 
 #include "../../base/strict_math.h"
 
@@ -31,13 +31,24 @@ static inline float *sgti_data(const sgt_tensor *tensor)
     return (float *)(void *)tensor->buffer + tensor->offset;
 }
 
+/* The same for a list of integers or floats that may be missing. */
+static inline const int32_t *sgti_integers(const sgt_tensor *tensor)
+{
+    return tensor ? (const int32_t *)(const void *)tensor->buffer + tensor->offset : NULL;
+}
+
+static inline const float *sgti_floats(const sgt_tensor *tensor)
+{
+    return tensor ? sgti_data(tensor) : NULL;
+}
+
 /* A thread's own scratch. */
 static inline void *sgti_thread_scratch(const sgti_portable *portable, int32_t thread)
 {
     return portable->scratch + (size_t)thread * portable->scratch_bytes;
 }
 
-/* Slots, one file per operation. */
+/* Slots, one file per operation. They decline what does not fit the table of sgt_args_fit. */
 int32_t sgti_portable_gemm(void *instance, const sgt_gemm_args *args);
 int32_t sgti_portable_linear(void *instance, const sgt_linear_args *args);
 int32_t sgti_portable_attention(void *instance, const sgt_attention_args *args);
@@ -58,5 +69,7 @@ int32_t sgti_portable_scale(void *instance, const sgt_elementwise_args *args);
 int32_t sgti_portable_convert(void *instance, const sgt_elementwise_args *args);
 int32_t sgti_portable_norm(void *instance, const sgt_norm_args *args);
 int32_t sgti_portable_adamw(void *instance, const sgt_adamw_args *args);
+int32_t sgti_portable_gather_rows(void *instance, const sgt_rows_args *args);
+int32_t sgti_portable_scatter_add_rows(void *instance, const sgt_rows_args *args);
 
 #endif

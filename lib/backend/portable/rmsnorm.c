@@ -40,6 +40,8 @@ static void forward(void *argument, int64_t part, int32_t thread)
 
 int32_t sgti_portable_rmsnorm(void *instance, const sgt_rmsnorm_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(rmsnorm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     job j = {
         .row = portable->row,
@@ -72,6 +74,8 @@ static void backward(void *argument, int64_t part, int32_t thread)
 
 int32_t sgti_portable_rmsnorm_backward(void *instance, const sgt_rmsnorm_backward_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(rmsnorm_backward), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     job j = {
         .row = portable->row,

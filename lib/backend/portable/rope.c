@@ -37,6 +37,8 @@ static void rotate(void *argument, int64_t part, int32_t thread)
 
 int32_t sgti_portable_rope(void *instance, const sgt_rope_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(rope), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     const sgt_tensor *x = args->x;
     job j = {
@@ -44,7 +46,7 @@ int32_t sgti_portable_rope(void *instance, const sgt_rope_args *args)
         .x = x,
         .cosine = sgti_data(args->cosine),
         .sine = sgti_data(args->sine),
-        .offsets = args->offsets,
+        .offsets = sgti_integers(args->offsets),
         .direction = args->inverse ? -1.0f : 1.0f,
         .tokens = x->shape[0] * x->shape[1],
         .tokens_per_part = sgti_rows_per_part(x->shape[2] * x->shape[3]),

@@ -45,6 +45,8 @@ static void forward(void *argument, int64_t part, int32_t thread)
 
 int32_t sgti_portable_swiglu(void *instance, const sgt_swiglu_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(swiglu), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     job j = {
         .row = portable->row,
@@ -71,6 +73,8 @@ static void backward(void *argument, int64_t part, int32_t thread)
 
 int32_t sgti_portable_swiglu_backward(void *instance, const sgt_swiglu_backward_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(swiglu_backward), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const sgti_portable *portable = instance;
     job j = {
         .row = portable->row,

@@ -4,6 +4,11 @@
 #include "../../core/tensors.h"
 #include "parts.h"
 
+enum {
+    ROWS = SGT_MAX_RANK - 2,
+    COLUMNS = SGT_MAX_RANK - 1
+};
+
 #define BLOCK 32         /* side of a square block where an input runs across */
 #define BLOCK_COLUMNS 512 /* columns of a part of such blocks */
 
@@ -18,7 +23,7 @@ typedef struct walk {
     int operands;
     char *data[SGTI_OPERANDS];
     int rank;
-    dimension dims[SGT_MAX_RANK]; /* after setup: outer, outer, rows, columns */
+    dimension dims[SGT_MAX_RANK]; /* after setup the last `rank`: outer ones, rows, columns */
     int blocked;                  /* some input is not contiguous along the columns */
     int64_t rows;                 /* all but columns */
     int64_t rows_per_part;
@@ -28,12 +33,12 @@ typedef struct walk {
 
 static dimension *rows_of(walk *w)
 {
-    return &w->dims[SGT_MAX_RANK - 2];
+    return &w->dims[ROWS];
 }
 
 static dimension *columns_of(walk *w)
 {
-    return &w->dims[SGT_MAX_RANK - 1];
+    return &w->dims[COLUMNS];
 }
 
 /* Takes the dimensions longer than one, the largest stride of y first. */
@@ -88,8 +93,8 @@ static void pad(walk *w)
 /* Where operand k runs across the columns, makes the dimension in which it is closest the rows. */
 static void choose_rows(walk *w, int k)
 {
-    int best = SGT_MAX_RANK - 2;
-    for (int i = 0; i < SGT_MAX_RANK - 1; i++) {
+    int best = ROWS;
+    for (int i = 0; i <= ROWS; i++) {
         int64_t stride = w->dims[i].stride[k];
         int64_t least = w->dims[best].stride[k];
         if (w->dims[i].size > 1 && stride != 0 && (least == 0 || stride < least))
@@ -116,23 +121,20 @@ static void choose_blocks(walk *w, const sgt_tensor *const *tensors)
 static void walk_block(walk *w, int64_t row, int64_t count, int64_t column, int64_t width)
 {
     const dimension *d = w->dims;
-    int64_t index[SGT_MAX_RANK];
-    index[3] = column;
-    index[2] = row % d[2].size;
-    index[1] = row / d[2].size % d[1].size;
-    index[0] = row / d[2].size / d[1].size;
-
     sgti_strip strips[SGTI_OPERANDS];
     for (int k = 0; k < w->operands; k++) {
-        strips[k].data = w->data[k];
-        for (int i = 0; i < SGT_MAX_RANK; i++)
-            strips[k].data += index[i] * d[i].stride[k];
-        strips[k].step = d[3].stride[k];
+        strips[k].data = w->data[k] + column * d[COLUMNS].stride[k];
+        strips[k].step = d[COLUMNS].stride[k];
+    }
+    for (int i = ROWS; i >= SGT_MAX_RANK - w->rank; i--) {
+        for (int k = 0; k < w->operands; k++)
+            strips[k].data += row % d[i].size * d[i].stride[k];
+        row /= d[i].size;
     }
     for (int64_t r = 0; r < count; r++) {
         w->strip(w->context, strips, width);
         for (int k = 0; k < w->operands; k++)
-            strips[k].data += d[2].stride[k];
+            strips[k].data += d[ROWS].stride[k];
     }
 }
 
@@ -180,7 +182,9 @@ void sgti_walk(const sgti_portable *portable, const sgt_tensor *y, const sgt_ten
 
     int64_t columns = columns_of(&w)->size;
     int64_t widest = w.blocked ? BLOCK_COLUMNS : SGTI_PART_ELEMENTS;
-    w.rows = w.dims[0].size * w.dims[1].size * w.dims[2].size;
+    w.rows = 1;
+    for (int i = 0; i <= ROWS; i++)
+        w.rows *= w.dims[i].size;
     w.columns_per_part = columns < widest ? columns : widest;
     w.rows_per_part = sgti_rows_per_part(w.columns_per_part);
     w.column_parts = sgti_ceil_div(columns, w.columns_per_part);

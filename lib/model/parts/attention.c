@@ -129,6 +129,8 @@ static sgt_status attend_backward(const sgti_work *work, const sgti_part *part, 
     sgt_tensor out = sgti_split_heads(flat, batch, pass->n_heads);
     sgt_tensor d_out = sgti_split_heads(*d_flat, batch, pass->n_heads);
     lse = sgti_tensor_3d(lse.buffer, lse.offset, batch, pass->n_heads, work->layout->shape.seq);
+    sgt_tensor kv_heads = sgti_list_at(work, pass, SGTI_LIST_KV_HEADS);
+    sgt_tensor gains = sgti_list_at(work, pass, SGTI_LIST_GAINS);
     sgt_attention_backward_args args = {
         .scale = sgti_attention_scale(work->config),
         .q = &view.q,
@@ -140,8 +142,8 @@ static sgt_status attend_backward(const sgti_work *work, const sgti_part *part, 
         .dq = &d_view.q,
         .dk = &d_view.k,
         .dv = &d_view.v,
-        .kv_heads = pass->kv_heads,
-        .gains = pass->gains,
+        .kv_heads = &kv_heads,
+        .gains = pass->gains ? &gains : NULL,
     };
     sgt_status status = sgti_attention_backward(work->dispatch, &args);
     return status ? status : sgti_rotate(work, &d_view.rotated, NULL, 1);
@@ -181,7 +183,8 @@ static sgt_status input_backward(const sgti_work *work, const sgti_part *part,
         return status;
     status = sgti_input_gradient(work, &dh, &d_qkv, &weights->qkv);
     if (status == SGT_OK && part->pass->sparse)
-        status = sgti_scatter_heads(work->model, part->layer, part->pass, gradients);
+        status = sgti_scatter_heads(work->model, part->layer, part->pass, work->lists,
+                                    gradients);
     return status ? status
                   : sgti_norm_backward(work, &dx, &dh, &x, norm, &part->own[SGTI_REGION_NORM]);
 }

@@ -55,12 +55,12 @@ uint64_t sgti_gathered_elements(const sgt_model_config *config, const sgti_pass 
 
 /* ---- gather.c ---- */
 
-/* Copies the pass's rows of q, k, v and columns of o into `gathered`. */
+/* Copies the pass's rows of q|k|v and columns of o into `gathered`. lists: those of its passes. */
 sgt_status sgti_gather_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
-                             const sgti_projections *gathered);
+                             sgt_buffer *lists, const sgti_projections *gathered);
 
 /* Adds gradients of such matrices to the gradients of the whole ones. */
 sgt_status sgti_scatter_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
-                              const sgti_projections *gradients);
+                              sgt_buffer *lists, const sgti_projections *gradients);
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sgt/sys/backend.h>
+#include <sgt/sys/backend_args.h>
 
 #define READS_C         1  /* gemm reads what it overwrites when beta is 0 */
 #define SHORT_SUM       2  /* gemm leaves out the last product of a long sum */
@@ -37,12 +37,42 @@
 #define FLOAT_NORM      25 /* norm sums in float32 */
 #define ASKS_AGAIN      26 /* swiglu takes memory at every call */
 #define LOSES_MEMORY    27 /* swiglu takes it and does not give it back */
+#define IGNORES_FIELD   28 /* rmsnorm computes as if there were no field that it does not know */
+#define IGNORES_TYPE    29 /* add takes every type for F32 */
+#define TALKS           30 /* cross_entropy declines with a message */
+#define ONE_RATE        31 /* adamw takes the rate of the first piece for all */
+#define LATE_ARGS       32 /* a graph reads the arguments of its calls when it is replayed */
+#define LATE_ANSWER     33 /* what cannot be recorded is declined by capture_end */
+#define RUNS_AT_ONCE    34 /* a call under capture is run */
 
 #ifndef CASE
 #error "CASE says what is wrong"
 #endif
 
+/* The cases that are about memory, or about graphs, bring memory of their own. */
+#define OWN_GRAPHS (CASE >= LATE_ARGS && CASE <= RUNS_AT_ONCE)
+#define OWN_MEMORY                                                                                 \
+    ((CASE >= UNALIGNED && CASE <= LATE_WRITE) || CASE == OTHER_POINTER || OWN_GRAPHS)
+
+#define MOST_RECORDED 8
+
+/* A call of a graph: a fill when no arguments are there. */
+typedef struct recorded {
+    size_t slot;
+    const void *late; /* the caller's arguments */
+    sgt_gemm_args product;
+    sgt_elementwise_args copy;
+    sgt_tensor tensors[4];
+    double value;
+} recorded;
+
+struct sgt_graph {
+    int32_t count;
+    recorded calls[MOST_RECORDED];
+};
+
 typedef struct instance {
+    sgt_graph *graph; /* under capture */
     const sgt_backend_host *services;
     void *host;
     void *portable;
@@ -140,16 +170,53 @@ static int32_t read_tensor(void *made, void *data, const sgt_tensor *tensor)
     return self->services->portable->read(self->portable, data, tensor);
 }
 
+static recorded *record(instance *self, size_t slot, const void *args, size_t bytes, void *copy)
+{
+    recorded *call = &self->graph->calls[self->graph->count++];
+    const sgt_args_tensor *field = sgt_backend_args_tensors(slot);
+    const uint32_t size = (uint32_t)bytes;
+    *call = (recorded){.slot = slot, .late = args};
+    if (args) {
+        memcpy(copy, args, bytes);
+        memcpy(copy, &size, sizeof size);
+    }
+    for (int i = 0; args && field[i].offset; i++) {
+        const sgt_tensor *tensor;
+        memcpy(&tensor, (const char *)args + field[i].offset, sizeof tensor);
+        if (!tensor)
+            continue;
+        call->tensors[i] = *tensor;
+        tensor = &call->tensors[i];
+        memcpy((char *)copy + field[i].offset, &tensor, sizeof tensor);
+    }
+    return call;
+}
+
+/* 1: a graph under capture has room for a call, and this case records it. */
+static int is_recording(const instance *self)
+{
+    return self->graph && CASE != RUNS_AT_ONCE && self->graph->count < MOST_RECORDED;
+}
+
 static int32_t copy(void *made, const sgt_elementwise_args *args)
 {
-    const instance *self = made;
-    return self->services->portable->copy(self->portable, args);
+    instance *self = made;
+    if (!is_recording(self))
+        return self->services->portable->copy(self->portable, args);
+    record(self, SGT_SLOT(copy), args, sizeof *args,
+           &self->graph->calls[self->graph->count].copy);
+    return SGT_OK;
 }
 
 static int32_t fill(void *made, const sgt_tensor *tensor, double value)
 {
-    const instance *self = made;
-    return self->services->portable->fill(self->portable, tensor, value);
+    instance *self = made;
+    if (!is_recording(self))
+        return self->services->portable->fill(self->portable, tensor, value);
+    recorded *call = record(self, SGT_SLOT(fill), NULL, 0, NULL);
+    call->tensors[0] = *tensor;
+    call->value = value;
+    return SGT_OK;
 }
 
 static int32_t synchronise(void *made)
@@ -162,11 +229,19 @@ static int32_t synchronise(void *made)
 
 static int32_t gemm(void *made, const sgt_gemm_args *args)
 {
-    const instance *self = made;
+    instance *self = made;
+    if (!sgt_args_fit(SGT_SLOT(gemm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
+    if (is_recording(self)) {
+        record(self, SGT_SLOT(gemm), args, sizeof *args,
+               &self->graph->calls[self->graph->count].product);
+        return SGT_OK;
+    }
     const sgt_backend *portable = self->services->portable;
     const int32_t last = args->a->rank - 1;
     sgt_tensor a = *args->a, b = *args->b, c = *args->c;
     sgt_gemm_args own = *args;
+    own.size = sizeof own;
     if (CASE == READS_C && args->beta == 0.0f) {
         const sgt_elementwise_args zero = {.size = sizeof zero, .alpha = 0.0f, .y = args->c};
         portable->scale(self->portable, &zero); /* NaN stays NaN */
@@ -190,12 +265,15 @@ static int32_t gemm(void *made, const sgt_gemm_args *args)
 
 static int32_t embedding_backward(void *made, const sgt_embedding_backward_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(embedding_backward), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const instance *self = made;
     const int64_t count = args->ids->shape[0];
     int32_t status = SGT_OK;
     for (int64_t n = count - 1; n >= 0 && status == SGT_OK; n--) {
         sgt_tensor id = *args->ids, row = *args->dout;
         sgt_embedding_backward_args one = *args;
+        one.size = sizeof one;
         id.shape[0] = row.shape[0] = 1;
         id.offset += (uint64_t)(n * id.strides[0]);
         row.offset += (uint64_t)(n * row.strides[0]);
@@ -208,8 +286,15 @@ static int32_t embedding_backward(void *made, const sgt_embedding_backward_args 
 
 static int32_t rmsnorm(void *made, const sgt_rmsnorm_args *args)
 {
+    if (CASE != IGNORES_FIELD && !sgt_args_fit(SGT_SLOT(rmsnorm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     static float shared[1 << 17];
     const instance *self = made;
+    if (CASE == IGNORES_FIELD) {
+        sgt_rmsnorm_args known = *args;
+        known.size = sizeof known;
+        return self->services->portable->rmsnorm(self->portable, &known);
+    }
     const int64_t rows = args->x->shape[0], d = args->x->shape[1];
     if (rows * d > (int64_t)(sizeof shared / sizeof *shared))
         return self->services->portable->rmsnorm(self->portable, args);
@@ -221,6 +306,7 @@ static int32_t rmsnorm(void *made, const sgt_rmsnorm_args *args)
                                 .strides = {d, 1}};
     const sgt_elementwise_args in = {.size = sizeof in, .x = args->x, .y = &between};
     sgt_rmsnorm_args own = *args;
+    own.size = sizeof own;
     own.x = &between;
     self->services->portable->copy(self->portable, &in);
     usleep(200);
@@ -229,6 +315,8 @@ static int32_t rmsnorm(void *made, const sgt_rmsnorm_args *args)
 
 static int32_t rmsnorm_backward(void *made, const sgt_rmsnorm_backward_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(rmsnorm_backward), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const instance *self = made;
     self->services->portable->fill(self->portable, args->dx, 0.0);
     return self->services->portable->rmsnorm_backward(self->portable, args);
@@ -238,6 +326,9 @@ static int32_t rope(void *made, const sgt_rope_args *args)
 {
     const instance *self = made;
     sgt_rope_args own = *args;
+    own.size = sizeof own;
+    if (!sgt_args_fit(SGT_SLOT(rope), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     own.offsets = NULL;
     if (CASE == CRASHES)
         raise(SIGSEGV);
@@ -246,22 +337,30 @@ static int32_t rope(void *made, const sgt_rope_args *args)
 
 static int32_t attention(void *made, const sgt_attention_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(attention), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const instance *self = made;
     sgt_attention_args own = *args;
+    own.size = sizeof own;
     own.lengths = NULL;
     return self->services->portable->attention(self->portable, &own);
 }
 
 static int32_t attention_backward(void *made, const sgt_attention_backward_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(attention_backward), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const instance *self = made;
     sgt_attention_backward_args own = *args;
+    own.size = sizeof own;
     own.gains = NULL;
     return self->services->portable->attention_backward(self->portable, &own);
 }
 
 static int32_t swiglu(void *made, const sgt_swiglu_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(swiglu), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const instance *self = made;
     int32_t status = self->services->portable->swiglu(self->portable, args);
     if (CASE == ASKS_AGAIN || CASE == LOSES_MEMORY) {
@@ -279,6 +378,8 @@ static int32_t swiglu(void *made, const sgt_swiglu_args *args)
 
 static int32_t swiglu_backward(void *made, const sgt_swiglu_backward_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(swiglu_backward), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const instance *self = made;
     const sgt_elementwise_args early = {.size = sizeof early, .x = args->dout, .y = args->dup};
     int32_t status = self->services->portable->swiglu_backward(self->portable, args);
@@ -289,8 +390,14 @@ static int32_t swiglu_backward(void *made, const sgt_swiglu_backward_args *args)
 
 static int32_t cross_entropy(void *made, const sgt_cross_entropy_args *args)
 {
+    if (CASE != TALKS && !sgt_args_fit(SGT_SLOT(cross_entropy), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const instance *self = made;
     int32_t status = self->services->portable->cross_entropy(self->portable, args);
+    if (CASE == TALKS)
+        return status == SGT_E_UNSUPPORTED
+                   ? self->services->fail(self->host, status, "these arguments are too new")
+                   : status;
     const int32_t *targets = (const int32_t *)(const void *)args->targets->buffer +
                              args->targets->offset;
     for (int64_t r = 0; args->dlogits != NULL && r < args->targets->shape[0]; r++) {
@@ -300,8 +407,26 @@ static int32_t cross_entropy(void *made, const sgt_cross_entropy_args *args)
     return status;
 }
 
+static int32_t add(void *made, const sgt_elementwise_args *args)
+{
+    const instance *self = made;
+    sgt_elementwise_args own = *args;
+    own.size = sizeof own;
+    sgt_tensor tensors[3] = {*args->x, *args->y, *args->z};
+    if (!sgt_args_known(args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
+    for (int i = 0; i < 3; i++)
+        tensors[i].dtype = SGT_F32;
+    own.x = &tensors[0];
+    own.y = &tensors[1];
+    own.z = &tensors[2];
+    return self->services->portable->add(self->portable, &own);
+}
+
 static int32_t scale(void *made, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(scale), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     (void)made;
     (void)args;
     while (CASE == HANGS)
@@ -309,30 +434,39 @@ static int32_t scale(void *made, const sgt_elementwise_args *args)
     return SGT_OK;
 }
 
-static int32_t norm(void *made, const sgt_norm_args *args)
+static double norm_of(const instance *self, const float *x, int64_t count)
 {
-    const instance *self = made;
     const int32_t parts = CASE == BY_THREADS ? self->threads : 1;
-    int64_t count = 1;
     double sum = 0.0;
-    for (int32_t i = 0; i < args->x->rank; i++)
-        count *= args->x->shape[i];
     for (int32_t part = 0; part < parts; part++) {
         double of_part = 0.0;
         float single = 0.0f;
         for (int64_t i = count * part / parts; i < count * (part + 1) / parts; i++) {
-            const double value = (double)data_of(args->x)[i];
+            const double value = (double)x[i];
             of_part += value * value;
             single += (float)(value * value);
         }
         sum += CASE == FLOAT_NORM ? (double)single : of_part;
     }
-    *args->sum_of_squares = sum;
+    return sum;
+}
+
+static int32_t norm(void *made, const sgt_norm_args *args)
+{
+    if (!sgt_args_fit(SGT_SLOT(norm), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
+    const instance *self = made;
+    double sum = 0.0;
+    for (int32_t k = 0; k < args->n_pieces; k++)
+        sum += norm_of(self, data_of(args->x) + args->firsts[k], args->counts[k]);
+    *((double *)(void *)args->sum->buffer + args->sum->offset) = sum;
     return SGT_OK;
 }
 
 static int32_t convert(void *made, const sgt_elementwise_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(convert), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const instance *self = made;
     if (args->x->dtype != SGT_F32 || args->y->dtype != SGT_BF16 || args->x->rank != 1)
         return self->services->portable->convert(self->portable, args);
@@ -345,8 +479,19 @@ static int32_t convert(void *made, const sgt_elementwise_args *args)
 
 static int32_t adamw(void *made, const sgt_adamw_args *args)
 {
+    if (!sgt_args_fit(SGT_SLOT(adamw), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
     const instance *self = made;
     const size_t bytes = (size_t)args->grad->shape[0] * sizeof(float);
+    float rates[64];
+    sgt_adamw_args own = *args;
+    own.size = sizeof own;
+    if (CASE == ONE_RATE) {
+        for (int32_t i = 0; i < args->n_pieces && i < 64; i++)
+            rates[i] = args->rates[0];
+        own.rates = rates;
+        return self->services->portable->adamw(self->portable, &own);
+    }
     float *kept = malloc(bytes);
     if (kept == NULL)
         return SGT_E_OUT_OF_MEMORY;
@@ -357,10 +502,58 @@ static int32_t adamw(void *made, const sgt_adamw_args *args)
     return status;
 }
 
+/* ---- graphs ---- */
+
+static int32_t capture_begin(void *made)
+{
+    instance *self = made;
+    self->graph = calloc(1, sizeof *self->graph);
+    return self->graph ? SGT_OK : SGT_E_OUT_OF_MEMORY;
+}
+
+static int32_t capture_end(void *made, sgt_graph **graph)
+{
+    instance *self = made;
+    sgt_graph *captured = self->graph;
+    self->graph = NULL;
+    if (CASE == LATE_ANSWER) {
+        free(captured);
+        return SGT_E_UNSUPPORTED;
+    }
+    *graph = captured;
+    return SGT_OK;
+}
+
+static int32_t replay(void *made, sgt_graph *graph)
+{
+    const instance *self = made;
+    const sgt_backend *portable = self->services->portable;
+    int32_t status = SGT_OK;
+    for (int32_t i = 0; i < graph->count && status == SGT_OK; i++) {
+        const recorded *call = &graph->calls[i];
+        int late = CASE == LATE_ARGS;
+        if (call->slot == SGT_SLOT(gemm))
+            status = portable->gemm(self->portable, late ? call->late : &call->product);
+        else if (call->slot == SGT_SLOT(copy))
+            status = portable->copy(self->portable, late ? call->late : &call->copy);
+        else
+            status = portable->fill(self->portable, &call->tensors[0], call->value);
+    }
+    return status;
+}
+
+static void free_graph(void *made, sgt_graph *graph)
+{
+    (void)made;
+    free(graph);
+}
+
 /* ---- the entry ---- */
 
 /* The case's slot is its own; the others are left to the portable kernels. */
 #define WHEN(condition, function) ((condition) ? (function) : NULL)
+#define MEMORY(function)          WHEN(OWN_MEMORY, function)
+#define GRAPHS(function)          WHEN(OWN_GRAPHS, function)
 
 static const sgt_backend table = {
     .size = sizeof table,
@@ -368,28 +561,33 @@ static const sgt_backend table = {
     .name = "faulty",
     .open = open_backend,
     .close = close_backend,
-    .allocate = allocate,
-    .free = free_buffer,
-    .host_pointer = host_pointer,
-    .read = read_tensor,
-    .write = write_tensor,
-    .copy = copy,
-    .fill = fill,
-    .sync = synchronise,
+    .allocate = MEMORY(allocate),
+    .free = MEMORY(free_buffer),
+    .host_pointer = MEMORY(host_pointer),
+    .read = MEMORY(read_tensor),
+    .write = MEMORY(write_tensor),
+    .copy = MEMORY(copy),
+    .fill = MEMORY(fill),
+    .sync = MEMORY(synchronise),
     .gemm = gemm,
     .embedding_backward = WHEN(CASE == REVERSED, embedding_backward),
-    .rmsnorm = WHEN(CASE == NOT_SAFE, rmsnorm),
+    .rmsnorm = WHEN(CASE == NOT_SAFE || CASE == IGNORES_FIELD, rmsnorm),
     .rmsnorm_backward = WHEN(CASE == OVERWRITES, rmsnorm_backward),
     .rope = WHEN(CASE == NO_OFFSETS || CASE == CRASHES, rope),
     .attention = WHEN(CASE == NO_LENGTHS, attention),
     .attention_backward = WHEN(CASE == NO_GAINS, attention_backward),
     .swiglu = WHEN(CASE == WRITES_ASIDE || CASE == ASKS_AGAIN || CASE == LOSES_MEMORY, swiglu),
     .swiglu_backward = WHEN(CASE == NEEDS_ROOM, swiglu_backward),
-    .cross_entropy = WHEN(CASE == IGNORES_TARGETS, cross_entropy),
+    .cross_entropy = WHEN(CASE == IGNORES_TARGETS || CASE == TALKS, cross_entropy),
+    .add = WHEN(CASE == IGNORES_TYPE, add),
     .scale = WHEN(CASE == HANGS, scale),
     .norm = WHEN(CASE == BY_THREADS || CASE == FLOAT_NORM, norm),
     .convert = WHEN(CASE == TRUNCATES, convert),
-    .adamw = WHEN(CASE == KEEPS_GRADIENT, adamw),
+    .adamw = WHEN(CASE == KEEPS_GRADIENT || CASE == ONE_RATE, adamw),
+    .capture_begin = GRAPHS(capture_begin),
+    .capture_end = GRAPHS(capture_end),
+    .replay = GRAPHS(replay),
+    .free_graph = GRAPHS(free_graph),
 };
 
 __attribute__((visibility("default"))) const sgt_backend *

@@ -21,7 +21,7 @@ from typing import Any, Dict
 
 from ._scalars import checked
 
-MAX_RANK = 4
+MAX_RANK = 6
 MAX_EOS_TOKENS = 64
 
 
@@ -86,6 +86,7 @@ class sgt_context_options(Sized):
         ("log_level", c_int32),
         ("progress", progress_fn),
         ("progress_user", c_void_p),
+        ("backend_options", c_char_p),
     ]
 
 

@@ -97,6 +97,7 @@ class Context(Owner):
 
     threads: with the caller's own; 0: the processors this process may use.
     backend: "portable", "blis" or the name that ``load_backend`` gave; None: the faster one.
+    backend_options: for the backend, in its own words, such as "device=1"; None: none.
     isa: "baseline", "avx2", "avx512"; None: the best that works here.
     memory_limit: bytes; 0: none. Going over it is a ``MemoryLimitError``.
     log_level: of ``logging``; messages go to ``logging.getLogger("sgt")``.
@@ -117,11 +118,13 @@ class Context(Owner):
         memory_limit: int = 0,
         log_level: int = logging.INFO,
         progress: Optional[Progress] = None,
+        backend_options: Optional[str] = None,
     ) -> None:
         self._progress = progress
         options = _structs.sgt_context_options(
             threads=threads,
             backend=encoded(backend),
+            backend_options=encoded(backend_options),
             isa=encoded(isa),
             memory_limit=memory_limit,
             log=_log_callback,
