@@ -63,23 +63,23 @@ typedef struct sgt_progress {
 
 /*
  * Called on the thread that made the call: between layers of sgt_model_forward,
- * sgt_model_forward_logits, sgt_model_backward, sgt_model_backward_logits, sgt_model_evaluate and of
- * all that feeds a session; between tensors of sgt_checkpoint_load, sgt_checkpoint_create,
- * sgt_checkpoint_save, sgt_model_load_hf and sgt_model_save_hf. More phases may come. 0 goes on; any other value ends the
- * call, which returns that value; use positive values, the library's own codes are negative. The
- * model stays valid (a stopped backward leaves gradients invalid, see sgt_model_backward); a stopped
- * load changes no handle, a stopped save no file. The callback must not call back into the model it
- * is called from.
+ * sgt_model_forward_logits, sgt_model_backward, sgt_model_backward_logits, sgt_model_evaluate and
+ * of all that feeds a session; between tensors of sgt_checkpoint_load, sgt_checkpoint_create,
+ * sgt_checkpoint_save, sgt_model_load_hf and sgt_model_save_hf. More phases may come. 0 goes on;
+ * any other value ends the call, which returns that value; use positive values, the library's own
+ * codes are negative. The model stays valid (a stopped backward leaves gradients invalid, see
+ * sgt_model_backward); a stopped load changes no handle, a stopped save no file. The callback must
+ * not call back into the model it is called from.
  */
 typedef int32_t (*sgt_progress_fn)(void *user, const sgt_progress *progress);
 
 /* How a context works; each callback gets the pointer that is named after it. */
 typedef struct sgt_context_options {
     uint32_t size;
-    int32_t threads;                /* worker threads with the caller's, at most 256; 0: the processors
-                                     * that this process may run on */
-    const char *backend;            /* registered name; NULL: the faster of those built in: "portable"
-                                       with AVX-512 or without BLIS, else "blis" */
+    int32_t threads;                /* worker threads with the caller's, at most 256; 0: the
+                                       processors that this process may run on */
+    const char *backend;            /* registered name; NULL: the faster of those built in:
+                                       "portable" with AVX-512 or without BLIS, else "blis" */
     const char *isa;                /* instruction set for kernels: NULL (the best that works here),
                                        "baseline", "avx2" or "avx512" */
     const sgt_allocator *allocator; /* NULL: the C library's */
@@ -89,8 +89,8 @@ typedef struct sgt_context_options {
     int32_t log_level;              /* messages above it are dropped; default SGT_LOG_WARNING */
     sgt_progress_fn progress;       /* NULL: none */
     void *progress_user;            /* for progress */
-    const char *backend_options;    /* for the backend, in its own words, such as "device=1"; NULL: none;
-                                       since 0.2 */
+    const char *backend_options;    /* for the backend, in its own words, such as "device=1";
+                                       NULL: none; since 0.2 */
 } sgt_context_options;
 
 /*
@@ -101,8 +101,8 @@ SGT_API sgt_status sgt_context_options_init(sgt_context_options *options, size_t
 
 /*
  * Makes a context; options may be NULL. The strings and structs that options point to are copied.
- * Errors: SGT_E_INVALID_ARGUMENT (threads, isa, backend_options), SGT_E_NOT_FOUND (backend), SGT_E_UNSUPPORTED
- * (isa this processor lacks), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ * Errors: SGT_E_INVALID_ARGUMENT (threads, isa, backend_options), SGT_E_NOT_FOUND (backend),
+ * SGT_E_UNSUPPORTED (isa this processor lacks), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *options);
 

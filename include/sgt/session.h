@@ -66,9 +66,10 @@ SGT_API sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const
 
 /*
  * Makes a session with every sequence empty; options may be NULL. All memory of its later calls is
- * taken here, but for packed weights and for the lists of sgt_session_generate_batch. The session keeps the model alive. Errors: SGT_E_INVALID_ARGUMENT,
- * SGT_E_OUT_OF_RANGE (the message names the option), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW,
- * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ * taken here, but for packed weights and for the lists of sgt_session_generate_batch. The session
+ * keeps the model alive. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the message names the
+ * option), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT,
+ * SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_session_create(sgt_session **session, const sgt_model *model,
                                       const sgt_session_options *options);
