@@ -25,8 +25,6 @@ import sys
 import time
 from dataclasses import dataclass
 
-COPIED = ("meson.build", "meson_options.txt", "COPYING", "include", "lib", "tests", "examples",
-          "bindings", "doc")
 OPTIONS = ("-Dfuzz=disabled", "-Dexamples=false", "-Dpython=disabled", "-Ddocs=disabled")
 SETUPS = {  # options of meson, environment of the tests
     "plain": ((), {}),
@@ -125,11 +123,10 @@ class Trial:
         self.builds = {}
         shutil.rmtree(self.tree, ignore_errors=True)
         self.tree.mkdir(parents=True)
-        for name in COPIED:
-            place = pathlib.Path(source, name)
+        for place in pathlib.Path(source).iterdir():
             copy = shutil.copytree if place.is_dir() else shutil.copy2
-            if place.exists():
-                copy(place, self.tree / name)
+            if not place.name.startswith((".", "build")):
+                copy(place, self.tree / place.name)
 
     def log(self, command, env=None):
         with open(self.work / "log", "w", encoding="utf-8") as log:
