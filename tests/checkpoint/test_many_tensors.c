@@ -138,7 +138,8 @@ static void measure(double seconds[WORKS], const subject *s, int runs)
     }
 }
 
-/* Eight times the layers: by the square of their number it would be 64 times the time. */
+/* Eight times the layers: by the square of their number it would be 64 times the time. On a busy
+ * machine the larger files are also slower to walk through, which was seen to make 27 of 8. */
 START_TEST(time_grows_with_the_tensors)
 {
     double few[WORKS], many[WORKS];
@@ -149,7 +150,7 @@ START_TEST(time_grows_with_the_tensors)
     measure(many, &s, MANY_RUNS);
     free_subject(&s);
     for (int i = 0; i < WORKS; i++)
-        ck_assert_msg(many[i] < 24.0 * few[i] + 0.02, "work %d: %g s for %d layers, %g s for %d", i,
+        ck_assert_msg(many[i] < 40.0 * few[i] + 0.02, "work %d: %g s for %d layers, %g s for %d", i,
                       few[i], FEW, many[i], MANY);
 }
 END_TEST
