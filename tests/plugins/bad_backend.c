@@ -35,6 +35,7 @@
 #define LENT_MEMORY     24 /* right: it leaves memory to the portable backend */
 #define DECLINES        25 /* right: scale declines, on memory that others reach */
 #define DECLINES_ALONE  26 /* right: on memory that they do not */
+#define FEW_LOGITS      28 /* right: it likes few logits at a time */
 #define OPTIONS         27 /* right: it wants the options "size=3" */
 
 #ifndef CASE
@@ -102,6 +103,14 @@ static int32_t replay(void *instance, sgt_graph *graph)
 {
     (void)instance;
     (void)graph;
+    return SGT_OK;
+}
+#elif CASE == FEW_LOGITS
+static int32_t describe_few_logits(void *instance, sgt_backend_description *description)
+{
+    (void)instance;
+    description->kernels = "few logits";
+    description->logits_bytes = 1;
     return SGT_OK;
 }
 #elif CASE == OPTIONS
@@ -199,6 +208,8 @@ static void spoil(sgt_backend *b)
     b->host_pointer = NULL;
 #elif CASE == OPTIONS
     b->open = open_with_options;
+#elif CASE == FEW_LOGITS
+    b->describe = describe_few_logits;
 #endif
 #if CASE == LENT_GRAPHS
     b->capture_begin = capture_begin;

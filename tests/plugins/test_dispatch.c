@@ -3,6 +3,8 @@
  * their work where they reach the memory, and failures always come with a message. */
 #include <string.h>
 
+#include <sgt/model.h>
+
 #include "backend/dispatch.h"
 #include "core/tensors.h"
 #include "plugins.h"
@@ -225,6 +227,44 @@ START_TEST(options_go_to_the_backend)
 }
 END_TEST
 
+/* ---- the wish for few logits ---- */
+
+/* What an evaluation of 512 tokens with 4096 logits each would take. */
+static uint64_t activations_on(const char *backend)
+{
+    sgt_context *own = NULL;
+    sgt_context_options options;
+    sgt_model_config config;
+    sgt_memory_options needed;
+    sgt_memory_estimate estimate = {.size = sizeof estimate};
+    sgtt_ok(sgt_context_options_init(&options, sizeof options));
+    options.backend = backend;
+    sgtt_ok(sgt_context_create(&own, &options));
+    sgtt_ok(sgt_model_config_init(&config, sizeof config));
+    config.vocab_size = 4096;
+    config.d_model = config.d_ff = 8;
+    config.n_layers = 1;
+    config.n_heads = 2;
+    config.max_seq_len = 512;
+    sgtt_ok(sgt_memory_options_init(&needed, sizeof needed));
+    needed.seq = 512;
+    needed.training = 0;
+    sgtt_ok(sgt_model_estimate_memory(&estimate, own, &config, NULL, &needed));
+    sgt_context_free(own);
+    return estimate.activations;
+}
+
+START_TEST(logits_are_made_as_the_backend_likes)
+{
+    const char *name = NULL;
+    const uint64_t row = 4096 * sizeof(float);
+    sgtt_ok(sgtt_load_plugin(&name, "case_few_logits.so"));
+    uint64_t all = activations_on("portable"), few = activations_on(name);
+    ck_assert_uint_ge(all, 512 * row);
+    ck_assert_uint_lt(few, all - (512 - 64 - 1) * row);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("dispatch");
@@ -243,6 +283,7 @@ int main(void)
     tcase_add_test(tests, linear_may_be_left_to_gemm);
     tcase_add_test(tests, the_stand_in_is_the_portable_backend);
     tcase_add_test(tests, options_go_to_the_backend);
+    tcase_add_test(tests, logits_are_made_as_the_backend_likes);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);
 }
