@@ -1,93 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Backends that sgt-backend-test must find out: the portable one with one thing wrong each, chosen
- * by CASE at compile time. Loading and opening them works.
- */
+/* Instances and operations of the faulty backends, and their table. */
+#include "faulty.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <sgt/sys/backend_args.h>
-
-#define READS_C         1  /* gemm reads what it overwrites when beta is 0 */
-#define SHORT_SUM       2  /* gemm leaves out the last product of a long sum */
-#define ONE_BATCH       3  /* gemm does the first product of a batch only */
-#define OVERWRITES      4  /* rmsnorm_backward overwrites dx */
-#define NO_OFFSETS      5  /* rope starts at position 0 */
-#define NO_LENGTHS      6  /* attention computes every row */
-#define NO_GAINS        7  /* attention_backward takes gains for ones */
-#define WRITES_ASIDE    8  /* swiglu writes one element past a row */
-#define NEEDS_ROOM      9  /* swiglu_backward writes dgate before it reads up */
-#define TRUNCATES       10 /* convert cuts bits off */
-#define KEEPS_GRADIENT  11 /* adamw leaves the gradient */
-#define REVERSED        12 /* embedding_backward adds from the last row on */
-#define BY_THREADS      13 /* norm depends on the number of threads */
-#define NOT_SAFE        14 /* rmsnorm goes through memory that all threads share */
-#define UNALIGNED       15 /* buffers start anywhere */
-#define FORGETS_BUFFER  16 /* free releases nothing */
-#define WRONG_SIZE      17 /* free gives back another size */
-#define MUTE            18 /* allocate fails without a message */
-#define LATE_WRITE      19 /* write remembers the host's memory and copies at the next read */
-#define LEAKY_OPEN      20 /* an open that fails keeps what it has */
-#define CRASHES         21
-#define HANGS           22
-#define IGNORES_TARGETS 23 /* cross_entropy gives a gradient to ignored rows */
-#define OTHER_POINTER   24 /* host_pointer gives a copy */
-#define FLOAT_NORM      25 /* norm sums in float32 */
-#define ASKS_AGAIN      26 /* swiglu takes memory at every call */
-#define LOSES_MEMORY    27 /* swiglu takes it and does not give it back */
-#define IGNORES_FIELD   28 /* rmsnorm computes as if there were no field that it does not know */
-#define IGNORES_TYPE    29 /* add takes every type for F32 */
-#define TALKS           30 /* cross_entropy declines with a message */
-#define ONE_RATE        31 /* adamw takes the rate of the first piece for all */
-#define LATE_ARGS       32 /* a graph reads the arguments of its calls when it is replayed */
-#define LATE_ANSWER     33 /* what cannot be recorded is declined by capture_end */
-#define RUNS_AT_ONCE    34 /* a call under capture is run */
-
-#ifndef CASE
-#error "CASE says what is wrong"
-#endif
-
-/* The cases that are about memory, or about graphs, bring memory of their own. */
-#define OWN_GRAPHS (CASE >= LATE_ARGS && CASE <= RUNS_AT_ONCE)
-#define OWN_MEMORY                                                                                 \
-    ((CASE >= UNALIGNED && CASE <= LATE_WRITE) || CASE == OTHER_POINTER || OWN_GRAPHS)
-
-#define MOST_RECORDED 8
-
-/* A call of a graph: a fill when no arguments are there. */
-typedef struct recorded {
-    size_t slot;
-    const void *late; /* the caller's arguments */
-    sgt_gemm_args product;
-    sgt_elementwise_args copy;
-    sgt_tensor tensors[4];
-    double value;
-} recorded;
-
-struct sgt_graph {
-    int32_t count;
-    recorded calls[MOST_RECORDED];
-};
-
-typedef struct instance {
-    sgt_graph *graph; /* under capture */
-    const sgt_backend_host *services;
-    void *host;
-    void *portable;
-    int32_t threads;
-    void *late_target;
-    const void *late_source;
-    size_t late_bytes;
-} instance;
 
 static float *data_of(const sgt_tensor *t)
 {
     return (float *)(void *)t->buffer + t->offset;
 }
 
-/* ---- instances and memory ---- */
+/* ---- instances ---- */
 
 static int32_t open_backend(void **made, const sgt_backend_open_args *args)
 {
@@ -113,118 +38,6 @@ static void close_backend(void *made)
     self->services->release(self->host, self, sizeof *self);
 }
 
-static int32_t allocate(void *made, sgt_buffer **buffer, uint64_t bytes)
-{
-    const instance *self = made;
-    if (CASE == MUTE && bytes > UINT64_C(1) << 50)
-        return SGT_E_OUT_OF_MEMORY;
-    if (CASE != UNALIGNED)
-        return self->services->portable->allocate(self->portable, buffer, bytes);
-    char *memory = self->services->allocate(self->host, 64, (size_t)bytes + 16);
-    if (memory == NULL)
-        return SGT_E_OUT_OF_MEMORY;
-    *buffer = (sgt_buffer *)(void *)(memory + 16);
-    return SGT_OK;
-}
-
-static void free_buffer(void *made, sgt_buffer *buffer, uint64_t bytes)
-{
-    const instance *self = made;
-    if (CASE == FORGETS_BUFFER)
-        return;
-    if (CASE == UNALIGNED)
-        self->services->release(self->host, (char *)(void *)buffer - 16, (size_t)bytes + 16);
-    else
-        self->services->portable->free(self->portable, buffer,
-                                       CASE == WRONG_SIZE && bytes > 4096 ? bytes - 1 : bytes);
-}
-
-static void *host_pointer(void *made, sgt_buffer *buffer)
-{
-    static _Alignas(64) char elsewhere[2][1 << 16];
-    static int next;
-    (void)made;
-    return CASE == OTHER_POINTER ? (void *)elsewhere[next++ % 2] : (void *)buffer;
-}
-
-static int32_t write_tensor(void *made, const sgt_tensor *tensor, const void *data)
-{
-    instance *self = made;
-    if (CASE != LATE_WRITE)
-        return self->services->portable->write(self->portable, tensor, data);
-    size_t count = tensor->dtype == SGT_F64 ? 8 : tensor->dtype == SGT_F32 ? 4 : 2;
-    self->late_target = (char *)(void *)tensor->buffer + tensor->offset * count;
-    for (int32_t i = 0; i < tensor->rank; i++)
-        count *= (size_t)tensor->shape[i];
-    self->late_source = data;
-    self->late_bytes = count;
-    return SGT_OK;
-}
-
-static int32_t read_tensor(void *made, void *data, const sgt_tensor *tensor)
-{
-    instance *self = made;
-    if (self->late_bytes > 0)
-        memcpy(self->late_target, self->late_source, self->late_bytes);
-    self->late_bytes = 0;
-    return self->services->portable->read(self->portable, data, tensor);
-}
-
-static recorded *record(instance *self, size_t slot, const void *args, size_t bytes, void *copy)
-{
-    recorded *call = &self->graph->calls[self->graph->count++];
-    const sgt_args_tensor *field = sgt_backend_args_tensors(slot);
-    const uint32_t size = (uint32_t)bytes;
-    *call = (recorded){.slot = slot, .late = args};
-    if (args) {
-        memcpy(copy, args, bytes);
-        memcpy(copy, &size, sizeof size);
-    }
-    for (int i = 0; args && field[i].offset; i++) {
-        const sgt_tensor *tensor;
-        memcpy(&tensor, (const char *)args + field[i].offset, sizeof tensor);
-        if (!tensor)
-            continue;
-        call->tensors[i] = *tensor;
-        tensor = &call->tensors[i];
-        memcpy((char *)copy + field[i].offset, &tensor, sizeof tensor);
-    }
-    return call;
-}
-
-/* 1: a graph under capture has room for a call, and this case records it. */
-static int is_recording(const instance *self)
-{
-    return self->graph && CASE != RUNS_AT_ONCE && self->graph->count < MOST_RECORDED;
-}
-
-static int32_t copy(void *made, const sgt_elementwise_args *args)
-{
-    instance *self = made;
-    if (!is_recording(self))
-        return self->services->portable->copy(self->portable, args);
-    record(self, SGT_SLOT(copy), args, sizeof *args,
-           &self->graph->calls[self->graph->count].copy);
-    return SGT_OK;
-}
-
-static int32_t fill(void *made, const sgt_tensor *tensor, double value)
-{
-    instance *self = made;
-    if (!is_recording(self))
-        return self->services->portable->fill(self->portable, tensor, value);
-    recorded *call = record(self, SGT_SLOT(fill), NULL, 0, NULL);
-    call->tensors[0] = *tensor;
-    call->value = value;
-    return SGT_OK;
-}
-
-static int32_t synchronise(void *made)
-{
-    const instance *self = made;
-    return self->services->portable->sync(self->portable);
-}
-
 /* ---- operations, each wrong in one of the cases ---- */
 
 static int32_t gemm(void *made, const sgt_gemm_args *args)
@@ -232,9 +45,8 @@ static int32_t gemm(void *made, const sgt_gemm_args *args)
     instance *self = made;
     if (!sgt_args_fit(SGT_SLOT(gemm), args, sizeof *args))
         return SGT_E_UNSUPPORTED;
-    if (is_recording(self)) {
-        record(self, SGT_SLOT(gemm), args, sizeof *args,
-               &self->graph->calls[self->graph->count].product);
+    if (faulty_is_recording(self)) {
+        faulty_record_gemm(self, args);
         return SGT_OK;
     }
     const sgt_backend *portable = self->services->portable;
@@ -502,52 +314,6 @@ static int32_t adamw(void *made, const sgt_adamw_args *args)
     return status;
 }
 
-/* ---- graphs ---- */
-
-static int32_t capture_begin(void *made)
-{
-    instance *self = made;
-    self->graph = calloc(1, sizeof *self->graph);
-    return self->graph ? SGT_OK : SGT_E_OUT_OF_MEMORY;
-}
-
-static int32_t capture_end(void *made, sgt_graph **graph)
-{
-    instance *self = made;
-    sgt_graph *captured = self->graph;
-    self->graph = NULL;
-    if (CASE == LATE_ANSWER) {
-        free(captured);
-        return SGT_E_UNSUPPORTED;
-    }
-    *graph = captured;
-    return SGT_OK;
-}
-
-static int32_t replay(void *made, sgt_graph *graph)
-{
-    const instance *self = made;
-    const sgt_backend *portable = self->services->portable;
-    int32_t status = SGT_OK;
-    for (int32_t i = 0; i < graph->count && status == SGT_OK; i++) {
-        const recorded *call = &graph->calls[i];
-        int late = CASE == LATE_ARGS;
-        if (call->slot == SGT_SLOT(gemm))
-            status = portable->gemm(self->portable, late ? call->late : &call->product);
-        else if (call->slot == SGT_SLOT(copy))
-            status = portable->copy(self->portable, late ? call->late : &call->copy);
-        else
-            status = portable->fill(self->portable, &call->tensors[0], call->value);
-    }
-    return status;
-}
-
-static void free_graph(void *made, sgt_graph *graph)
-{
-    (void)made;
-    free(graph);
-}
-
 /* ---- the entry ---- */
 
 /* The case's slot is its own; the others are left to the portable kernels. */
@@ -561,14 +327,14 @@ static const sgt_backend table = {
     .name = "faulty",
     .open = open_backend,
     .close = close_backend,
-    .allocate = MEMORY(allocate),
-    .free = MEMORY(free_buffer),
-    .host_pointer = MEMORY(host_pointer),
-    .read = MEMORY(read_tensor),
-    .write = MEMORY(write_tensor),
-    .copy = MEMORY(copy),
-    .fill = MEMORY(fill),
-    .sync = MEMORY(synchronise),
+    .allocate = MEMORY(faulty_allocate),
+    .free = MEMORY(faulty_free),
+    .host_pointer = MEMORY(faulty_host_pointer),
+    .read = MEMORY(faulty_read),
+    .write = MEMORY(faulty_write),
+    .copy = MEMORY(faulty_copy),
+    .fill = MEMORY(faulty_fill),
+    .sync = MEMORY(faulty_sync),
     .gemm = gemm,
     .embedding_backward = WHEN(CASE == REVERSED, embedding_backward),
     .rmsnorm = WHEN(CASE == NOT_SAFE || CASE == IGNORES_FIELD, rmsnorm),
@@ -584,10 +350,10 @@ static const sgt_backend table = {
     .norm = WHEN(CASE == BY_THREADS || CASE == FLOAT_NORM, norm),
     .convert = WHEN(CASE == TRUNCATES, convert),
     .adamw = WHEN(CASE == KEEPS_GRADIENT || CASE == ONE_RATE, adamw),
-    .capture_begin = GRAPHS(capture_begin),
-    .capture_end = GRAPHS(capture_end),
-    .replay = GRAPHS(replay),
-    .free_graph = GRAPHS(free_graph),
+    .capture_begin = GRAPHS(faulty_capture_begin),
+    .capture_end = GRAPHS(faulty_capture_end),
+    .replay = GRAPHS(faulty_replay),
+    .free_graph = GRAPHS(faulty_free_graph),
 };
 
 __attribute__((visibility("default"))) const sgt_backend *
