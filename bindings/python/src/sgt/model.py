@@ -169,6 +169,13 @@ class Model(Owner):
         """The configuration with every default resolved."""
         return self._config
 
+    def _special_tokens_of(self, handle: Handle) -> SpecialTokens:
+        """Those of the C model, which a session keeps when this object is closed."""
+        struct = _structs.sgt_special_tokens()
+        with self._guard.reading:
+            call(lib.sgt_model_get_special_tokens, byref(struct), handle.pointer)
+        return SpecialTokens._from(struct)
+
     @property
     def special_tokens(self) -> SpecialTokens:
         """The ids of bos, eos and pad: what a folder or checkpoint told, or what was assigned.
@@ -176,10 +183,7 @@ class Model(Owner):
         They go into checkpoints and ``save_pretrained``. Assigning None: none. Raises
         OutOfRangeError (more than 64 of eos).
         """
-        struct = _structs.sgt_special_tokens()
-        with self._guard.reading:
-            call(lib.sgt_model_get_special_tokens, byref(struct), self._pointer)
-        return SpecialTokens._from(struct)
+        return self._special_tokens_of(self._owned)
 
     @special_tokens.setter
     def special_tokens(self, tokens: Optional[SpecialTokens]) -> None:

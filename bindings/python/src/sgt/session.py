@@ -482,7 +482,9 @@ class Session(Owner):
         count = len(prompts)
         given = [encode(prompt, tokenizer, add_special_tokens) for prompt in prompts]
         if stop_tokens is None:
-            eos = self._model.special_tokens.stop_tokens
+            kept = self._owned.parent  # the C model is there while the session is
+            assert kept
+            eos = self._model._special_tokens_of(kept).stop_tokens
             stop_tokens = [token for token in eos if 0 <= token < self._model.config.vocab_size]
         stops = listed(stop_tokens, "stop_tokens")
         strings = checked_strings(stop_strings, tokenizer)
