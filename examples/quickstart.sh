@@ -104,7 +104,7 @@ keep_earlier_run() {
 draw_picture() {
     /usr/bin/python3 -c 'import matplotlib, numpy' 2>/dev/null || return 0
     if SGT_LIBRARY=build-quickstart/lib/libsgt.so PYTHONPATH=bindings/python/src \
-        PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m sgt report $LOG -o $PICTURE >/dev/null; then
+        PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m libsgt report $LOG -o $PICTURE >/dev/null; then
         echo "picture of the training: $PICTURE"
     fi
 }

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 HERE = Path(__file__).resolve().parent
-PACKAGE = HERE / "src" / "sgt"
+PACKAGE = HERE / "src" / "libsgt"
 
 # What a wheel may expect of a Linux system.
 SYSTEM_LIBRARIES = {
@@ -45,7 +45,7 @@ Settings = Optional[Mapping[str, Any]]
 
 
 def say(text: str) -> None:
-    print(f"sgt: {text}", file=sys.stderr, flush=True)
+    print(f"libsgt: {text}", file=sys.stderr, flush=True)
 
 
 # ---- what is built ----
@@ -67,8 +67,8 @@ def sources() -> Path:
         if (root / "meson.build").is_file() and (root / "include" / "sgt").is_dir():
             return root
     raise SystemExit(
-        "sgt: the sources of libsgt are not beside bindings/python. Install from a clone, with pip "
-        "21.3 or newer, which builds in place: pip install ./bindings/python"
+        "libsgt: the sources of the library are not beside bindings/python. Install from a clone, "
+        "with pip 21.3 or newer, which builds in place: pip install ./bindings/python"
     )
 
 
@@ -98,7 +98,7 @@ def info_folder() -> str:
 
 def info_files(tag: str) -> Dict[str, bytes]:
     """What a wheel says about itself, but for the list of its files."""
-    wheel = f"Wheel-Version: 1.0\nGenerator: sgt\nRoot-Is-Purelib: false\nTag: {tag}\n"
+    wheel = f"Wheel-Version: 1.0\nGenerator: libsgt\nRoot-Is-Purelib: false\nTag: {tag}\n"
     return {
         "METADATA": metadata().encode(),
         "LICENSE": (sources() / "COPYING").read_bytes(),
@@ -174,7 +174,7 @@ def check_packages(settings: Settings) -> None:
     missing = [(package, what) for package, what, there in needed if not there]
     if missing:
         raise SystemExit(
-            f"sgt: to build the library, these are missing: {', '.join(w for _, w in missing)}.\n"
+            f"libsgt: these are missing to build it: {', '.join(what for _, what in missing)}.\n"
             f"On Debian and Ubuntu: apt-get install {' '.join(package for package, _ in missing)}"
         )
     if "-Dchecksums=disabled" not in given and not machine.header("xxhash.h"):
@@ -201,7 +201,7 @@ def meson() -> Tuple[List[str], Dict[str, str]]:
             command = ["meson", "--version"]
             subprocess.run(command, env=environment, check=True, capture_output=True)
             return ["meson"], environment
-    raise SystemExit("sgt: meson does not run; install it (Debian: meson ninja-build)")
+    raise SystemExit("libsgt: meson does not run; install it (Debian: meson ninja-build)")
 
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> List[str]:
@@ -222,7 +222,7 @@ def build_folder(settings: Settings) -> Iterator[Path]:
     if named:
         yield Path(named).resolve()
         return
-    with tempfile.TemporaryDirectory(prefix="sgt-build-") as folder:
+    with tempfile.TemporaryDirectory(prefix="libsgt-build-") as folder:
         yield Path(folder)
 
 
@@ -231,7 +231,8 @@ def run(command: List[str], environment: Dict[str, str]) -> None:
     # What meson prints belongs to the log of pip, not to what the hook answers.
     result = subprocess.run(command, env=environment, stdout=sys.stderr)
     if result.returncode:
-        raise SystemExit(f"sgt: {command[0]} {command[1]} failed with status {result.returncode}")
+        failed = " ".join(command[:2])
+        raise SystemExit(f"libsgt: {failed} failed with status {result.returncode}")
 
 
 def configure(folder: Path, settings: Settings) -> None:
@@ -255,7 +256,7 @@ def build_library(folder: Path, settings: Settings) -> Path:
     run(command + ["compile", "-C", str(folder)], environment)
     found = [path for path in (folder / "lib").glob("*sgt*") if is_library(path)]
     if not found:
-        raise SystemExit(f"sgt: there is no library in {folder / 'lib'}")
+        raise SystemExit(f"libsgt: there is no library in {folder / 'lib'}")
     return found[0].resolve()
 
 
@@ -274,7 +275,7 @@ def companions(library: Path) -> List[Path]:
     found = []
     for name, path in re.findall(r"^\s*(\S+) => (\S+)", listing.stdout, re.MULTILINE):
         if path == "not":
-            raise SystemExit(f"sgt: {name}, which the library needs, is not found")
+            raise SystemExit(f"libsgt: {name}, which the library needs, is not found")
         if name.split(".so")[0] not in SYSTEM_LIBRARIES:
             found.append(Path(path).with_name(name))
     return found
@@ -290,7 +291,7 @@ def stripped(path: Path, folder: Path) -> Path:
 
 
 def library_files(folder: Path, settings: Settings) -> Dict[str, Path]:
-    """The files of sgt/_lib by name."""
+    """The files of libsgt/_lib by name."""
     library = build_library(folder, settings)
     own = next(p.name for p in (folder / "lib").glob("*sgt*") if is_library(p))
     with_debug = [(own, library)] + [(path.name, path) for path in companions(library)]
@@ -348,7 +349,7 @@ def build_wheel(
         for path in package_files():
             wheel.add(path.relative_to(PACKAGE.parent).as_posix(), path.read_bytes())
         for name, path in sorted(libraries.items()):
-            wheel.add(f"sgt/_lib/{name}", path.read_bytes())
+            wheel.add(f"libsgt/_lib/{name}", path.read_bytes())
         return wheel.close()
 
 
@@ -379,7 +380,7 @@ def build_editable(
         for name, path in library_files(folder, config_settings).items():
             shutil.copyfile(path, target / name)
     wheel = Wheel(wheel_directory, config_settings)
-    wheel.add("sgt.pth", f"{PACKAGE.parent}\n".encode())
+    wheel.add("libsgt.pth", f"{PACKAGE.parent}\n".encode())
     return wheel.close()
 
 

@@ -15,7 +15,7 @@ from typing import Iterator
 import numpy as np
 import numpy.typing as npt
 
-import sgt
+import libsgt as sgt
 
 LAYERS, HEADS, VOCABULARY, BATCH, SEQ, PERIOD, STEPS = 4, 4, 24, 8, 32, 4, 240
 

@@ -14,7 +14,7 @@ from typing import Iterator
 import numpy as np
 import numpy.typing as npt
 
-import sgt
+import libsgt as sgt
 
 VOCABULARY, BATCH, SEQ, PERIOD, TEMPERATURE = 24, 8, 32, 4, 2.0
 TEACHER_STEPS, STUDENT_STEPS = 700, 700

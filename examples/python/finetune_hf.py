@@ -21,7 +21,7 @@ from typing import Any, Tuple
 import numpy as np
 import numpy.typing as npt
 
-import sgt
+import libsgt as sgt
 
 Ids = npt.NDArray[Any]
 

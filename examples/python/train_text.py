@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-import sgt
+import libsgt as sgt
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -125,7 +125,6 @@ def main() -> int:
 
 def draw(history: sgt.History, path: Path) -> None:
     try:
-        import sgt.plot
         sgt.plot.report(history, path)
     except ImportError as error:
         print(error)

@@ -72,7 +72,7 @@ def c_loop(o: argparse.Namespace, batches: list[Any]) -> Iterator[float]:
 
 def python_training(o: argparse.Namespace) -> tuple[Any, Any, Any]:
     """Model, optimizer and growth policy as the C loop makes them."""
-    import sgt
+    import libsgt as sgt
 
     context = sgt.Context(threads=o.threads)
     model = sgt.Model(sgt.ModelConfig(vocab_size=o.vocab, d_model=o.d_model, n_layers=o.layers,
@@ -82,7 +82,7 @@ def python_training(o: argparse.Namespace) -> tuple[Any, Any, Any]:
 
 
 def call_by_call(o: argparse.Namespace, batches: list[Any]) -> Iterator[float]:
-    import sgt
+    import libsgt as sgt
 
     model, optimizer, policy = python_training(o)
     growth = sgt.Growth(model, policy)
@@ -95,7 +95,7 @@ def call_by_call(o: argparse.Namespace, batches: list[Any]) -> Iterator[float]:
 
 
 def by_train(o: argparse.Namespace, batches: list[Any]) -> Iterator[float]:
-    import sgt
+    import libsgt as sgt
 
     model, optimizer, policy = python_training(o)
     endless = (batches[step % BATCHES] for step in range(1, steps_of(o) + 1))

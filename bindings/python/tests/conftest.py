@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import sgt
+import libsgt as sgt
 
 # A shell's background job, nohup or cron may have had them ignored before Python began.
 for _name in ("SIGINT", "SIGQUIT", "SIGHUP", "SIGTERM"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import SEQ, VOCABULARY, make_batch
 
-import sgt
+import libsgt as sgt
 
 
 def loss_of(model, tokens, targets):
@@ -23,7 +23,7 @@ def test_any_integer_dtype(model, batch, dtype):
 
 
 def test_dense_int32_is_not_copied(batch):
-    from sgt._arrays import integers
+    from libsgt._arrays import integers
 
     assert integers(batch[0], "tokens") is batch[0]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import make_batch, small_config
 
-import sgt
+import libsgt as sgt
 
 
 class Boom(Exception):

@@ -10,7 +10,7 @@ import pytest
 from conftest import SEQ, VOCABULARY, make_batch, small_config
 from test_policies import Widest
 
-import sgt
+import libsgt as sgt
 
 
 def make(context, policy, seed=0):

@@ -10,7 +10,7 @@ import warnings
 import pytest
 from conftest import make_batch, run_python, small_config
 
-import sgt
+import libsgt as sgt
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
@@ -149,7 +149,7 @@ def test_a_child_that_ends_normally():
     """Its finalizers free what was inherited, broken or not, and the exit is clean."""
     result = run_python(
         """
-        import os, sgt
+        import os, libsgt as sgt
         from conftest import make_batch, small_config
         model = sgt.Model(small_config(d_model=64), sgt.Context(threads=2))
         optimizer = sgt.Optimizer(model)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import SEQ, VOCABULARY
 
-import sgt
-from sgt._generating import StopStrings
+import libsgt as sgt
+from libsgt._generating import StopStrings
 
 PROMPTS = [[3, 1, 4, 1, 5], np.array([9]), (2, 6)]
 OPTIONS = dict(temperature=0.9, top_k=8, repetition_penalty=1.2)

@@ -13,9 +13,9 @@ import headers
 import numpy as np
 import pytest
 
-import sgt
-from sgt import _enums, _functions, _structs, errors
-from sgt._library import lib
+import libsgt as sgt
+from libsgt import _enums, _functions, _structs, errors
+from libsgt._library import lib
 
 MIRRORED = {
     name: value

@@ -10,7 +10,7 @@ import made_log
 import numpy as np
 import pytest
 
-import sgt
+import libsgt as sgt
 
 
 def test_reads_what_was_written(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from conftest import make_batch, run_python, small_config
 from test_signal_flags import kept
 
-import sgt
-from sgt import _interrupt
-from sgt._handles import Family, Guard, Handle
-from sgt.errors import call
+import libsgt as sgt
+from libsgt import _interrupt
+from libsgt._handles import Family, Guard, Handle
+from libsgt.errors import call
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="signals are those of POSIX"),
@@ -409,7 +409,7 @@ def test_a_fork_of_another_thread_has_the_handlers_of_before():
     result = run_python(
         """
         import os, signal, threading
-        import sgt
+        import libsgt as sgt
         from conftest import make_batch, small_config
 
         def progress(phase, done, total):

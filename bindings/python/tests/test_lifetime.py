@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import make_batch, run_python, small_config
 
-import sgt
+import libsgt as sgt
 
 
 def trained(context):
@@ -226,7 +226,7 @@ def test_nothing_is_freed_twice_at_exit():
         """
         import threading, time
         import numpy as np
-        import sgt
+        import libsgt as sgt
         from conftest import small_config
         config = small_config(d_model=256, d_ff=2048, max_seq_len=512)
         model = sgt.Model(config, sgt.Context(threads=1))

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 from conftest import SOURCE, run_python
 
-import sgt
+import libsgt as sgt
 
 LIBRARY = Path(sgt.library_path()).resolve()
-SHOW = "import sgt; print(sgt.library_path())"
+SHOW = "import libsgt as sgt; print(sgt.library_path())"
 
 
 def copy_of_the_package(folder):
-    shutil.copytree(SOURCE / "sgt", folder / "sgt", ignore=shutil.ignore_patterns("_lib", "*.pyc"))
+    unwanted = shutil.ignore_patterns("_lib", "*.pyc")
+    shutil.copytree(SOURCE / "libsgt", folder / "libsgt", ignore=unwanted)
     return {"PYTHONPATH": str(folder)}
 
 
@@ -35,21 +36,21 @@ def import_error(environment):
     result = run_python(SHOW, environment=environment)
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("ImportError: sgt: "), result.stderr
+    assert last.startswith("ImportError: libsgt: "), result.stderr
     return last
 
 
 def test_the_environment_comes_first(tmp_path):
     environment = copy_of_the_package(tmp_path)
-    (tmp_path / "sgt" / "_lib").mkdir()
-    (tmp_path / "sgt" / "_lib" / "libsgt.so.0.1").write_bytes(b"not this one")
+    (tmp_path / "libsgt" / "_lib").mkdir()
+    (tmp_path / "libsgt" / "_lib" / "libsgt.so.0.1").write_bytes(b"not this one")
     environment["SGT_LIBRARY"] = str(LIBRARY)
     assert run_python(SHOW, environment=environment).stdout.strip() == str(LIBRARY)
 
 
 def test_then_the_library_in_the_package(tmp_path):
     environment = copy_of_the_package(tmp_path)
-    inside = tmp_path / "sgt" / "_lib" / "libsgt.so.0.1"
+    inside = tmp_path / "libsgt" / "_lib" / "libsgt.so.0.1"
     inside.parent.mkdir()
     inside.symlink_to(LIBRARY)
     environment["SGT_LIBRARY"] = None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import HEADS, LAYERS, SEQ, VOCABULARY
 
-import sgt
+import libsgt as sgt
 
 MASK = np.arange(2 * SEQ).reshape(2, SEQ) % 3 == 0
 

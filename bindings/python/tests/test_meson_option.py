@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import run_python
 
-import sgt
+import libsgt as sgt
 
 BUILD = Path(sgt.library_path()).absolute().parents[1]
 
@@ -35,12 +35,13 @@ def options():
 @pytest.mark.skipif(options().get("python") != "enabled", reason="a build without -Dpython=enabled")
 def test_install(tmp_path):
     meson("install", "-C", BUILD, "--destdir", tmp_path, "--no-rebuild")
-    (package,) = tmp_path.rglob("sgt/__init__.py")
+    (package,) = tmp_path.rglob("libsgt/__init__.py")
     (library,) = tmp_path.rglob("libsgt.so.0.1")
     assert (package.parent / "py.typed").exists()
     assert not list(package.parent.rglob("_lib"))
     result = run_python(
-        "import sgt; print(sgt.__file__, sgt.library_path(), sgt.Context().backend.name != '')",
+        "import libsgt as sgt\n"
+        "print(sgt.__file__, sgt.library_path(), sgt.Context().backend.name != '')",
         environment={
             "PYTHONPATH": str(package.parents[1]),
             "LD_LIBRARY_PATH": str(library.parent),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import HEADS, LAYERS, SEQ, VOCABULARY, small_config
 
-import sgt
-from sgt._messages import translated
+import libsgt as sgt
+from libsgt._messages import translated
 
 TOO_LONG = np.zeros((2, SEQ + 1), int)
 
@@ -112,7 +112,7 @@ def test_a_class_is_no_object(model, call):
     ],
 )
 def test_another_object_is_refused(model, call):
-    with pytest.raises(TypeError, match="is needed, not <sgt"):
+    with pytest.raises(TypeError, match="is needed, not <libsgt"):
         call(model)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-import sgt
+import libsgt as sgt
 
 BIG = np.int64(2**32 + 256)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import HEADS, LAYERS, SEQ, VOCABULARY, small_config
 
-import sgt
+import libsgt as sgt
 
 
 class Mine(sgt.Policy):
@@ -20,7 +20,7 @@ class Mine(sgt.Policy):
 
 def test_what_they_are(model):
     said = repr(model)
-    for part in ("<sgt.Model of ", f"{LAYERS} layers", "d_model 16", f"{HEADS} heads"):
+    for part in ("<libsgt.Model of ", f"{LAYERS} layers", "d_model 16", f"{HEADS} heads"):
         assert part in said
     assert f"vocab_size {VOCABULARY}" in said and f"{model.n_weights} weights" in said
     plan = model.plan.copy()
@@ -50,22 +50,23 @@ def test_what_the_others_are(model, tmp_path):
     (metrics,) = sgt.train(model, windows, optimizer=optimizer, growth=growth, steps=1,
                            entropies="both", history=history)
     assert re.fullmatch(
-        r"<sgt.StepMetrics of step 1: loss [\d.]+, lr 0.25, grad_norm [\d.]+, \d+ tokens/s, overhead "
-        r"0.00 %, depths \(0, 0, 1\), GrowthEvent\(.*\), entropies last and mean>", repr(metrics))
+        r"<libsgt.StepMetrics of step 1: loss [\d.]+, lr 0.25, grad_norm [\d.]+, \d+ tokens/s, "
+        r"overhead 0.00 %, depths \(0, 0, 1\), GrowthEvent\(.*\), entropies last and mean>", repr(metrics))
     sgt.Checkpoint.save(tmp_path / "x", model, optimizer=optimizer, growth=growth)
     backend = model.context.backend
     for thing, said in (
-        (optimizer, f"<sgt.Optimizer after 1 steps, lr 0.25, of {model!r}>"),
-        (growth, f"<sgt.Growth by {policy!r}, of {model!r}>"),
-        (history, f"<sgt.History of 1 steps, {len(history)} records>"),
-        (windows, f"<sgt.random_windows of 99 tokens: batch 2, seq {SEQ}, position 1>"),
-        (model.context, f"<sgt.Context of 1 threads, backend {backend.name} ({backend.isa})>"),
+        (optimizer, f"<libsgt.Optimizer after 1 steps, lr 0.25, of {model!r}>"),
+        (growth, f"<libsgt.Growth by {policy!r}, of {model!r}>"),
+        (history, f"<libsgt.History of 1 steps, {len(history)} records>"),
+        (windows, f"<libsgt.random_windows of 99 tokens: batch 2, seq {SEQ}, position 1>"),
+        (model.context, f"<libsgt.Context of 1 threads, backend {backend.name} ({backend.isa})>"),
         (sgt.Sampler(model.context, 32, top_k=5),
-         "<sgt.Sampler of 32 tokens, temperature 1, top_k 5, top_p 1, min_p 0>"),
-        (sgt.Checkpoint(tmp_path / "x"), f"<sgt.Checkpoint {str(tmp_path / 'x')!r}: a model with an "
-                                         "optimizer and growth after 1 steps>"),
+         "<libsgt.Sampler of 32 tokens, temperature 1, top_k 5, top_p 1, min_p 0>"),
+        (sgt.Checkpoint(tmp_path / "x"),
+         f"<libsgt.Checkpoint {str(tmp_path / 'x')!r}: a model with an optimizer and growth "
+         "after 1 steps>"),
         (sgt.Observation(3, model.plan, mean_entropy=np.zeros((3, 1, 4))),
-         "<sgt.Observation of step 3: loss nan, grad_norm nan, mean_entropy (3, 1, 4), "
+         "<libsgt.Observation of step 3: loss nan, grad_norm nan, mean_entropy (3, 1, 4), "
          f"{model.plan!r}>"),
     ):
         assert repr(thing) == said

@@ -20,8 +20,7 @@ from matplotlib.collections import QuadMesh  # noqa: E402
 from matplotlib.patches import Rectangle  # noqa: E402
 from matplotlib.text import Annotation  # noqa: E402
 
-import sgt  # noqa: E402
-import sgt.plot  # noqa: E402
+import libsgt as sgt  # noqa: E402
 
 LN2 = math.log(2)
 SETTINGS = dict(matplotlib.rcParams)  # before anything was drawn
@@ -190,7 +189,9 @@ def test_a_kind_that_is_not_there() -> None:
 
 
 def test_plot_is_there_at_once() -> None:
-    code = "import sgt; assert 'sgt.plot' not in __import__('sys').modules; sgt.plot.report"
+    code = ("import sys, libsgt\n"
+            "assert 'libsgt.plot' not in sys.modules\n"
+            "libsgt.plot.report")
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -254,9 +255,9 @@ def test_settings_of_matplotlib_stay(tmp_path: Path) -> None:
 
 def test_needs_no_display_and_no_pyplot(tmp_path: Path) -> None:
     log = made_log.write(tmp_path / "log", made_log.records())
-    script = ("import sys, sgt.plot\n"
+    script = ("import sys, libsgt.plot\n"
               "assert 'matplotlib' not in sys.modules\n"
-              f"sgt.plot.report({str(log)!r}, {str(tmp_path / 'report.png')!r})\n"
+              f"libsgt.plot.report({str(log)!r}, {str(tmp_path / 'report.png')!r})\n"
               "assert 'matplotlib.pyplot' not in sys.modules")
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
                             env=environment(MPLBACKEND="TkAgg", DISPLAY=None))

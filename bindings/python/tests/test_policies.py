@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import HEADS, LAYERS, make_batch, random_entropies, small_config
 
-import sgt
+import libsgt as sgt
 
 
 def steps(model, optimizer, growth, count):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import LAYERS, SEQ, VOCABULARY
 
-import sgt
+import libsgt as sgt
 
 
 class Terminal(io.StringIO):

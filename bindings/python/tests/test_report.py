@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""python -m sgt report, as from a shell."""
+"""python -m libsgt report, as from a shell."""
 from __future__ import annotations
 
 import os
@@ -12,7 +12,7 @@ import pytest
 
 
 def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "sgt", *map(str, arguments)]
+    command = [sys.executable, "-m", "libsgt", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
 
@@ -49,14 +49,14 @@ def test_says_what_could_not_be_written(tmp_path: Path) -> None:
     log = made_log.write(tmp_path / "run.jsonl", made_log.records())
     for output in (tmp_path / "no" / "folder.png", tmp_path / "picture.unknown"):
         result = run("report", log, "-o", output)
-        assert result.returncode == 1 and result.stderr.startswith("python -m sgt: "), result
+        assert result.returncode == 1 and result.stderr.startswith("python -m libsgt: "), result
         assert "Traceback" not in result.stderr
 
 
 def test_says_what_is_missing_without_matplotlib(tmp_path: Path) -> None:
     log = made_log.write(tmp_path / "run.jsonl", made_log.records())
     script = ("import sys; sys.modules['matplotlib'] = None\n"
-              "from sgt.__main__ import main\n"
+              "from libsgt.__main__ import main\n"
               f"sys.exit(main(['report', {str(log)!r}]))")
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
                             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
@@ -67,4 +67,4 @@ def test_says_what_is_missing_without_matplotlib(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [[], ["report"], ["draw"], ["report", "log", "--size"]])
 def test_usage(arguments: list[str]) -> None:
     result = run(*arguments)
-    assert result.returncode == 2 and "usage: python -m sgt" in result.stderr
+    assert result.returncode == 2 and "usage: python -m libsgt" in result.stderr

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import SEQ, VOCABULARY, make_batch, small_config
 
-import sgt
-from sgt._generating import Pieces
+import libsgt as sgt
+from libsgt._generating import Pieces
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sys
 import pytest
 from conftest import run_python
 
-import sgt
+import libsgt as sgt
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's struct sigaction")
 
@@ -120,7 +120,7 @@ def test_a_handler_of_c_is_not_replaced():
     result = run_python(
         """
         import faulthandler, signal
-        import numpy as np, sgt
+        import numpy as np, libsgt as sgt
         seen = []
         signal.signal(signal.SIGUSR1, lambda *arguments: seen.append(1))
         faulthandler.register(signal.SIGUSR1, chain=True)

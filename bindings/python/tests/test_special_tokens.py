@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-import sgt
+import libsgt as sgt
 
 
 def written(model, folder):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import VOCABULARY, make_batch, small_config
 
-import sgt
-from sgt._handles import Guard
+import libsgt as sgt
+from libsgt._handles import Guard
 
 
 def in_threads(functions, timeout=60):

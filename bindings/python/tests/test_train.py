@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import HEADS, LAYERS, SEQ, VOCABULARY, make_batch, run_python, small_config
 
-import sgt
+import libsgt as sgt
 
 
 def text(length=2000, seed=0):
@@ -371,8 +371,8 @@ def test_held_out_batches_that_cannot_be(model, arguments, message):
 
 def test_run(model):
     run = sgt.train(model, [rows()] * 3)
-    assert repr(run) == "<sgt.Training not started>" and iter(run) is run
-    assert next(run).step == 1 and repr(run) == "<sgt.Training after step 1>"
+    assert repr(run) == "<libsgt.Training not started>" and iter(run) is run
+    assert next(run).step == 1 and repr(run) == "<libsgt.Training after step 1>"
     assert run.run().step == 3 and next(run, None) is None
     assert sgt.train(model, []).run() is None
 
@@ -434,7 +434,7 @@ def test_a_step_whose_policy_fails_is_recorded(model, tmp_path):
 INTERRUPTED = """
     import os, signal, sys
     import numpy as np
-    import sgt
+    import libsgt as sgt
     from conftest import SEQ, small_config
     from test_train import rows
 
@@ -498,7 +498,7 @@ def test_ctrl_c_is_the_host_s_where_it_has_a_handler():
     result = run_python(
         """
         import os, signal, threading
-        import sgt
+        import libsgt as sgt
         from conftest import small_config
         from test_train import rows
         signal.signal(signal.SIGINT, lambda *seen: print("host"))

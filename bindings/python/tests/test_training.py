@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import SEQ, VOCABULARY, make_batch, small_config
 
-import sgt
+import libsgt as sgt
 
 
 def softmax(logits):

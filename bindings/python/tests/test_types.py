@@ -34,7 +34,7 @@ def test_hints(cache):
 def test_what_users_write_is_checked(tmp_path, cache):
     """The hints reach users (py.typed), and refuse what is wrong."""
     (tmp_path / "use.py").write_text(
-        "import sgt\n"
+        "import libsgt as sgt\n"
         "model = sgt.Model(sgt.ModelConfig(32, 16, 2, 4, 32, 16))\n"
         "reveal_type(model.forward([[1]]))\n"
         "reveal_type(next(sgt.train(model, [])).loss)\n"
@@ -59,6 +59,6 @@ def test_what_users_write_is_checked(tmp_path, cache):
         wrong = f'use.py:{line}: error: Argument (1|"{argument}") to .* has incompatible type'
         assert re.search(wrong, result.stdout), result.stdout
     assert "use.py:11" not in result.stdout and "use.py:12" not in result.stdout
-    assert 'use.py:3: note: Revealed type is "sgt.loss.Loss"' in result.stdout
+    assert 'use.py:3: note: Revealed type is "libsgt.loss.Loss"' in result.stdout
     assert 'use.py:4: note: Revealed type is "builtins.float"' in result.stdout
     assert 'use.py:5: error: Argument "lr" to "Optimizer" has incompatible type' in result.stdout

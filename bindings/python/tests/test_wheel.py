@@ -124,15 +124,15 @@ def wheel(clean, tmp_path_factory):
 
 
 def test_the_wheel(wheel):
-    assert re.fullmatch(r"sgt-[\d.]+-py3-none-\w+\.whl", wheel.name)
+    assert re.fullmatch(r"libsgt-[\d.]+-py3-none-\w+\.whl", wheel.name)
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         info = wheel.name.split("-py3")[0] + ".dist-info"
         metadata = archive.read(f"{info}/METADATA").decode()
         record = archive.read(f"{info}/RECORD").decode()
-    package = {f"sgt/{path.name}" for path in (ROOT / "bindings/python/src/sgt").glob("*.py")}
-    assert package | {"sgt/py.typed", f"{info}/LICENSE"} <= set(names)
-    assert any(name.startswith("sgt/_lib/libsgt") for name in names)
+    package = {f"libsgt/{path.name}" for path in (ROOT / "bindings/python/src/libsgt").glob("*.py")}
+    assert package | {"libsgt/py.typed", f"{info}/LICENSE"} <= set(names)
+    assert any(name.startswith("libsgt/_lib/libsgt") for name in names)
     assert not any("test" in name or "pyc" in name for name in names)
     assert "\nRequires-Dist: numpy" in metadata and "\nRequires-Python: >=3.9\n" in metadata
     assert {line.split(",")[0] for line in record.splitlines()} == set(names)
@@ -141,7 +141,7 @@ def test_the_wheel(wheel):
 TRAINING = """
 import sys
 import numpy as np
-import sgt
+import libsgt as sgt
 
 tokens = np.random.default_rng(0).integers(0, 32, 500).astype(np.uint16)
 model = sgt.Model(sgt.ModelConfig(32, 16, 2, 4, 32, 16))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sparse Growing Transformers: libsgt from Python.
+"""Sparse Growing Transformers: the C library libsgt from Python.
+
+    import libsgt as sgt
 
     model = sgt.Model(sgt.ModelConfig(vocab_size=256, d_model=192, n_layers=4, n_heads=6,
                                       d_ff=768, max_seq_len=256), std=0.05)

@@ -43,7 +43,8 @@ def _load() -> Tuple[ctypes.CDLL, str]:
     try:
         return ctypes.CDLL(path), path
     except OSError as error:
-        raise ImportError(f"sgt: the library {path!r} {origin} cannot be loaded: {error}") from None
+        message = f"libsgt: the library {path!r} {origin} cannot be loaded: {error}"
+        raise ImportError(message) from None
 
 
 def _numbers(version: str) -> Tuple[int, ...]:
@@ -58,7 +59,7 @@ def _check_version(library: ctypes.CDLL, path: str) -> None:
     interface = _numbers(ABI)
     if theirs[: len(interface)] != interface or theirs < own:
         raise ImportError(
-            f"sgt: the library {path!r} is version {found}; this package is {VERSION} and needs "
+            f"libsgt: the library {path!r} is version {found}; this package is {VERSION} and needs "
             f"that version or a later one of {ABI}.x"
         )
 
@@ -68,7 +69,7 @@ def _declare(library: ctypes.CDLL, path: str) -> None:
         try:
             function = getattr(library, name)
         except AttributeError:
-            raise ImportError(f"sgt: the library {path!r} lacks the function {name}") from None
+            raise ImportError(f"libsgt: the library {path!r} lacks the function {name}") from None
         function.restype = result
         function.argtypes = arguments
         setattr(library, name, _explaining(name, function, arguments))
@@ -99,7 +100,7 @@ def _open() -> Tuple[ctypes.CDLL, str]:
     try:
         _check_version(library, path)
     except AttributeError:
-        raise ImportError(f"sgt: {path!r} is not libsgt: it has no sgt_version") from None
+        raise ImportError(f"libsgt: {path!r} is not libsgt: it has no sgt_version") from None
     _declare(library, path)
     return library, path
 

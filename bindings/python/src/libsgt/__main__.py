@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""python -m sgt report LOG [-o PICTURE]: draws the log of a training.
+"""python -m libsgt report LOG [-o PICTURE]: draws the log of a training.
 
 Exit status: 0 done, 1 it could not be drawn or written, 2 the command line or the log is not usable.
 """
@@ -15,7 +15,7 @@ from .history import History
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sgt", description="Tools of libsgt.")
+    parser = argparse.ArgumentParser(prog="python -m libsgt", description="Tools of libsgt.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     report = commands.add_parser(
         "report", help="draw the log of a training",
@@ -45,7 +45,7 @@ def _report(log: Path, output: Path, title: str | None, dpi: float) -> int:
 
 
 def _complain(what: object, status: int) -> int:
-    print(f"python -m sgt: {what}", file=sys.stderr)
+    print(f"python -m libsgt: {what}", file=sys.stderr)
     return status
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Pictures of a training, from its `History` or its log.
 
+    import libsgt as sgt
     sgt.plot.report("run.jsonl", "report.png")     # all four panels
     axes = sgt.plot.entropy_map(history)           # one of them, to go on with
 
@@ -466,6 +467,6 @@ def _style() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise ImportError("sgt.plot needs matplotlib: pip install matplotlib, or Debian's "
+        raise ImportError("libsgt.plot needs matplotlib: pip install matplotlib, or Debian's "
                           "python3-matplotlib") from error
     return matplotlib.rc_context(_STYLE)
