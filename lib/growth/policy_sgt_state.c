@@ -5,7 +5,7 @@
  *
  *     u32 version
  *     options: i64 each, in the order of struct sgt_growth_sgt_options, the average as f64;
- *              i64 excluded [n_layers]; of version 2 on f64 max_gain, which was 1 before
+ *              i64 excluded [n_layers]; in version 2 f64 max_gain, which is 1 in version 1
  *     i32 fixed, n_selected; i64 window_start
  *     i32 selected [n_layers], depths [n_layers], kept [n_layers, keep_heads]
  *     i64 starts [n_layers, max_depth]; f64 averages [n_layers, n_heads]
@@ -17,7 +17,13 @@
 #include "../base/bytes.h"
 #include "../base/error.h"
 
-#define STATE_VERSION UINT32_C(2)
+#define NEWEST_VERSION UINT32_C(2)
+
+/* The lowest that can say it, so that older releases read what they could have written. */
+static uint32_t version_of(const sgt_growth_sgt_options *options)
+{
+    return options->max_gain == 1.0 ? 1 : 2;
+}
 
 /* ---- options: the same walk writes them and compares them ---- */
 
@@ -85,9 +91,10 @@ int32_t sgti_sgt_save(const void *state, void *user, void *data, size_t *bytes)
 {
     const sgti_sgt_policy *policy = state;
     sgti_writer writer = {.data = data, .used = 0};
+    const uint32_t version = version_of(&policy->options);
     (void)user;
-    sgti_put_u32(&writer, STATE_VERSION);
-    walk_options(&(options_walk){.writer = &writer, .version = STATE_VERSION}, policy);
+    sgti_put_u32(&writer, version);
+    walk_options(&(options_walk){.writer = &writer, .version = version}, policy);
     write_state(&writer, policy);
     *bytes = (size_t)writer.used;
     return SGT_OK;
@@ -200,7 +207,7 @@ int32_t sgti_sgt_load(void *state, void *user, const void *data, size_t bytes)
     (void)user;
     if (reader.failed)
         return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt is cut short");
-    if (version < 1 || version > STATE_VERSION)
+    if (version < 1 || version > NEWEST_VERSION)
         return sgti_fail(SGT_E_VERSION, "the state of a policy sgt has the unknown version %lu",
                          (unsigned long)version);
     walk_options(&walk, policy);
