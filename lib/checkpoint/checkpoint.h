@@ -6,6 +6,7 @@
  *     sgt.checkpoint          version of the format
  *     model.*, optimizer.*    fields of the configuration and the options: whole numbers in
  *                             decimal, others as the bits of a double, 0x and 16 hexadecimal digits
+ *     model.draws             only where some part draws
  *     growth.*, entropy.*, flops.*
  *     tokens.bos, tokens.eos, tokens.pad, hf.*   only where there are any
  *     host.KEY                the host's own
@@ -47,6 +48,7 @@ typedef struct sgti_numbers {
     sgt_special_tokens tokens; /* size 0: none are told */
     int32_t has_notes;
     sgti_hf_notes notes;
+    int64_t draws; /* of the model; 0 where none of its parts draws */
     double executed_flops;
     double vanilla_flops;
     int32_t has_optimizer;

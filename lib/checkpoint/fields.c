@@ -11,6 +11,7 @@
 #include "../base/error.h"
 #include "../base/text.h"
 #include "../model/config.h"
+#include "../model/parts/part.h"
 
 #define VERSION_KEY "sgt.checkpoint"
 
@@ -31,6 +32,11 @@ static const sgti_field model_fields[] = {
     {"model.tied", SGTI_FIELD_I32, CONFIG(tied)},
     {"model.rope_theta", SGTI_FIELD_F64, CONFIG(rope_theta)},
     {"model.norm_eps", SGTI_FIELD_F64, CONFIG(norm_eps)},
+};
+
+/* Only of models in which some part draws. */
+static const sgti_field draw_fields[] = {
+    {"model.draws", SGTI_FIELD_I64, AT(draws)},
 };
 
 static const sgti_field common_fields[] = {
@@ -144,6 +150,8 @@ int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers)
     sgti_format(version, sizeof version, "%d", SGTI_CHECKPOINT_VERSION);
     int failed = json_object_set_new(metadata, VERSION_KEY, json_string(version));
     failed |= write_table(metadata, numbers, model_fields, COUNT(model_fields));
+    if (sgti_blocks_draw(&numbers->config))
+        failed |= write_table(metadata, numbers, draw_fields, COUNT(draw_fields));
     failed |= write_table(metadata, numbers, common_fields, COUNT(common_fields));
     if (numbers->has_optimizer)
         failed |= write_table(metadata, numbers, optimizer_fields, COUNT(optimizer_fields));
@@ -227,13 +235,18 @@ static sgt_status check_entropies(const sgti_numbers *numbers, const sgti_safete
     return SGT_OK;
 }
 
+static sgt_status check_config(const sgti_numbers *numbers, const sgti_safetensors *file)
+{
+    sgt_model_config resolved;
+    if (sgti_config_resolve(&resolved, &numbers->config))
+        return sgti_fail(SGT_E_FORMAT, "%s: metadata: model.%s", file->path, sgt_error_message());
+    return SGT_OK;
+}
+
 /* Refuses numbers that no training can have left. */
 static sgt_status check_numbers(const sgti_numbers *numbers, const sgti_safetensors *file)
 {
-    sgt_model_config resolved;
     sgt_optimizer_options options;
-    if (sgti_config_resolve(&resolved, &numbers->config))
-        return sgti_fail(SGT_E_FORMAT, "%s: metadata: model.%s", file->path, sgt_error_message());
     if (!(numbers->executed_flops >= 0.0) || isinf(numbers->executed_flops))
         return refuse(file, "flops.executed");
     if (!(numbers->vanilla_flops >= 0.0) || isinf(numbers->vanilla_flops))
@@ -241,6 +254,8 @@ static sgt_status check_numbers(const sgti_numbers *numbers, const sgti_safetens
     if (numbers->has_optimizer && sgti_optimizer_options_read(&options, &numbers->options))
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: optimizer: %s", file->path,
                          sgt_error_message());
+    if (numbers->draws < 0 || numbers->draws > SGTI_MOST_STEPS)
+        return refuse(file, "model.draws");
     if (numbers->steps < 0 || numbers->steps > SGTI_MOST_STEPS)
         return refuse(file, "optimizer.steps");
     if (numbers->updates < 0 || numbers->updates > numbers->steps)
@@ -251,12 +266,13 @@ static sgt_status check_numbers(const sgti_numbers *numbers, const sgti_safetens
     return status ? status : check_entropies(numbers, file);
 }
 
-static int is_field(const char *key)
+static int is_field(const char *key, int draws)
 {
-    static const struct {
+    const struct {
         const sgti_field *fields;
         size_t count;
     } tables[] = {{model_fields, COUNT(model_fields)},
+                  {draw_fields, draws ? COUNT(draw_fields) : 0},
                   {common_fields, COUNT(common_fields)},
                   {optimizer_fields, COUNT(optimizer_fields)},
                   {growth_fields, COUNT(growth_fields)},
@@ -273,13 +289,13 @@ static int is_field(const char *key)
 
 /* Refuses a file with a key that is not known here. A newer libsgt wrote it because without it
  * the training would be another one. */
-static sgt_status refuse_unknown_keys(const sgti_safetensors *file)
+static sgt_status refuse_unknown_keys(const sgti_safetensors *file, int draws)
 {
     static const char *const stems[] = {SGTI_HOST_PREFIX, SGTI_ST_CHECKSUM};
     const char *key;
     json_t *value;
     json_object_foreach(file->metadata, key, value) {
-        int known = is_field(key);
+        int known = is_field(key, draws);
         for (size_t i = 0; i < COUNT(stems); i++)
             known |= strncmp(key, stems[i], strlen(stems[i])) == 0;
         if (!known)
@@ -297,6 +313,11 @@ sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file
     sgt_status status = read_version(&own.version, file);
     if (status == SGT_OK)
         status = read_table(&own, file, model_fields, COUNT(model_fields));
+    if (status == SGT_OK)
+        status = check_config(&own, file);
+    const int draws = status == SGT_OK && sgti_blocks_draw(&own.config);
+    if (draws)
+        status = read_table(&own, file, draw_fields, COUNT(draw_fields));
     if (status == SGT_OK)
         status = read_table(&own, file, common_fields, COUNT(common_fields));
     if (status == SGT_OK && own.has_optimizer != 0 && own.has_optimizer != 1)
@@ -316,7 +337,7 @@ sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file
     if (status == SGT_OK)
         status = sgti_tokens_read(&own.tokens, file);
     if (status == SGT_OK)
-        status = refuse_unknown_keys(file);
+        status = refuse_unknown_keys(file, draws);
     if (status == SGT_OK)
         status = check_numbers(&own, file);
     if (status == SGT_OK)

@@ -90,13 +90,14 @@ static void take_entropies(sgti_load *load)
     load->entropies = record.last;
 }
 
-/* Takes over what is no tensor: FLOPs, tokens and notes of the model, and the steps of optimizer
+/* Takes over what is no tensor: totals, tokens and notes of the model, and the steps of optimizer
  * and growth. */
 static void take_numbers(sgti_load *load)
 {
     sgt_model *model = load->model;
     const sgti_numbers *numbers = load->numbers;
-    sgti_model_restore_flops(model, numbers->executed_flops, numbers->vanilla_flops);
+    sgti_model_restore_totals(model, numbers->executed_flops, numbers->vanilla_flops,
+                              numbers->draws);
     if (numbers->tokens.size > 0)
         model->tokens = numbers->tokens;
     if (numbers->has_notes)

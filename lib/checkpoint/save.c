@@ -99,6 +99,7 @@ static void collect_numbers(save *s)
     n->notes = model->notes;
     n->has_notes = model->notes.initializer_range != sgti_hf_default_notes.initializer_range ||
                    model->notes.attention_dropout != sgti_hf_default_notes.attention_dropout;
+    n->draws = model->draws;
     n->executed_flops = model->executed_flops;
     n->vanilla_flops = model->vanilla_flops;
     if (optimizer) {

@@ -274,8 +274,9 @@ void sgti_model_want_entropy(sgt_model *model, int32_t kinds)
     model->growth_entropy = kinds;
 }
 
-void sgti_model_restore_flops(sgt_model *model, double executed, double vanilla)
+void sgti_model_restore_totals(sgt_model *model, double executed, double vanilla, int64_t draws)
 {
+    model->draws = draws;
     model->executed_flops = executed;
     model->vanilla_flops = vanilla;
 }

@@ -65,6 +65,8 @@ struct sgt_model {
     int32_t growth_entropy; /* kinds an attached growth needs */
     int32_t growth_attached;
 
+    int64_t draws; /* training forwards so far, where some part draws; else 0. All the state that
+                      random numbers of a model have */
     double executed_flops;
     double vanilla_flops;
     double step_flops[2]; /* forward FLOPs of the last training batch: executed, vanilla */
@@ -97,7 +99,7 @@ void sgti_model_detach_growth(sgt_model *model);
 void sgti_model_want_entropy(sgt_model *model, int32_t kinds);
 
 /* The running totals of a training that goes on. */
-void sgti_model_restore_flops(sgt_model *model, double executed, double vanilla);
+void sgti_model_restore_totals(sgt_model *model, double executed, double vanilla, int64_t draws);
 
 /* After an optimizer changed the weights in place. */
 void sgti_model_touch_weights(sgt_model *model);

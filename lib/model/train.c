@@ -120,6 +120,7 @@ static sgt_status commit_forward(sgt_model *model, const sgti_work *work, sgti_m
         model->step_flops[i] = per_token[i] * (double)work->rows;
     model->executed_flops += model->step_flops[0];
     model->vanilla_flops += model->step_flops[1];
+    model->draws += sgti_blocks_draw(&model->config);
     model->step_closed = 0;
     model->state = state;
     return SGT_OK;

@@ -26,6 +26,9 @@ typedef struct sgti_flops_query {
 typedef struct sgti_part_kind {
     const char *name;
     enum sgti_block_part slot; /* which part of a block it can be */
+    int32_t draws; /* 1: a training forward draws random numbers. They depend on a seed, the place of
+                      what is drawn and work->model->draws, and on nothing else; what was drawn is
+                      a decision, which backward and a remade forward find in its region */
 
     /* Declares the parameters of one layer, in the order of the kind's own numbers. */
     void (*parameters)(sgti_placer *placer, const sgt_model_config *config);
@@ -51,6 +54,9 @@ typedef struct sgti_block {
 
 /* The kind of a layer's block. */
 const sgti_block *sgti_block_of(const sgt_model_config *config, int32_t layer);
+
+/* 1 when a part of some layer draws (block.c). */
+int sgti_blocks_draw(const sgt_model_config *config);
 
 extern const sgti_part_kind sgti_softmax_attention; /* attention.c */
 extern const sgti_part_kind sgti_swiglu_feed_forward; /* swiglu.c */
