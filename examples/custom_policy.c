@@ -196,7 +196,7 @@ static sgt_status open_training(training *t)
     config.d_ff = 64;
     config.max_seq_len = SEQ;
     rates.lr = 3e-3;
-    status = sgt_model_create(&t->model, t->context, &config);
+    status = sgt_model_create(&t->model, t->context, &config, NULL);
     if (status == SGT_OK)
         status = sgt_model_init_weights(t->model, NULL);
     if (status == SGT_OK)
@@ -251,9 +251,9 @@ static sgt_status train_step(training *t, int64_t step)
     fill_batch(tokens, targets, (uint32_t)step);
     status = sgt_model_forward(&metrics, t->model, &batch);
     if (status == SGT_OK)
-        status = sgt_model_backward(t->model, 1.0 / (double)metrics.count);
+        status = sgt_model_backward(t->model, 1.0 / (double)metrics.count, NULL);
     if (status == SGT_OK)
-        status = sgt_optimizer_step(&report, t->optimizer);
+        status = sgt_optimizer_step(&report, t->optimizer, NULL);
     if (status != SGT_OK)
         return status;
     input.skipped = report.skipped;
@@ -303,7 +303,7 @@ static sgt_status train(training *t)
             status = resume(t);
     }
     if (status == SGT_OK)
-        status = sgt_model_flops(&flops, t->model);
+        status = sgt_model_get_flops(&flops, t->model);
     if (status == SGT_OK)
         printf("the loops cost %.2f %% more FLOPs\n", 100.0 * flops.overhead);
     return status;

@@ -43,7 +43,7 @@ static sgt_status load_model(tuning *t)
     sgt_status status = context_options_from(&options, t->o.threads, t->o.backend);
     if (status == SGT_OK)
         status = sgt_context_create(&t->context, &options);
-    return status == SGT_OK ? sgt_model_load_hf(&t->model, t->context, t->o.folder, NULL) : status;
+    return status == SGT_OK ? sgt_hf_load(&t->model, t->context, t->o.folder, NULL, NULL) : status;
 }
 
 /* The last tenth is held out, unless there is a file for that. */
@@ -88,8 +88,8 @@ static sgt_status make_optimizer(tuning *t)
 /* Two layers are picked in the first half of the run. */
 static sgt_status make_growth(tuning *t, const sgt_model_config *config)
 {
-    sgt_growth_sgt_options options;
-    sgt_status status = sgt_growth_sgt_options_init(&options, sizeof options);
+    sgt_growth_sparse_options options;
+    sgt_status status = sgt_growth_sparse_options_init(&options, sizeof options);
     options.first_step = 1 + t->o.steps / 10;
     options.window = 1 + t->o.steps / 5;
     options.max_layers = config->n_layers > 2 ? 2 : 1;
@@ -97,7 +97,7 @@ static sgt_status make_growth(tuning *t, const sgt_model_config *config)
     options.ramp = SGT_RAMP_WARM;
     options.max_gain = t->o.gain;
     if (status == SGT_OK)
-        status = sgt_growth_policy_sgt(&t->policy, t->context, config->n_layers, config->n_heads,
+        status = sgt_growth_policy_sparse(&t->policy, t->context, config->n_layers, config->n_heads,
                                        &options);
     return status == SGT_OK ? sgt_growth_create(&t->growth, t->model, t->policy, NULL) : status;
 }
@@ -143,7 +143,11 @@ static sgt_status evaluate(double *loss, int64_t *count, const tuning *t)
     for (int64_t done = 0; done < windows; done += o->batch) {
         int64_t rows = windows - done < o->batch ? windows - done : o->batch;
         sgt_metrics metrics = {.size = sizeof metrics};
-        sgt_batch batch = {sizeof batch, (int32_t)rows, (int32_t)o->seq, t->inputs, t->targets};
+        sgt_batch batch = {.size = sizeof batch,
+                           .batch = (int32_t)rows,
+                           .seq = (int32_t)o->seq,
+                           .tokens = t->inputs,
+                           .targets = t->targets};
         windows_fill(t->inputs, t->targets, &t->held, done * stride, stride, rows, o->seq);
         sgt_status status = sgt_model_evaluate(&metrics, t->model, &batch, NULL);
         if (status != SGT_OK)
@@ -185,7 +189,11 @@ static sgt_status grow(const tuning *t, int64_t step, const sgt_metrics *metrics
 static int train(const tuning *t)
 {
     const settings *o = &t->o;
-    sgt_batch batch = {sizeof batch, (int32_t)o->batch, (int32_t)o->seq, t->inputs, t->targets};
+    sgt_batch batch = {.size = sizeof batch,
+                       .batch = (int32_t)o->batch,
+                       .seq = (int32_t)o->seq,
+                       .tokens = t->inputs,
+                       .targets = t->targets};
     sgt_status status = SGT_OK;
     for (int64_t step = 1; step <= o->steps && status == SGT_OK; step++) {
         sgt_metrics metrics = {.size = sizeof metrics};
@@ -194,9 +202,9 @@ static int train(const tuning *t)
                      o->batch, o->seq);
         status = sgt_model_forward(&metrics, t->model, &batch);
         if (status == SGT_OK)
-            status = sgt_model_backward(t->model, 1.0 / (double)metrics.count);
+            status = sgt_model_backward(t->model, 1.0 / (double)metrics.count, NULL);
         if (status == SGT_OK)
-            status = sgt_optimizer_step(&report, t->optimizer);
+            status = sgt_optimizer_step(&report, t->optimizer, NULL);
         if (status == SGT_OK)
             status = grow(t, step, &metrics, &report);
         if (status == SGT_OK && (step == 1 || step % 10 == 0 || step == o->steps))
@@ -212,7 +220,7 @@ static sgt_status save(const tuning *t)
     sgt_hf_save_options options;
     sgt_status status = sgt_hf_save_options_init(&options, sizeof options);
     options.copy_from = t->o.folder;
-    return status == SGT_OK ? sgt_model_save_hf(t->model, t->o.out, &options) : status;
+    return status == SGT_OK ? sgt_hf_save(t->model, t->o.out, &options) : status;
 }
 
 int main(int argc, char **argv)

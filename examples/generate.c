@@ -103,8 +103,8 @@ static int open_session(run *r)
 static int open_sampler(run *r)
 {
     const settings *o = &r->o;
-    sgt_sampling_options options;
-    sgt_status status = sgt_sampling_options_init(&options, sizeof options);
+    sgt_sampler_options options;
+    sgt_status status = sgt_sampler_options_init(&options, sizeof options);
     options.temperature = o->temperature;
     options.top_k = (int32_t)o->top_k;
     options.top_p = o->top_p;

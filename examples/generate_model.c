@@ -15,7 +15,7 @@ static int load_checkpoint(sgt_model **model, sgt_context *context, const char *
     sgt_checkpoint *checkpoint = NULL;
     sgt_status status = sgt_checkpoint_open(&checkpoint, context, path);
     if (status == SGT_OK)
-        status = sgt_checkpoint_create(model, NULL, NULL, checkpoint, NULL, NULL);
+        status = sgt_checkpoint_create(model, NULL, NULL, checkpoint, NULL, NULL, NULL);
     sgt_checkpoint_free(checkpoint);
     return status == SGT_OK ? EXIT_DONE : call_failed("loading", status);
 }
@@ -24,13 +24,13 @@ static int load_step(sgt_model **model, sgt_context *context, const char *folder
 {
     char path[PATH_BYTES];
     size_t room = sizeof path;
-    sgt_status status = step > 0 ? SGT_OK : sgt_checkpoint_latest(&step, folder);
+    sgt_status status = step > 0 ? SGT_OK : sgt_checkpoint_get_latest(&step, folder);
     if (status == SGT_E_NOT_FOUND)
         return complain(EXIT_BAD_INPUT,
                         "%s: has neither a config.json nor checkpoints (step-*.safetensors)",
                         folder);
     if (status == SGT_OK)
-        status = sgt_checkpoint_path(path, &room, folder, step);
+        status = sgt_checkpoint_get_path(path, &room, folder, step);
     return status == SGT_OK ? load_checkpoint(model, context, path) : call_failed("looking for checkpoints", status);
 }
 
@@ -47,6 +47,6 @@ int model_load(sgt_model **model, sgt_context *context, const char *path, int64_
         return complain(EXIT_BAD_INPUT, "%s: is too long a path", path);
     if (stat(config, &about))
         return load_step(model, context, path, step);
-    sgt_status status = sgt_model_load_hf(model, context, path, NULL);
+    sgt_status status = sgt_hf_load(model, context, path, NULL, NULL);
     return status == SGT_OK ? EXIT_DONE : call_failed("loading", status);
 }

@@ -34,13 +34,13 @@ static int32_t on_token(void *user, int32_t token, int32_t index)
 
 sgt_status long_text_write(long_text *t)
 {
-    sgt_generate_options options;
-    sgt_generation generation = {.size = sizeof generation, .end = SGT_END_FULL};
-    sgt_status status = sgt_generate_options_init(&options, sizeof options);
+    sgt_session_generate_options options;
+    sgt_generation generation = {.size = sizeof generation, .end = SGT_GENERATE_END_FULL};
+    sgt_status status = sgt_session_generate_options_init(&options, sizeof options);
     options.callback = on_token;
     options.user = t;
     t->made = 0;
-    while (status == SGT_OK && t->made < t->n_new && generation.end == SGT_END_FULL) {
+    while (status == SGT_OK && t->made < t->n_new && generation.end == SGT_GENERATE_END_FULL) {
         int32_t length = t->n_prompt + t->made, count = fed(t, length);
         options.max_tokens = t->n_new - t->made;
         status = sgt_session_rewind(t->session, 0, 0);

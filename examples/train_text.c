@@ -101,7 +101,7 @@ static int open_model(run *r)
 {
     const settings *o = &r->o;
     sgt_model_config config;
-    sgt_init_options init;
+    sgt_model_init_options init;
     sgt_model_config_init(&config, sizeof config);
     config.vocab_size = VOCABULARY;
     config.d_model = (int32_t)o->d_model;
@@ -110,10 +110,10 @@ static int open_model(run *r)
     config.n_kv_heads = (int32_t)o->kv_heads;
     config.d_ff = (int32_t)o->d_ff;
     config.max_seq_len = (int32_t)o->seq;
-    sgt_init_options_init(&init, sizeof init);
+    sgt_model_init_options_init(&init, sizeof init);
     init.seed = (uint64_t)o->seed;
     init.std = o->init_std;
-    sgt_status status = sgt_model_create(&r->model, r->context, &config);
+    sgt_status status = sgt_model_create(&r->model, r->context, &config, NULL);
     if (status == SGT_OK)
         status = sgt_model_init_weights(r->model, &init);
     if (status == SGT_OK && o->log)
@@ -157,8 +157,8 @@ static int make_sgt_policy(run *r)
     static const char *const directions[] = {"deep", "shallow", NULL};
     static const char *const choices[] = {"highest", "lowest", "random"};
     const settings *o = &r->o;
-    sgt_growth_sgt_options options;
-    sgt_growth_sgt_options_init(&options, sizeof options);
+    sgt_growth_sparse_options options;
+    sgt_growth_sparse_options_init(&options, sizeof options);
     options.first_step = r->plan.growth_first;
     options.window = r->plan.growth_window;
     options.top_k_layers = (int32_t)o->growth_candidates;
@@ -171,7 +171,7 @@ static int make_sgt_policy(run *r)
     options.seed = (uint64_t)o->seed;
     if (options.ramp < 0 || options.direction < 0 || options.head_choice < 0)
         return EXIT_BAD_INPUT;
-    sgt_status status = sgt_growth_policy_sgt(&r->policy, r->context, (int32_t)o->layers,
+    sgt_status status = sgt_growth_policy_sparse(&r->policy, r->context, (int32_t)o->layers,
                                               (int32_t)o->heads, &options);
     return status == SGT_OK ? EXIT_DONE : call_failed("making the growth policy", status);
 }
@@ -228,7 +228,11 @@ static sgt_status accumulate(run *r, double *loss, int64_t step)
 {
     const settings *o = &r->o;
     int32_t rows = (int32_t)(o->batch / o->micro_batches);
-    sgt_batch batch = {sizeof batch, rows, (int32_t)o->seq, r->tokens, r->targets};
+    sgt_batch batch = {.size = sizeof batch,
+                       .batch = rows,
+                       .seq = (int32_t)o->seq,
+                       .tokens = r->tokens,
+                       .targets = r->targets};
     double bytes = (double)(o->batch * o->seq);
     double loss_sum = 0;
     sgt_status status = SGT_OK;
@@ -239,7 +243,7 @@ static sgt_status accumulate(run *r, double *loss, int64_t step)
                    (int32_t)o->seq, (uint64_t)o->seed, first);
         status = sgt_model_forward(&metrics, r->model, &batch);
         if (status == SGT_OK)
-            status = sgt_model_backward(r->model, 1 / bytes);
+            status = sgt_model_backward(r->model, 1 / bytes, NULL);
         loss_sum += metrics.loss_sum;
     }
     *loss = loss_sum / bytes;
@@ -282,7 +286,7 @@ static sgt_status train_step(run *r, int64_t step)
     if (status != SGT_OK)
         return status;
     sgt_step_report report = {.size = sizeof report};
-    status = sgt_optimizer_step(&report, r->optimizer);
+    status = sgt_optimizer_step(&report, r->optimizer, NULL);
     if (status != SGT_OK)
         return status;
     r->steps = step;

@@ -61,13 +61,13 @@ int checkpoint_find(sgt_checkpoint **checkpoint, sgt_context *context, const set
         return complain(EXIT_BAD_INPUT, "--checkpoint: %s: %s", o->checkpoint, strerror(errno));
     if (!o->resume)
         return EXIT_DONE;
-    sgt_status status = sgt_checkpoint_latest(&step, o->checkpoint);
+    sgt_status status = sgt_checkpoint_get_latest(&step, o->checkpoint);
     if (status == SGT_E_NOT_FOUND) {
         printf("no checkpoint in %s yet: starting anew\n", o->checkpoint);
         return EXIT_DONE;
     }
     if (status == SGT_OK)
-        status = sgt_checkpoint_path(path, &room, o->checkpoint, step);
+        status = sgt_checkpoint_get_path(path, &room, o->checkpoint, step);
     if (status == SGT_OK)
         status = sgt_checkpoint_open(checkpoint, context, path);
     if (status != SGT_OK)
@@ -118,9 +118,9 @@ sgt_status checkpoint_save(const settings *o, const corpus *text, const schedule
     options.values = values;
     options.n_values = N_VALUES;
     sgt_status status =
-        sgt_checkpoint_path(path, &room, o->checkpoint, sgt_optimizer_steps(optimizer));
+        sgt_checkpoint_get_path(path, &room, o->checkpoint, sgt_optimizer_steps(optimizer));
     if (status == SGT_OK)
-        status = sgt_checkpoint_save(path, model, &options);
+        status = sgt_checkpoint_save(model, path, &options);
     if (status == SGT_OK && o->keep)
         status = sgt_checkpoint_keep_last(o->checkpoint, (int32_t)o->keep);
     return status;

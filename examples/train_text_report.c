@@ -134,9 +134,9 @@ static void json_depths(reporter *r, int64_t step, const sgt_plan *plan)
 static uint64_t count_weights(const sgt_model *model)
 {
     uint64_t total = 0;
-    for (int32_t i = 0; i < sgt_model_parameter_count(model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
         sgt_tensor_view view = {.size = sizeof view};
-        if (sgt_model_parameter(&view, model, i, SGT_WEIGHT) == SGT_OK)
+        if (sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT) == SGT_OK)
             total += view.count;
     }
     return total;
@@ -148,8 +148,8 @@ static int64_t grown_at(const settings *o, const schedule *plan)
     return plan->growth_first + o->growth_layers * o->growth_depth * plan->growth_window;
 }
 
-static void print_start(const settings *o, const schedule *plan, const sgt_backend_report *backend,
-                        const sgt_memory_usage *memory, uint64_t weights)
+static void print_start(const settings *o, const schedule *plan, const sgt_backend_info *backend,
+                        const sgt_context_memory *memory, uint64_t weights)
 {
     printf("model: %.2f M weights: %lld layers, %lld heads, d %lld, ff %lld\n",
            1e-6 * (double)weights, (long long)o->layers, (long long)o->heads,
@@ -175,12 +175,12 @@ static void print_start(const settings *o, const schedule *plan, const sgt_backe
 void report_start(reporter *r, const settings *o, const schedule *plan, const sgt_context *context,
                   const sgt_model *model, int64_t done)
 {
-    sgt_backend_report backend = {.size = sizeof backend};
-    sgt_memory_usage memory = {.size = sizeof memory};
+    sgt_backend_info backend = {.size = sizeof backend};
+    sgt_context_memory memory = {.size = sizeof memory};
     sgt_flops_total flops = {.size = sizeof flops};
-    sgt_backend_info(&backend, context);
-    sgt_context_memory(&memory, context);
-    sgt_model_flops(&flops, model);
+    sgt_context_get_backend(&backend, context);
+    sgt_context_get_memory(&memory, context);
+    sgt_model_get_flops(&flops, model);
     r->plan = plan;
     r->entropy_every =
         o->entropy_every ? o->entropy_every : (plan->steps + ENTROPIES - 1) / ENTROPIES;
@@ -244,7 +244,7 @@ void report_step(reporter *r, double loss, const sgt_step_report *step, const sg
                  double seconds)
 {
     sgt_flops_total flops = {.size = sizeof flops};
-    sgt_model_flops(&flops, model);
+    sgt_model_get_flops(&flops, model);
     json(r, "{\"type\":\"step\",\"step\":%lld", (long long)step->step);
     json_number(r, "loss", loss);
     json_number(r, "lr", step->lr);
@@ -275,7 +275,7 @@ void report_entropies(reporter *r, int64_t step, const sgt_model *model)
         json(r, i ? ",[" : "[");
         for (int32_t pass = 0; pass < sgt_model_n_passes(model, i); pass++) {
             sgt_status status =
-                sgt_model_entropies(r->entropies, model, i, pass, SGT_ENTROPY_LAST);
+                sgt_model_get_entropies(r->entropies, model, i, pass, SGT_ENTROPY_LAST);
             json(r, pass ? ",[" : "[");
             for (int32_t h = 0; h < sgt_plan_n_heads(plan); h++)
                 json_entropy(r, h, status == SGT_OK ? r->entropies[h] : NAN);
@@ -345,7 +345,7 @@ void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
 {
     sgt_flops_total flops = {.size = sizeof flops};
     sgt_model_config config = {.size = sizeof config};
-    sgt_model_flops(&flops, model);
+    sgt_model_get_flops(&flops, model);
     sgt_model_get_config(&config, model);
     double grown = cost_of_depth(model);
     printf("training: %lld steps, %.1f million bytes, %.0f s", (long long)steps,

@@ -45,7 +45,11 @@ sgt_status evaluate_text(evaluation *e, const sgt_model *model, const settings *
         size_t used = windows - first < rows ? windows - first : rows;
         for (size_t row = 0; row < used; row++)
             fill_window(tokens, targets, row, seq, bytes, n_bytes, (first + row) * all / windows);
-        sgt_batch batch = {sizeof batch, (int32_t)used, (int32_t)seq, tokens, targets};
+        sgt_batch batch = {.size = sizeof batch,
+                           .batch = (int32_t)used,
+                           .seq = (int32_t)seq,
+                           .tokens = tokens,
+                           .targets = targets};
         sgt_metrics metrics = {.size = sizeof metrics};
         status = sgt_model_evaluate(&metrics, model, &batch, NULL);
         loss_sum += metrics.loss_sum;
@@ -84,8 +88,8 @@ static sgt_status print_sample(long_text *text, const settings *o, uint64_t numb
 
 static sgt_status make_sampler(sgt_sampler **sampler, sgt_context *context, const settings *o)
 {
-    sgt_sampling_options options;
-    sgt_status status = sgt_sampling_options_init(&options, sizeof options);
+    sgt_sampler_options options;
+    sgt_status status = sgt_sampler_options_init(&options, sizeof options);
     options.temperature = o->temperature;
     options.top_k = (int32_t)o->top_k;
     return status == SGT_OK ? sgt_sampler_create(sampler, context, VOCABULARY, &options) : status;

@@ -21,7 +21,7 @@ SGT_BEGIN_DECLS
 SGT_API sgt_status sgt_backend_load(const char **name, const char *path);
 
 /* Which kernels a context runs. */
-typedef struct sgt_backend_report {
+typedef struct sgt_backend_info {
     uint32_t size;
     int32_t threads;      /* of the context's pool, with the calling thread */
     const char *name;     /* "blis" */
@@ -29,13 +29,13 @@ typedef struct sgt_backend_report {
     const char *isa;      /* the instruction set chosen for the portable kernels: "avx512" */
     int32_t generic;      /* 1: no kernel tuned for this processor was found; expect slow products */
     int32_t host_visible; /* 1: tensor memory can be read through pointers */
-} sgt_backend_report;
+} sgt_backend_info;
 
 /*
  * Says which kernels a context runs. The strings live as long as the context. Any thread.
- * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.2.
  */
-SGT_API sgt_status sgt_backend_info(sgt_backend_report *report, const sgt_context *context);
+SGT_API sgt_status sgt_context_get_backend(sgt_backend_info *report, const sgt_context *context);
 
 SGT_END_DECLS
 

@@ -2,11 +2,11 @@
 /*
  * Checkpoints: all that a training needs to go on, bit for bit, in one safetensors file.
  *
- *     sgt_checkpoint_save(path, model, &options);                 between two steps
+ *     sgt_checkpoint_save(model, path, &options);                 between two steps
  *
  *     sgt_checkpoint_open(&checkpoint, context, path);
  *     sgt_checkpoint_load(model, optimizer, growth, checkpoint, NULL);     into handles that exist
- *     sgt_checkpoint_create(&model, &optimizer, &growth, checkpoint, policy, NULL);   into new ones
+ *     sgt_checkpoint_create(&model, &optimizer, &growth, checkpoint, policy, NULL, NULL);   into new ones
  *     sgt_checkpoint_free(checkpoint);
  *
  * A file holds the weights, the depth plan with its targets, the optimizer's moments, counters,
@@ -43,7 +43,8 @@ typedef struct sgt_checkpoint_save_options {
     const sgt_growth *growth;       /* of the model; NULL: none is saved */
     const char *const *keys;        /* [n_values] the host's own; not empty, no two alike */
     const char *const *values;      /* [n_values] UTF-8 */
-    uint64_t n_values;              /* default 0 */
+    int32_t n_values;               /* default 0 */
+    int32_t reserved;               /* 0 */
 } sgt_checkpoint_save_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -59,9 +60,9 @@ SGT_API sgt_status sgt_checkpoint_save_options_init(sgt_checkpoint_save_options 
  * optimizer step; finish it or call sgt_model_zero_gradients), SGT_E_STRUCT_SIZE, SGT_E_UNSUPPORTED
  * (checksums in a build without them), SGT_E_IO (the file is named), SGT_E_OVERFLOW,
  * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND, or what a custom policy returned. Since
- * 0.1.
+ * 0.2.
  */
-SGT_API sgt_status sgt_checkpoint_save(const char *path, const sgt_model *model,
+SGT_API sgt_status sgt_checkpoint_save(const sgt_model *model, const char *path,
                                        const sgt_checkpoint_save_options *options);
 
 /*
@@ -84,17 +85,17 @@ typedef struct sgt_checkpoint_info {
     int32_t has_optimizer; /* 1: moments, counters and options of an optimizer */
     int32_t has_growth;    /* 1: the state of a growth policy */
     int64_t steps;         /* of the optimizer, skipped ones too */
-    double executed_flops; /* as sgt_model_flops */
+    double executed_flops; /* as sgt_model_get_flops */
     double vanilla_flops;  /* likewise */
-    uint64_t n_values;     /* strings of the host */
+    int32_t n_values;      /* strings of the host */
+    int32_t reserved;      /* 0 */
 } sgt_checkpoint_info;
 
 /* What is in it. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
 SGT_API sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info,
                                            const sgt_checkpoint *checkpoint);
 
-/* The configuration of its model, recompute 0: how a step is computed is not saved. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+/* The configuration of its model. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
 SGT_API sgt_status sgt_checkpoint_get_config(sgt_model_config *config,
                                              const sgt_checkpoint *checkpoint);
 
@@ -104,9 +105,9 @@ SGT_API sgt_status sgt_checkpoint_get_optimizer_options(sgt_optimizer_options *o
                                                         const sgt_checkpoint *checkpoint);
 
 /* A string of the host's by its key, or key number `index` (by name); NULL when it is not there.
- * They live as long as the checkpoint. Since 0.1. */
+ * They live as long as the checkpoint. Since 0.2. */
 SGT_API const char *sgt_checkpoint_value(const sgt_checkpoint *checkpoint, const char *key);
-SGT_API const char *sgt_checkpoint_key(const sgt_checkpoint *checkpoint, uint64_t index);
+SGT_API const char *sgt_checkpoint_key(const sgt_checkpoint *checkpoint, int32_t index);
 
 /* What of a checkpoint is taken over, and whether its data is checked. */
 typedef struct sgt_checkpoint_load_options {
@@ -115,9 +116,7 @@ typedef struct sgt_checkpoint_load_options {
                              moments and counters; default 0: the stored ones win, but for the
                              rate callback, which is always the host's */
     int32_t verify;       /* 1 (default): compare checksums where there are any */
-    int32_t recompute;    /* of the model that sgt_checkpoint_create makes, as in
-                             sgt_model_config; default 0. sgt_checkpoint_load refuses it: its model
-                             has one. Since 0.2 */
+    int32_t reserved;     /* 0 */
 } sgt_checkpoint_load_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -141,27 +140,28 @@ SGT_API sgt_status sgt_checkpoint_load(sgt_model *model, sgt_optimizer *optimize
                                        const sgt_checkpoint_load_options *options);
 
 /*
- * Makes the handles and loads into them, in the context of the checkpoint. optimizer NULL: none is
- * made. growth and policy both or neither: the growth attaches the policy, which was made with the
+ * Makes the handles and loads into them, in the context of the checkpoint; model_options and
+ * options may be NULL. optimizer NULL: none is made. growth and policy both or neither: the growth attaches the policy, which was made with the
  * options of the saved one. Errors as sgt_checkpoint_load and the functions that make the handles.
- * Since 0.1.
+ * Since 0.2.
  */
 SGT_API sgt_status sgt_checkpoint_create(sgt_model **model, sgt_optimizer **optimizer,
                                          sgt_growth **growth, const sgt_checkpoint *checkpoint,
                                          sgt_growth_policy *policy,
+                                         const sgt_model_options *model_options,
                                          const sgt_checkpoint_load_options *options);
 
 /* ---- folders of checkpoints: step-000000001000.safetensors ---- */
 
 /* The path of a step's file in a folder, with its final zero. *bytes: room on entry, length on
  * return; path NULL: the length only. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (step
- * below 0, too little room). Since 0.1. */
-SGT_API sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder,
+ * below 0, too little room). Since 0.2. */
+SGT_API sgt_status sgt_checkpoint_get_path(char *path, size_t *bytes, const char *folder,
                                        int64_t step);
 
 /* The highest step that has a file in the folder. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND
- * (none, or no folder), SGT_E_IO. Since 0.1. */
-SGT_API sgt_status sgt_checkpoint_latest(int64_t *step, const char *folder);
+ * (none, or no folder), SGT_E_IO. Since 0.2. */
+SGT_API sgt_status sgt_checkpoint_get_latest(int64_t *step, const char *folder);
 
 /* Removes all but the `keep` (at least 1) highest steps, and what killed saves left. Other files
  * stay. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_NOT_FOUND, SGT_E_IO. Since

@@ -19,7 +19,7 @@
 
 /* The version of these headers; sgt_version() is that of the library. */
 #define SGT_VERSION_MAJOR 0
-#define SGT_VERSION_MINOR 1
+#define SGT_VERSION_MINOR 2
 #define SGT_VERSION_PATCH 0
 
 /* 1 where these headers are of that version or a later one: `#if SGT_VERSION_AT_LEAST(0, 2, 0)`.

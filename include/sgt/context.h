@@ -65,7 +65,7 @@ typedef struct sgt_progress {
  * Called on the thread that made the call: between layers of sgt_model_forward,
  * sgt_model_forward_logits, sgt_model_backward, sgt_model_backward_logits, sgt_model_evaluate and
  * of all that feeds a session; between tensors of sgt_checkpoint_load, sgt_checkpoint_create,
- * sgt_checkpoint_save, sgt_model_load_hf and sgt_model_save_hf. More phases may come. 0 goes on;
+ * sgt_checkpoint_save, sgt_hf_load and sgt_hf_save. More phases may come. 0 goes on;
  * any other value ends the call, which returns that value; use positive values, the library's own
  * codes are negative. The model stays valid (a stopped backward leaves gradients invalid, see
  * sgt_model_backward); a stopped load changes no handle, a stopped save no file. The callback must
@@ -87,6 +87,7 @@ typedef struct sgt_context_options {
     sgt_log_fn log;                 /* NULL: silent */
     void *log_user;                 /* for log */
     int32_t log_level;              /* messages above it are dropped; default SGT_LOG_WARNING */
+    int32_t reserved;               /* 0 */
     sgt_progress_fn progress;       /* NULL: none */
     void *progress_user;            /* for progress */
     const char *backend_options;    /* for the backend, in its own words, such as "device=1";
@@ -112,17 +113,17 @@ SGT_API void sgt_context_free(sgt_context *context);
 /* The memory counters of a context. When all other handles are freed, `current` is what the context
  * and its backend hold for as long as it lives: the built-in ones have 2 MiB of working memory for
  * each thread. */
-typedef struct sgt_memory_usage {
+typedef struct sgt_context_memory {
     uint32_t size;
     uint64_t current;     /* bytes allocated now through the context */
     uint64_t peak;        /* the most ever */
     uint64_t limit;       /* 0: none */
     uint64_t allocations; /* how many were made so far */
-} sgt_memory_usage;
+} sgt_context_memory;
 
 /* Reads the memory counters. Any thread. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
- * 0.1. */
-SGT_API sgt_status sgt_context_memory(sgt_memory_usage *usage, const sgt_context *context);
+ * 0.2. */
+SGT_API sgt_status sgt_context_get_memory(sgt_context_memory *usage, const sgt_context *context);
 
 SGT_END_DECLS
 

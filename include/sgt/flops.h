@@ -16,7 +16,7 @@
 SGT_BEGIN_DECLS
 
 /* Which loops are counted. */
-enum sgt_flops_depth {
+enum sgt_flops_loops {
     SGT_FLOPS_VANILLA = 0, /* without any loop */
     SGT_FLOPS_NOW = 1,     /* the heads whose gain is above 0 */
     SGT_FLOPS_GROWN = 2    /* the heads whose target is above 0: when the ramps are over */
@@ -26,7 +26,7 @@ enum sgt_flops_depth {
 typedef struct sgt_flops_options {
     uint32_t size;
     int32_t seq;         /* T; 0: max_seq_len */
-    int32_t depth;       /* enum sgt_flops_depth; default SGT_FLOPS_NOW */
+    int32_t depth;       /* enum sgt_flops_loops; default SGT_FLOPS_NOW */
     int32_t full_square; /* 1: attention over all T keys, as the paper counts; default 0: causal */
 } sgt_flops_options;
 
@@ -59,8 +59,8 @@ typedef struct sgt_flops_total {
 } sgt_flops_total;
 
 /* The running total of a model's training: forwards and backwards that were finished. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
-SGT_API sgt_status sgt_model_flops(sgt_flops_total *total, const sgt_model *model);
+ * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.2. */
+SGT_API sgt_status sgt_model_get_flops(sgt_flops_total *total, const sgt_model *model);
 
 SGT_END_DECLS
 

@@ -55,8 +55,8 @@ enum sgt_fade {
 
 /* Which of the candidate layers is taken, next to those selected already. */
 enum sgt_growth_direction {
-    SGT_DEEP_TO_SHALLOW = 0, /* the deepest first, then none deeper than the shallowest */
-    SGT_SHALLOW_TO_DEEP = 1  /* the shallowest first, then none shallower than the deepest */
+    SGT_DIRECTION_DEEP_TO_SHALLOW = 0, /* the deepest first, then none deeper than the shallowest */
+    SGT_DIRECTION_SHALLOW_TO_DEEP = 1  /* the shallowest first, then none shallower than the deepest */
 };
 
 /* Which heads of a selected layer are kept. */
@@ -67,7 +67,7 @@ enum sgt_head_choice {
 };
 
 /* The policy of the paper (arXiv 2603.23998); doc/maths.md has the rule in full. */
-typedef struct sgt_growth_sgt_options {
+typedef struct sgt_growth_sparse_options {
     uint32_t size;
     int32_t top_k_layers;    /* candidates: the layers of highest score; default 3 */
     int64_t first_step;      /* the first selection; default 250 */
@@ -87,21 +87,21 @@ typedef struct sgt_growth_sgt_options {
     int32_t reserved;        /* 0 */
     double max_gain;         /* of every head of a loop, in (0,1]: the gains of each ramp are
                                 multiplied by it; default 1. Since 0.2 */
-} sgt_growth_sgt_options;
+} sgt_growth_sparse_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
- * 0.1. */
-SGT_API sgt_status sgt_growth_sgt_options_init(sgt_growth_sgt_options *options, size_t size);
+ * 0.2. */
+SGT_API sgt_status sgt_growth_sparse_options_init(sgt_growth_sparse_options *options, size_t size);
 
 /*
  * Makes the policy of the paper; options may be NULL. All policies are made for models of n_layers
  * layers and n_heads query heads, and one policy serves one model at a time. Errors:
  * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the message names the field), SGT_E_STRUCT_SIZE,
- * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1.
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.2.
  */
-SGT_API sgt_status sgt_growth_policy_sgt(sgt_growth_policy **policy, sgt_context *context,
+SGT_API sgt_status sgt_growth_policy_sparse(sgt_growth_policy **policy, sgt_context *context,
                                          int32_t n_layers, int32_t n_heads,
-                                         const sgt_growth_sgt_options *options);
+                                         const sgt_growth_sparse_options *options);
 
 /* Makes a policy that never changes anything. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE,
  * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1. */

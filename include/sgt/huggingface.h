@@ -17,7 +17,6 @@ SGT_BEGIN_DECLS
 typedef struct sgt_hf_load_options {
     uint32_t size;
     int32_t max_seq_len; /* instead of max_position_embeddings; 0 (default): that */
-    int32_t recompute;   /* as in sgt_model_config; default 0 */
     int32_t tie_missing_head; /* 1: a head that is nowhere is the embedding, whatever config.json
                                  says; default 0: then it is refused. Since 0.2 */
 } sgt_hf_load_options;
@@ -33,17 +32,18 @@ SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t
  * shards hold beside that is passed over. An lm_head.weight that is there is used even when
  * config.json says tie_word_embeddings true (the log warns). A head that is not there is
  * SGT_E_FORMAT unless config.json or tie_missing_head ties it. The log warns of a max_seq_len
- * beyond max_position_embeddings. A folder that sgt_model_save_hf wrote gives the depth plan too.
- * Special tokens are those of config.json, and of generation_config.json where it has none. options
- * may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_NOT_FOUND and SGT_E_IO (the
+ * beyond max_position_embeddings. A folder that sgt_hf_save wrote gives the depth plan too.
+ * Special tokens are those of config.json, and of generation_config.json where it has none. model_options
+ * and options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_NOT_FOUND and SGT_E_IO (the
  * file is named), SGT_E_FORMAT (the key or tensor is named),
  * SGT_E_VERSION (a depth plan of a newer libsgt), SGT_E_UNSUPPORTED (what this model does not do is
  * named: another model_type or hidden_act, biases, sliding windows, scaled or partial rotary
  * positions, quantised or other tensors), SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY,
- * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.2.
  */
-SGT_API sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char *folder,
-                                     const sgt_hf_load_options *options);
+SGT_API sgt_status sgt_hf_load(sgt_model **model, sgt_context *context, const char *folder,
+                               const sgt_model_options *model_options,
+                               const sgt_hf_load_options *options);
 
 /* How a folder is written. */
 typedef struct sgt_hf_save_options {
@@ -78,10 +78,10 @@ SGT_API sgt_status sgt_hf_save_options_init(sgt_hf_save_options *options, size_t
  * SGT_E_OUT_OF_RANGE (a finite weight would be infinite as SGT_F16, from 65520 on, or as SGT_BF16:
  * the tensor is named and the folder is as before; NaN and infinities are written as they are),
  * SGT_E_NOT_FOUND (copy_from is no folder), SGT_E_IO, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT,
- * SGT_E_BACKEND. Since 0.1.
+ * SGT_E_BACKEND. Since 0.2.
  */
-SGT_API sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
-                                     const sgt_hf_save_options *options);
+SGT_API sgt_status sgt_hf_save(const sgt_model *model, const char *folder,
+                               const sgt_hf_save_options *options);
 
 SGT_END_DECLS
 

@@ -5,8 +5,8 @@
  * One training step of a host (optimizer.h and growth.h hold the last two):
  *
  *     sgt_model_forward(&metrics, model, &batch);
- *     sgt_model_backward(model, 1.0 / (double)metrics.count);
- *     sgt_optimizer_step(&report, optimizer);
+ *     sgt_model_backward(model, 1.0 / (double)metrics.count, NULL);
+ *     sgt_optimizer_step(&report, optimizer, NULL);
  *     sgt_growth_step(&event, growth, &input);
  *
  * Forward and backward may be repeated for several micro-batches before the step: gradients add
@@ -43,25 +43,34 @@ typedef struct sgt_model_config {
     double rope_theta;   /* base of the rotary frequencies, above 0 in float32; default 10000 */
     double norm_eps;     /* epsilon of RMSNorm, inside the root; finite in float32, and 0 there only
                             when it is 0 here; default 1e-6 */
-    int32_t recompute;   /* 1: keep only each block's input and run its forward again in backward:
-                            less memory, more work, equal bits */
-    int32_t reserved;    /* 0 */
 } sgt_model_config;
 
 /* Defaults: everything 0 but rope_theta and norm_eps. Errors: SGT_E_INVALID_ARGUMENT,
  * SGT_E_STRUCT_SIZE. Since 0.1. */
 SGT_API sgt_status sgt_model_config_init(sgt_model_config *config, size_t size);
 
+/* How a model is executed. Not part of what it is, so files do not hold it. */
+typedef struct sgt_model_options {
+    uint32_t size;
+    int32_t recompute; /* 1: keep only each block's input and run its forward again in backward:
+                          less memory, more work, equal bits; default 0 */
+} sgt_model_options;
+
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.2. */
+SGT_API sgt_status sgt_model_options_init(sgt_model_options *options, size_t size);
+
 /*
- * Makes a model with zero weights and unit norms; follow with sgt_model_init_weights or write
+ * Makes a model with zero weights and unit norms; options may be NULL. Follow with sgt_model_init_weights or write
  * weights of your own: zeros have no gradient, and the first training forward on them warns in the
  * log. The model keeps the context alive. Gradients and activations are allocated by that forward.
  * Errors: SGT_E_INVALID_ARGUMENT and SGT_E_OUT_OF_RANGE (the message names the field),
  * SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since
- * 0.1.
+ * 0.2.
  */
 SGT_API sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
-                                    const sgt_model_config *config);
+                                    const sgt_model_config *config,
+                                    const sgt_model_options *options);
 
 /* Drops the caller's reference; optimizers, growth and sessions keep the model alive. NULL is
  * fine. Since 0.1. */
@@ -71,26 +80,31 @@ SGT_API void sgt_model_free(sgt_model *model);
  * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
 SGT_API sgt_status sgt_model_get_config(sgt_model_config *config, const sgt_model *model);
 
+/* Copies the options that the model was made with. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_STRUCT_SIZE. Since 0.2. */
+SGT_API sgt_status sgt_model_get_options(sgt_model_options *options, const sgt_model *model);
+
 /* How weights are drawn. */
-typedef struct sgt_init_options {
+typedef struct sgt_model_init_options {
     uint32_t size;
+    int32_t reserved; /* 0 */
     uint64_t seed; /* default 0 */
     double std;    /* standard deviation of every matrix; default 0.02; narrow models (d_model under
                       about 512) learn faster with up to 1 / sqrt(d_model); weights of std times cut
                       must be finite in float32 */
     double cut;    /* redrawn beyond this many standard deviations; default 3 */
-} sgt_init_options;
+} sgt_model_init_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
- * 0.1. */
-SGT_API sgt_status sgt_init_options_init(sgt_init_options *options, size_t size);
+ * 0.2. */
+SGT_API sgt_status sgt_model_init_options_init(sgt_model_init_options *options, size_t size);
 
 /*
  * Draws all weights: truncated normal for matrices, ones for norms. A counter-based generator:
  * the same seed gives the same weights for any number of threads. Errors: SGT_E_INVALID_ARGUMENT,
  * SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_MEMORY, SGT_E_BACKEND. Since 0.1.
  */
-SGT_API sgt_status sgt_model_init_weights(sgt_model *model, const sgt_init_options *options);
+SGT_API sgt_status sgt_model_init_weights(sgt_model *model, const sgt_model_init_options *options);
 
 /* ---- passes over a batch ---- */
 
@@ -99,6 +113,7 @@ typedef struct sgt_batch {
     uint32_t size;
     int32_t batch;          /* B sequences */
     int32_t seq;            /* T tokens each, at most max_seq_len */
+    int32_t reserved;       /* 0 */
     const int32_t *tokens;  /* [B,T], each in [0, V) */
     const int32_t *targets; /* [B,T], each in [0, V) or -1 (ignored); NULL: none at all */
 } sgt_batch;
@@ -122,13 +137,26 @@ typedef struct sgt_metrics {
 SGT_API sgt_status sgt_model_forward(sgt_metrics *metrics, sgt_model *model,
                                      const sgt_batch *batch);
 
+/* How a backward is done; nothing can be chosen yet. */
+typedef struct sgt_model_backward_options {
+    uint32_t size;
+    int32_t reserved; /* 0 */
+} sgt_model_backward_options;
+
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.2. */
+SGT_API sgt_status sgt_model_backward_options_init(sgt_model_backward_options *options,
+                                                   size_t size);
+
 /*
  * Adds scale times the gradient of the SUM of losses of the last forward to the gradients. Once
  * per forward. When it fails or is stopped half-way the gradients are invalid: the optimizer
- * refuses them until sgt_model_zero_gradients. Errors: SGT_E_INVALID_ARGUMENT (scale not finite),
- * SGT_E_STATE, SGT_E_BACKEND, or what the progress callback returned. Since 0.1.
+ * refuses them until sgt_model_zero_gradients. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT
+ * (scale not finite), SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (an option), SGT_E_STATE,
+ * SGT_E_BACKEND, or what the progress callback returned. Since 0.2.
  */
-SGT_API sgt_status sgt_model_backward(sgt_model *model, double scale);
+SGT_API sgt_status sgt_model_backward(sgt_model *model, double scale,
+                                      const sgt_model_backward_options *options);
 
 /* Sets all gradients to zero and makes them valid; also what was collected for a step (entropies)
  * is closed. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_BACKEND. Since 0.1. */
@@ -148,20 +176,22 @@ SGT_API sgt_status sgt_model_forward_logits(sgt_tensor_view *logits, sgt_model *
 SGT_API sgt_status sgt_model_read_logits(float *logits, size_t count, const sgt_model *model);
 
 /* Adds to the gradients those that follow from dlogits = dLoss/dlogits [B,T,V] in host memory, for
- * the last sgt_model_forward_logits. Once per forward. Errors as sgt_model_backward. Since 0.1. */
-SGT_API sgt_status sgt_model_backward_logits(sgt_model *model, const float *dlogits);
+ * the last sgt_model_forward_logits. Once per forward. Errors as sgt_model_backward. Since 0.2. */
+SGT_API sgt_status sgt_model_backward_logits(sgt_model *model, const float *dlogits,
+                                             const sgt_model_backward_options *options);
 
 /* What an evaluation gives beside the loss. */
-typedef struct sgt_evaluate_options {
+typedef struct sgt_model_evaluate_options {
     uint32_t size;
+    int32_t reserved;    /* 0 */
     float *token_losses; /* [B,T] out, 0 where the target is -1; NULL: not wanted */
     float *logits;       /* [B,T,V] out; NULL: not wanted */
     float *last_logits;  /* [B,V] out, of each sequence's last token; NULL: not wanted */
-} sgt_evaluate_options;
+} sgt_model_evaluate_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
- * 0.1. */
-SGT_API sgt_status sgt_evaluate_options_init(sgt_evaluate_options *options, size_t size);
+ * 0.2. */
+SGT_API sgt_status sgt_model_evaluate_options_init(sgt_model_evaluate_options *options, size_t size);
 
 /*
  * The loss without gradients: keeps nothing, observes nothing. May run in several threads at the
@@ -169,7 +199,7 @@ SGT_API sgt_status sgt_evaluate_options_init(sgt_evaluate_options *options, size
  * next evaluation. options may be NULL. Errors as sgt_model_forward. Since 0.1.
  */
 SGT_API sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *model,
-                                      const sgt_batch *batch, const sgt_evaluate_options *options);
+                                      const sgt_batch *batch, const sgt_model_evaluate_options *options);
 
 /* ---- depth ---- */
 
@@ -206,25 +236,25 @@ SGT_API int32_t sgt_model_n_passes(const sgt_model *model, int32_t layer);
  * The n_heads entropies of one pass (0-based) and one kind, averaged over the batches of the
  * current step; NaN for a head that did not run. They stay readable after the optimizer step,
  * until the next training forward. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE,
- * SGT_E_STATE (this kind was not collected). Since 0.1.
+ * SGT_E_STATE (this kind was not collected). Since 0.2.
  */
-SGT_API sgt_status sgt_model_entropies(double *entropies, const sgt_model *model, int32_t layer,
+SGT_API sgt_status sgt_model_get_entropies(double *entropies, const sgt_model *model, int32_t layer,
                                        int32_t pass, int32_t kind);
 
 /* ---- parameters: Hugging Face LLaMA names, every matrix [out, in] ---- */
 
 /* Which tensor of a parameter. */
 enum sgt_parameter_part {
-    SGT_WEIGHT = 1,  /* the weight itself */
-    SGT_GRADIENT = 2 /* not there before the first training forward */
+    SGT_PART_WEIGHT = 1,  /* the weight itself */
+    SGT_PART_GRADIENT = 2 /* not there before the first training forward */
 };
 
-/* How many parameter tensors there are; 0 for NULL. Since 0.1. */
-SGT_API int32_t sgt_model_parameter_count(const sgt_model *model);
+/* How many parameter tensors there are; 0 for NULL. Since 0.2. */
+SGT_API int32_t sgt_model_n_parameters(const sgt_model *model);
 
 /* How many weights they hold together, what is called the size of a model; those of a tied head
  * count once. 0 for NULL. Since 0.2. */
-SGT_API uint64_t sgt_model_weight_count(const sgt_model *model);
+SGT_API uint64_t sgt_model_n_weights(const sgt_model *model);
 
 /* The index of a name such as "model.layers.3.self_attn.q_proj.weight". Errors:
  * SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND. Since 0.1. */
@@ -276,13 +306,13 @@ typedef struct sgt_special_tokens {
     int32_t eos[SGT_MAX_EOS_TOKENS]; /* [n_eos] each of them ends a text */
 } sgt_special_tokens;
 
-/* What the model knows of them: what sgt_model_load_hf found, a checkpoint held or the host set.
+/* What the model knows of them: what sgt_hf_load found, a checkpoint held or the host set.
  * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.2. */
 SGT_API sgt_status sgt_model_get_special_tokens(sgt_special_tokens *tokens,
                                                 const sgt_model *model);
 
 /* Sets them all; tokens NULL: none. They go into checkpoints and folders, and the eos ids end
- * generations (sgt_generate_options). Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
+ * generations (sgt_session_generate_options). Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
  * SGT_E_OUT_OF_RANGE (a count or a flag; the message names it). Since 0.2. */
 SGT_API sgt_status sgt_model_set_special_tokens(sgt_model *model,
                                                 const sgt_special_tokens *tokens);
@@ -290,33 +320,34 @@ SGT_API sgt_status sgt_model_set_special_tokens(sgt_model *model,
 /* ---- memory ---- */
 
 /* The step whose memory is estimated. */
-typedef struct sgt_memory_options {
+typedef struct sgt_model_memory_options {
     uint32_t size;
-    int32_t batch;     /* B */
-    int32_t seq;       /* T */
     int32_t training;  /* 1 (default): gradients and a training step; 0: evaluation only */
     int32_t optimizer; /* 1 (default): AdamW moments */
     int32_t logits;    /* 1: sgt_model_forward_logits instead of sgt_model_forward; default 0 */
-} sgt_memory_options;
+    const sgt_model_options *model; /* those that the model will be made with; NULL: defaults */
+} sgt_model_memory_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
- * 0.1. */
-SGT_API sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size);
+ * 0.2. */
+SGT_API sgt_status sgt_model_memory_options_init(sgt_model_memory_options *options, size_t size);
 
 /* Bytes, by what they are for. */
-typedef struct sgt_memory_estimate {
+typedef struct sgt_model_memory {
     uint32_t size;
+    int32_t reserved;     /* 0 */
     uint64_t context;     /* bytes in use in the context already */
     uint64_t parameters;  /* weights */
     uint64_t gradients;   /* one for each weight */
     uint64_t moments;     /* two for each weight, of the optimizer */
     uint64_t activations; /* the arena, lists and rotary tables of a step, or of an evaluation */
     uint64_t other;       /* handles and tables of the model and the optimizer */
-    uint64_t total;       /* sum of the above: the peak of sgt_context_memory, to the byte */
-} sgt_memory_estimate;
+    uint64_t total;       /* sum of the above: the peak of sgt_context_get_memory, to the byte */
+} sgt_model_memory;
 
 /*
- * What a model and its step would need, before anything is allocated. plan NULL: no loops. A
+ * What a model and its step of B = batch sequences of T = seq tokens would need, before anything is
+ * allocated. plan NULL: no loops; options may be NULL. A
  * memory_limit of `total` lets a host create the model, draw its weights, create the optimizer and
  * train with batches of this shape or smaller; one byte less does not. Not in it, to be added where
  * used:
@@ -327,12 +358,12 @@ typedef struct sgt_memory_estimate {
  *   - sessions: sgt_session_estimate_memory;
  *   - sgt_checkpoint_load into a model that exists: `parameters` and `moments` once more;
  *   - what a plug-in backend takes beside the buffers it is asked for.
- * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW. Since 0.1.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW. Since 0.2.
  */
-SGT_API sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate,
-                                             const sgt_context *context,
+SGT_API sgt_status sgt_model_estimate_memory(sgt_model_memory *memory, const sgt_context *context,
                                              const sgt_model_config *config, const sgt_plan *plan,
-                                             const sgt_memory_options *options);
+                                             int32_t batch, int32_t seq,
+                                             const sgt_model_memory_options *options);
 
 SGT_END_DECLS
 

@@ -101,24 +101,40 @@ typedef struct sgt_step_report {
                        * has no square in float32; weights and moments are as before */
     int64_t step;     /* 1-based number of this step; skipped ones count */
     double lr;        /* the rate of this step */
-    double grad_norm; /* before clipping */
-    double clip_scale; /* what gradients were multiplied by; 1: not clipped */
+    double grad_norm; /* scaled, before clipping */
+    double clip_scale; /* what scaled gradients were multiplied by; 1: not clipped */
 } sgt_step_report;
 
+/* How a step is taken. */
+typedef struct sgt_optimizer_step_options {
+    uint32_t size;
+    int32_t reserved; /* 0 */
+    double scale;     /* gradients are multiplied by it before they are clipped, above 0 and finite
+                         in float32; default 1. For a mean whose count is known only when the last
+                         micro-batch has gone backward */
+} sgt_optimizer_step_options;
+
+/* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.2. */
+SGT_API sgt_status sgt_optimizer_step_options_init(sgt_optimizer_step_options *options,
+                                                   size_t size);
+
 /*
- * Clip, update, set the gradients to zero. report may be NULL. Errors: SGT_E_INVALID_ARGUMENT,
- * SGT_E_STRUCT_SIZE, SGT_E_STATE (no backward since the last step), SGT_E_GRADIENTS_INVALID (a
- * backward failed or was stopped), SGT_E_OUT_OF_RANGE (rate callback), SGT_E_BACKEND. Since 0.1.
+ * Scale, clip, update, set the gradients to zero. report and options may be NULL. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (scale; rate callback), SGT_E_STATE
+ * (no backward since the last step), SGT_E_GRADIENTS_INVALID (a backward failed or was stopped),
+ * SGT_E_BACKEND. Since 0.2.
  */
-SGT_API sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer);
+SGT_API sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer,
+                                      const sgt_optimizer_step_options *options);
 
 /* Steps taken so far, skipped ones counted; 0 for NULL. Since 0.1. */
 SGT_API int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer);
 
 /* The rate the schedule gives for a 1-based step (without the callback). Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.1. */
-SGT_API sgt_status sgt_optimizer_scheduled_rate(double *lr, const sgt_optimizer *optimizer,
-                                                int64_t step);
+ * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.2. */
+SGT_API sgt_status sgt_optimizer_get_scheduled_rate(double *lr, const sgt_optimizer *optimizer,
+                                                    int64_t step);
 
 /* Which moment of a parameter. */
 enum sgt_moment {

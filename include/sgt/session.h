@@ -22,7 +22,7 @@
 #define SGT_SESSION_H
 
 #include <sgt/model.h>
-#include <sgt/sampling.h>
+#include <sgt/sampler.h>
 
 SGT_BEGIN_DECLS
 
@@ -163,7 +163,7 @@ SGT_API sgt_status sgt_session_score(sgt_score *score, sgt_session *session, int
 typedef int32_t (*sgt_token_fn)(void *user, int32_t token, int32_t index);
 
 /* Where a generation ends, and who sees it. */
-typedef struct sgt_generate_options {
+typedef struct sgt_session_generate_options {
     uint32_t size;
     int32_t max_tokens;         /* new tokens at most; 0 (default): as many as fit */
     int32_t *tokens;            /* [max_tokens] out; NULL (default): only the callback sees them */
@@ -182,19 +182,19 @@ typedef struct sgt_generate_options {
     int32_t n_stop_sequences;      /* lists; default 0. Since 0.2 */
     int32_t ignore_eos;            /* 1: where stop_tokens is NULL no token ends the text, the
                                       model's eos neither; default 0. Since 0.2 */
-} sgt_generate_options;
+} sgt_session_generate_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
- * 0.1. */
-SGT_API sgt_status sgt_generate_options_init(sgt_generate_options *options, size_t size);
+ * 0.2. */
+SGT_API sgt_status sgt_session_generate_options_init(sgt_session_generate_options *options, size_t size);
 
 /* Why a generation ended. */
 enum sgt_generate_end {
-    SGT_END_MAX_TOKENS = 1, /* max_tokens were chosen */
-    SGT_END_STOP_TOKEN = 2, /* a token of stop_tokens, or an eos, was chosen */
-    SGT_END_CALLBACK = 3,   /* the callback said so */
-    SGT_END_FULL = 4,       /* the sequence reached max_length */
-    SGT_END_STOP_SEQUENCE = 5 /* a list of stop_sequences was completed */
+    SGT_GENERATE_END_MAX_TOKENS = 1, /* max_tokens were chosen */
+    SGT_GENERATE_END_STOP_TOKEN = 2, /* a token of stop_tokens, or an eos, was chosen */
+    SGT_GENERATE_END_CALLBACK = 3,   /* the callback said so */
+    SGT_GENERATE_END_FULL = 4,       /* the sequence reached max_length */
+    SGT_GENERATE_END_STOP_SEQUENCE = 5 /* a list of stop_sequences was completed */
 };
 
 /* What a generation did. */
@@ -216,7 +216,7 @@ typedef struct sgt_generation {
 SGT_API sgt_status sgt_session_generate(sgt_generation *generation, sgt_session *session,
                                         int32_t sequence, sgt_sampler *sampler,
                                         const int32_t *prompt, int32_t n_prompt,
-                                        const sgt_generate_options *options);
+                                        const sgt_session_generate_options *options);
 
 /* Texts to generate side by side, each in a sequence of its own. */
 typedef struct sgt_generate_batch {
@@ -226,7 +226,7 @@ typedef struct sgt_generate_batch {
     sgt_sampler *const *samplers; /* [count] each another one */
     const int32_t *prompts;       /* the tokens of the first prompt, then of the second, ... */
     const int32_t *lengths;       /* [count] tokens of each prompt, at least 1; NULL: 1 each */
-    const sgt_generate_options *const *options; /* [count], each may be NULL; NULL: all defaults */
+    const sgt_session_generate_options *const *options; /* [count], each may be NULL; NULL: all defaults */
     sgt_generation *const *generations;         /* [count] out: what became of each */
 } sgt_generate_batch;
 

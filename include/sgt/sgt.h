@@ -13,7 +13,7 @@
 #include <sgt/model.h>
 #include <sgt/optimizer.h>
 #include <sgt/plan.h>
-#include <sgt/sampling.h>
+#include <sgt/sampler.h>
 #include <sgt/session.h>
 #include <sgt/status.h>
 #include <sgt/tensor.h>

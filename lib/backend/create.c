@@ -8,7 +8,7 @@
 #include "dispatch_data.h"
 #include "registry.h"
 
-#define REPORT_MINIMUM  SGTI_SIZE_THROUGH(sgt_backend_report, host_visible)
+#define REPORT_MINIMUM  SGTI_SIZE_THROUGH(sgt_backend_info, host_visible)
 
 static void log_choice(const sgt_context *context)
 {
@@ -31,6 +31,8 @@ sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *
     if (!status && options)
         status = sgti_struct_read(&own, sizeof own, options, SGTI_CONTEXT_OPTIONS_MINIMUM,
                                   "sgt_context_options");
+    if (!status)
+        status = sgti_check_reserved(own.reserved, "sgt_context_options");
     if (status)
         return status;
     status = sgti_context_new(&created, &own);
@@ -46,16 +48,16 @@ sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *
     return SGT_OK;
 }
 
-sgt_status sgt_backend_info(sgt_backend_report *report, const sgt_context *context)
+sgt_status sgt_context_get_backend(sgt_backend_info *report, const sgt_context *context)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_status status = sgti_struct_check(report, REPORT_MINIMUM, "sgt_backend_report");
+    sgt_status status = sgti_struct_check(report, REPORT_MINIMUM, "sgt_backend_info");
     if (status)
         return status;
     if (!context)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "context is NULL");
     const sgti_dispatch *dispatch = context->dispatch;
-    const sgt_backend_report own = {.size = sizeof own,
+    const sgt_backend_info own = {.size = sizeof own,
                                     .threads = sgti_pool_threads(context->pool),
                                     .name = dispatch->table->name,
                                     .kernels = dispatch->kernels,

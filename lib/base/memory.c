@@ -185,9 +185,9 @@ void sgti_memory_unreserve(sgti_memory *memory, uint64_t bytes)
     sgti_lock_give(&memory->lock);
 }
 
-void sgti_memory_report(sgt_memory_usage *usage, const sgti_memory *memory)
+void sgti_memory_report(sgt_context_memory *usage, const sgti_memory *memory)
 {
-    sgt_memory_usage own = {.size = sizeof own,
+    sgt_context_memory own = {.size = sizeof own,
                             .current = get(&memory->current),
                             .peak = get(&memory->peak),
                             .limit = memory->limit,

@@ -41,6 +41,6 @@ sgt_status sgti_memory_reserve(sgti_memory *memory, uint64_t bytes, const char *
 void sgti_memory_unreserve(sgti_memory *memory, uint64_t bytes);
 
 /* What the counters say; while other threads allocate, each of them is of its own moment. */
-void sgti_memory_report(sgt_memory_usage *usage, const sgti_memory *memory);
+void sgti_memory_report(sgt_context_memory *usage, const sgti_memory *memory);
 
 #endif

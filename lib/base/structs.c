@@ -47,6 +47,13 @@ sgt_status sgti_struct_read(void *own, size_t own_size, const void *caller, size
     return SGT_OK;
 }
 
+sgt_status sgti_check_reserved(int32_t reserved, const char *name)
+{
+    if (reserved != 0)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s.reserved is %d, not 0", name, (int)reserved);
+    return SGT_OK;
+}
+
 sgt_status sgti_struct_check(const void *caller, size_t minimum, const char *name)
 {
     if (!caller)

@@ -19,6 +19,9 @@
 sgt_status sgti_struct_read(void *own, size_t own_size, const void *caller, size_t minimum,
                             const char *name);
 
+/* SGT_E_INVALID_ARGUMENT unless `reserved` of a caller's struct is 0. */
+sgt_status sgti_check_reserved(int32_t reserved, const char *name);
+
 /* Checks that a caller's result struct is not NULL and has a plausible size. */
 sgt_status sgti_struct_check(const void *caller, size_t minimum, const char *name);
 

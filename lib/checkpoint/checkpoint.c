@@ -11,7 +11,7 @@
 #include "../base/text.h"
 #include "../model/config.h"
 
-#define INFO_MINIMUM SGTI_SIZE_THROUGH(sgt_checkpoint_info, n_values)
+#define INFO_MINIMUM SGTI_SIZE_THROUGH(sgt_checkpoint_info, reserved)
 
 static int by_name(const void *a, const void *b)
 {
@@ -172,7 +172,7 @@ sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info, const sgt_checkpoi
                                .steps = numbers->steps,
                                .executed_flops = numbers->executed_flops,
                                .vanilla_flops = numbers->vanilla_flops,
-                               .n_values = checkpoint->n_values};
+                               .n_values = (int32_t)checkpoint->n_values};
     sgti_struct_write(info, &own, sizeof own);
     return SGT_OK;
 }
@@ -204,9 +204,11 @@ sgt_status sgt_checkpoint_get_optimizer_options(sgt_optimizer_options *options,
     return SGT_OK;
 }
 
-const char *sgt_checkpoint_key(const sgt_checkpoint *checkpoint, uint64_t index)
+const char *sgt_checkpoint_key(const sgt_checkpoint *checkpoint, int32_t index)
 {
-    return checkpoint && index < checkpoint->n_values ? checkpoint->keys[index] : NULL;
+    if (!checkpoint || index < 0 || (uint64_t)index >= checkpoint->n_values)
+        return NULL;
+    return checkpoint->keys[index];
 }
 
 const char *sgt_checkpoint_value(const sgt_checkpoint *checkpoint, const char *key)

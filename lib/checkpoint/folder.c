@@ -37,7 +37,7 @@ static int read_name(int64_t *step, const char *name, const char *tail)
     return 1;
 }
 
-sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder, int64_t step)
+sgt_status sgt_checkpoint_get_path(char *path, size_t *bytes, const char *folder, int64_t step)
 {
     SGTI_DEFAULT_FLOATS;
     char name[MOST_NAME];
@@ -60,7 +60,7 @@ sgt_status sgt_checkpoint_path(char *path, size_t *bytes, const char *folder, in
     return SGT_OK;
 }
 
-sgt_status sgt_checkpoint_latest(int64_t *step, const char *folder)
+sgt_status sgt_checkpoint_get_latest(int64_t *step, const char *folder)
 {
     SGTI_DEFAULT_FLOATS;
     DIR *opened = NULL;

@@ -237,7 +237,6 @@ static sgt_status read_model(sgt_model_config *config, folder *f,
         status = settle_head(f, options);
     if (status)
         return status;
-    f->config.model.recompute = options->recompute;
     settle_length(f, options);
     status = sgti_config_resolve(config, &f->config.model);
     if (status)
@@ -245,13 +244,14 @@ static sgt_status read_model(sgt_model_config *config, folder *f,
     return check_tensors(f, config);
 }
 
-static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *options)
+static sgt_status load(sgt_model **model, folder *f, const sgt_model_options *model_options,
+                       const sgt_hf_load_options *options)
 {
     sgt_model *made = NULL;
     sgt_model_config resolved;
     sgt_status status = read_model(&resolved, f, options);
     if (status == SGT_OK)
-        status = sgt_model_create(&made, f->context, &resolved);
+        status = sgt_model_create(&made, f->context, &resolved, model_options);
     if (status == SGT_OK)
         status = read_weights(f, made);
     if (status == SGT_OK)
@@ -266,8 +266,8 @@ static sgt_status load(sgt_model **model, folder *f, const sgt_hf_load_options *
     return SGT_OK;
 }
 
-sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char *path,
-                             const sgt_hf_load_options *options)
+sgt_status sgt_hf_load(sgt_model **model, sgt_context *context, const char *path,
+                       const sgt_model_options *model_options, const sgt_hf_load_options *options)
 {
     SGTI_DEFAULT_FLOATS;
     sgt_hf_load_options own = {.size = sizeof own};
@@ -282,7 +282,7 @@ sgt_status sgt_model_load_hf(sgt_model **model, sgt_context *context, const char
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "max_seq_len is %d, tie_missing_head is %d",
                          (int)own.max_seq_len, (int)own.tie_missing_head);
     folder f = {.path = path, .context = context, .memory = &context->memory};
-    status = load(model, &f, &own);
+    status = load(model, &f, model_options, &own);
     sgti_hf_files_close(&f.files);
     sgti_hf_config_close(&f.config);
     return status;

@@ -208,7 +208,7 @@ static sgt_status write_folder(export *e, const char *folder)
     return status;
 }
 
-sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
+sgt_status sgt_hf_save(const sgt_model *model, const char *folder,
                              const sgt_hf_save_options *options)
 {
     SGTI_DEFAULT_FLOATS;
@@ -220,9 +220,11 @@ sgt_status sgt_model_save_hf(const sgt_model *model, const char *folder,
     sgt_status status = sgti_check_path(folder, "folder");
     if (status == SGT_OK && options)
         status = sgti_struct_read(&own, sizeof own, options, SAVE_MINIMUM, "sgt_hf_save_options");
-    if (status == SGT_OK && (own.without_loops >> 1 || own.reserved != 0))
-        status = sgti_fail(SGT_E_INVALID_ARGUMENT, "without_loops is %d, reserved is %d",
-                           (int)own.without_loops, (int)own.reserved);
+    if (status == SGT_OK)
+        status = sgti_check_reserved(own.reserved, "sgt_hf_save_options");
+    if (status == SGT_OK && own.without_loops >> 1)
+        status = sgti_fail(SGT_E_INVALID_ARGUMENT, "without_loops is %d, not 0 or 1",
+                           (int)own.without_loops);
     if (status == SGT_OK && own.copy_from)
         status = sgti_check_path(own.copy_from, "copy_from");
     e.copy_from = own.copy_from;

@@ -10,7 +10,7 @@
 #include "../base/float_mode.h"
 #include "../base/structs.h"
 
-#define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_checkpoint_load_options, recompute)
+#define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_checkpoint_load_options, reserved)
 
 static const sgt_checkpoint_load_options default_options = {.size = sizeof default_options,
                                                             .verify = 1};
@@ -29,11 +29,11 @@ static sgt_status read_options(sgt_checkpoint_load_options *own,
         return SGT_OK;
     sgt_status status =
         sgti_struct_read(own, sizeof *own, caller, LOAD_MINIMUM, "sgt_checkpoint_load_options");
-    if (status == SGT_OK && (own->own_schedule >> 1 || own->verify >> 1 || own->recompute >> 1))
+    if (status == SGT_OK && (own->own_schedule >> 1 || own->verify >> 1))
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
-                         "own_schedule is %d, verify is %d, recompute is %d: not all 0 or 1",
-                         (int)own->own_schedule, (int)own->verify, (int)own->recompute);
-    return status;
+                         "own_schedule is %d, verify is %d: not both 0 or 1",
+                         (int)own->own_schedule, (int)own->verify);
+    return status ? status : sgti_check_reserved(own->reserved, "sgt_checkpoint_load_options");
 }
 
 static sgt_status check(const sgti_load *load)
@@ -81,20 +81,17 @@ sgt_status sgt_checkpoint_load(sgt_model *model, sgt_optimizer *optimizer, sgt_g
     if (!model || !checkpoint)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !model ? "model" : "checkpoint");
     sgt_status status = read_options(&load.options, options);
-    if (status == SGT_OK && load.options.recompute)
-        status = sgti_fail(SGT_E_INVALID_ARGUMENT,
-                           "recompute is 1, but only sgt_checkpoint_create makes a model");
     return status == SGT_OK ? run(&load) : status;
 }
 
 /* ---- making ---- */
 
-static sgt_status make_and_load(sgti_load *load, int with_optimizer, sgt_growth_policy *policy)
+static sgt_status make_and_load(sgti_load *load, int with_optimizer, sgt_growth_policy *policy,
+                                const sgt_model_options *options)
 {
     const sgti_numbers *numbers = &load->checkpoint->numbers;
-    sgt_model_config config = numbers->config;
-    config.recompute = load->options.recompute;
-    sgt_status status = sgt_model_create(&load->model, load->checkpoint->context, &config);
+    sgt_status status = sgt_model_create(&load->model, load->checkpoint->context,
+                                         &numbers->config, options);
     if (status == SGT_OK && with_optimizer)
         status = sgt_optimizer_create(&load->optimizer, load->model,
                                       numbers->has_optimizer ? &numbers->options : NULL);
@@ -112,6 +109,7 @@ static sgt_status make_and_load(sgti_load *load, int with_optimizer, sgt_growth_
 
 sgt_status sgt_checkpoint_create(sgt_model **model, sgt_optimizer **optimizer, sgt_growth **growth,
                                  const sgt_checkpoint *checkpoint, sgt_growth_policy *policy,
+                                 const sgt_model_options *model_options,
                                  const sgt_checkpoint_load_options *options)
 {
     SGTI_DEFAULT_FLOATS;
@@ -123,7 +121,7 @@ sgt_status sgt_checkpoint_create(sgt_model **model, sgt_optimizer **optimizer, s
                          !growth ? "growth" : "policy", !growth ? "policy" : "growth");
     sgt_status status = read_options(&load.options, options);
     if (status == SGT_OK)
-        status = make_and_load(&load, optimizer != NULL, policy);
+        status = make_and_load(&load, optimizer != NULL, policy, model_options);
     if (status)
         return status;
     *model = load.model;

@@ -11,7 +11,7 @@
 #include "../base/structs.h"
 #include "../base/text.h"
 
-#define SAVE_MINIMUM SGTI_SIZE_THROUGH(sgt_checkpoint_save_options, n_values)
+#define SAVE_MINIMUM SGTI_SIZE_THROUGH(sgt_checkpoint_save_options, reserved)
 
 /* What an output of the file is. */
 enum source {
@@ -57,16 +57,18 @@ sgt_status sgt_checkpoint_save_options_init(sgt_checkpoint_save_options *options
 
 static sgt_status check_values(const sgt_checkpoint_save_options *options)
 {
+    if (options->n_values < 0)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "n_values is %d", (int)options->n_values);
     if (options->n_values > 0 && (!options->keys || !options->values))
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !options->keys ? "keys" : "values");
-    for (uint64_t i = 0; i < options->n_values; i++) {
+    for (int32_t i = 0; i < options->n_values; i++) {
         const char *key = options->keys[i], *value = options->values[i];
         if (!key || key[0] == '\0' || !value)
-            return sgti_fail(SGT_E_INVALID_ARGUMENT, "keys[%llu] is empty or has no value",
-                             (unsigned long long)i);
+            return sgti_fail(SGT_E_INVALID_ARGUMENT, "keys[%d] is empty or has no value",
+                             (int)i);
         if (!sgti_json_is_utf8(key) || !sgti_json_is_utf8(value))
-            return sgti_fail(SGT_E_INVALID_ARGUMENT, "keys[%llu] or its value is not UTF-8",
-                             (unsigned long long)i);
+            return sgti_fail(SGT_E_INVALID_ARGUMENT, "keys[%d] or its value is not UTF-8",
+                             (int)i);
     }
     return SGT_OK;
 }
@@ -74,6 +76,9 @@ static sgt_status check_values(const sgt_checkpoint_save_options *options)
 static sgt_status check(const save *s)
 {
     const sgt_checkpoint_save_options *options = &s->options;
+    sgt_status status = sgti_check_reserved(options->reserved, "sgt_checkpoint_save_options");
+    if (status)
+        return status;
     if (options->checksums != 0 && options->checksums != 1)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "checksums is %d, not 0 or 1",
                          (int)options->checksums);
@@ -125,7 +130,7 @@ static sgt_status collect_metadata(save *s)
     s->metadata = json_object();
     if (!s->metadata || sgti_numbers_write(s->metadata, &s->numbers))
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "no memory for the metadata of a checkpoint");
-    for (uint64_t i = 0; i < s->options.n_values; i++) {
+    for (int32_t i = 0; i < s->options.n_values; i++) {
         void *memory = NULL;
         uint64_t room = sizeof SGTI_HOST_PREFIX + strlen(s->options.keys[i]);
         sgt_status status = sgti_allocate_zeroed(&memory, s->memory, room, 1, "a key");
@@ -303,7 +308,7 @@ static void clean_up(save *s)
     sgti_release(s->memory, s->policy, s->policy_bytes);
 }
 
-sgt_status sgt_checkpoint_save(const char *path, const sgt_model *model,
+sgt_status sgt_checkpoint_save(const sgt_model *model, const char *path,
                                const sgt_checkpoint_save_options *options)
 {
     SGTI_DEFAULT_FLOATS;

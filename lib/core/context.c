@@ -13,7 +13,7 @@
 #define MOST_THREADS 256
 #define LOG_LINE     1024
 
-#define USAGE_MINIMUM SGTI_SIZE_THROUGH(sgt_memory_usage, allocations)
+#define USAGE_MINIMUM SGTI_SIZE_THROUGH(sgt_context_memory, allocations)
 
 sgt_status sgt_context_options_init(sgt_context_options *options, size_t size)
 {
@@ -114,10 +114,10 @@ void sgt_context_free(sgt_context *context)
         sgti_context_unref(context);
 }
 
-sgt_status sgt_context_memory(sgt_memory_usage *usage, const sgt_context *context)
+sgt_status sgt_context_get_memory(sgt_context_memory *usage, const sgt_context *context)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_status status = sgti_struct_check(usage, USAGE_MINIMUM, "sgt_memory_usage");
+    sgt_status status = sgti_struct_check(usage, USAGE_MINIMUM, "sgt_context_memory");
     if (status)
         return status;
     if (!context)

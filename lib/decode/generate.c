@@ -20,7 +20,7 @@
 typedef struct text {
     int32_t sequence;
     sgt_sampler *sampler;
-    sgt_generate_options options;
+    sgt_session_generate_options options;
     sgt_generation made;
 } text;
 
@@ -40,24 +40,24 @@ typedef struct group {
 /* Where more than one end is reached at once, the host's word comes first. */
 static int32_t end_of(const text *t, const sgt_session *session, int32_t token, int32_t said)
 {
-    const sgt_generate_options *o = &t->options;
+    const sgt_session_generate_options *o = &t->options;
     if (said > 0)
-        return SGT_END_CALLBACK;
+        return SGT_GENERATE_END_CALLBACK;
     if (sgti_is_stop_token(o, token))
-        return SGT_END_STOP_TOKEN;
+        return SGT_GENERATE_END_STOP_TOKEN;
     if (sgti_ends_with_stop_sequence(o, t->made.count))
-        return SGT_END_STOP_SEQUENCE;
+        return SGT_GENERATE_END_STOP_SEQUENCE;
     if (t->made.count == o->max_tokens)
-        return SGT_END_MAX_TOKENS;
+        return SGT_GENERATE_END_MAX_TOKENS;
     if (sgt_session_length(session, t->sequence) == sgt_session_max_length(session))
-        return SGT_END_FULL;
+        return SGT_GENERATE_END_FULL;
     return 0;
 }
 
 /* Writes a token down, tells the host of it, and sees whether the text ends. */
 static sgt_status report(text *t, const sgt_session *session, int32_t token)
 {
-    const sgt_generate_options *o = &t->options;
+    const sgt_session_generate_options *o = &t->options;
     int32_t index = t->made.count++, said = 0;
     uint64_t failures = sgti_failures();
     if (o->tokens)
@@ -135,7 +135,7 @@ static sgt_status write_group(group *g, const int32_t *prompts, const int32_t *l
 
 /* Puts a text into the group, after all that it is given has been looked at. */
 static sgt_status join_group(group *g, int32_t sequence, sgt_sampler *sampler,
-                             const sgt_generate_options *options)
+                             const sgt_session_generate_options *options)
 {
     int32_t vocab_size = g->session->model->config.vocab_size, at = g->n_going;
     text t = {.sequence = sequence, .sampler = sampler, .made = {.size = sizeof t.made}};
@@ -163,7 +163,7 @@ static sgt_status join_group(group *g, int32_t sequence, sgt_sampler *sampler,
 
 sgt_status sgt_session_generate(sgt_generation *generation, sgt_session *session, int32_t sequence,
                                 sgt_sampler *sampler, const int32_t *prompt, int32_t n_prompt,
-                                const sgt_generate_options *options)
+                                const sgt_session_generate_options *options)
 {
     SGTI_DEFAULT_FLOATS;
     text only;

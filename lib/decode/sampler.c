@@ -45,7 +45,7 @@ static uint64_t lay_out(sgt_sampler *s, char *memory)
 
 /* ---- making and freeing ---- */
 
-static sgt_sampler from_options(const sgt_sampling_options *o, sgt_context *context,
+static sgt_sampler from_options(const sgt_sampler_options *o, sgt_context *context,
                                 int32_t vocab_size)
 {
     return (sgt_sampler){
@@ -64,10 +64,10 @@ static sgt_sampler from_options(const sgt_sampling_options *o, sgt_context *cont
 }
 
 sgt_status sgt_sampler_create(sgt_sampler **sampler, sgt_context *context, int32_t vocab_size,
-                              const sgt_sampling_options *options)
+                              const sgt_sampler_options *options)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_sampling_options chosen;
+    sgt_sampler_options chosen;
     void *memory = NULL, *arrays = NULL;
     if (!sampler || !context)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !sampler ? "sampler" : "context");

@@ -3,7 +3,7 @@
 #ifndef SGTI_SAMPLER_H
 #define SGTI_SAMPLER_H
 
-#include <sgt/sampling.h>
+#include <sgt/sampler.h>
 
 #include "../base/memory.h"
 #include "choice.h"
@@ -27,7 +27,7 @@ struct sgt_sampler {
 
 /* Fills *own with defaults and what the caller set, checked for a vocabulary; caller may be
  * NULL. */
-sgt_status sgti_sampling_options_read(sgt_sampling_options *own, const sgt_sampling_options *caller,
+sgt_status sgti_sampling_options_read(sgt_sampler_options *own, const sgt_sampler_options *caller,
                                       int32_t vocab_size);
 
 /* Puts a prompt of at least one token in the window. One that goes on with a text begins with the

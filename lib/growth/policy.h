@@ -19,7 +19,7 @@ enum sgti_policy_kind {
     SGTI_POLICY_CUSTOM = 0,
     SGTI_POLICY_NONE = 1,
     SGTI_POLICY_STATIC = 2,
-    SGTI_POLICY_SGT = 3
+    SGTI_POLICY_SPARSE = 3
 };
 
 struct sgt_growth_policy {

@@ -6,12 +6,12 @@
 #include "../core/tensors.h"
 #include "model.h"
 
-int32_t sgt_model_parameter_count(const sgt_model *model)
+int32_t sgt_model_n_parameters(const sgt_model *model)
 {
     return model ? model->parameters.count : 0;
 }
 
-uint64_t sgt_model_weight_count(const sgt_model *model)
+uint64_t sgt_model_n_weights(const sgt_model *model)
 {
     uint64_t count = 0;
     for (int32_t i = 0; model && i < model->parameters.count; i++)
@@ -41,12 +41,12 @@ static sgt_status find_tensor(sgt_tensor *tensor, const sgt_model *model, int32_
     if (index < 0 || index >= model->parameters.count)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "parameter %d of a model that has %d", (int)index,
                          (int)model->parameters.count);
-    if (part != SGT_WEIGHT && part != SGT_GRADIENT)
+    if (part != SGT_PART_WEIGHT && part != SGT_PART_GRADIENT)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "part %d is neither weight (1) nor gradient (2)",
                          (int)part);
-    if (part == SGT_GRADIENT && !model->gradients.buffer)
+    if (part == SGT_PART_GRADIENT && !model->gradients.buffer)
         return sgti_fail(SGT_E_STATE, "there are no gradients before the first training forward");
-    *tensor = part == SGT_WEIGHT ? sgti_weight(model, index) : sgti_gradient(model, index);
+    *tensor = part == SGT_PART_WEIGHT ? sgti_weight(model, index) : sgti_gradient(model, index);
     return SGT_OK;
 }
 
@@ -114,7 +114,7 @@ sgt_status sgt_model_write_parameter(sgt_model *model, int32_t index, int32_t pa
     status = sgti_check_count(model, index, values, count);
     if (status)
         return status;
-    if (part == SGT_WEIGHT)
+    if (part == SGT_PART_WEIGHT)
         sgti_model_touch_weights(model);
     else if (model->gradient_state == SGTI_GRADIENTS_ZERO)
         model->gradient_state = SGTI_GRADIENTS_VALID;

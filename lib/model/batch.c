@@ -65,6 +65,8 @@ sgt_status sgti_batch_begin(sgti_checked_batch *batch, const sgt_model *model,
     if (!with_targets)
         own.batch.targets = NULL;
     if (status == SGT_OK)
+        status = sgti_check_reserved(own.batch.reserved, "sgt_batch");
+    if (status == SGT_OK)
         status = check_sizes(&own.batch, &model->config);
     if (status == SGT_OK)
         status = check_tokens(&own.batch, model->config.vocab_size);

@@ -17,6 +17,27 @@ sgt_status sgt_model_config_init(sgt_model_config *config, size_t size)
                             "sgt_model_config");
 }
 
+static const sgt_model_options default_options = {.size = sizeof default_options};
+
+sgt_status sgt_model_options_init(sgt_model_options *options, size_t size)
+{
+    return sgti_struct_init(options, size, &default_options, sizeof default_options,
+                            SGTI_MODEL_OPTIONS_MINIMUM, "sgt_model_options");
+}
+
+sgt_status sgti_model_options_read(sgt_model_options *own, const sgt_model_options *caller)
+{
+    *own = default_options;
+    if (!caller)
+        return SGT_OK;
+    sgt_status status = sgti_struct_read(own, sizeof *own, caller, SGTI_MODEL_OPTIONS_MINIMUM,
+                                         "sgt_model_options");
+    if (status == SGT_OK && own->recompute >> 1)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "recompute is %d, must be 0 or 1",
+                         (int)own->recompute);
+    return status;
+}
+
 /* Bounds that keep every product of two sizes within 63 bits. */
 static sgt_status check_sizes(const sgt_model_config *config)
 {
@@ -35,8 +56,6 @@ static sgt_status check_sizes(const sgt_model_config *config)
         {"d_ff", config->d_ff, 1, 1 << 26},
         {"max_seq_len", config->max_seq_len, 1, 1 << 28},
         {"tied", config->tied, 0, 1},
-        {"recompute", config->recompute, 0, 1},
-        {"reserved", config->reserved, 0, 0},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (fields[i].value < fields[i].least || fields[i].value > fields[i].most)

@@ -8,11 +8,16 @@
 #include "../base/structs.h"
 
 #define SGTI_MAX_HEAD_DIM   512
-#define SGTI_CONFIG_MINIMUM SGTI_SIZE_THROUGH(sgt_model_config, reserved)
+#define SGTI_CONFIG_MINIMUM SGTI_SIZE_THROUGH(sgt_model_config, norm_eps)
+#define SGTI_MODEL_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_options, recompute)
 
 /* Reads the caller's struct, checks every field and fills the defaults in (n_kv_heads, head_dim).
  * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the field is named), SGT_E_STRUCT_SIZE. */
 sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_config *caller);
+
+/* Reads the caller's options, NULL for the defaults. Errors: SGT_E_OUT_OF_RANGE (the option is
+ * named), SGT_E_STRUCT_SIZE. */
+sgt_status sgti_model_options_read(sgt_model_options *own, const sgt_model_options *caller);
 
 /* Width of the query and of the key (or value) projection. */
 static inline int64_t sgti_query_width(const sgt_model_config *config)

@@ -10,18 +10,18 @@
 #include "../base/structs.h"
 #include "batch.h"
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_evaluate_options, last_logits)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_evaluate_options, last_logits)
 
-sgt_status sgt_evaluate_options_init(sgt_evaluate_options *options, size_t size)
+sgt_status sgt_model_evaluate_options_init(sgt_model_evaluate_options *options, size_t size)
 {
-    static const sgt_evaluate_options defaults = {.size = sizeof defaults};
+    static const sgt_model_evaluate_options defaults = {.size = sizeof defaults};
     return sgti_struct_init(options, size, &defaults, sizeof defaults, OPTIONS_MINIMUM,
-                            "sgt_evaluate_options");
+                            "sgt_model_evaluate_options");
 }
 
 /* The outputs that were asked for; losses come last so that a failure leaves less behind. */
 static sgt_status evaluate_head(const sgti_work *work, const sgti_checked_batch *batch,
-                                float *losses, const sgt_evaluate_options *options)
+                                float *losses, const sgt_model_evaluate_options *options)
 {
     int64_t seq = batch->batch.seq;
     sgt_status status = SGT_OK;
@@ -37,10 +37,10 @@ static sgt_status evaluate_head(const sgti_work *work, const sgti_checked_batch 
 
 static sgt_status evaluate(sgt_metrics *metrics, const sgt_model *model,
                            sgti_workspace *workspace, const sgti_checked_batch *batch,
-                           const sgt_evaluate_options *options)
+                           const sgt_model_evaluate_options *options)
 {
-    sgti_shape shape = sgti_batch_shape(&model->config, SGTI_EVALUATE, batch->batch.batch,
-                                        batch->batch.seq);
+    sgti_shape shape = sgti_batch_shape(&model->config, &model->options, SGTI_EVALUATE,
+                                        batch->batch.batch, batch->batch.seq);
     shape.passes = model->passes;
     shape.logits_bytes = sgti_logits_bytes(model->dispatch);
     sgt_status status = sgti_workspace_prepare(workspace, model->dispatch,
@@ -66,16 +66,19 @@ static sgt_status evaluate(sgt_metrics *metrics, const sgt_model *model,
 }
 
 sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *model,
-                              const sgt_batch *caller, const sgt_evaluate_options *caller_options)
+                              const sgt_batch *caller,
+                              const sgt_model_evaluate_options *caller_options)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_evaluate_options options = {.size = sizeof options};
+    sgt_model_evaluate_options options = {.size = sizeof options};
     sgti_checked_batch batch;
     sgti_workspace *workspace;
     sgt_metrics own;
     if (caller_options) {
         sgt_status status = sgti_struct_read(&options, sizeof options, caller_options,
-                                             OPTIONS_MINIMUM, "sgt_evaluate_options");
+                                             OPTIONS_MINIMUM, "sgt_model_evaluate_options");
+        if (status == SGT_OK)
+            status = sgti_check_reserved(options.reserved, "sgt_model_evaluate_options");
         if (status)
             return status;
     }

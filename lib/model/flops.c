@@ -81,7 +81,7 @@ static sgt_status check_options(sgt_flops_options *options, const sgt_model_conf
                          (int)options->seq, (int)config->max_seq_len);
     if (options->depth < SGT_FLOPS_VANILLA || options->depth > SGT_FLOPS_GROWN)
         return sgti_fail(SGT_E_OUT_OF_RANGE,
-                         "sgt_flops_options.depth is %d, not an sgt_flops_depth",
+                         "sgt_flops_options.depth is %d, not an sgt_flops_loops",
                          (int)options->depth);
     if (options->full_square != 0 && options->full_square != 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "sgt_flops_options.full_square is %d, not 0 or 1",

@@ -6,7 +6,7 @@
 #include <sgt/flops.h>
 
 /* Fills *flops but for size: one token of a sequence of seq. config is resolved, plan of its shape
- * or NULL, depth one of enum sgt_flops_depth, full_square as in sgt_flops_options. */
+ * or NULL, depth one of enum sgt_flops_loops, full_square as in sgt_flops_options. */
 void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const sgt_plan *plan,
                         int32_t seq, int32_t depth, int full_square);
 

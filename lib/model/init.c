@@ -13,16 +13,16 @@
 #include "../core/tensors.h"
 #include "model.h"
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_init_options, cut)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_init_options, cut)
 #define PART_ELEMENTS   65536
 #define LARGEST_NORMAL  10.0 /* beyond what 53 bits of a uniform number become */
 
-sgt_status sgt_init_options_init(sgt_init_options *options, size_t size)
+sgt_status sgt_model_init_options_init(sgt_model_init_options *options, size_t size)
 {
-    static const sgt_init_options defaults = {
+    static const sgt_model_init_options defaults = {
         .size = sizeof defaults, .seed = 0, .std = 0.02, .cut = 3.0};
     return sgti_struct_init(options, size, &defaults, sizeof defaults, OPTIONS_MINIMUM,
-                            "sgt_init_options");
+                            "sgt_model_init_options");
 }
 
 /* A run of consecutive elements of one parameter. */
@@ -31,7 +31,7 @@ typedef struct draw {
     uint64_t count;
     uint64_t first; /* index of values[0] in the parameter */
     uint64_t seed;  /* of the parameter */
-    const sgt_init_options *options;
+    const sgt_model_init_options *options;
 } draw;
 
 static void draw_part(void *argument, int64_t part, int32_t thread)
@@ -77,7 +77,8 @@ static sgt_status draw_hidden(sgt_model *model, draw *d, const sgt_tensor *weigh
     return status;
 }
 
-static sgt_status init_parameter(sgt_model *model, int32_t index, const sgt_init_options *options)
+static sgt_status init_parameter(sgt_model *model, int32_t index,
+                                 const sgt_model_init_options *options)
 {
     sgt_tensor weight = sgti_weight(model, index);
     const sgti_parameter *parameter = &model->parameters.list[index];
@@ -93,11 +94,13 @@ static sgt_status init_parameter(sgt_model *model, int32_t index, const sgt_init
     return SGT_OK;
 }
 
-static sgt_status check_options(const sgt_init_options *options)
+static sgt_status check_options(const sgt_model_init_options *options)
 {
     if (!(options->cut >= 0.1))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "cut is %g, must be at least 0.1", options->cut);
-    sgt_status status = sgti_check_float32(options->std, SGTI_AT_LEAST_0, "std");
+    sgt_status status = sgti_check_reserved(options->reserved, "sgt_model_init_options");
+    if (status == SGT_OK)
+        status = sgti_check_float32(options->std, SGTI_AT_LEAST_0, "std");
     if (status)
         return status;
     /* The largest weight that can be drawn must be a float32. */
@@ -105,16 +108,16 @@ static sgt_status check_options(const sgt_init_options *options)
                               "std times cut");
 }
 
-sgt_status sgt_model_init_weights(sgt_model *model, const sgt_init_options *caller)
+sgt_status sgt_model_init_weights(sgt_model *model, const sgt_model_init_options *caller)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_init_options options;
+    sgt_model_init_options options;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
-    sgt_status status = sgt_init_options_init(&options, sizeof options);
+    sgt_status status = sgt_model_init_options_init(&options, sizeof options);
     if (status == SGT_OK && caller)
         status = sgti_struct_read(&options, sizeof options, caller, OPTIONS_MINIMUM,
-                                  "sgt_init_options");
+                                  "sgt_model_init_options");
     if (status)
         return status;
     status = check_options(&options);

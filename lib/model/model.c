@@ -51,14 +51,17 @@ static sgt_status fill_model(sgt_model *model)
 }
 
 sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
-                            const sgt_model_config *config)
+                            const sgt_model_config *config, const sgt_model_options *caller)
 {
     SGTI_DEFAULT_FLOATS;
     sgt_model_config resolved;
+    sgt_model_options options;
     void *fresh;
     if (!model || !context)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model ? "context" : "model");
     sgt_status status = sgti_config_resolve(&resolved, config);
+    if (status == SGT_OK)
+        status = sgti_model_options_read(&options, caller);
     if (status)
         return status;
     status = sgti_allocate_zeroed(&fresh, &context->memory, 1, sizeof **model, "a model");
@@ -73,6 +76,7 @@ sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
     m->context = sgti_context_ref(context);
     m->dispatch = context->dispatch;
     m->config = resolved;
+    m->options = options;
     m->tokens.size = sizeof m->tokens;
     m->notes = sgti_hf_default_notes;
     m->step_closed = 1;
@@ -123,6 +127,19 @@ sgt_status sgt_model_get_config(sgt_model_config *config, const sgt_model *model
     if (status)
         return status;
     sgti_struct_write(config, &model->config, sizeof model->config);
+    return SGT_OK;
+}
+
+sgt_status sgt_model_get_options(sgt_model_options *options, const sgt_model *model)
+{
+    SGTI_DEFAULT_FLOATS;
+    if (!model)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    sgt_status status =
+        sgti_struct_check(options, SGTI_MODEL_OPTIONS_MINIMUM, "sgt_model_options");
+    if (status)
+        return status;
+    sgti_struct_write(options, &model->options, sizeof model->options);
     return SGT_OK;
 }
 
@@ -220,7 +237,7 @@ void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t s
     flops[1] = sgti_flops_forward(&model->config, model->plan, seq, SGT_FLOPS_VANILLA);
 }
 
-sgt_status sgt_model_flops(sgt_flops_total *total, const sgt_model *model)
+sgt_status sgt_model_get_flops(sgt_flops_total *total, const sgt_model *model)
 {
     SGTI_DEFAULT_FLOATS;
     if (!model)

@@ -3,15 +3,15 @@
 
 #include "../core/tensors.h"
 
-sgti_shape sgti_batch_shape(const sgt_model_config *config, sgti_mode mode, int32_t batch,
-                            int32_t seq)
+sgti_shape sgti_batch_shape(const sgt_model_config *config, const sgt_model_options *options,
+                            sgti_mode mode, int32_t batch, int32_t seq)
 {
     sgti_shape shape = {.config = config,
                         .mode = mode,
                         .batch = batch,
                         .seq = seq,
                         .rows = (int64_t)batch * seq};
-    shape.recompute = config->recompute && sgti_is_training(&shape);
+    shape.recompute = options->recompute && sgti_is_training(&shape);
     return shape;
 }
 

@@ -32,8 +32,8 @@ typedef struct sgti_shape {
 } sgti_shape;
 
 /* The shape of a batch, without passes, plan and wishes of the backend. */
-sgti_shape sgti_batch_shape(const sgt_model_config *config, sgti_mode mode, int32_t batch,
-                            int32_t seq);
+sgti_shape sgti_batch_shape(const sgt_model_config *config, const sgt_model_options *options,
+                            sgti_mode mode, int32_t batch, int32_t seq);
 
 /* 1 for the modes that backward follows. */
 static inline int sgti_is_training(const sgti_shape *shape)

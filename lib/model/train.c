@@ -84,7 +84,7 @@ static sgt_status run_blocks(sgti_work *work, sgt_model *model, const sgt_batch 
 {
     int32_t kinds = model->entropies.kinds | model->growth_entropy;
     sgti_shape shape =
-        sgti_batch_shape(&model->config, mode, batch->batch, batch->seq);
+        sgti_batch_shape(&model->config, &model->options, mode, batch->batch, batch->seq);
     shape.passes = model->passes;
     shape.logits_bytes = sgti_logits_bytes(model->dispatch);
     sgt_status status = ensure_gradients(model);
@@ -174,11 +174,35 @@ static sgt_status backward(sgt_model *model, double scale, const float *dlogits)
     return SGT_OK;
 }
 
-sgt_status sgt_model_backward(sgt_model *model, double scale)
+#define BACKWARD_MINIMUM SGTI_SIZE_THROUGH(sgt_model_backward_options, reserved)
+
+static const sgt_model_backward_options backward_defaults = {.size = sizeof backward_defaults};
+
+sgt_status sgt_model_backward_options_init(sgt_model_backward_options *options, size_t size)
+{
+    return sgti_struct_init(options, size, &backward_defaults, sizeof backward_defaults,
+                            BACKWARD_MINIMUM, "sgt_model_backward_options");
+}
+
+static sgt_status check_backward_options(const sgt_model_backward_options *caller)
+{
+    sgt_model_backward_options own = backward_defaults;
+    if (!caller)
+        return SGT_OK;
+    sgt_status status = sgti_struct_read(&own, sizeof own, caller, BACKWARD_MINIMUM,
+                                         "sgt_model_backward_options");
+    return status ? status : sgti_check_reserved(own.reserved, "sgt_model_backward_options");
+}
+
+sgt_status sgt_model_backward(sgt_model *model, double scale,
+                              const sgt_model_backward_options *options)
 {
     SGTI_DEFAULT_FLOATS;
     if (!model)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "model is NULL");
+    sgt_status status = check_backward_options(options);
+    if (status)
+        return status;
     if (!isfinite(scale) || fabs(scale) > 1e38)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "scale is %g, must be finite and within 1e38",
                          scale);
@@ -245,11 +269,15 @@ sgt_status sgt_model_read_logits(float *logits, size_t count, const sgt_model *m
     return sgti_read(model->dispatch, logits, &tensor);
 }
 
-sgt_status sgt_model_backward_logits(sgt_model *model, const float *dlogits)
+sgt_status sgt_model_backward_logits(sgt_model *model, const float *dlogits,
+                                     const sgt_model_backward_options *options)
 {
     SGTI_DEFAULT_FLOATS;
     if (!model || !dlogits)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", model ? "dlogits" : "model");
+    sgt_status status = check_backward_options(options);
+    if (status)
+        return status;
     if (model->state != SGTI_LOGITS_READY)
         return sgti_fail(SGT_E_STATE,
                          "backward_logits needs an sgt_model_forward_logits that no other "

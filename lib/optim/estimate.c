@@ -9,34 +9,29 @@
 #include "../model/config.h"
 #include "optimizer.h"
 
-#define OPTIONS_MINIMUM  SGTI_SIZE_THROUGH(sgt_memory_options, logits)
-#define ESTIMATE_MINIMUM SGTI_SIZE_THROUGH(sgt_memory_estimate, total)
+#define OPTIONS_MINIMUM  SGTI_SIZE_THROUGH(sgt_model_memory_options, model)
+#define MEMORY_MINIMUM SGTI_SIZE_THROUGH(sgt_model_memory, total)
 
-sgt_status sgt_memory_options_init(sgt_memory_options *options, size_t size)
+sgt_status sgt_model_memory_options_init(sgt_model_memory_options *options, size_t size)
 {
-    static const sgt_memory_options defaults = {
-        .size = sizeof defaults, .batch = 1, .training = 1, .optimizer = 1};
+    static const sgt_model_memory_options defaults = {
+        .size = sizeof defaults, .training = 1, .optimizer = 1};
     return sgti_struct_init(options, size, &defaults, sizeof defaults, OPTIONS_MINIMUM,
-                            "sgt_memory_options");
+                            "sgt_model_memory_options");
 }
 
-static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_context *context,
-                                    const sgt_model_config *config, const sgt_plan *plan,
-                                    const sgt_memory_options *options)
+/* The memory of a step of `shape`, which has a plan or none. */
+static sgt_status estimate(sgt_model_memory *e, const sgti_shape *shape,
+                           const sgt_model_memory_options *options)
 {
-    sgti_mode mode = !options->training ? SGTI_EVALUATE
-                     : options->logits  ? SGTI_TRAIN_LOGITS
-                                        : SGTI_TRAIN_LOSS;
+    const sgt_model_config *config = shape->config;
+    const sgt_plan *plan = shape->plan;
     int optimizer = options->training && options->optimizer;
     uint64_t workspace;
     sgti_parameters parameters;
     sgt_status status = sgti_parameters_measure(&parameters, config);
-    if (status)
-        return status;
-    sgti_shape shape = sgti_batch_shape(config, mode, options->batch, options->seq);
-    shape.plan = plan;
-    shape.logits_bytes = sgti_logits_bytes(context->dispatch);
-    status = sgti_workspace_measure(&workspace, &shape);
+    if (status == SGT_OK)
+        status = sgti_workspace_measure(&workspace, shape);
     if (status)
         return status;
     e->parameters = parameters.elements * sizeof(float);
@@ -51,40 +46,61 @@ static sgt_status estimate_for_plan(sgt_memory_estimate *e, const sgt_context *c
     return SGT_OK;
 }
 
-sgt_status sgt_model_estimate_memory(sgt_memory_estimate *estimate, const sgt_context *context,
+/* The host's options and those of the model that they point to. */
+static sgt_status read_options(sgt_model_memory_options *own, sgt_model_options *model,
+                               const sgt_model_memory_options *caller)
+{
+    sgt_status status = sgt_model_memory_options_init(own, sizeof *own);
+    if (status == SGT_OK && caller)
+        status = sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM,
+                                  "sgt_model_memory_options");
+    return status ? status : sgti_model_options_read(model, own->model);
+}
+
+static sgt_status check_sizes(int32_t batch, int32_t seq, const sgt_model_config *config,
+                              const sgt_plan *plan)
+{
+    if (batch < 1 || seq < 1 || seq > config->max_seq_len)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "batch %d, seq %d: at least 1, seq at most %d",
+                         (int)batch, (int)seq, (int)config->max_seq_len);
+    return plan ? sgti_plan_check(plan, config->n_layers, config->n_heads) : SGT_OK;
+}
+
+static sgti_mode step_mode(const sgt_model_memory_options *options)
+{
+    if (!options->training)
+        return SGTI_EVALUATE;
+    return options->logits ? SGTI_TRAIN_LOGITS : SGTI_TRAIN_LOSS;
+}
+
+sgt_status sgt_model_estimate_memory(sgt_model_memory *memory, const sgt_context *context,
                                      const sgt_model_config *caller, const sgt_plan *plan,
-                                     const sgt_memory_options *caller_options)
+                                     int32_t batch, int32_t seq,
+                                     const sgt_model_memory_options *caller_options)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_memory_estimate own = {.size = sizeof own};
-    sgt_memory_usage usage = {.size = sizeof usage};
-    sgt_memory_options options;
+    sgt_model_memory own = {.size = sizeof own};
+    sgt_context_memory usage = {.size = sizeof usage};
+    sgt_model_memory_options options;
+    sgt_model_options model;
     sgt_model_config config;
-    sgt_status status = sgti_struct_check(estimate, ESTIMATE_MINIMUM, "sgt_memory_estimate");
-    if (status)
-        return status;
-    if (!caller_options)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "options is NULL: batch and seq are needed");
-    sgt_memory_options_init(&options, sizeof options);
-    status = sgti_struct_read(&options, sizeof options, caller_options, OPTIONS_MINIMUM,
-                              "sgt_memory_options");
-    if (status)
-        return status;
-    status = sgti_config_resolve(&config, caller);
-    if (status)
-        return status;
-    if (options.batch < 1 || options.seq < 1 || options.seq > config.max_seq_len)
-        return sgti_fail(SGT_E_OUT_OF_RANGE, "batch %d, seq %d: at least 1, seq at most %d",
-                         (int)options.batch, (int)options.seq, (int)config.max_seq_len);
-    status = sgt_context_memory(&usage, context);
+    sgt_status status = sgti_struct_check(memory, MEMORY_MINIMUM, "sgt_model_memory");
+    if (status == SGT_OK)
+        status = read_options(&options, &model, caller_options);
+    if (status == SGT_OK)
+        status = sgti_config_resolve(&config, caller);
+    if (status == SGT_OK)
+        status = check_sizes(batch, seq, &config, plan);
+    if (status == SGT_OK)
+        status = sgt_context_get_memory(&usage, context);
     if (status)
         return status;
     own.context = usage.current;
-    if (plan)
-        status = sgti_plan_check(plan, config.n_layers, config.n_heads);
+    sgti_shape shape = sgti_batch_shape(&config, &model, step_mode(&options), batch, seq);
+    shape.plan = plan;
+    shape.logits_bytes = sgti_logits_bytes(context->dispatch);
+    status = estimate(&own, &shape, &options);
     if (status == SGT_OK)
-        status = estimate_for_plan(&own, context, &config, plan, &options);
-    if (status == SGT_OK)
-        sgti_struct_write(estimate, &own, sizeof own);
+        sgti_struct_write(memory, &own, sizeof own);
     return status;
 }

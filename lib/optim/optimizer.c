@@ -117,7 +117,7 @@ int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer)
     return optimizer ? optimizer->steps : 0;
 }
 
-sgt_status sgt_optimizer_scheduled_rate(double *lr, const sgt_optimizer *optimizer, int64_t step)
+sgt_status sgt_optimizer_get_scheduled_rate(double *lr, const sgt_optimizer *optimizer, int64_t step)
 {
     SGTI_DEFAULT_FLOATS;
     if (!lr || !optimizer)

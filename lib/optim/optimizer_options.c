@@ -59,10 +59,7 @@ static sgt_status check(const sgt_optimizer_options *options)
         return sgti_fail(SGT_E_OUT_OF_RANGE,
                          "sgt_optimizer_options.decay_scope is %d, not an sgt_decay_scope",
                          (int)options->decay_scope);
-    if (options->reserved != 0)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "sgt_optimizer_options.reserved is %d, not 0",
-                         (int)options->reserved);
-    return SGT_OK;
+    return sgti_check_reserved(options->reserved, "sgt_optimizer_options");
 }
 
 sgt_status sgti_optimizer_options_read(sgt_optimizer_options *own,

@@ -11,12 +11,14 @@
 #include <math.h>
 
 #include "../base/error.h"
+#include "../base/float32.h"
 #include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "schedule.h"
 
 #define REPORT_MINIMUM SGTI_SIZE_THROUGH(sgt_step_report, clip_scale)
+#define STEP_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_optimizer_step_options, scale)
 
 /* Added to the norm that is divided by, in case it is near 0, as PyTorch's clip_grad_norm_ does. */
 static const double clip_margin = 1e-6;
@@ -199,16 +201,16 @@ static sgt_status zero_gradients(const sgt_model *model)
 
 /* The part of a step that changes weights and gradients. When it fails half-way, the gradients are
  * of no use until they are set to zero. */
-static sgt_status update_or_skip(sgt_step_report *report, sgt_optimizer *optimizer)
+static sgt_status update_or_skip(sgt_step_report *report, sgt_optimizer *optimizer, double scale)
 {
     sgt_model *model = optimizer->model;
-    double scale = clip_scale(optimizer->options.clip, report->grad_norm);
-    report->skipped = !(report->grad_norm * scale <= LARGEST_NORM);
+    double clip = clip_scale(optimizer->options.clip, report->grad_norm);
+    report->skipped = !(report->grad_norm * clip <= LARGEST_NORM);
     if (!report->skipped)
-        report->clip_scale = scale;
+        report->clip_scale = clip;
     sgt_status status = report->skipped
                             ? zero_gradients(model)
-                            : update_weights(optimizer, report->lr, report->clip_scale);
+                            : update_weights(optimizer, report->lr, scale * report->clip_scale);
     if (status) {
         sgti_model_spoil_gradients(model);
         return status;
@@ -218,14 +220,38 @@ static sgt_status update_or_skip(sgt_step_report *report, sgt_optimizer *optimiz
     return SGT_OK;
 }
 
-sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
+static const sgt_optimizer_step_options step_defaults = {.size = sizeof step_defaults,
+                                                         .scale = 1.0};
+
+sgt_status sgt_optimizer_step_options_init(sgt_optimizer_step_options *options, size_t size)
+{
+    return sgti_struct_init(options, size, &step_defaults, sizeof step_defaults,
+                            STEP_OPTIONS_MINIMUM, "sgt_optimizer_step_options");
+}
+
+static sgt_status read_step_options(sgt_optimizer_step_options *own,
+                                    const sgt_optimizer_step_options *caller)
+{
+    *own = step_defaults;
+    if (!caller)
+        return SGT_OK;
+    sgt_status status = sgti_struct_read(own, sizeof *own, caller, STEP_OPTIONS_MINIMUM,
+                                         "sgt_optimizer_step_options");
+    if (status == SGT_OK)
+        status = sgti_check_float32(own->scale, SGTI_ABOVE_0, "scale");
+    return status ? status : sgti_check_reserved(own->reserved, "sgt_optimizer_step_options");
+}
+
+sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer,
+                              const sgt_optimizer_step_options *caller)
 {
     SGTI_DEFAULT_FLOATS;
     sgt_step_report own = {.size = sizeof own, .clip_scale = 1.0};
-    sgt_status status = SGT_OK;
+    sgt_optimizer_step_options options;
     if (!optimizer)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "optimizer is NULL");
-    if (report)
+    sgt_status status = read_step_options(&options, caller);
+    if (status == SGT_OK && report)
         status = sgti_struct_check(report, REPORT_MINIMUM, "sgt_step_report");
     if (status == SGT_OK)
         status = check_state(optimizer->model);
@@ -238,8 +264,9 @@ sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer)
         list_pieces(optimizer);
     if (status == SGT_OK)
         status = gradient_norm(&own.grad_norm, optimizer);
+    own.grad_norm *= options.scale;
     if (status == SGT_OK)
-        status = update_or_skip(&own, optimizer);
+        status = update_or_skip(&own, optimizer, options.scale);
     if (status == SGT_OK && report)
         sgti_struct_write(report, &own, sizeof own);
     return status;

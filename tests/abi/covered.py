@@ -10,7 +10,10 @@ from pathlib import Path
 from public_headers import declarations_of, read_headers
 
 # Inside of another struct, and so in no argument list.
-NESTED = {("sgt_context_create", "sgt_allocator")}
+NESTED = {
+    ("sgt_context_create", "sgt_allocator"),
+    ("sgt_model_estimate_memory", "sgt_model_options"),
+}
 
 
 def main(include, tests):

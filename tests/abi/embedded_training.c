@@ -26,7 +26,7 @@ static int32_t look(void *user, const sgt_progress *progress)
 
 static sgt_status make(small_training *t, watch *w)
 {
-    const sgt_growth_sgt_options rule = sgtt_small_rule(1, 3);
+    const sgt_growth_sparse_options rule = sgtt_small_rule(1, 3);
     const sgtt_small_recipe recipe = {
         .config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE), .rule = &rule};
     sgt_context_options options;
@@ -94,7 +94,7 @@ int embedded_training(const char *path, int (*threads)(void))
     if (status == SGT_OK)
         status = train(&t);
     if (status == SGT_OK)
-        status = sgtt_small_save(path, &t, NULL, NULL, 0);
+        status = sgtt_small_save(&t, path, NULL, NULL, 0);
     if (status == SGT_OK)
         status = sgtt_small_resume(&t, path);
     if (status == SGT_OK)

@@ -34,8 +34,8 @@ static const struct {
     size_t size;
 } first_sizes[] = {
     {"sgt_context_options", offsetof(sgt_context_options, backend_options)},
-    {"sgt_generate_options", offsetof(sgt_generate_options, stop_sequences)},
-    {"sgt_growth_sgt_options", offsetof(sgt_growth_sgt_options, max_gain)},
+    {"sgt_session_generate_options", offsetof(sgt_session_generate_options, stop_sequences)},
+    {"sgt_growth_sparse_options", offsetof(sgt_growth_sparse_options, max_gain)},
     {"sgt_hf_save_options", offsetof(sgt_hf_save_options, copy_from)},
 };
 

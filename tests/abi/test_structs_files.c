@@ -18,6 +18,7 @@ static char saved[SCRATCH_PATH], file[SCRATCH_PATH], folder[SCRATCH_PATH];
 
 static sgt_checkpoint_save_options a_save;
 static sgt_checkpoint_load_options a_load;
+static const sgt_model_options a_model = {.size = sizeof a_model, .recompute = 1};
 static sgt_hf_load_options a_folder_load;
 static sgt_hf_save_options a_folder_save;
 
@@ -33,13 +34,13 @@ static void setup(void)
     sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
     sgtt_ok(sgt_checkpoint_save_options_init(&a_save, sizeof a_save));
     a_save.optimizer = optimizer;
-    sgtt_ok(sgt_checkpoint_save(saved, model, &a_save));
+    sgtt_ok(sgt_checkpoint_save(model, saved, &a_save));
     sgtt_ok(sgt_checkpoint_open(&checkpoint, context, saved));
     sgtt_ok(sgt_checkpoint_load_options_init(&a_load, sizeof a_load));
     sgtt_ok(sgt_hf_load_options_init(&a_folder_load, sizeof a_folder_load));
     a_folder_load.max_seq_len = 11;
     sgtt_ok(sgt_hf_save_options_init(&a_folder_save, sizeof a_folder_save));
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
 }
 
 static void teardown(void)
@@ -58,7 +59,7 @@ static sgt_status with_save_options(void *input)
 {
     struct stat about;
     remove(file);
-    sgt_status status = sgt_checkpoint_save(file, model, input);
+    sgt_status status = sgt_checkpoint_save(model, file, input);
     ck_assert_int_eq(stat(file, &about) == 0, status == SGT_OK);
     if (status == SGT_OK)
         ck_assert(scratch_equal(file, saved));
@@ -74,17 +75,39 @@ static sgt_status with_create_options(void *input)
 {
     sgt_model *made = NULL;
     sgt_optimizer *updater = NULL;
-    sgt_status status = sgt_checkpoint_create(&made, &updater, NULL, checkpoint, NULL, input);
+    sgt_status status = sgt_checkpoint_create(&made, &updater, NULL, checkpoint, NULL, NULL, input);
     ck_assert_int_eq(made != NULL && updater != NULL, status == SGT_OK);
     sgt_optimizer_free(updater);
     sgt_model_free(made);
     return status;
 }
 
+static sgt_status with_created_options(void *input)
+{
+    sgt_model *made = NULL;
+    sgt_status status = sgt_checkpoint_create(&made, NULL, NULL, checkpoint, NULL, input, NULL);
+    ck_assert_int_eq(made != NULL, status == SGT_OK);
+    sgt_model_free(made);
+    return status;
+}
+
+static sgt_status with_folder_model_options(void *input)
+{
+    sgt_model *made = NULL;
+    sgt_status status = sgt_hf_load(&made, context, folder, input, NULL);
+    sgt_model_options kept = {.size = sizeof kept};
+    if (status)
+        return status;
+    sgtt_ok(sgt_model_get_options(&kept, made));
+    ck_assert_int_eq(kept.recompute, 1);
+    sgt_model_free(made);
+    return SGT_OK;
+}
+
 static sgt_status with_folder_load_options(void *input)
 {
     sgt_model *made = NULL;
-    sgt_status status = sgt_model_load_hf(&made, context, folder, input);
+    sgt_status status = sgt_hf_load(&made, context, folder, NULL, input);
     if (status)
         return status;
     sgt_model_config config = {.size = sizeof config};
@@ -96,15 +119,17 @@ static sgt_status with_folder_load_options(void *input)
 
 static sgt_status with_folder_save_options(void *input)
 {
-    return sgt_model_save_hf(model, folder, input);
+    return sgt_hf_save(model, folder, input);
 }
 
 static const struct_input inputs[] = {
     INPUT(sgt_checkpoint_save, sgt_checkpoint_save_options, with_save_options, &a_save),
     INPUT(sgt_checkpoint_load, sgt_checkpoint_load_options, with_load_options, &a_load),
     INPUT(sgt_checkpoint_create, sgt_checkpoint_load_options, with_create_options, &a_load),
-    INPUT(sgt_model_load_hf, sgt_hf_load_options, with_folder_load_options, &a_folder_load),
-    INPUT(sgt_model_save_hf, sgt_hf_save_options, with_folder_save_options, &a_folder_save),
+    INPUT(sgt_checkpoint_create, sgt_model_options, with_created_options, &a_model),
+    INPUT(sgt_hf_load, sgt_model_options, with_folder_model_options, &a_model),
+    INPUT(sgt_hf_load, sgt_hf_load_options, with_folder_load_options, &a_folder_load),
+    INPUT(sgt_hf_save, sgt_hf_save_options, with_folder_save_options, &a_folder_save),
 };
 
 /* ---- structs that a call fills ---- */

@@ -18,7 +18,7 @@ static sgt_plan *plan;
 static sgt_batch batch;
 static int64_t steps;
 
-static sgt_growth_sgt_options a_policy;
+static sgt_growth_sparse_options a_policy;
 static sgt_growth_options a_growth;
 static sgt_growth_input an_input;
 static sgt_growth_observation an_observation;
@@ -70,7 +70,7 @@ static void setup(void)
     sgtt_ok(sgt_plan_create(&plan, context, 3, 4));
     steps = 0;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&a_policy, sizeof a_policy));
+    sgtt_ok(sgt_growth_sparse_options_init(&a_policy, sizeof a_policy));
     a_policy.first_step = 1;
     sgtt_ok(sgt_growth_options_init(&a_growth, sizeof a_growth));
     an_input = (sgt_growth_input){.size = sizeof an_input, .loss = 2.5};
@@ -99,7 +99,7 @@ static void teardown(void)
 static sgt_status with_policy_options(void *input)
 {
     sgt_growth_policy *made;
-    sgt_status status = sgt_growth_policy_sgt(&made, context, 3, 4, input);
+    sgt_status status = sgt_growth_policy_sparse(&made, context, 3, 4, input);
     if (status == SGT_OK)
         sgt_growth_policy_free(made);
     return status;
@@ -130,7 +130,7 @@ static sgt_status with_growth_options(void *input)
 static void train_one_step(void)
 {
     sgtt_step(model, &batch);
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
 }
 
 /* The step number goes up at each call, as it must. */
@@ -156,7 +156,7 @@ static sgt_status with_observation(void *input)
 }
 
 static const struct_input inputs[] = {
-    INPUT(sgt_growth_policy_sgt, sgt_growth_sgt_options, with_policy_options, &a_policy),
+    INPUT(sgt_growth_policy_sparse, sgt_growth_sparse_options, with_policy_options, &a_policy),
     INPUT(sgt_growth_policy_custom, sgt_growth_policy_vtable, with_vtable, &a_table),
     INPUT(sgt_growth_create, sgt_growth_options, with_growth_options, &a_growth),
     INPUT(sgt_growth_step, sgt_growth_input, with_growth_input, &an_input),
@@ -188,11 +188,11 @@ static const struct_output outputs[] = {
 
 /* ---- the functions that fill in defaults ---- */
 
-INIT_CALL(sgt_growth_sgt_options_init, sgt_growth_sgt_options)
+INIT_CALL(sgt_growth_sparse_options_init, sgt_growth_sparse_options)
 INIT_CALL(sgt_growth_options_init, sgt_growth_options)
 
 static const struct_init inits[] = {
-    INIT(sgt_growth_sgt_options_init, sgt_growth_sgt_options),
+    INIT(sgt_growth_sparse_options_init, sgt_growth_sparse_options),
     INIT(sgt_growth_options_init, sgt_growth_options),
 };
 

@@ -18,9 +18,12 @@ static double loss;
 
 static sgt_context_options a_context;
 static sgt_model_config a_config;
-static sgt_init_options an_init;
-static sgt_evaluate_options an_evaluate;
-static sgt_memory_options a_memory;
+static const sgt_model_options a_model = {.size = sizeof a_model, .recompute = 1};
+static const sgt_model_backward_options a_backward = {.size = sizeof a_backward};
+static const sgt_optimizer_step_options a_step = {.size = sizeof a_step, .scale = 0.5};
+static sgt_model_init_options an_init;
+static sgt_model_evaluate_options an_evaluate;
+static sgt_model_memory_options a_memory;
 static sgt_optimizer_options an_optimizer;
 static sgt_flops_options a_flops;
 
@@ -35,11 +38,9 @@ static void setup(void)
 
     a_context = sgtt_model_options();
     a_config = sgtt_config();
-    a_config.recompute = 1;
-    sgtt_ok(sgt_init_options_init(&an_init, sizeof an_init));
-    sgtt_ok(sgt_evaluate_options_init(&an_evaluate, sizeof an_evaluate));
-    sgtt_ok(sgt_memory_options_init(&a_memory, sizeof a_memory));
-    a_memory.seq = 5;
+    sgtt_ok(sgt_model_init_options_init(&an_init, sizeof an_init));
+    sgtt_ok(sgt_model_evaluate_options_init(&an_evaluate, sizeof an_evaluate));
+    sgtt_ok(sgt_model_memory_options_init(&a_memory, sizeof a_memory));
     sgtt_ok(sgt_optimizer_options_init(&an_optimizer, sizeof an_optimizer));
     an_optimizer.lr = 0.25;
     sgtt_ok(sgt_flops_options_init(&a_flops, sizeof a_flops));
@@ -97,15 +98,63 @@ static sgt_status with_allocator(void *input)
 static sgt_status with_config(void *input)
 {
     sgt_model *made;
-    sgt_status status = sgt_model_create(&made, context, input);
+    sgt_status status = sgt_model_create(&made, context, input, NULL);
     if (status)
         return status;
     sgt_model_config resolved = {.size = sizeof resolved};
     sgtt_ok(sgt_model_get_config(&resolved, made));
     ck_assert_int_eq(resolved.d_ff, a_config.d_ff);
-    ck_assert_int_eq(resolved.recompute, 1);
     sgt_model_free(made);
     return SGT_OK;
+}
+
+static sgt_status with_model_options(void *input)
+{
+    sgt_model *made;
+    sgt_status status = sgt_model_create(&made, context, &a_config, input);
+    if (status)
+        return status;
+    sgt_model_options kept = {.size = sizeof kept};
+    sgtt_ok(sgt_model_get_options(&kept, made));
+    ck_assert_int_eq(kept.recompute, 1);
+    sgt_model_free(made);
+    return SGT_OK;
+}
+
+static sgt_status with_backward_options(void *input)
+{
+    sgt_metrics metrics = {.size = sizeof metrics};
+    sgtt_ok(sgt_model_forward(&metrics, model, &batch));
+    return sgt_model_backward(model, 1.0, input);
+}
+
+static sgt_status with_backward_options_for_logits(void *input)
+{
+    sgt_tensor_view view = {.size = sizeof view};
+    sgtt_ok(sgt_model_forward_logits(&view, model, &batch));
+    float *dlogits = calloc(view.count, sizeof *dlogits);
+    sgt_status status = sgt_model_backward_logits(model, dlogits, input);
+    free(dlogits);
+    return status;
+}
+
+/* Half the gradient has half the norm. */
+static sgt_status with_step_options(void *input)
+{
+    sgt_optimizer *own;
+    sgt_step_report whole = {.size = sizeof whole}, half = {.size = sizeof half};
+    sgt_model *other = sgtt_model(context, &a_config, 1);
+    sgtt_ok(sgt_optimizer_create(&own, other, NULL));
+    sgtt_ok(sgt_optimizer_set_lr(own, 0.0));
+    sgtt_step(other, &batch);
+    sgtt_ok(sgt_optimizer_step(&whole, own, NULL));
+    sgtt_step(other, &batch);
+    sgt_status status = sgt_optimizer_step(&half, own, input);
+    if (status == SGT_OK)
+        ck_assert_double_eq(half.grad_norm, 0.5 * whole.grad_norm);
+    sgt_optimizer_free(own);
+    sgt_model_free(other);
+    return status;
 }
 
 static const sgt_special_tokens the_tokens = {
@@ -125,7 +174,7 @@ static sgt_status with_tokens(void *input)
 static sgt_status with_init_options(void *input)
 {
     sgt_model *other;
-    sgtt_ok(sgt_model_create(&other, context, &a_config));
+    sgtt_ok(sgt_model_create(&other, context, &a_config, NULL));
     sgt_status status = sgt_model_init_weights(other, input);
     sgt_model_free(other);
     return status;
@@ -163,14 +212,22 @@ static sgt_status with_evaluate_options(void *input)
 
 static sgt_status with_memory_options(void *input)
 {
-    sgt_memory_estimate estimate = {.size = sizeof estimate};
-    return sgt_model_estimate_memory(&estimate, context, &a_config, NULL, input);
+    sgt_model_memory estimate = {.size = sizeof estimate};
+    return sgt_model_estimate_memory(&estimate, context, &a_config, NULL, 2, 5, input);
+}
+
+static sgt_status with_estimated_options(void *input)
+{
+    sgt_model_memory estimate = {.size = sizeof estimate};
+    sgt_model_memory_options options = a_memory;
+    options.model = input;
+    return sgt_model_estimate_memory(&estimate, context, &a_config, NULL, 2, 5, &options);
 }
 
 static sgt_status with_estimated_config(void *input)
 {
-    sgt_memory_estimate estimate = {.size = sizeof estimate};
-    return sgt_model_estimate_memory(&estimate, context, input, NULL, &a_memory);
+    sgt_model_memory estimate = {.size = sizeof estimate};
+    return sgt_model_estimate_memory(&estimate, context, input, NULL, 2, 5, &a_memory);
 }
 
 static sgt_status with_optimizer_options(void *input)
@@ -180,7 +237,7 @@ static sgt_status with_optimizer_options(void *input)
     if (status)
         return status;
     double rate;
-    sgtt_ok(sgt_optimizer_scheduled_rate(&rate, made, 1));
+    sgtt_ok(sgt_optimizer_get_scheduled_rate(&rate, made, 1));
     ck_assert_double_eq(rate, 0.25);
     sgt_optimizer_free(made);
     return SGT_OK;
@@ -202,14 +259,20 @@ static const struct_input inputs[] = {
     INPUT(sgt_context_create, sgt_context_options, with_context_options, &a_context),
     INPUT(sgt_context_create, sgt_allocator, with_allocator, &an_allocator),
     INPUT(sgt_model_create, sgt_model_config, with_config, &a_config),
+    INPUT(sgt_model_create, sgt_model_options, with_model_options, &a_model),
+    INPUT(sgt_model_backward, sgt_model_backward_options, with_backward_options, &a_backward),
+    INPUT(sgt_model_backward_logits, sgt_model_backward_options, with_backward_options_for_logits,
+          &a_backward),
+    INPUT(sgt_optimizer_step, sgt_optimizer_step_options, with_step_options, &a_step),
     INPUT(sgt_model_set_special_tokens, sgt_special_tokens, with_tokens, &the_tokens),
-    INPUT(sgt_model_init_weights, sgt_init_options, with_init_options, &an_init),
+    INPUT(sgt_model_init_weights, sgt_model_init_options, with_init_options, &an_init),
     INPUT(sgt_model_forward, sgt_batch, with_batch, &batch),
     INPUT(sgt_model_forward_logits, sgt_batch, with_batch_for_logits, &batch),
     INPUT(sgt_model_evaluate, sgt_batch, with_evaluated_batch, &batch),
-    INPUT(sgt_model_evaluate, sgt_evaluate_options, with_evaluate_options, &an_evaluate),
-    INPUT(sgt_model_estimate_memory, sgt_memory_options, with_memory_options, &a_memory),
+    INPUT(sgt_model_evaluate, sgt_model_evaluate_options, with_evaluate_options, &an_evaluate),
+    INPUT(sgt_model_estimate_memory, sgt_model_memory_options, with_memory_options, &a_memory),
     INPUT(sgt_model_estimate_memory, sgt_model_config, with_estimated_config, &a_config),
+    INPUT(sgt_model_estimate_memory, sgt_model_options, with_estimated_options, &a_model),
     INPUT(sgt_optimizer_create, sgt_optimizer_options, with_optimizer_options, &an_optimizer),
     INPUT(sgt_flops_count, sgt_flops_options, with_flops_options, &a_flops),
     INPUT(sgt_flops_count, sgt_model_config, with_counted_config, &a_config),
@@ -219,12 +282,12 @@ static const struct_input inputs[] = {
 
 static sgt_status fill_usage(void *output)
 {
-    return sgt_context_memory(output, context);
+    return sgt_context_get_memory(output, context);
 }
 
 static sgt_status fill_report(void *output)
 {
-    return sgt_backend_info(output, context);
+    return sgt_context_get_backend(output, context);
 }
 
 static sgt_status fill_metrics(void *output)
@@ -242,6 +305,11 @@ static sgt_status fill_config(void *output)
     return sgt_model_get_config(output, model);
 }
 
+static sgt_status fill_options(void *output)
+{
+    return sgt_model_get_options(output, model);
+}
+
 static sgt_status fill_tokens(void *output)
 {
     return sgt_model_get_special_tokens(output, model);
@@ -249,7 +317,7 @@ static sgt_status fill_tokens(void *output)
 
 static sgt_status fill_view(void *output)
 {
-    return sgt_model_parameter(output, model, 0, SGT_WEIGHT);
+    return sgt_model_parameter(output, model, 0, SGT_PART_WEIGHT);
 }
 
 static sgt_status fill_logits(void *output)
@@ -259,7 +327,7 @@ static sgt_status fill_logits(void *output)
 
 static sgt_status fill_estimate(void *output)
 {
-    return sgt_model_estimate_memory(output, context, &a_config, NULL, &a_memory);
+    return sgt_model_estimate_memory(output, context, &a_config, NULL, 2, 5, &a_memory);
 }
 
 static sgt_status fill_moment(void *output)
@@ -272,7 +340,7 @@ static sgt_status fill_step(void *output)
 {
     int64_t before = sgt_optimizer_steps(optimizer);
     sgtt_step(model, &batch);
-    sgt_status status = sgt_optimizer_step(output, optimizer);
+    sgt_status status = sgt_optimizer_step(output, optimizer, NULL);
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), before + (status == SGT_OK));
     sgtt_ok(sgt_model_zero_gradients(model));
     return status;
@@ -280,7 +348,7 @@ static sgt_status fill_step(void *output)
 
 static sgt_status fill_total(void *output)
 {
-    return sgt_model_flops(output, model);
+    return sgt_model_get_flops(output, model);
 }
 
 static sgt_status fill_flops(void *output)
@@ -289,18 +357,19 @@ static sgt_status fill_flops(void *output)
 }
 
 static const struct_output outputs[] = {
-    OUTPUT(sgt_context_memory, sgt_memory_usage, fill_usage, 1),
-    OUTPUT(sgt_backend_info, sgt_backend_report, fill_report, 1),
+    OUTPUT(sgt_context_get_memory, sgt_context_memory, fill_usage, 1),
+    OUTPUT(sgt_context_get_backend, sgt_backend_info, fill_report, 1),
     OUTPUT(sgt_model_forward, sgt_metrics, fill_metrics, 1),
     OUTPUT(sgt_model_evaluate, sgt_metrics, fill_evaluated, 1),
     OUTPUT(sgt_model_get_config, sgt_model_config, fill_config, 1),
+    OUTPUT(sgt_model_get_options, sgt_model_options, fill_options, 1),
     OUTPUT(sgt_model_get_special_tokens, sgt_special_tokens, fill_tokens, 1),
     OUTPUT(sgt_model_parameter, sgt_tensor_view, fill_view, 1),
     OUTPUT(sgt_model_forward_logits, sgt_tensor_view, fill_logits, 1),
-    OUTPUT(sgt_model_estimate_memory, sgt_memory_estimate, fill_estimate, 1),
+    OUTPUT(sgt_model_estimate_memory, sgt_model_memory, fill_estimate, 1),
     OUTPUT(sgt_optimizer_moment, sgt_tensor_view, fill_moment, 1),
     OUTPUT(sgt_optimizer_step, sgt_step_report, fill_step, 0),
-    OUTPUT(sgt_model_flops, sgt_flops_total, fill_total, 1),
+    OUTPUT(sgt_model_get_flops, sgt_flops_total, fill_total, 1),
     OUTPUT(sgt_flops_count, sgt_flops, fill_flops, 1),
 };
 
@@ -308,18 +377,24 @@ static const struct_output outputs[] = {
 
 INIT_CALL(sgt_context_options_init, sgt_context_options)
 INIT_CALL(sgt_model_config_init, sgt_model_config)
-INIT_CALL(sgt_init_options_init, sgt_init_options)
-INIT_CALL(sgt_evaluate_options_init, sgt_evaluate_options)
-INIT_CALL(sgt_memory_options_init, sgt_memory_options)
+INIT_CALL(sgt_model_options_init, sgt_model_options)
+INIT_CALL(sgt_model_backward_options_init, sgt_model_backward_options)
+INIT_CALL(sgt_optimizer_step_options_init, sgt_optimizer_step_options)
+INIT_CALL(sgt_model_init_options_init, sgt_model_init_options)
+INIT_CALL(sgt_model_evaluate_options_init, sgt_model_evaluate_options)
+INIT_CALL(sgt_model_memory_options_init, sgt_model_memory_options)
 INIT_CALL(sgt_optimizer_options_init, sgt_optimizer_options)
 INIT_CALL(sgt_flops_options_init, sgt_flops_options)
 
 static const struct_init inits[] = {
     INIT(sgt_context_options_init, sgt_context_options),
     INIT(sgt_model_config_init, sgt_model_config),
-    INIT(sgt_init_options_init, sgt_init_options),
-    INIT(sgt_evaluate_options_init, sgt_evaluate_options),
-    INIT(sgt_memory_options_init, sgt_memory_options),
+    INIT(sgt_model_options_init, sgt_model_options),
+    INIT(sgt_model_backward_options_init, sgt_model_backward_options),
+    INIT(sgt_optimizer_step_options_init, sgt_optimizer_step_options),
+    INIT(sgt_model_init_options_init, sgt_model_init_options),
+    INIT(sgt_model_evaluate_options_init, sgt_model_evaluate_options),
+    INIT(sgt_model_memory_options_init, sgt_model_memory_options),
     INIT(sgt_optimizer_options_init, sgt_optimizer_options),
     INIT(sgt_flops_options_init, sgt_flops_options),
 };

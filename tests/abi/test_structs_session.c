@@ -15,15 +15,15 @@ static sgt_sampler *sampler;
 static const int32_t prompt[] = {3, 1, 4, 1};
 #define N_PROMPT 4
 
-static sgt_sampling_options a_sampling;
+static sgt_sampler_options a_sampling;
 static sgt_session_options a_session;
 static sgt_feed a_feed;
-static sgt_generate_options a_generate;
+static sgt_session_generate_options a_generate;
 static sgt_generate_batch a_batch;
 static int32_t generated[2];
 static sgt_generation a_generation;
 static sgt_generation *const an_output = &a_generation;
-static const sgt_generate_options *const some_options = &a_generate;
+static const sgt_session_generate_options *const some_options = &a_generate;
 
 static void setup(void)
 {
@@ -33,11 +33,11 @@ static void setup(void)
     sgtt_ok(sgt_session_options_init(&a_session, sizeof a_session));
     a_session.max_length = ROOM_FOR;
     sgtt_ok(sgt_session_create(&session, model, &a_session));
-    sgtt_ok(sgt_sampling_options_init(&a_sampling, sizeof a_sampling));
+    sgtt_ok(sgt_sampler_options_init(&a_sampling, sizeof a_sampling));
     a_sampling.temperature = 0;
     sgtt_ok(sgt_sampler_create(&sampler, context, config.vocab_size, &a_sampling));
     a_feed = (sgt_feed){.size = sizeof a_feed, .count = 1, .tokens = prompt};
-    sgtt_ok(sgt_generate_options_init(&a_generate, sizeof a_generate));
+    sgtt_ok(sgt_session_generate_options_init(&a_generate, sizeof a_generate));
     a_generate.max_tokens = 2;
     a_generate.tokens = generated;
     a_generation.size = sizeof a_generation;
@@ -113,11 +113,11 @@ static sgt_status with_generate_batch(void *input)
 }
 
 static const struct_input inputs[] = {
-    INPUT(sgt_sampler_create, sgt_sampling_options, with_sampling_options, &a_sampling),
+    INPUT(sgt_sampler_create, sgt_sampler_options, with_sampling_options, &a_sampling),
     INPUT(sgt_session_create, sgt_session_options, with_session_options, &a_session),
     INPUT(sgt_session_estimate_memory, sgt_session_options, with_estimated_options, &a_session),
     INPUT(sgt_session_feed_batch, sgt_feed, with_feed, &a_feed),
-    INPUT(sgt_session_generate, sgt_generate_options, with_generate_options, &a_generate),
+    INPUT(sgt_session_generate, sgt_session_generate_options, with_generate_options, &a_generate),
     INPUT(sgt_session_generate_batch, sgt_generate_batch, with_generate_batch, &a_batch),
 };
 
@@ -148,14 +148,14 @@ static const struct_output outputs[] = {
 
 /* ---- the functions that fill in defaults ---- */
 
-INIT_CALL(sgt_sampling_options_init, sgt_sampling_options)
+INIT_CALL(sgt_sampler_options_init, sgt_sampler_options)
 INIT_CALL(sgt_session_options_init, sgt_session_options)
-INIT_CALL(sgt_generate_options_init, sgt_generate_options)
+INIT_CALL(sgt_session_generate_options_init, sgt_session_generate_options)
 
 static const struct_init inits[] = {
-    INIT(sgt_sampling_options_init, sgt_sampling_options),
+    INIT(sgt_sampler_options_init, sgt_sampler_options),
     INIT(sgt_session_options_init, sgt_session_options),
-    INIT(sgt_generate_options_init, sgt_generate_options),
+    INIT(sgt_session_generate_options_init, sgt_session_generate_options),
 };
 
 int main(void)

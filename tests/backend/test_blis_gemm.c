@@ -120,11 +120,11 @@ START_TEST(kernels_follow_the_instruction_set)
 #if defined(SGTI_BLIS_LOOKUP) && defined(__x86_64__)
     static const char *const expected[ISAS][2] = {
         {" penryn", " penryn"}, {" zen", " haswell"}, {" skx", " skx"}};
-    sgt_backend_report report = {.size = sizeof report};
+    sgt_backend_info report = {.size = sizeof report};
     sgt_context *context = open_context(isas[_i], 1);
     if (context == NULL)
         return;
-    sgtt_ok(sgt_backend_info(&report, context));
+    sgtt_ok(sgt_context_get_backend(&report, context));
     ck_assert_msg(strstr(report.kernels, expected[_i][0]) != NULL ||
                       strstr(report.kernels, expected[_i][1]) != NULL,
                   "%s runs %s", isas[_i], report.kernels);

@@ -23,9 +23,9 @@ static sgt_context_options defaults(void)
 START_TEST(defaults_work)
 {
     sgt_context *context = NULL;
-    sgt_backend_report report = {.size = sizeof report};
+    sgt_backend_info report = {.size = sizeof report};
     sgtt_ok(sgt_context_create(&context, NULL));
-    sgtt_ok(sgt_backend_info(&report, context));
+    sgtt_ok(sgt_context_get_backend(&report, context));
     ck_assert_int_ge(report.threads, 1);
     ck_assert(!strcmp(report.name, "blis") || !strcmp(report.name, "portable"));
     ck_assert_uint_eq(report.size, sizeof report);
@@ -76,14 +76,14 @@ START_TEST(strings_of_options_are_copied)
     char backend[] = "portable", isa[] = "baseline";
     sgt_context *context;
     sgt_context_options options = defaults();
-    sgt_backend_report report = {.size = sizeof report};
+    sgt_backend_info report = {.size = sizeof report};
     options.backend = backend;
     options.isa = isa;
     options.threads = 3;
     sgtt_ok(sgt_context_create(&context, &options));
     memset(backend, 'x', sizeof backend - 1);
     memset(isa, 'x', sizeof isa - 1);
-    sgtt_ok(sgt_backend_info(&report, context));
+    sgtt_ok(sgt_context_get_backend(&report, context));
     ck_assert_str_eq(report.name, "portable");
     ck_assert_str_eq(report.isa, "baseline");
     ck_assert_ptr_nonnull(strstr(report.kernels, "baseline"));
@@ -96,15 +96,15 @@ END_TEST
 START_TEST(reports_check_their_arguments)
 {
     sgt_context *context;
-    sgt_memory_usage usage = {.size = sizeof usage};
-    sgt_backend_report report = {.size = sizeof report};
+    sgt_context_memory usage = {.size = sizeof usage};
+    sgt_backend_info report = {.size = sizeof report};
     sgtt_ok(sgt_context_create(&context, NULL));
-    sgtt_fails(sgt_context_memory(NULL, context), SGT_E_INVALID_ARGUMENT, "sgt_memory_usage");
-    sgtt_fails(sgt_context_memory(&usage, NULL), SGT_E_INVALID_ARGUMENT, "context is NULL");
+    sgtt_fails(sgt_context_get_memory(NULL, context), SGT_E_INVALID_ARGUMENT, "sgt_context_memory");
+    sgtt_fails(sgt_context_get_memory(&usage, NULL), SGT_E_INVALID_ARGUMENT, "context is NULL");
     usage.size = 8;
-    sgtt_fails(sgt_context_memory(&usage, context), SGT_E_STRUCT_SIZE, "sgt_memory_usage");
-    sgtt_fails(sgt_backend_info(NULL, context), SGT_E_INVALID_ARGUMENT, "sgt_backend_report");
-    sgtt_fails(sgt_backend_info(&report, NULL), SGT_E_INVALID_ARGUMENT, "context is NULL");
+    sgtt_fails(sgt_context_get_memory(&usage, context), SGT_E_STRUCT_SIZE, "sgt_context_memory");
+    sgtt_fails(sgt_context_get_backend(NULL, context), SGT_E_INVALID_ARGUMENT, "sgt_backend_info");
+    sgtt_fails(sgt_context_get_backend(&report, NULL), SGT_E_INVALID_ARGUMENT, "context is NULL");
     sgt_context_free(context);
 }
 END_TEST
@@ -114,11 +114,11 @@ END_TEST
 START_TEST(the_last_reference_frees)
 {
     sgt_context *context;
-    sgt_memory_usage usage = {.size = sizeof usage};
+    sgt_context_memory usage = {.size = sizeof usage};
     sgtt_ok(sgt_context_create(&context, NULL));
     ck_assert_ptr_eq(sgti_context_ref(context), context);
     sgt_context_free(context);
-    sgtt_ok(sgt_context_memory(&usage, context)); /* still there */
+    sgtt_ok(sgt_context_get_memory(&usage, context)); /* still there */
     ck_assert_uint_ge(usage.current, sizeof *context);
     sgti_context_unref(context);
 }
@@ -127,7 +127,7 @@ END_TEST
 START_TEST(contexts_are_independent)
 {
     sgt_context *contexts[3];
-    sgt_memory_usage usage = {.size = sizeof usage};
+    sgt_context_memory usage = {.size = sizeof usage};
     for (int i = 0; i < 3; i++) {
         sgt_context_options options = defaults();
         options.memory_limit = (uint64_t)(i + 1) << 30;
@@ -136,7 +136,7 @@ START_TEST(contexts_are_independent)
     }
     sgt_context_free(contexts[1]);
     for (int i = 0; i < 3; i += 2) {
-        sgtt_ok(sgt_context_memory(&usage, contexts[i]));
+        sgtt_ok(sgt_context_get_memory(&usage, contexts[i]));
         ck_assert_uint_eq(usage.limit, (uint64_t)(i + 1) << 30);
     }
     sgt_context_free(contexts[2]);
@@ -180,9 +180,9 @@ START_TEST(everything_comes_from_the_hosts_allocator)
 {
     host state = {0};
     sgt_context *context;
-    sgt_memory_usage usage = {.size = sizeof usage};
+    sgt_context_memory usage = {.size = sizeof usage};
     sgtt_ok(create_with_host(&context, &state));
-    sgtt_ok(sgt_context_memory(&usage, context));
+    sgtt_ok(sgt_context_get_memory(&usage, context));
     ck_assert_uint_eq(usage.current, state.current);
     ck_assert_int_eq((int)usage.allocations, state.calls);
     sgt_context_free(context);
@@ -213,11 +213,11 @@ END_TEST
 START_TEST(a_limit_holds_from_the_first_byte)
 {
     sgt_context *context = NULL;
-    sgt_memory_usage usage = {.size = sizeof usage};
+    sgt_context_memory usage = {.size = sizeof usage};
     sgt_context_options options = defaults();
     options.threads = 1;
     sgtt_ok(sgt_context_create(&context, &options));
-    sgtt_ok(sgt_context_memory(&usage, context));
+    sgtt_ok(sgt_context_get_memory(&usage, context));
     sgt_context_free(context);
     context = NULL;
     options.memory_limit = usage.peak - 1;

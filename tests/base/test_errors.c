@@ -128,8 +128,8 @@ END_TEST
 
 START_TEST(version_is_that_of_the_headers)
 {
-    ck_assert_str_eq(sgt_version(), "0.1.0");
-    ck_assert_uint_eq(sgt_version_number(), 1000);
+    ck_assert_str_eq(sgt_version(), "0.2.0");
+    ck_assert_uint_eq(sgt_version_number(), 2000);
     ck_assert_uint_eq(sgt_version_number(), SGT_VERSION_MAJOR * 1000000 +
                                                 SGT_VERSION_MINOR * 1000 + SGT_VERSION_PATCH);
 }

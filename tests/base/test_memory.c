@@ -8,9 +8,9 @@
 #include "base/memory.h"
 #include "testing.h"
 
-static sgt_memory_usage usage_of(sgti_memory *memory)
+static sgt_context_memory usage_of(sgti_memory *memory)
 {
-    sgt_memory_usage usage = {.size = sizeof usage};
+    sgt_context_memory usage = {.size = sizeof usage};
     sgti_memory_report(&usage, memory);
     return usage;
 }

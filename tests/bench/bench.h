@@ -10,6 +10,7 @@
 
 typedef struct bench_options {
     sgt_model_config config;
+    sgt_model_options model;
     int32_t batch;
     int32_t seq;
     int32_t threads;

@@ -54,7 +54,7 @@ void bench_parse(bench_options *o, int argc, char **argv)
     int which;
     while ((which = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (which == RECOMPUTE)
-            o->config.recompute = 1;
+            o->model.recompute = 1;
         else if (which == '?')
             exit(2);
         else if (which == HELP)

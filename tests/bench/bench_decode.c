@@ -61,7 +61,7 @@ static void make(bench_run *run, const bench_options *o)
                                     o->config.n_heads), "plan");
     sgt_plan_free(run->plans[GROWN]);
     run->plans[GROWN] = bench_plan(run->context, o);
-    bench_check(sgt_model_create(&run->model, run->context, &o->config), "model");
+    bench_check(sgt_model_create(&run->model, run->context, &o->config, &o->model), "model");
     bench_check(sgt_model_init_weights(run->model, NULL), "init");
     size_t n = (size_t)o->config.max_seq_len;
     run->tokens = bench_tokens(n, o->config.vocab_size);
@@ -207,8 +207,8 @@ static double plan_bytes(const bench_run *run)
 
 static void print(const figures *f, const bench_run *run, const bench_options *o)
 {
-    sgt_backend_report info = {.size = sizeof info};
-    bench_check(sgt_backend_info(&info, run->context), "info");
+    sgt_backend_info info = {.size = sizeof info};
+    bench_check(sgt_context_get_backend(&info, run->context), "info");
     printf("kernels             %s, %d threads\n", info.kernels, (int)info.threads);
     printf("token               %.2f ms after %d: %.2f tokens/s\n", f->token * 1e3,
            (int)o->prompt, 1.0 / f->token);
@@ -255,6 +255,7 @@ int main(int argc, char **argv)
     bench_run run = {0};
     figures f = {0};
     sgt_model_config_init(&options.config, sizeof options.config);
+    sgt_model_options_init(&options.model, sizeof options.model);
     options.config.d_model = 1024;
     options.config.n_layers = 16;
     options.config.n_heads = 16;

@@ -46,7 +46,7 @@ static sgt_status open_model(bench_loop *loop, const bench_shape *shape)
     config.max_seq_len = shape->seq;
     sgt_status status = sgt_context_create(&loop->context, &options);
     if (status == SGT_OK)
-        status = sgt_model_create(&loop->model, loop->context, &config);
+        status = sgt_model_create(&loop->model, loop->context, &config, NULL);
     if (status == SGT_OK)
         status = sgt_model_init_weights(loop->model, NULL);
     return status;
@@ -54,10 +54,10 @@ static sgt_status open_model(bench_loop *loop, const bench_shape *shape)
 
 static sgt_status open_growth(bench_loop *loop, const bench_shape *shape)
 {
-    sgt_growth_sgt_options rule;
-    sgt_growth_sgt_options_init(&rule, sizeof rule);
+    sgt_growth_sparse_options rule;
+    sgt_growth_sparse_options_init(&rule, sizeof rule);
     rule.first_step = rule.window = shape->first_step;
-    sgt_status status = sgt_growth_policy_sgt(&loop->policy, loop->context, shape->n_layers,
+    sgt_status status = sgt_growth_policy_sparse(&loop->policy, loop->context, shape->n_layers,
                                               shape->n_heads, &rule);
     if (status == SGT_OK)
         status = sgt_growth_create(&loop->growth, loop->model, loop->policy, NULL);
@@ -84,15 +84,19 @@ sgt_status bench_loop_open(bench_loop **loop, const bench_shape *shape)
 sgt_status bench_loop_step(double *loss, bench_loop *loop, const int32_t *tokens,
                            const int32_t *targets, int32_t batch, int32_t seq, int64_t step)
 {
-    sgt_batch data = {sizeof data, batch, seq, tokens, targets};
+    sgt_batch data = {.size = sizeof data,
+                      .batch = batch,
+                      .seq = seq,
+                      .tokens = tokens,
+                      .targets = targets};
     sgt_metrics metrics = {.size = sizeof metrics};
     sgt_step_report report = {.size = sizeof report};
     sgt_growth_event event = {.size = sizeof event};
     sgt_status status = sgt_model_forward(&metrics, loop->model, &data);
     if (status == SGT_OK)
-        status = sgt_model_backward(loop->model, 1.0 / (double)metrics.count);
+        status = sgt_model_backward(loop->model, 1.0 / (double)metrics.count, NULL);
     if (status == SGT_OK)
-        status = sgt_optimizer_step(&report, loop->optimizer);
+        status = sgt_optimizer_step(&report, loop->optimizer, NULL);
     sgt_growth_input input = {sizeof input, report.skipped, step, metrics.loss, report.grad_norm};
     if (status == SGT_OK)
         status = sgt_growth_step(&event, loop->growth, &input);

@@ -40,7 +40,7 @@ typedef struct figures {
     double steady_page_faults; /* per step */
     int64_t peak_rss;
     uint64_t arena;
-    sgt_memory_usage memory;
+    sgt_context_memory memory;
     double parameters;
     profile vanilla_profile, grown_profile;
 } figures;
@@ -52,7 +52,7 @@ static void make(bench_run *run, const bench_options *o)
     bench_check(sgt_plan_create(&run->vanilla, run->context, o->config.n_layers,
                                 o->config.n_heads),
                 "plan");
-    bench_check(sgt_model_create(&run->model, run->context, &o->config), "model");
+    bench_check(sgt_model_create(&run->model, run->context, &o->config, &o->model), "model");
     bench_check(sgt_model_init_weights(run->model, NULL), "init");
     bench_check(sgt_optimizer_create(&run->optimizer, run->model, NULL), "optimizer");
     size_t n = (size_t)o->batch * (size_t)o->seq;
@@ -68,8 +68,8 @@ static void step(bench_run *run)
 {
     sgt_metrics metrics = {.size = sizeof metrics};
     bench_check(sgt_model_forward(&metrics, run->model, &run->batch), "forward");
-    bench_check(sgt_model_backward(run->model, 1.0 / (double)metrics.count), "backward");
-    bench_check(sgt_optimizer_step(NULL, run->optimizer), "optimizer");
+    bench_check(sgt_model_backward(run->model, 1.0 / (double)metrics.count, NULL), "backward");
+    bench_check(sgt_optimizer_step(NULL, run->optimizer, NULL), "optimizer");
 }
 
 static double timed_step(bench_run *run, const sgt_plan *plan)
@@ -84,14 +84,14 @@ static double timed_step(bench_run *run, const sgt_plan *plan)
 static void count_steady(bench_run *run, figures *f)
 {
     enum { STEPS = 3 };
-    sgt_memory_usage before = {.size = sizeof before}, after = {.size = sizeof after};
+    sgt_context_memory before = {.size = sizeof before}, after = {.size = sizeof after};
     timed_step(run, run->grown);
-    bench_check(sgt_context_memory(&before, run->context), "memory");
+    bench_check(sgt_context_get_memory(&before, run->context), "memory");
     int64_t faults = bench_page_faults();
     for (int i = 0; i < STEPS; i++)
         step(run);
     f->steady_page_faults = (double)(bench_page_faults() - faults) / STEPS;
-    bench_check(sgt_context_memory(&after, run->context), "memory");
+    bench_check(sgt_context_get_memory(&after, run->context), "memory");
     f->steady_allocations = (int64_t)(after.allocations - before.allocations);
     f->memory = after;
 }
@@ -164,12 +164,12 @@ static void measure(bench_run *run, figures *f, const bench_options *o)
 
 static void estimate(figures *f, const bench_run *run, const bench_options *o)
 {
-    sgt_memory_estimate e = {.size = sizeof e};
-    sgt_memory_options options;
-    sgt_memory_options_init(&options, sizeof options);
-    options.batch = o->batch;
-    options.seq = o->seq;
-    bench_check(sgt_model_estimate_memory(&e, run->context, &o->config, run->grown, &options),
+    sgt_model_memory e = {.size = sizeof e};
+    sgt_model_memory_options options;
+    sgt_model_memory_options_init(&options, sizeof options);
+    options.model = &o->model;
+    bench_check(sgt_model_estimate_memory(&e, run->context, &o->config, run->grown, o->batch,
+                                          o->seq, &options),
                 "estimate");
     f->arena = e.activations;
     f->parameters = (double)e.parameters / sizeof(float);
@@ -177,9 +177,9 @@ static void estimate(figures *f, const bench_run *run, const bench_options *o)
 
 static void print(const figures *f, const bench_run *run, const bench_options *o)
 {
-    sgt_backend_report info = {.size = sizeof info};
+    sgt_backend_info info = {.size = sizeof info};
     double tokens = (double)o->batch * o->seq, rate = f->flops / f->vanilla;
-    bench_check(sgt_backend_info(&info, run->context), "info");
+    bench_check(sgt_context_get_backend(&info, run->context), "info");
     printf("kernels             %s, %d threads\n", info.kernels, (int)info.threads);
     printf("parameters          %.2f M\n", f->parameters * 1e-6);
     printf("step                %.1f ms\n", f->vanilla * 1e3);
@@ -226,6 +226,7 @@ int main(int argc, char **argv)
     bench_run run = {0};
     figures f = {0};
     sgt_model_config_init(&options.config, sizeof options.config);
+    sgt_model_options_init(&options.model, sizeof options.model);
     options.config.d_model = 512;
     options.config.n_layers = 8;
     options.config.n_heads = 8;

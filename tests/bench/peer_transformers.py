@@ -3,7 +3,7 @@
 """The decoding of bench_decode in transformers: generate with its cache, batch 1, greedy, float32.
 
 The weights are random ones of the shape given, or those of a Hugging Face folder (--folder), which
-sgt_model_save_hf writes. Prints as JSON the tokens per second of decoding (every token after the
+sgt_hf_save writes. Prints as JSON the tokens per second of decoding (every token after the
 first) and of the prompt, both the median of --rounds after one round that is not counted.
 """
 import argparse

@@ -22,7 +22,7 @@ static int write_folder(sgt_context *context, const char *folder, int32_t tied)
 {
     sgt_model *model = NULL;
     sgt_model_config config;
-    sgt_init_options init;
+    sgt_model_init_options init;
     sgt_model_config_init(&config, sizeof config);
     config.vocab_size = V;
     config.d_model = 20;
@@ -35,13 +35,13 @@ static int write_folder(sgt_context *context, const char *folder, int32_t tied)
     config.tied = tied;
     config.rope_theta = 54321.0;
     config.norm_eps = 1e-5;
-    sgt_init_options_init(&init, sizeof init);
+    sgt_model_init_options_init(&init, sizeof init);
     init.std = 0.4;
-    sgt_status status = sgt_model_create(&model, context, &config);
+    sgt_status status = sgt_model_create(&model, context, &config, NULL);
     if (status == SGT_OK)
         status = sgt_model_init_weights(model, &init);
     if (status == SGT_OK)
-        status = sgt_model_save_hf(model, folder, NULL);
+        status = sgt_hf_save(model, folder, NULL);
     sgt_model_free(model);
     return status == SGT_OK ? 0 : complain();
 }
@@ -52,13 +52,13 @@ static int print_logits(sgt_context *context, const char *folder)
     float logits[T * V];
     sgt_model *model = NULL;
     sgt_metrics metrics = {.size = sizeof metrics};
-    sgt_evaluate_options options;
+    sgt_model_evaluate_options options;
     for (int32_t i = 0; i < T; i++)
         tokens[i] = (1 + 7 * i) % V;
     sgt_batch batch = {.size = sizeof batch, .batch = 1, .seq = T, .tokens = tokens};
-    sgt_evaluate_options_init(&options, sizeof options);
+    sgt_model_evaluate_options_init(&options, sizeof options);
     options.logits = logits;
-    sgt_status status = sgt_model_load_hf(&model, context, folder, NULL);
+    sgt_status status = sgt_hf_load(&model, context, folder, NULL, NULL);
     if (status == SGT_OK)
         status = sgt_model_evaluate(&metrics, model, &batch, &options);
     sgt_model_free(model);

@@ -95,16 +95,16 @@ START_TEST(the_last_ones_are_kept)
         "step-1.safetensors", "step-00000000000x.safetensors", "step-000000000001.safetensors.old",
         "notes", "step-000000000003.safetensor", "other.partial"};
     int64_t step = -1;
-    sgtt_fails(sgt_checkpoint_latest(&step, folder), SGT_E_NOT_FOUND, "no checkpoint");
+    sgtt_fails(sgt_checkpoint_get_latest(&step, folder), SGT_E_NOT_FOUND, "no checkpoint");
     for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++)
         touch(strangers[i]);
-    sgtt_fails(sgt_checkpoint_latest(&step, folder), SGT_E_NOT_FOUND, "no checkpoint");
+    sgtt_fails(sgt_checkpoint_get_latest(&step, folder), SGT_E_NOT_FOUND, "no checkpoint");
     touch("step-000000000009.safetensors");
     touch("step-000000000010.safetensors");
     touch("step-000000000100.safetensors");
     touch("step-1000000000000.safetensors");
     touch("step-000000000101.safetensors.partial");
-    sgtt_ok(sgt_checkpoint_latest(&step, folder));
+    sgtt_ok(sgt_checkpoint_get_latest(&step, folder));
     ck_assert_int_eq(step, 1000000000000);
     sgtt_ok(sgt_checkpoint_keep_last(folder, 2));
     ck_assert(exists("step-1000000000000.safetensors") && exists("step-000000000100.safetensors"));
@@ -124,17 +124,17 @@ START_TEST(only_files_are_checkpoints)
     int64_t step = -1;
     scratch_path(path, "step-000000000009.safetensors");
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    sgtt_fails(sgt_checkpoint_latest(&step, folder), SGT_E_NOT_FOUND, "no checkpoint");
+    sgtt_fails(sgt_checkpoint_get_latest(&step, folder), SGT_E_NOT_FOUND, "no checkpoint");
     touch("step-000000000003.safetensors");
     touch("step-000000000004.safetensors");
-    sgtt_ok(sgt_checkpoint_latest(&step, folder));
+    sgtt_ok(sgt_checkpoint_get_latest(&step, folder));
     ck_assert_int_eq(step, 4);
     sgtt_ok(sgt_checkpoint_keep_last(folder, 1));
     ck_assert(exists("step-000000000009.safetensors") && exists("step-000000000004.safetensors"));
     ck_assert(!exists("step-000000000003.safetensors"));
     touch("step-9223372036854775807.safetensors");
     touch("step-9223372036854775808.safetensors");
-    sgtt_ok(sgt_checkpoint_latest(&step, folder));
+    sgtt_ok(sgt_checkpoint_get_latest(&step, folder));
     ck_assert_int_eq(step, INT64_MAX);
 }
 END_TEST
@@ -143,14 +143,14 @@ START_TEST(paths_are_made)
 {
     char path[64] = "";
     size_t bytes = 0;
-    sgtt_ok(sgt_checkpoint_path(NULL, &bytes, "run", 1000));
+    sgtt_ok(sgt_checkpoint_get_path(NULL, &bytes, "run", 1000));
     ck_assert_uint_eq(bytes, sizeof "run/step-000000001000.safetensors");
-    sgtt_ok(sgt_checkpoint_path(path, &bytes, "run", 1000));
+    sgtt_ok(sgt_checkpoint_get_path(path, &bytes, "run", 1000));
     ck_assert_str_eq(path, "run/step-000000001000.safetensors");
     bytes--;
-    sgtt_fails(sgt_checkpoint_path(path, &bytes, "run", 1000), SGT_E_OUT_OF_RANGE, "needs");
-    sgtt_fails(sgt_checkpoint_path(path, &bytes, "run", -1), SGT_E_OUT_OF_RANGE, "step is -1");
-    sgtt_fails(sgt_checkpoint_path(path, &bytes, "", 1), SGT_E_INVALID_ARGUMENT, "folder is empty");
+    sgtt_fails(sgt_checkpoint_get_path(path, &bytes, "run", 1000), SGT_E_OUT_OF_RANGE, "needs");
+    sgtt_fails(sgt_checkpoint_get_path(path, &bytes, "run", -1), SGT_E_OUT_OF_RANGE, "step is -1");
+    sgtt_fails(sgt_checkpoint_get_path(path, &bytes, "", 1), SGT_E_INVALID_ARGUMENT, "folder is empty");
 }
 END_TEST
 

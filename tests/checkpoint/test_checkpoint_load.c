@@ -75,11 +75,11 @@ START_TEST(gradients_of_the_past_are_gone)
     training_run(&t, 1, 2);
     training_accumulate(&t, 3);
     sgtt_ok(load_into(&t));
-    float *gradients = sgtt_read_all(t.model, SGT_GRADIENT);
+    float *gradients = sgtt_read_all(t.model, SGT_PART_GRADIENT);
     for (uint64_t i = 0; i < sgtt_elements(t.model); i++)
         ck_assert(gradients[i] == 0.0f);
     free(gradients);
-    sgtt_fails(sgt_optimizer_step(NULL, t.optimizer), SGT_E_STATE, "no backward");
+    sgtt_fails(sgt_optimizer_step(NULL, t.optimizer, NULL), SGT_E_STATE, "no backward");
     sgtt_small_free(&t);
 }
 END_TEST
@@ -107,8 +107,8 @@ START_TEST(the_rate_callback_of_the_host_stays)
     t.optimizer = own;
     sgtt_ok(load_into(&t));
     training_accumulate(&t, 7);
-    sgtt_ok(sgt_optimizer_step(&report, t.optimizer));
-    sgtt_ok(sgt_optimizer_scheduled_rate(&expected, saved.optimizer, 7));
+    sgtt_ok(sgt_optimizer_step(&report, t.optimizer, NULL));
+    sgtt_ok(sgt_optimizer_get_scheduled_rate(&expected, saved.optimizer, 7));
     ck_assert_double_eq(report.lr, 0.125);
     ck_assert_double_eq(scheduled, expected);
     sgtt_small_free(&t);

@@ -50,7 +50,7 @@ static sgt_status save(int which)
 {
     scratch_path(saved, places[which].name);
     scratch_path(partial, places[which].partial);
-    return places[which].export ? sgt_model_save_hf(t.model, folder, NULL)
+    return places[which].export ? sgt_hf_save(t.model, folder, NULL)
                                 : training_save(&t, saved);
 }
 

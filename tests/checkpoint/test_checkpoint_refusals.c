@@ -63,7 +63,7 @@ static void edit(const char *from, const char *to)
     options.checksums = 0;
     options.optimizer = t.optimizer;
     options.growth = t.growth;
-    sgtt_ok(sgt_checkpoint_save(path, t.model, &options));
+    sgtt_ok(sgt_checkpoint_save(t.model, path, &options));
     unsigned char *data = scratch_read(path, &bytes);
     char *place = memmem(data, bytes, from, strlen(from));
     ck_assert_msg(place != NULL, "no %s", from);
@@ -142,7 +142,7 @@ START_TEST(the_last_steps_are_taken)
     edit("\"optimizer.steps\":\"5\"", "\"optimizer.steps\":\"9007199254740992\"");
     sgtt_ok(load());
     training_accumulate(&other, 6);
-    sgtt_ok(sgt_optimizer_step(&report, other.optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, other.optimizer, NULL));
     ck_assert_int_eq(report.step, INT64_C(9007199254740993));
     sgt_growth_input input = {.size = sizeof input, .step = report.step};
     sgtt_fails(sgt_growth_step(NULL, other.growth, &input), SGT_E_INVALID_ARGUMENT, "2^53");
@@ -173,12 +173,12 @@ END_TEST
 START_TEST(another_policy_is_refused)
 {
     sgt_checkpoint *checkpoint = NULL;
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
     sgt_growth_free(other.growth);
     sgt_growth_policy_free(other.policy);
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     options.first_step = 4;
-    sgtt_ok(sgt_growth_policy_sgt(&other.policy, other.context, 3, 4, &options));
+    sgtt_ok(sgt_growth_policy_sparse(&other.policy, other.context, 3, 4, &options));
     sgtt_ok(sgt_growth_create(&other.growth, other.model, other.policy, NULL));
     sgtt_ok(training_save(&other, before));
     sgtt_ok(sgt_checkpoint_open(&checkpoint, other.context, path));
@@ -210,24 +210,24 @@ START_TEST(what_cannot_be_saved_is_refused)
     options.keys = keys;
     options.values = values;
     options.n_values = 2;
-    sgtt_fails(sgt_checkpoint_save(path, t.model, &options), SGT_E_INVALID_ARGUMENT, "'a' twice");
+    sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "'a' twice");
     keys[1] = "";
-    sgtt_fails(sgt_checkpoint_save(path, t.model, &options), SGT_E_INVALID_ARGUMENT, "keys[1]");
+    sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "keys[1]");
     keys[1] = "b";
     values[1] = "\xff";
-    sgtt_fails(sgt_checkpoint_save(path, t.model, &options), SGT_E_INVALID_ARGUMENT, "UTF-8");
+    sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "UTF-8");
     options.keys = NULL;
-    sgtt_fails(sgt_checkpoint_save(path, t.model, &options), SGT_E_INVALID_ARGUMENT, "keys is NULL");
+    sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "keys is NULL");
     options.n_values = 0;
     options.optimizer = other.optimizer;
-    sgtt_fails(sgt_checkpoint_save(path, t.model, &options), SGT_E_INVALID_ARGUMENT, "optimizer");
+    sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "optimizer");
     options.optimizer = NULL;
     options.growth = other.growth;
-    sgtt_fails(sgt_checkpoint_save(path, t.model, &options), SGT_E_INVALID_ARGUMENT, "growth");
+    sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "growth");
     options.checksums = 2;
-    sgtt_fails(sgt_checkpoint_save(path, t.model, &options), SGT_E_INVALID_ARGUMENT, "checksums");
-    sgtt_fails(sgt_checkpoint_save(NULL, t.model, NULL), SGT_E_INVALID_ARGUMENT, "path");
-    sgtt_fails(sgt_checkpoint_save(path, NULL, NULL), SGT_E_INVALID_ARGUMENT, "model");
+    sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "checksums");
+    sgtt_fails(sgt_checkpoint_save(t.model, NULL, NULL), SGT_E_INVALID_ARGUMENT, "path");
+    sgtt_fails(sgt_checkpoint_save(NULL, path, NULL), SGT_E_INVALID_ARGUMENT, "model");
     sgtt_ok(load());
 }
 END_TEST
@@ -340,7 +340,7 @@ static sgt_status make_watched(void)
     sgt_status status = sgt_checkpoint_open(&checkpoint, context, path);
     watched_blocks = 0;
     if (status == SGT_OK)
-        status = sgt_checkpoint_create(&model, NULL, NULL, checkpoint, NULL, NULL);
+        status = sgt_checkpoint_create(&model, NULL, NULL, checkpoint, NULL, NULL, NULL);
     sgt_model_free(model);
     sgt_checkpoint_free(checkpoint);
     sgt_context_free(context);
@@ -421,7 +421,7 @@ static sgt_status allocate_from_budget(int32_t budget)
     sgt_context_options options = sgtt_model_options();
     sgt_model_config config = training_config(SGTT_KIND_DENSE);
     sgt_checkpoint *checkpoint = NULL;
-    sgt_memory_usage usage = {.size = sizeof usage};
+    sgt_context_memory usage = {.size = sizeof usage};
     options.allocator = &allocator;
     calls_left = INT32_MAX;
     sgtt_ok(sgt_context_create(&life.context, &options));
@@ -431,7 +431,7 @@ static sgt_status allocate_from_budget(int32_t budget)
     sgtt_ok(sgt_growth_create(&life.growth, life.model, life.policy, NULL));
     training_run(&life, 1, 4);
     sgtt_ok(training_save(&life, before));
-    sgtt_ok(sgt_context_memory(&usage, life.context));
+    sgtt_ok(sgt_context_get_memory(&usage, life.context));
     uint64_t current = usage.current;
 
     calls_left = budget;
@@ -447,7 +447,7 @@ static sgt_status allocate_from_budget(int32_t budget)
         scratch_path(now, "now");
         sgtt_ok(training_save(&life, now));
         ck_assert(scratch_equal(before, now));
-        sgtt_ok(sgt_context_memory(&usage, life.context));
+        sgtt_ok(sgt_context_get_memory(&usage, life.context));
         ck_assert_uint_le(usage.current, current + 65536); /* buffers that policies keep */
     }
     sgtt_small_free(&life);

@@ -40,7 +40,7 @@ static uint64_t bits(double value)
 
 static small_training empty_training(int32_t threads)
 {
-    const sgt_growth_sgt_options rule = sgtt_small_rule(3, 4);
+    const sgt_growth_sparse_options rule = sgtt_small_rule(3, 4);
     sgt_context_options options;
     small_training t = {0};
     sgtt_ok(sgt_context_options_init(&options, sizeof options));
@@ -48,7 +48,7 @@ static small_training empty_training(int32_t threads)
     options.backend = "portable";
     options.isa = "baseline";
     sgtt_ok(sgt_context_create(&t.context, &options));
-    sgtt_ok(sgt_growth_policy_sgt(&t.policy, t.context, 3, 4, &rule));
+    sgtt_ok(sgt_growth_policy_sparse(&t.policy, t.context, 3, 4, &rule));
     return t;
 }
 
@@ -81,12 +81,12 @@ static release_state state_of(const small_training *t)
     release_state state = {RELEASE_HASH, RELEASE_HASH, RELEASE_HASH};
     unsigned char plan[4096];
     size_t bytes = sizeof plan;
-    for (int32_t i = 0; i < sgt_model_parameter_count(t->model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(t->model); i++) {
         sgt_tensor_view view = {.size = sizeof view};
         float values[1024];
-        sgtt_ok(sgt_model_parameter(&view, t->model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, t->model, i, SGT_PART_WEIGHT));
         ck_assert_uint_le(view.count, sizeof values / sizeof *values);
-        sgtt_ok(sgt_model_read_parameter(values, view.count, t->model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_read_parameter(values, view.count, t->model, i, SGT_PART_WEIGHT));
         state.weights = release_hash(state.weights, values, view.count * sizeof *values);
         for (int32_t m = SGT_MOMENT_FIRST; m <= SGT_MOMENT_SECOND; m++) {
             sgtt_ok(sgt_optimizer_read_moment(values, view.count, t->optimizer, i, m));
@@ -143,7 +143,7 @@ static void check_step(const small_training *t, int64_t step, const release_step
         sgtt_ok(sgtt_small_accumulate(&metrics, t->model, &batch));
         taken.losses[micro] = bits(metrics.loss);
     }
-    sgtt_ok(sgt_optimizer_step(&report, t->optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, t->optimizer, NULL));
     taken.grad_norm = bits(report.grad_norm);
     taken.rate = bits(report.lr);
     ck_assert_int_eq(report.step, step);
@@ -227,7 +227,7 @@ START_TEST(what_was_loaded_is_saved_in_the_same_bytes)
     char again[SCRATCH_PATH];
     small_training t = resume(releases[_i], INTO_NEW);
     scratch_path(again, "again");
-    sgtt_ok(sgtt_small_save(again, &t, keys, values, 2));
+    sgtt_ok(sgtt_small_save(&t, again, keys, values, 2));
     ck_assert(scratch_equal(again, path_of(releases[_i])));
     sgtt_small_free(&t);
 }

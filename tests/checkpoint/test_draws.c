@@ -108,8 +108,9 @@ const sgti_block *sgti_block_of(const sgt_model_config *config, int32_t layer)
 static small_training start(int recompute)
 {
     small_training t = {.context = training_context(2)};
-    sgtt_small_recipe recipe = {.config = training_config(SGTT_KIND_DENSE)};
-    recipe.config.recompute = recompute;
+    const sgt_model_options options = {.size = sizeof options, .recompute = recompute};
+    const sgtt_small_recipe recipe = {.config = training_config(SGTT_KIND_DENSE),
+                                      .options = &options};
     t.policy = training_policy(t.context, SGTT_KIND_DENSE);
     sgtt_ok(sgtt_small_make(&t, &recipe));
     sgtt_randomize(t.model, 5);
@@ -258,7 +259,7 @@ START_TEST(an_impossible_counter_is_refused)
     scratch_path(path, "no-checksums");
     sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
     options.checksums = 0;
-    sgtt_ok(sgt_checkpoint_save(path, t.model, &options));
+    sgtt_ok(sgt_checkpoint_save(t.model, path, &options));
     ck_assert_int_eq(replace(path, "\"model.draws\":\"10\"", "\"model.draws\":\"-1\""), 1);
     sgtt_fails(sgt_checkpoint_open(&checkpoint, t.context, path), SGT_E_FORMAT,
                "model.draws is not possible");

@@ -76,7 +76,7 @@ static void move(const char *from, const char *to)
 static sgt_model *make_shard(const char *name, const sgt_model_config *config, uint64_t seed)
 {
     sgt_model *model = sgtt_model(context, config, seed);
-    sgtt_ok(sgt_model_save_hf(model, workshop, NULL));
+    sgtt_ok(sgt_hf_save(model, workshop, NULL));
     move("model.safetensors", name);
     move("config.json", "config.json");
     return model;
@@ -86,7 +86,7 @@ static const char *parameter_name(const sgt_model *model, int32_t index)
 {
     static sgt_tensor_view view;
     view.size = sizeof view;
-    sgtt_ok(sgt_model_parameter(&view, model, index, SGT_WEIGHT));
+    sgtt_ok(sgt_model_parameter(&view, model, index, SGT_PART_WEIGHT));
     return view.name;
 }
 
@@ -97,7 +97,7 @@ static void write_index(const sgt_model *model, int alternate, const char *more,
 {
     static char text[16384];
     size_t used = (size_t)snprintf(text, sizeof text, "{\"metadata\":{},\"weight_map\":{");
-    for (int32_t i = 0; i < sgt_model_parameter_count(model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
         const char *name = parameter_name(model, i);
         if (without && strcmp(name, without) == 0)
             continue;
@@ -117,14 +117,14 @@ START_TEST(each_tensor_is_read_from_the_file_that_the_map_names)
     sgt_model *models[2] = {make_shard(ONE, &config, 1), make_shard(TWO, &config, 2)};
     sgt_model *loaded = NULL;
     write_index(models[0], 1, "", NULL);
-    sgtt_ok(sgt_model_load_hf(&loaded, context, folder, NULL));
-    for (int32_t i = 0; i < sgt_model_parameter_count(loaded); i++) {
+    sgtt_ok(sgt_hf_load(&loaded, context, folder, NULL, NULL));
+    for (int32_t i = 0; i < sgt_model_n_parameters(loaded); i++) {
         sgt_tensor_view view = {.size = sizeof view};
         float found[600], expected[600];
-        sgtt_ok(sgt_model_parameter(&view, loaded, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, loaded, i, SGT_PART_WEIGHT));
         ck_assert_uint_le(view.count, 600);
-        sgtt_ok(sgt_model_read_parameter(found, view.count, loaded, i, SGT_WEIGHT));
-        sgtt_ok(sgt_model_read_parameter(expected, view.count, models[i % 2], i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_read_parameter(found, view.count, loaded, i, SGT_PART_WEIGHT));
+        sgtt_ok(sgt_model_read_parameter(expected, view.count, models[i % 2], i, SGT_PART_WEIGHT));
         ck_assert_msg(memcmp(found, expected, view.count * sizeof *found) == 0, "%s", view.name);
     }
     sgt_model_free(loaded);
@@ -143,13 +143,13 @@ START_TEST(what_the_map_leaves_out_is_passed_over)
     sgt_model *of_four = make_shard(ONE, &larger, 1), *of_three = make_shard(TWO, &config, 2);
     sgt_model *loaded = NULL;
     write_index(of_three, 1, "", NULL);
-    sgtt_ok(sgt_model_load_hf(&loaded, context, folder, NULL));
+    sgtt_ok(sgt_hf_load(&loaded, context, folder, NULL, NULL));
     write_index(of_three, 1, stranger, NULL);
     sgt_model *none = NULL;
-    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), SGT_E_UNSUPPORTED,
+    sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), SGT_E_UNSUPPORTED,
                ONE ": tensor 'model.layers.3.mlp.up_proj.weight' is of no part");
     write_index(of_three, 1, known, NULL);
-    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), SGT_E_FORMAT, "inv_freq' is missing");
+    sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), SGT_E_FORMAT, "inv_freq' is missing");
     sgt_model_free(loaded);
     sgt_model_free(of_three);
     sgt_model_free(of_four);
@@ -182,7 +182,7 @@ START_TEST(what_the_map_promises_is_there)
     sgt_model_free(make_shard(TWO, &tied, 1));
     sgt_model *model = make_shard(ONE, &config, 2), *loaded = NULL;
     write_index(model, 0, promises[_i].more, promises[_i].without);
-    sgt_status status = sgt_model_load_hf(&loaded, context, folder, NULL);
+    sgt_status status = sgt_hf_load(&loaded, context, folder, NULL, NULL);
     if (promises[_i].status == SGT_OK)
         sgtt_ok(status);
     else
@@ -200,16 +200,16 @@ START_TEST(only_the_caller_ties_a_head_that_is_nowhere)
     sgt_hf_load_options options;
     sgtt_ok(sgt_hf_load_options_init(&options, sizeof options));
     write_index(model, 0, "", "lm_head.weight");
-    sgtt_fails(sgt_model_load_hf(&loaded, context, folder, &options), SGT_E_FORMAT,
+    sgtt_fails(sgt_hf_load(&loaded, context, folder, NULL, &options), SGT_E_FORMAT,
                "see tie_missing_head");
     options.tie_missing_head = 1;
-    sgtt_ok(sgt_model_load_hf(&loaded, context, folder, &options));
+    sgtt_ok(sgt_hf_load(&loaded, context, folder, NULL, &options));
     sgtt_ok(sgt_model_get_config(&found, loaded));
     ck_assert_int_eq(found.tied, 1);
     sgt_model_free(loaded);
     loaded = NULL;
     write_index(model, 0, "", NULL); /* one that is there stays as it is */
-    sgtt_ok(sgt_model_load_hf(&loaded, context, folder, &options));
+    sgtt_ok(sgt_hf_load(&loaded, context, folder, NULL, &options));
     sgtt_ok(sgt_model_get_config(&found, loaded));
     ck_assert_int_eq(found.tied, 0);
     sgt_model_free(loaded);
@@ -227,11 +227,11 @@ START_TEST(a_shard_has_a_possible_name)
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         snprintf(text, sizeof text, "{\"weight_map\":{\"x\":\"%0*d\"}}", lengths[i], 7);
         write_text(INDEX, text);
-        sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), SGT_E_FORMAT,
+        sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), SGT_E_FORMAT,
                    "is no file of this folder");
     }
     write_text(INDEX, "{\"weight_map\":{}}");
-    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), SGT_E_FORMAT, "is empty");
+    sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), SGT_E_FORMAT, "is empty");
 }
 END_TEST
 
@@ -244,7 +244,7 @@ START_TEST(a_longer_sequence_than_the_model_knows_is_warned_of)
     for (int more = 0; more < 2; more++) {
         sgt_model *model = NULL;
         options.max_seq_len = config.max_seq_len + more;
-        sgtt_ok(sgt_model_load_hf(&model, context, folder, &options));
+        sgtt_ok(sgt_hf_load(&model, context, folder, NULL, &options));
         sgt_model_free(model);
         ck_assert_int_eq(strstr(warning, "beyond the 16 positions") != NULL, more);
     }
@@ -294,12 +294,12 @@ START_TEST(an_export_leaves_no_old_weights)
     sgtt_ok(sgt_plan_set_depth(plan, 1, _i));
     sgtt_ok(sgt_model_set_plan(model, plan));
     leave_an_earlier_save();
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     for (int i = 0; i < WEIGHTS; i++)
         ck_assert_msg(!exists(weights[i]), "%s is left", weights[i]);
     for (int i = 0; i < OTHERS; i++)
         ck_assert_msg(exists(others[i]), "%s is gone", others[i]);
-    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_hf_load(&again, context, folder, NULL, NULL));
     ck_assert_int_eq(sgt_plan_equal(sgt_model_plan(again), plan), 1);
     sgt_plan_free(plan);
     sgt_model_free(model);
@@ -317,7 +317,7 @@ START_TEST(links_are_not_followed)
     ck_assert_int_eq(symlink("../blob", in(link, folder, ONE)), 0);
     ck_assert_int_eq(mkdir(in(inside, folder, TWO), 0700), 0);
     write_text(INDEX, "{\"weight_map\":{\"a\":\"" ONE "\",\"b\":\"" TWO "\"}}");
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     ck_assert(!exists(ONE) && !exists(INDEX) && exists("../blob") && exists(TWO));
     sgt_model_free(model);
 }
@@ -330,9 +330,9 @@ START_TEST(a_damaged_index_goes_too)
     sgt_model *model = sgtt_model(context, &config, 4), *again = NULL;
     write_text(INDEX, "{\"weight_map\":[");
     write_text(ONE, "old");
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     ck_assert(!exists(ONE) && !exists(INDEX));
-    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_hf_load(&again, context, folder, NULL, NULL));
     sgt_model_free(again);
     sgt_model_free(model);
 }

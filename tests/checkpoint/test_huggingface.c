@@ -84,8 +84,8 @@ START_TEST(what_is_written_is_read)
 {
     sgt_model *model = make_model(_i), *again = NULL;
     sgt_model_config a = {.size = sizeof a}, b = {.size = sizeof b};
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
-    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
+    sgtt_ok(sgt_hf_load(&again, context, folder, NULL, NULL));
     sgtt_ok(sgt_model_get_config(&a, model));
     sgtt_ok(sgt_model_get_config(&b, again));
     ck_assert_mem_eq(&a, &b, sizeof a);
@@ -106,8 +106,8 @@ START_TEST(zero_is_a_norm_eps)
     sgt_model *again = NULL;
     config.norm_eps = 0.0;
     sgt_model *model = sgtt_model(context, &config, 3);
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
-    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
+    sgtt_ok(sgt_hf_load(&again, context, folder, NULL, NULL));
     sgtt_ok(sgt_model_get_config(&b, again));
     ck_assert_double_eq(b.norm_eps, 0.0);
     ck_assert_double_eq(loss_of(model), loss_of(again));
@@ -122,12 +122,12 @@ START_TEST(halves_are_near)
     sgt_hf_save_options options;
     sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
     options.dtype = _i == 0 ? SGT_BF16 : SGT_F16;
-    sgtt_ok(sgt_model_save_hf(model, folder, &options));
-    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, &options));
+    sgtt_ok(sgt_hf_load(&again, context, folder, NULL, NULL));
     ck_assert_double_eq_tol(loss_of(model), loss_of(again), _i == 0 ? 0.05 : 0.01);
     ck_assert_double_ne(loss_of(model), loss_of(again));
     options.dtype = SGT_F64;
-    sgtt_fails(sgt_model_save_hf(model, folder, &options), SGT_E_INVALID_ARGUMENT, "dtype is 2");
+    sgtt_fails(sgt_hf_save(model, folder, &options), SGT_E_INVALID_ARGUMENT, "dtype is 2");
     sgt_model_free(model);
     sgt_model_free(again);
 }
@@ -162,18 +162,18 @@ START_TEST(a_finite_weight_does_not_become_infinite)
     int32_t index;
     scratch_path(path, "model.safetensors");
     sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
-    sgtt_ok(sgt_model_save_hf(model, folder, &options));
+    sgtt_ok(sgt_hf_save(model, folder, &options));
     void *before = scratch_read(path, &before_bytes);
     char *config = read_config();
     sgtt_ok(sgt_model_find_parameter(&index, model, "model.layers.1.mlp.up_proj.weight"));
-    sgtt_ok(sgt_model_parameter(&view, model, index, SGT_WEIGHT));
+    sgtt_ok(sgt_model_parameter(&view, model, index, SGT_PART_WEIGHT));
     float *values = malloc(view.count * sizeof *values);
-    sgtt_ok(sgt_model_read_parameter(values, view.count, model, index, SGT_WEIGHT));
+    sgtt_ok(sgt_model_read_parameter(values, view.count, model, index, SGT_PART_WEIGHT));
     values[view.count - 1] = ends[_i].value;
-    sgtt_ok(sgt_model_write_parameter(model, index, SGT_WEIGHT, values, view.count));
+    sgtt_ok(sgt_model_write_parameter(model, index, SGT_PART_WEIGHT, values, view.count));
     options.dtype = ends[_i].dtype;
     if (ends[_i].message) {
-        sgtt_fails(sgt_model_save_hf(model, folder, &options), SGT_E_OUT_OF_RANGE,
+        sgtt_fails(sgt_hf_save(model, folder, &options), SGT_E_OUT_OF_RANGE,
                    ends[_i].message);
         void *after = scratch_read(path, &after_bytes);
         ck_assert_uint_eq(before_bytes, after_bytes);
@@ -183,9 +183,9 @@ START_TEST(a_finite_weight_does_not_become_infinite)
         free(after);
         free(config_after);
     } else {
-        sgtt_ok(sgt_model_save_hf(model, folder, &options));
-        sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
-        sgtt_ok(sgt_model_read_parameter(values, view.count, again, index, SGT_WEIGHT));
+        sgtt_ok(sgt_hf_save(model, folder, &options));
+        sgtt_ok(sgt_hf_load(&again, context, folder, NULL, NULL));
+        sgtt_ok(sgt_model_read_parameter(values, view.count, again, index, SGT_PART_WEIGHT));
         float read = values[view.count - 1], wrote = ends[_i].value;
         ck_assert_int_eq(isfinite(read), isfinite(wrote));
         ck_assert_int_eq(isnan(read), isnan(wrote));
@@ -208,17 +208,17 @@ START_TEST(loops_stay_or_are_left_out)
     sgtt_loop(plan, 1, 2, (const float[]){0.0f, 1.0f, 0.123f, 0.0f});
     sgtt_ok(sgt_plan_set_extra_runs(plan, 2, 1));
     sgtt_ok(sgt_model_set_plan(model, plan));
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     char *text = read_config();
     ck_assert_ptr_nonnull(strstr(text, "\"model_type\": \"sgt\""));
     free(text);
-    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_hf_load(&again, context, folder, NULL, NULL));
     ck_assert_int_eq(sgt_plan_equal(sgt_model_plan(again), plan), 1);
     ck_assert_double_eq(loss_of(model), loss_of(again));
     sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
     options.without_loops = 1;
-    sgtt_ok(sgt_model_save_hf(model, folder, &options));
-    sgtt_ok(sgt_model_load_hf(&plain, context, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, &options));
+    sgtt_ok(sgt_hf_load(&plain, context, folder, NULL, NULL));
     ck_assert_double_eq(loss_of(plain), vanilla);
     ck_assert_double_ne(loss_of(model), vanilla);
     sgt_plan_free(plan);
@@ -249,7 +249,7 @@ START_TEST(a_damaged_plan_is_named)
     sgt_plan *plan = sgtt_plan_of(model);
     sgtt_ok(sgt_plan_set_depth(plan, 1, 2));
     sgtt_ok(sgt_model_set_plan(model, plan));
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     char *text = read_config(), *place = strstr(text, key);
     ck_assert_ptr_nonnull(place);
     int before = (int)sizeof key - 1 + damages[_i].at;
@@ -257,7 +257,7 @@ START_TEST(a_damaged_plan_is_named)
     snprintf(to, sizeof to, "%.*s%s", before, place, damages[_i].to);
     edit_config(from, to);
     free(text);
-    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), damages[_i].status,
+    sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), damages[_i].status,
                damages[_i].message);
     ck_assert_ptr_nonnull(strstr(sgt_error_message(), folder));
     ck_assert_ptr_null(none);
@@ -314,8 +314,8 @@ static const struct {
 START_TEST(a_folder_has_a_name)
 {
     sgt_model *model = make_model(0), *again = NULL;
-    sgtt_fails(sgt_model_save_hf(model, "", NULL), SGT_E_INVALID_ARGUMENT, "folder is empty");
-    sgtt_fails(sgt_model_load_hf(&again, context, "", NULL), SGT_E_INVALID_ARGUMENT,
+    sgtt_fails(sgt_hf_save(model, "", NULL), SGT_E_INVALID_ARGUMENT, "folder is empty");
+    sgtt_fails(sgt_hf_load(&again, context, "", NULL, NULL), SGT_E_INVALID_ARGUMENT,
                "path is empty");
     sgt_model_free(model);
 }
@@ -334,7 +334,7 @@ START_TEST(what_is_no_folder_of_a_model_is_said)
                  {file, "weights.gguf: is a file: the folder with config.json"},
                  {empty, "has no config.json"}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        sgtt_fails(sgt_model_load_hf(&again, context, wrong[i].path, NULL), SGT_E_NOT_FOUND,
+        sgtt_fails(sgt_hf_load(&again, context, wrong[i].path, NULL, NULL), SGT_E_NOT_FOUND,
                    wrong[i].message);
         ck_assert_ptr_null(strstr(sgt_error_message(), i == 2 ? "no such" : "has no"));
     }
@@ -349,9 +349,9 @@ START_TEST(a_save_into_no_folder_names_it)
     scratch_path(none, "none");
     scratch_path(file, "file");
     scratch_write(file, "x", 1);
-    sgtt_fails(sgt_model_save_hf(model, none, NULL), SGT_E_IO, "none: there is no such folder");
-    sgtt_fails(sgt_model_save_hf(model, file, NULL), SGT_E_IO, "file: is a file, not a folder");
-    sgtt_fails(sgt_checkpoint_save(strcat(none, "/a.safetensors"), model, NULL), SGT_E_IO,
+    sgtt_fails(sgt_hf_save(model, none, NULL), SGT_E_IO, "none: there is no such folder");
+    sgtt_fails(sgt_hf_save(model, file, NULL), SGT_E_IO, "file: is a file, not a folder");
+    sgtt_fails(sgt_checkpoint_save(model, strcat(none, "/a.safetensors"), NULL), SGT_E_IO,
                "none/a.safetensors: cannot be created: its folder is not there");
     sgt_model_free(model);
 }
@@ -360,9 +360,9 @@ END_TEST
 START_TEST(what_is_not_done_is_refused_by_name)
 {
     sgt_model *model = make_model(0), *again = NULL;
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     edit_config(edits[_i].from, edits[_i].to);
-    sgtt_fails(sgt_model_load_hf(&again, context, folder, NULL), edits[_i].status,
+    sgtt_fails(sgt_hf_load(&again, context, folder, NULL, NULL), edits[_i].status,
                edits[_i].message);
     ck_assert_ptr_null(again);
     sgt_model_free(model);
@@ -405,12 +405,12 @@ START_TEST(many_positions_take_no_memory)
     sgt_hf_load_options options;
     sgtt_ok(sgt_hf_load_options_init(&options, sizeof options));
     options.max_seq_len = lengths[_i].max_seq_len;
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     sgtt_ok(sgt_model_get_config(&config, model));
     snprintf(from, sizeof from, "embeddings\": %d", (int)config.max_seq_len);
     snprintf(to, sizeof to, "embeddings\": %s", lengths[_i].positions);
     edit_config(from, to);
-    sgtt_ok(sgt_model_load_hf(&again, context, folder, &options));
+    sgtt_ok(sgt_hf_load(&again, context, folder, NULL, &options));
     sgtt_ok(sgt_model_get_config(&config, again));
     ck_assert_int_eq(config.max_seq_len, lengths[_i].expected);
     ck_assert_double_eq(loss_of(model), loss_of(again));
@@ -423,9 +423,9 @@ END_TEST
 START_TEST(forms_of_the_same_are_read)
 {
     sgt_model *model = make_model(0), *again = NULL;
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     edit_config(forms[_i].from, forms[_i].to);
-    sgtt_ok(sgt_model_load_hf(&again, context, folder, NULL));
+    sgtt_ok(sgt_hf_load(&again, context, folder, NULL, NULL));
     ck_assert_double_eq(loss_of(model), loss_of(again));
     sgt_model_free(model);
     sgt_model_free(again);
@@ -436,17 +436,17 @@ START_TEST(presence_decides_about_the_head)
 {
     sgt_model *model = make_model(_i), *again = NULL;
     sgt_model_config config = {.size = sizeof config};
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     edit_config(_i ? "\"tie_word_embeddings\": true" : "\"tie_word_embeddings\": false",
                 _i ? "\"tie_word_embeddings\": false" : "\"tie_word_embeddings\": true");
     sgt_hf_load_options options;
     sgtt_ok(sgt_hf_load_options_init(&options, sizeof options));
     if (_i) { /* there is none, though config.json says that there is */
-        sgtt_fails(sgt_model_load_hf(&again, context, folder, &options), SGT_E_FORMAT,
+        sgtt_fails(sgt_hf_load(&again, context, folder, NULL, &options), SGT_E_FORMAT,
                    "'lm_head.weight' is missing");
         options.tie_missing_head = 1;
     }
-    sgtt_ok(sgt_model_load_hf(&again, context, folder, &options));
+    sgtt_ok(sgt_hf_load(&again, context, folder, NULL, &options));
     sgtt_ok(sgt_model_get_config(&config, again));
     ck_assert_int_eq(config.tied, _i);
     ck_assert_int_eq(strstr(warning, "the head is not tied") != NULL, !_i);
@@ -499,7 +499,7 @@ static sgt_status save_with_copies(const sgt_model *model)
     sgt_hf_save_options options;
     sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
     options.copy_from = from;
-    return sgt_model_save_hf(model, to, &options);
+    return sgt_hf_save(model, to, &options);
 }
 
 /* Two folders, the old files of one and the new ones of the other. */
@@ -524,7 +524,7 @@ START_TEST(files_of_a_tokenizer_are_copied)
     make_folders();
     put_file("from/README.md", "x");
     put_file("to/notes.txt", "mine");
-    sgtt_ok(sgt_model_save_hf(model, to, NULL)); /* without the option they stay */
+    sgtt_ok(sgt_hf_save(model, to, NULL)); /* without the option they stay */
     ck_assert(is_file_of("to/tokenizer.json", "old"));
     sgtt_ok(save_with_copies(model));
     for (int i = 0; i < COPIED; i++) {
@@ -583,7 +583,7 @@ START_TEST(a_copy_that_fails_changes_nothing)
     unsigned long before, after;
     sgt_model *model = make_model(0), *other = make_model(1);
     make_folders();
-    sgtt_ok(sgt_model_save_hf(model, to, NULL));
+    sgtt_ok(sgt_hf_save(model, to, NULL));
     scratch_path(path, "from/vocab.json");
     ck_assert_int_eq(remove(path) | mkdir(path, 0700), 0);
     scratch_path(path, "to/model.safetensors");
@@ -616,17 +616,17 @@ START_TEST(shards_are_found_in_their_folder_only)
     char index[SCRATCH_PATH], whole[SCRATCH_PATH], part[SCRATCH_PATH];
     static const char *const bad[] = {"../x", "/etc/passwd", "", ".", "a\\\\b"};
     sgt_model *model = make_model(0), *again = NULL;
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     scratch_path(index, "model.safetensors.index.json");
     scratch_path(whole, "model.safetensors");
     scratch_path(part, "model-00001-of-00001.safetensors");
     ck_assert_int_eq(rename(whole, part), 0);
-    sgtt_fails(sgt_model_load_hf(&again, context, folder, NULL), SGT_E_NOT_FOUND, "nor an index");
+    sgtt_fails(sgt_hf_load(&again, context, folder, NULL, NULL), SGT_E_NOT_FOUND, "nor an index");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char text[200];
         snprintf(text, sizeof text, "{\"weight_map\":{\"lm_head.weight\":\"%s\"}}", bad[i]);
         scratch_write(index, text, strlen(text));
-        sgtt_fails(sgt_model_load_hf(&again, context, folder, NULL), SGT_E_FORMAT,
+        sgtt_fails(sgt_hf_load(&again, context, folder, NULL, NULL), SGT_E_FORMAT,
                    "no file of this folder");
     }
     sgt_model_free(model);

@@ -62,13 +62,13 @@ static subject make_files(int32_t layers)
     config.n_layers = layers;
     config.d_ff = 1;
     config.max_seq_len = 4;
-    sgtt_ok(sgt_model_create(&s.model, s.context, &config));
+    sgtt_ok(sgt_model_create(&s.model, s.context, &config, NULL));
     sgtt_ok(sgt_model_init_weights(s.model, NULL));
     sgtt_ok(sgt_optimizer_create(&s.optimizer, s.model, NULL));
     sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
     options.optimizer = s.optimizer;
-    sgtt_ok(sgt_model_save_hf(s.model, folder, NULL));
-    sgtt_ok(sgt_checkpoint_save(file, s.model, &options));
+    sgtt_ok(sgt_hf_save(s.model, folder, NULL));
+    sgtt_ok(sgt_checkpoint_save(s.model, file, &options));
     sgtt_ok(sgt_checkpoint_open(&s.checkpoint, s.context, file));
     return s;
 }
@@ -85,7 +85,7 @@ static void free_subject(subject *s)
 static void load_folder(const subject *s)
 {
     sgt_model *again = NULL;
-    sgtt_ok(sgt_model_load_hf(&again, s->context, folder, NULL));
+    sgtt_ok(sgt_hf_load(&again, s->context, folder, NULL, NULL));
     sgt_model_free(again);
 }
 
@@ -104,9 +104,9 @@ static void load_checkpoint(const subject *s)
 static void find_parameters(const subject *s)
 {
     sgt_tensor_view view = {.size = sizeof view};
-    for (int32_t i = 0; i < sgt_model_parameter_count(s->model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(s->model); i++) {
         int32_t found = -1;
-        sgtt_ok(sgt_model_parameter(&view, s->model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, s->model, i, SGT_PART_WEIGHT));
         sgtt_ok(sgt_model_find_parameter(&found, s->model, view.name));
         ck_assert_int_eq(found, i);
     }
@@ -114,7 +114,7 @@ static void find_parameters(const subject *s)
 
 static void save_folder(const subject *s)
 {
-    sgtt_ok(sgt_model_save_hf(s->model, folder, NULL));
+    sgtt_ok(sgt_hf_save(s->model, folder, NULL));
 }
 
 typedef void (*work_fn)(const subject *s);
@@ -158,7 +158,7 @@ END_TEST
 START_TEST(progress_reaches_every_tensor)
 {
     subject s = make_files(3);
-    int32_t tensors = sgt_model_parameter_count(s.model);
+    int32_t tensors = sgt_model_n_parameters(s.model);
     expect(SGT_PHASE_LOAD, -1);
     load_folder(&s);
     ck_assert_int_eq(watch.calls, tensors);
@@ -189,18 +189,18 @@ START_TEST(a_stopped_call_changes_nothing)
     scratch_write(kept, data, bytes);
     free(data);
     sgtt_randomize(s.model, 5);
-    float *before = sgtt_read_all(s.model, SGT_WEIGHT);
+    float *before = sgtt_read_all(s.model, SGT_PART_WEIGHT);
     expect(SGT_PHASE_LOAD, 5);
-    sgtt_fails(sgt_model_load_hf(&none, s.context, folder, NULL), 7, stopped);
+    sgtt_fails(sgt_hf_load(&none, s.context, folder, NULL, NULL), 7, stopped);
     expect(SGT_PHASE_LOAD, 5);
-    sgtt_fails(sgt_checkpoint_create(&none, NULL, NULL, s.checkpoint, NULL, NULL), 7, stopped);
+    sgtt_fails(sgt_checkpoint_create(&none, NULL, NULL, s.checkpoint, NULL, NULL, NULL), 7, stopped);
     ck_assert_ptr_null(none);
     expect(SGT_PHASE_LOAD, 5);
     sgtt_fails(sgt_checkpoint_load(s.model, s.optimizer, NULL, s.checkpoint, NULL), 7, stopped);
-    float *after = sgtt_read_all(s.model, SGT_WEIGHT);
+    float *after = sgtt_read_all(s.model, SGT_PART_WEIGHT);
     ck_assert_mem_eq(before, after, sgtt_elements(s.model) * sizeof *before);
     expect(SGT_PHASE_SAVE, 5);
-    sgtt_fails(sgt_model_save_hf(s.model, folder, NULL), 7, stopped);
+    sgtt_fails(sgt_hf_save(s.model, folder, NULL), 7, stopped);
     ck_assert(scratch_equal(written, kept));
     ck_assert_int_ne(access(partial, F_OK), 0);
     free(before);

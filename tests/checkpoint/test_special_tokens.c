@@ -82,7 +82,7 @@ static void reload(void)
 {
     sgt_model_free(model);
     model = NULL;
-    sgtt_ok(sgt_model_load_hf(&model, context, folder, NULL));
+    sgtt_ok(sgt_hf_load(&model, context, folder, NULL, NULL));
 }
 
 /* ---- folders ---- */
@@ -111,12 +111,12 @@ static const struct {
 START_TEST(tokens_of_a_folder_are_written_again)
 {
     char piece[128];
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     set_members(forms[_i].members);
     if (forms[_i].generation)
         write_text("generation_config.json", forms[_i].generation);
     reload();
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     for (int i = 0; i < 3; i++) {
         static const char *const keys[] = {"bos", "eos", "pad"};
         const char *const values[] = {forms[_i].bos, forms[_i].eos, forms[_i].pad};
@@ -151,12 +151,12 @@ static const struct {
 START_TEST(what_is_no_token_is_named)
 {
     sgt_model *none = NULL;
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     set_members(refused[_i].members);
-    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), SGT_E_FORMAT, refused[_i].message);
+    sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), SGT_E_FORMAT, refused[_i].message);
     write_text("generation_config.json", "{\"eos_token_id\": {}}");
     set_members("");
-    sgtt_fails(sgt_model_load_hf(&none, context, folder, NULL), SGT_E_FORMAT,
+    sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), SGT_E_FORMAT,
                "generation_config.json: eos_token_id is neither");
     ck_assert_ptr_null(none);
 }
@@ -178,10 +178,10 @@ START_TEST(what_others_train_with_is_written_again)
     };
     char piece[128];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+        sgtt_ok(sgt_hf_save(model, folder, NULL));
         set_members(rows[i].members);
         reload();
-        sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+        sgtt_ok(sgt_hf_save(model, folder, NULL));
         snprintf(piece, sizeof piece, "\"initializer_range\": %s,", rows[i].range);
         ck_assert_msg(has("config.json", piece), "no %s", piece);
         snprintf(piece, sizeof piece, "\"attention_dropout\": %s,", rows[i].dropout);
@@ -196,7 +196,7 @@ START_TEST(numbers_are_written_as_short_as_they_came)
     config.norm_eps = 1e-5;
     config.rope_theta = 500000.0;
     sgt_model *other = sgtt_model(context, &config, 3);
-    sgtt_ok(sgt_model_save_hf(other, folder, NULL));
+    sgtt_ok(sgt_hf_save(other, folder, NULL));
     ck_assert(has("config.json", "\"rms_norm_eps\": 1e-05,"));
     ck_assert(has("config.json", "\"rope_theta\": 500000.0,"));
     sgt_model_free(other);
@@ -212,7 +212,7 @@ static void save(const char *name)
     scratch_path(path, name);
     sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
     options.checksums = 0;
-    sgtt_ok(sgt_checkpoint_save(path, model, &options));
+    sgtt_ok(sgt_checkpoint_save(model, path, &options));
 }
 
 static sgt_status open_and_create(sgt_model **made, const char *name)
@@ -222,7 +222,7 @@ static sgt_status open_and_create(sgt_model **made, const char *name)
     scratch_path(path, name);
     sgt_status status = sgt_checkpoint_open(&checkpoint, context, path);
     if (status == SGT_OK)
-        status = sgt_checkpoint_create(made, NULL, NULL, checkpoint, NULL, NULL);
+        status = sgt_checkpoint_create(made, NULL, NULL, checkpoint, NULL, NULL, NULL);
     sgt_checkpoint_free(checkpoint);
     return status;
 }
@@ -297,12 +297,12 @@ END_TEST
 START_TEST(checkpoints_hold_what_others_train_with)
 {
     sgt_model *again = NULL;
-    sgtt_ok(sgt_model_save_hf(model, folder, NULL));
+    sgtt_ok(sgt_hf_save(model, folder, NULL));
     set_members("\"initializer_range\": 0.125,");
     reload();
     save("a");
     sgtt_ok(open_and_create(&again, "a"));
-    sgtt_ok(sgt_model_save_hf(again, folder, NULL));
+    sgtt_ok(sgt_hf_save(again, folder, NULL));
     ck_assert(has("config.json", "\"initializer_range\": 0.125,"));
     sgt_model_free(again);
 }

@@ -24,9 +24,9 @@ sgt_optimizer_options training_optimizer(void)
 
 sgt_growth_policy *training_policy(sgt_context *context, int kind)
 {
-    const sgt_growth_sgt_options rule = sgtt_small_rule(3, 4);
+    const sgt_growth_sparse_options rule = sgtt_small_rule(3, 4);
     sgt_growth_policy *policy = NULL;
-    sgtt_ok(sgt_growth_policy_sgt(&policy, context, 3, sgtt_small_kinds[kind].n_heads, &rule));
+    sgtt_ok(sgt_growth_policy_sparse(&policy, context, 3, sgtt_small_kinds[kind].n_heads, &rule));
     return policy;
 }
 
@@ -43,7 +43,9 @@ small_training training_in(sgt_context *context, int kind, uint64_t seed)
 {
     small_training t = {.context = context};
     const sgt_optimizer_options options = training_optimizer();
-    const sgtt_small_recipe recipe = {.config = training_config(kind), .optimizer = &options};
+    const sgt_model_options model = sgtt_small_options(kind);
+    const sgtt_small_recipe recipe = {
+        .config = training_config(kind), .options = &model, .optimizer = &options};
     t.policy = training_policy(t.context, kind);
     sgtt_ok(sgtt_small_make(&t, &recipe));
     sgtt_ok(sgtt_small_loop(t.model, kind));
@@ -73,7 +75,7 @@ void training_accumulate(small_training *t, int step)
 
 void training_update(small_training *t)
 {
-    sgtt_ok(sgt_optimizer_step(NULL, t->optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, t->optimizer, NULL));
 }
 
 void training_grow(small_training *t, int step)
@@ -94,7 +96,7 @@ void training_run(small_training *t, int first, int last)
 sgt_status training_save(const small_training *t, const char *path)
 {
     static const char *const keys[] = {"place"}, *const values[] = {"file 3, byte 17 \xc3\xa9"};
-    return sgtt_small_save(path, t, keys, values, 1);
+    return sgtt_small_save(t, path, keys, values, 1);
 }
 
 void training_compare(const small_training *a, const small_training *b)
@@ -105,13 +107,13 @@ void training_compare(const small_training *a, const small_training *b)
     sgtt_ok(training_save(a, x));
     sgtt_ok(training_save(b, y));
     ck_assert_msg(scratch_equal(x, y), "the trainings differ");
-    for (int32_t i = 0; i < sgt_model_parameter_count(a->model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(a->model); i++) {
         sgt_tensor_view view = {.size = sizeof view};
         float p[4096], q[4096];
-        sgtt_ok(sgt_model_parameter(&view, a->model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, a->model, i, SGT_PART_WEIGHT));
         ck_assert_uint_le(view.count, 4096);
-        sgtt_ok(sgt_model_read_parameter(p, view.count, a->model, i, SGT_WEIGHT));
-        sgtt_ok(sgt_model_read_parameter(q, view.count, b->model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_read_parameter(p, view.count, a->model, i, SGT_PART_WEIGHT));
+        sgtt_ok(sgt_model_read_parameter(q, view.count, b->model, i, SGT_PART_WEIGHT));
         ck_assert_mem_eq(p, q, view.count * sizeof *p);
         for (int32_t m = SGT_MOMENT_FIRST; m <= SGT_MOMENT_SECOND; m++) {
             sgtt_ok(sgt_optimizer_read_moment(p, view.count, a->optimizer, i, m));

@@ -39,8 +39,13 @@ sgt_model_config sgtt_small_config(int kind, int size)
     config.d_ff = sizes[size].d_ff;
     config.max_seq_len = sizes[size].max_seq_len;
     config.tied = k->tied;
-    config.recompute = k->recompute;
     return config;
+}
+
+sgt_model_options sgtt_small_options(int kind)
+{
+    return (sgt_model_options){.size = sizeof(sgt_model_options),
+                               .recompute = sgtt_small_kinds[kind].recompute};
 }
 
 sgt_status sgtt_small_loop(sgt_model *model, int kind)
@@ -63,10 +68,10 @@ sgt_status sgtt_small_loop(sgt_model *model, int kind)
     return status;
 }
 
-sgt_growth_sgt_options sgtt_small_rule(int64_t first_step, int64_t window)
+sgt_growth_sparse_options sgtt_small_rule(int64_t first_step, int64_t window)
 {
-    sgt_growth_sgt_options rule;
-    if (sgt_growth_sgt_options_init(&rule, sizeof rule))
+    sgt_growth_sparse_options rule;
+    if (sgt_growth_sparse_options_init(&rule, sizeof rule))
         memset(&rule, 0, sizeof rule);
     rule.first_step = first_step;
     rule.window = window;
@@ -88,7 +93,7 @@ static sgt_status make_growth(small_training *t, const sgtt_small_recipe *r)
 {
     sgt_status status = SGT_OK;
     if (r->rule && !t->policy) {
-        status = sgt_growth_policy_sgt(&t->policy, t->context, r->config.n_layers,
+        status = sgt_growth_policy_sparse(&t->policy, t->context, r->config.n_layers,
                                        r->config.n_heads, r->rule);
         status = checked(status, t->policy);
     }
@@ -103,7 +108,7 @@ sgt_status sgtt_small_make(small_training *t, const sgtt_small_recipe *r)
     if (!t->context)
         status = checked(sgt_context_create(&t->context, r->context), t->context);
     if (!status && !t->model)
-        status = checked(sgt_model_create(&t->model, t->context, &r->config), t->model);
+        status = checked(sgt_model_create(&t->model, t->context, &r->config, r->options), t->model);
     if (!status && !t->optimizer)
         status = sgt_model_init_weights(t->model, r->init);
     if (!status && !t->optimizer)
@@ -154,7 +159,7 @@ sgt_status sgtt_small_accumulate(sgt_metrics *metrics, sgt_model *model, const s
     sgt_status status = sgt_model_forward(metrics, model, batch);
     if (status)
         return status;
-    return sgt_model_backward(model, metrics->count > 0 ? 1.0 / (double)metrics->count : 1.0);
+    return sgt_model_backward(model, metrics->count > 0 ? 1.0 / (double)metrics->count : 1.0, NULL);
 }
 
 sgt_status sgtt_small_step(sgtt_small_taken *taken, const small_training *t, const sgt_batch *batch,
@@ -165,7 +170,7 @@ sgt_status sgtt_small_step(sgtt_small_taken *taken, const small_training *t, con
     sgt_growth_event event = {.size = sizeof event};
     sgt_status status = sgtt_small_accumulate(&metrics, t->model, batch);
     if (!status)
-        status = sgt_optimizer_step(&report, t->optimizer);
+        status = sgt_optimizer_step(&report, t->optimizer, NULL);
     if (!status && t->growth) {
         const sgt_growth_input input = {.size = sizeof input, .step = step, .loss = metrics.loss,
                                         .grad_norm = report.grad_norm};
@@ -178,8 +183,8 @@ sgt_status sgtt_small_step(sgtt_small_taken *taken, const small_training *t, con
 
 /* ---- files ---- */
 
-sgt_status sgtt_small_save(const char *path, const small_training *t, const char *const *keys,
-                           const char *const *values, uint64_t n)
+sgt_status sgtt_small_save(const small_training *t, const char *path, const char *const *keys,
+                           const char *const *values, int32_t n)
 {
     sgt_checkpoint_save_options options;
     sgt_status status = sgt_checkpoint_save_options_init(&options, sizeof options);
@@ -188,7 +193,7 @@ sgt_status sgtt_small_save(const char *path, const small_training *t, const char
     options.keys = keys;
     options.values = values;
     options.n_values = n;
-    return status ? status : sgt_checkpoint_save(path, t->model, &options);
+    return status ? status : sgt_checkpoint_save(t->model, path, &options);
 }
 
 sgt_status sgtt_small_resume(small_training *t, const char *path)
@@ -198,8 +203,8 @@ sgt_status sgtt_small_resume(small_training *t, const char *path)
     if (!status && t->model) {
         status = sgt_checkpoint_load(t->model, t->optimizer, t->growth, checkpoint, NULL);
     } else if (!status) {
-        status = sgt_checkpoint_create(&t->model, &t->optimizer, &t->growth, checkpoint, t->policy,
-                                       NULL);
+        status = sgt_checkpoint_create(&t->model, &t->optimizer, &t->growth, checkpoint,
+                                       t->policy, NULL, NULL);
         status = checked(status, t->model);
     }
     sgt_checkpoint_free(checkpoint);

@@ -44,12 +44,13 @@ enum {
 
 /* All zeros where the library refuses to begin one. */
 sgt_model_config sgtt_small_config(int kind, int size);
+sgt_model_options sgtt_small_options(int kind);
 
 /* Sets the plan of a kind; the model has three layers or more where the kind loops. */
 sgt_status sgtt_small_loop(sgt_model *model, int kind);
 
 /* The built-in policy, busy: two layers at a time, two of them in all, two passes, cosine ramps. */
-sgt_growth_sgt_options sgtt_small_rule(int64_t first_step, int64_t window);
+sgt_growth_sparse_options sgtt_small_rule(int64_t first_step, int64_t window);
 
 typedef struct small_training {
     sgt_context *context;
@@ -63,9 +64,10 @@ typedef struct small_training {
 typedef struct sgtt_small_recipe {
     const sgt_context_options *context;
     sgt_model_config config;
-    const sgt_init_options *init;           /* this and the next: NULL for the defaults */
+    const sgt_model_options *options;   /* this and the next two: NULL for the defaults */
+    const sgt_model_init_options *init;
     const sgt_optimizer_options *optimizer;
-    const sgt_growth_sgt_options *rule;     /* NULL: it grows only by a policy it has already */
+    const sgt_growth_sparse_options *rule; /* NULL: it grows only by a policy it has already */
 } sgtt_small_recipe;
 
 /* Makes the handles that are not there yet, so that a call that failed can be made again.
@@ -93,8 +95,8 @@ sgt_status sgtt_small_step(sgtt_small_taken *taken, const small_training *t, con
                            int64_t step);
 
 /* A checkpoint of all there is, with n strings of the host's. */
-sgt_status sgtt_small_save(const char *path, const small_training *t, const char *const *keys,
-                           const char *const *values, uint64_t n);
+sgt_status sgtt_small_save(const small_training *t, const char *path, const char *const *keys,
+                           const char *const *values, int32_t n);
 
 /* Reads it: into the handles of t, or where it has no model yet into new ones. */
 sgt_status sgtt_small_resume(small_training *t, const char *path);

@@ -25,9 +25,9 @@ static void check_description(const sgt_context *context)
 {
     const sgt_backend *table;
     void *instance;
-    sgt_backend_report report = {.size = sizeof report};
+    sgt_backend_info report = {.size = sizeof report};
     sgtt_ok(sgt_backend_instance(&table, &instance, context));
-    sgtt_ok(sgt_backend_info(&report, context));
+    sgtt_ok(sgt_context_get_backend(&report, context));
     if (table->describe) {
         sgt_backend_description said = {.size = sizeof said};
         sgtt_slot_done(table->describe(instance, &said), "describe");

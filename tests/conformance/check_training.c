@@ -36,13 +36,13 @@ static void forward_backward(sgt_metrics *metrics, float *logits, small_training
 {
     int32_t tokens[SGTT_BATCH * SGTT_SEQ], targets[SGTT_BATCH * SGTT_SEQ];
     const sgt_batch batch = sgtt_training_batch(tokens, targets, t, 1);
-    sgt_evaluate_options wanted;
-    sgtt_ok(sgt_evaluate_options_init(&wanted, sizeof wanted));
+    sgt_model_evaluate_options wanted;
+    sgtt_ok(sgt_model_evaluate_options_init(&wanted, sizeof wanted));
     wanted.logits = logits;
     metrics->size = sizeof *metrics;
     sgtt_ok(sgt_model_evaluate(metrics, t->model, &batch, &wanted));
     sgtt_ok(sgt_model_forward(metrics, t->model, &batch));
-    sgtt_ok(sgt_model_backward(t->model, 1.0 / (double)metrics->count));
+    sgtt_ok(sgt_model_backward(t->model, 1.0 / (double)metrics->count, NULL));
 }
 
 static void compare_one_step(pair *p)
@@ -57,7 +57,7 @@ static void compare_one_step(pair *p)
     forward_backward(&theirs, got, &p->subject);
     sgtt_compare_floats(got, expected, (uint64_t)count, SGTT_TENSOR_BOUND, 0.0, "logits");
     sgtt_compare_number(theirs.loss, ours.loss, SGTT_LOSS_BOUND * ours.loss, "the loss");
-    sgtt_compare_tensors(&p->subject, &p->portable, SGT_GRADIENT, SGTT_TENSOR_BOUND, "gradient");
+    sgtt_compare_tensors(&p->subject, &p->portable, SGT_PART_GRADIENT, SGTT_TENSOR_BOUND, "gradient");
     sgtt_compare_entropies(&p->subject, &p->portable);
     free(got);
     free(expected);
@@ -67,7 +67,7 @@ static void check_kind(const sgtt_subject *subject, int kind)
 {
     pair p;
     open_pair(&p, subject, kind);
-    sgtt_compare_tensors(&p.subject, &p.portable, SGT_WEIGHT, 1e-12, "first weights");
+    sgtt_compare_tensors(&p.subject, &p.portable, SGT_PART_WEIGHT, 1e-12, "first weights");
     compare_one_step(&p);
     sgtt_ok(sgt_model_zero_gradients(p.subject.model));
     sgtt_ok(sgt_model_zero_gradients(p.portable.model));
@@ -76,7 +76,7 @@ static void check_kind(const sgtt_subject *subject, int kind)
         const sgtt_small_taken expected = sgtt_training_step(&p.portable, step);
         sgtt_compare_number(got.loss, expected.loss, SGTT_RUN_BOUND, "a loss of the run");
     }
-    sgtt_compare_tensors(&p.subject, &p.portable, SGT_WEIGHT, SGTT_WEIGHT_BOUND, "last weights");
+    sgtt_compare_tensors(&p.subject, &p.portable, SGT_PART_WEIGHT, SGTT_WEIGHT_BOUND, "last weights");
     close_pair(&p);
 }
 
@@ -111,7 +111,7 @@ void sgtt_check_growth(const void *subject)
                      "the plans differ at step %lld", (long long)step);
     }
     sgtt_require(actions >= 3, "the model did not grow");
-    sgtt_compare_tensors(&p.subject, &p.portable, SGT_WEIGHT, SGTT_WEIGHT_BOUND, "last weights");
+    sgtt_compare_tensors(&p.subject, &p.portable, SGT_PART_WEIGHT, SGTT_WEIGHT_BOUND, "last weights");
     close_pair(&p);
 }
 
@@ -265,7 +265,7 @@ void sgtt_check_evaluation(const void *argument)
 
 static void save_and_load(const char *path, small_training *to, small_training *from)
 {
-    sgtt_ok(sgtt_small_save(path, from, NULL, NULL, 0));
+    sgtt_ok(sgtt_small_save(from, path, NULL, NULL, 0));
     sgtt_ok(sgtt_small_resume(to, path));
     sgtt_require(sgtt_training_hash(to) == sgtt_training_hash(from),
                  "weights change on their way through a checkpoint");

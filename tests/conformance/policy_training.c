@@ -23,7 +23,7 @@ static void open_training(small_training *t, const sgtt_policy_subject *subject)
     config.n_layers = subject->n_layers;
     config.n_heads = subject->n_heads;
     config.n_kv_heads = subject->n_heads;
-    sgtt_training_open(t, &options, &config, subject->seed);
+    sgtt_training_open(t, &options, &config, NULL, subject->seed);
     t->policy = sgtt_make_policy(t->context, subject);
     sgtt_ok(sgt_growth_create(&t->growth, t->model, t->policy, NULL));
 }
@@ -33,7 +33,7 @@ static void reopen(small_training *t, const sgtt_policy_subject *subject, const 
 {
     const sgt_context_options options = one_thread();
     const uint64_t seed = t->seed;
-    sgtt_ok(sgtt_small_save(path, t, NULL, NULL, 0));
+    sgtt_ok(sgtt_small_save(t, path, NULL, NULL, 0));
     sgtt_small_free(t);
     t->seed = seed;
     sgtt_ok(sgt_context_create(&t->context, &options));

@@ -8,17 +8,21 @@
 /* ---- making one ---- */
 
 void sgtt_training_open(small_training *t, const sgt_context_options *options,
-                        const sgt_model_config *config, uint64_t seed)
+                        const sgt_model_config *config, const sgt_model_options *model,
+                        uint64_t seed)
 {
-    sgt_init_options init;
+    sgt_model_init_options init;
     sgt_optimizer_options rates;
-    sgtt_ok(sgt_init_options_init(&init, sizeof init));
+    sgtt_ok(sgt_model_init_options_init(&init, sizeof init));
     init.seed = seed;
     init.std = 0.2; /* wide enough for attention that is not uniform */
     sgtt_ok(sgt_optimizer_options_init(&rates, sizeof rates));
     rates.lr = 3e-3;
-    const sgtt_small_recipe recipe = {
-        .context = options, .config = *config, .init = &init, .optimizer = &rates};
+    const sgtt_small_recipe recipe = {.context = options,
+                                      .config = *config,
+                                      .options = model,
+                                      .init = &init,
+                                      .optimizer = &rates};
     *t = (small_training){.seed = seed};
     sgtt_ok(sgtt_small_make(t, &recipe));
     sgtt_ok(sgt_model_collect_entropy(t->model, SGT_ENTROPY_BOTH));
@@ -28,13 +32,14 @@ void sgtt_training_open_kind(small_training *t, const sgt_context_options *optio
                              uint64_t seed)
 {
     const sgt_model_config config = sgtt_small_config(kind, SGTT_SIZE_EVEN);
-    sgtt_training_open(t, options, &config, seed);
+    const sgt_model_options model = sgtt_small_options(kind);
+    sgtt_training_open(t, options, &config, &model, seed);
     sgtt_ok(sgtt_small_loop(t->model, kind));
 }
 
 void sgtt_training_grow(small_training *t)
 {
-    sgt_growth_sgt_options rule = sgtt_small_rule(2, 3);
+    sgt_growth_sparse_options rule = sgtt_small_rule(2, 3);
     sgtt_small_recipe recipe = {.config = {.size = sizeof recipe.config}, .rule = &rule};
     rule.keep_heads = 2;
     rule.fade = SGT_FADE_LINEAR;
@@ -118,7 +123,7 @@ static float *read_tensor(sgt_tensor_view *view, const small_training *t, int32_
 void sgtt_compare_tensors(const small_training *got, const small_training *expected, int32_t part,
                           double bound, const char *what)
 {
-    const int32_t count = sgt_model_parameter_count(expected->model);
+    const int32_t count = sgt_model_n_parameters(expected->model);
     double largest = 0.0;
     sgt_tensor_view view;
     for (int32_t i = 0; i < count; i++) {
@@ -145,8 +150,8 @@ void sgtt_compare_entropies(const small_training *got, const small_training *exp
     for (int32_t layer = 0; layer < config.n_layers; layer++) {
         for (int32_t pass = 0; pass < sgt_model_n_passes(expected->model, layer); pass++) {
             for (int32_t kind = SGT_ENTROPY_LAST; kind <= SGT_ENTROPY_MEAN; kind++) {
-                sgtt_ok(sgt_model_entropies(ours, expected->model, layer, pass, kind));
-                sgtt_ok(sgt_model_entropies(theirs, got->model, layer, pass, kind));
+                sgtt_ok(sgt_model_get_entropies(ours, expected->model, layer, pass, kind));
+                sgtt_ok(sgt_model_get_entropies(theirs, got->model, layer, pass, kind));
                 for (int32_t h = 0; h < config.n_heads; h++) {
                     if (isnan(ours[h]) && isnan(theirs[h]))
                         continue;
@@ -160,9 +165,9 @@ void sgtt_compare_entropies(const small_training *got, const small_training *exp
 uint64_t sgtt_training_hash(const small_training *t)
 {
     uint64_t hash = 14695981039346656037u;
-    for (int32_t i = 0; i < sgt_model_parameter_count(t->model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(t->model); i++) {
         sgt_tensor_view view;
-        float *values = read_tensor(&view, t, i, SGT_WEIGHT);
+        float *values = read_tensor(&view, t, i, SGT_PART_WEIGHT);
         const unsigned char *bytes = (const unsigned char *)values;
         for (uint64_t k = 0; k < view.count * sizeof *values; k++)
             hash = (hash ^ bytes[k]) * 1099511628211u;

@@ -19,7 +19,8 @@
 /* Makes a model of a kind, even in size, with random weights, the same on every backend. The
  * configuration may be another than the kind's. */
 void sgtt_training_open(small_training *t, const sgt_context_options *options,
-                        const sgt_model_config *config, uint64_t seed);
+                        const sgt_model_config *config, const sgt_model_options *model,
+                        uint64_t seed);
 void sgtt_training_open_kind(small_training *t, const sgt_context_options *options, int kind,
                              uint64_t seed);
 /* Attaches a policy that acts at step 2 and every 3 steps. */

@@ -6,7 +6,7 @@
 
 #include <sgt/sgt.h>
 
-#if !SGT_VERSION_AT_LEAST(0, 1, 0) || SGT_VERSION_AT_LEAST(SGT_VERSION_MAJOR, SGT_VERSION_MINOR + 1, 0)
+#if !SGT_VERSION_AT_LEAST(0, 2, 0) || SGT_VERSION_AT_LEAST(SGT_VERSION_MAJOR, SGT_VERSION_MINOR + 1, 0)
 #error "the version of the headers compares wrongly"
 #endif
 
@@ -41,9 +41,9 @@ static int train(sgt_model *model, sgt_optimizer *optimizer)
         metrics.size = sizeof metrics;
         if (sgt_model_forward(&metrics, model, &batch) != SGT_OK)
             return failed("forward");
-        if (sgt_model_backward(model, 1.0 / (double)metrics.count) != SGT_OK)
+        if (sgt_model_backward(model, 1.0 / (double)metrics.count, NULL) != SGT_OK)
             return failed("backward");
-        if (sgt_optimizer_step(NULL, optimizer) != SGT_OK)
+        if (sgt_optimizer_step(NULL, optimizer, NULL) != SGT_OK)
             return failed("step");
         last = metrics.loss;
         if (step == 0)
@@ -80,7 +80,7 @@ static int notices_nan(sgt_model *model)
         return failed("plan");
     int refused = sgt_plan_set_gain(plan, 0, 1, 0, nan) != SGT_OK;
     sgt_plan_free(plan);
-    if (sgt_model_write_parameter(model, 0, SGT_WEIGHT, weights, 5 * 16) != SGT_OK ||
+    if (sgt_model_write_parameter(model, 0, SGT_PART_WEIGHT, weights, 5 * 16) != SGT_OK ||
         sgt_model_forward(&metrics, model, &batch) != SGT_OK)
         return failed("forward");
     if (!refused || metrics.finite) {
@@ -114,7 +114,7 @@ int main(void)
     config.n_heads = 2;
     config.d_ff = 32;
     config.max_seq_len = SEQ;
-    if (sgt_model_create(&model, context, &config) != SGT_OK ||
+    if (sgt_model_create(&model, context, &config, NULL) != SGT_OK ||
         sgt_model_init_weights(model, NULL) != SGT_OK ||
         sgt_optimizer_create(&optimizer, model, NULL) != SGT_OK) {
         failed("create");

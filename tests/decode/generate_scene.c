@@ -3,10 +3,10 @@
 
 const int32_t prompt[PROMPT] = {3, 1, 4, 1, 5};
 
-static sgt_sampling_options some_options(void)
+static sgt_sampler_options some_options(void)
 {
-    sgt_sampling_options options;
-    sgtt_ok(sgt_sampling_options_init(&options, sizeof options));
+    sgt_sampler_options options;
+    sgtt_ok(sgt_sampler_options_init(&options, sizeof options));
     options.top_p = 0.95;
     options.repetition_penalty = 6;
     options.repetition_window = 8;
@@ -16,7 +16,7 @@ static sgt_sampling_options some_options(void)
 
 sgt_sampler *make_sampler(sgt_context *context, int greedy)
 {
-    sgt_sampling_options options = some_options();
+    sgt_sampler_options options = some_options();
     sgt_sampler *sampler;
     if (greedy) {
         options.temperature = 0;
@@ -60,15 +60,15 @@ void close_scene(scene *s)
     sgt_context_free(s->context);
 }
 
-sgt_generate_options generate_defaults(void)
+sgt_session_generate_options generate_defaults(void)
 {
-    sgt_generate_options options;
-    sgtt_ok(sgt_generate_options_init(&options, sizeof options));
+    sgt_session_generate_options options;
+    sgtt_ok(sgt_session_generate_options_init(&options, sizeof options));
     return options;
 }
 
 sgt_generation generate(const scene *s, const int32_t *tokens, int32_t count,
-                               const sgt_generate_options *options)
+                               const sgt_session_generate_options *options)
 {
     sgt_generation made = {.size = sizeof made};
     sgtt_ok(sgt_session_generate(&made, s->session, 0, s->sampler, tokens, count, options));

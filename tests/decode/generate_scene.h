@@ -24,11 +24,11 @@ scene open_default(int greedy);
 void close_scene(scene *s);
 sgt_sampler *make_sampler(sgt_context *context, int greedy);
 
-sgt_generate_options generate_defaults(void);
+sgt_session_generate_options generate_defaults(void);
 
 /* In sequence 0; must succeed. */
 sgt_generation generate(const scene *s, const int32_t *tokens, int32_t count,
-                        const sgt_generate_options *options);
+                        const sgt_session_generate_options *options);
 
 /* A callback that writes down what it gets. */
 typedef struct listener {

@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "decode/sampler.h"
 
-void reference_open(reference_sampler *r, int32_t vocab_size, const sgt_sampling_options *options)
+void reference_open(reference_sampler *r, int32_t vocab_size, const sgt_sampler_options *options)
 {
     memset(r, 0, sizeof *r);
     r->options = *options;
@@ -33,7 +33,7 @@ static int is_in_window(const reference_sampler *r, int32_t token)
 
 static double value_of(const reference_sampler *r, const float *logits, int32_t token)
 {
-    const sgt_sampling_options *o = &r->options;
+    const sgt_sampler_options *o = &r->options;
     double value = logits[token];
     for (int32_t i = 0; i < o->n_bias; i++)
         if (o->bias_tokens[i] == token)
@@ -67,7 +67,7 @@ static double total_of(const reference_token *tokens, int32_t count)
 
 void reference_filter(reference_sampler *r, const float *logits)
 {
-    const sgt_sampling_options *o = &r->options;
+    const sgt_sampler_options *o = &r->options;
     int32_t n = r->vocab_size;
     reference_token *kept = r->kept;
     for (int32_t i = 0; i < n; i++)
@@ -150,9 +150,9 @@ void fill_logits(float *logits, int32_t count, enum logits_kind kind, uint64_t s
     }
 }
 
-sgt_sampling_options sampling_defaults(void)
+sgt_sampler_options sampling_defaults(void)
 {
-    sgt_sampling_options options;
-    sgtt_ok(sgt_sampling_options_init(&options, sizeof options));
+    sgt_sampler_options options;
+    sgtt_ok(sgt_sampler_options_init(&options, sizeof options));
     return options;
 }

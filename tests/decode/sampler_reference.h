@@ -6,7 +6,7 @@
 #ifndef SGTT_SAMPLER_REFERENCE_H
 #define SGTT_SAMPLER_REFERENCE_H
 
-#include <sgt/sampling.h>
+#include <sgt/sampler.h>
 
 #include "testing.h"
 
@@ -17,7 +17,7 @@ typedef struct reference_token {
 } reference_token;
 
 typedef struct reference_sampler {
-    sgt_sampling_options options;
+    sgt_sampler_options options;
     int32_t vocab_size;
     int32_t history[512]; /* all tokens so far */
     int32_t n_history;
@@ -26,7 +26,7 @@ typedef struct reference_sampler {
     int32_t n_kept;
 } reference_sampler;
 
-void reference_open(reference_sampler *r, int32_t vocab_size, const sgt_sampling_options *options);
+void reference_open(reference_sampler *r, int32_t vocab_size, const sgt_sampler_options *options);
 void reference_close(reference_sampler *r);
 
 /* Fills kept. The logits allow at least one token. */
@@ -55,6 +55,6 @@ enum logits_kind {
 void fill_logits(float *logits, int32_t count, enum logits_kind kind, uint64_t seed);
 
 /* The defaults. */
-sgt_sampling_options sampling_defaults(void);
+sgt_sampler_options sampling_defaults(void);
 
 #endif

@@ -72,8 +72,8 @@ float *whole_logits(const sgt_model *model, const int32_t *tokens, int32_t lengt
 {
     sgt_metrics metrics = {.size = sizeof metrics};
     const sgt_batch batch = {.size = sizeof batch, .batch = 1, .seq = length, .tokens = tokens};
-    sgt_evaluate_options options;
-    sgtt_ok(sgt_evaluate_options_init(&options, sizeof options));
+    sgt_model_evaluate_options options;
+    sgtt_ok(sgt_model_evaluate_options_init(&options, sizeof options));
     options.logits = calloc((size_t)length * (size_t)session_vocab(model), sizeof(float));
     sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, &options));
     return options.logits;

@@ -24,12 +24,12 @@ START_TEST(it_is_the_loop_of_feed_and_pick)
     int32_t tokens[COUNT];
     float logits[VOCAB];
     double expected = 0;
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = COUNT;
     options.tokens = tokens;
     sgt_generation made = generate(&s, prompt, PROMPT, &options);
     ck_assert_int_eq(made.count, COUNT);
-    ck_assert_int_eq(made.end, SGT_END_MAX_TOKENS);
+    ck_assert_int_eq(made.end, SGT_GENERATE_END_MAX_TOKENS);
     ck_assert_int_eq(sgt_session_length(s.session, 0), PROMPT + COUNT - 1);
     ck_assert_int_eq(sgt_session_length(s.session, 1), 0);
 
@@ -55,7 +55,7 @@ START_TEST(greedy_text_is_that_of_whole_forwards)
     enum { COUNT = 8 };
     scene s = open_default(1);
     int32_t text[PROMPT + COUNT];
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     memcpy(text, prompt, sizeof prompt);
     options.max_tokens = COUNT;
     options.tokens = text + PROMPT;
@@ -63,10 +63,10 @@ START_TEST(greedy_text_is_that_of_whole_forwards)
     for (int32_t n = PROMPT; n < PROMPT + COUNT; n++) {
         float logits[VOCAB];
         sgt_metrics metrics = {.size = sizeof metrics};
-        sgt_evaluate_options wanted;
+        sgt_model_evaluate_options wanted;
         sgt_batch batch = {.size = sizeof batch, .batch = 1, .seq = n, .tokens = text};
         int32_t likeliest = 0;
-        sgtt_ok(sgt_evaluate_options_init(&wanted, sizeof wanted));
+        sgtt_ok(sgt_model_evaluate_options_init(&wanted, sizeof wanted));
         wanted.last_logits = logits;
         sgtt_ok(sgt_model_evaluate(&metrics, s.model, &batch, &wanted));
         for (int32_t i = 1; i < VOCAB; i++)
@@ -84,7 +84,7 @@ START_TEST(a_text_goes_on_after_a_stop)
     enum { FIRST = 4, SECOND = 6 };
     scene s = open_default(1);
     int32_t whole[FIRST + SECOND], parts[FIRST + SECOND];
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = FIRST + SECOND;
     options.tokens = whole;
     sgt_generation once = generate(&s, prompt, PROMPT, &options);
@@ -107,7 +107,7 @@ START_TEST(a_text_in_turns_is_penalised_like_one)
     enum { COUNT = 11 };
     scene s = open_default(0);
     int32_t whole[COUNT], parts[COUNT];
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = COUNT;
     options.tokens = whole;
     generate(&s, prompt, PROMPT, &options);
@@ -131,7 +131,7 @@ START_TEST(a_prompt_is_accepted_but_for_what_was_picked)
     scene s = open_default(0);
     const int32_t other[] = {7, 7};
     int32_t token;
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = 1;
     options.tokens = &token;
     generate(&s, prompt, PROMPT, &options);
@@ -157,7 +157,7 @@ START_TEST(a_smaller_struct_is_filled_as_far_as_it_goes)
         sgt_generation known;
         double later;
     } newer = {.known.size = sizeof newer, .later = 1};
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = 1;
     sgtt_ok(sgt_session_generate(&newer.known, s.session, 0, s.sampler, prompt, PROMPT, &options));
     ck_assert_int_eq(newer.known.count, 1);
@@ -173,13 +173,13 @@ START_TEST(the_callback_sees_each_token_and_ends_it)
     scene s = open_default(0);
     int32_t tokens[8] = {0};
     listener l = {.stop_at = 3, .answer = 1};
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = 8;
     options.tokens = tokens;
     options.callback = on_token;
     options.user = &l;
     sgt_generation made = generate(&s, prompt, PROMPT, &options);
-    ck_assert_int_eq(made.end, SGT_END_CALLBACK);
+    ck_assert_int_eq(made.end, SGT_GENERATE_END_CALLBACK);
     ck_assert_int_eq(made.count, 4);
     ck_assert_int_eq(l.count, 4);
     ck_assert_mem_eq(tokens, l.tokens, 4 * sizeof tokens[0]);
@@ -193,7 +193,7 @@ START_TEST(a_stop_token_is_reported_and_ends_it)
     scene s = open_default(1);
     int32_t tokens[6];
     listener l = {.stop_at = -1};
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = 6;
     options.tokens = tokens;
     generate(&s, prompt, PROMPT, &options);
@@ -206,7 +206,7 @@ START_TEST(a_stop_token_is_reported_and_ends_it)
     options.callback = on_token;
     options.user = &l;
     sgt_generation made = generate(&s, prompt, PROMPT, &options);
-    ck_assert_int_eq(made.end, SGT_END_STOP_TOKEN);
+    ck_assert_int_eq(made.end, SGT_GENERATE_END_STOP_TOKEN);
     ck_assert_int_eq(made.count, first + 1);
     ck_assert_int_eq(l.count, first + 1);
     ck_assert_int_eq(l.tokens[first], tokens[first]);
@@ -221,7 +221,7 @@ START_TEST(eos_ends_it)
     enum { COUNT = 6 };
     scene s = open_default(1);
     int32_t whole[COUNT], tokens[COUNT], first = 0, none = 0;
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = COUNT;
     options.tokens = whole;
     ck_assert_int_eq(generate(&s, prompt, PROMPT, &options).count, COUNT);
@@ -236,7 +236,7 @@ START_TEST(eos_ends_it)
         options.stop_tokens = i == 2 ? &none : NULL; /* a list without entries */
         sgtt_ok(sgt_session_rewind(s.session, 0, 0));
         sgt_generation made = generate(&s, prompt, PROMPT, &options);
-        ck_assert_int_eq(made.end, i == 0 ? SGT_END_STOP_TOKEN : SGT_END_MAX_TOKENS);
+        ck_assert_int_eq(made.end, i == 0 ? SGT_GENERATE_END_STOP_TOKEN : SGT_GENERATE_END_MAX_TOKENS);
         ck_assert_int_eq(made.count, i == 0 ? first + 1 : COUNT);
         ck_assert_mem_eq(tokens, whole, (size_t)made.count * sizeof *tokens);
     }
@@ -251,7 +251,7 @@ START_TEST(a_stop_sequence_ends_it)
     scene s = open_default(0);
     int32_t whole[COUNT], tokens[COUNT];
     static const int32_t lengths[] = {4, 2};
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = COUNT;
     options.tokens = whole;
     generate(&s, prompt, PROMPT, &options);
@@ -267,7 +267,7 @@ START_TEST(a_stop_sequence_ends_it)
     int32_t first = 2;
     while (memcmp(whole + first - 2, lists + 4, 2 * sizeof whole[0]))
         first++;
-    ck_assert_int_eq(made.end, SGT_END_STOP_SEQUENCE);
+    ck_assert_int_eq(made.end, SGT_GENERATE_END_STOP_SEQUENCE);
     ck_assert_int_eq(made.count, first);
     ck_assert_mem_eq(tokens, whole, (size_t)first * sizeof tokens[0]);
     close_scene(&s);
@@ -279,7 +279,7 @@ START_TEST(a_stop_sequence_is_of_new_tokens)
 {
     scene s = open_default(1);
     int32_t tokens[2];
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = 2;
     options.tokens = tokens;
     generate(&s, prompt, PROMPT, &options);
@@ -288,7 +288,7 @@ START_TEST(a_stop_sequence_is_of_new_tokens)
     options.stop_sequences = list;
     options.stop_lengths = &length;
     options.n_stop_sequences = 1;
-    ck_assert_int_eq(generate(&s, prompt, PROMPT, &options).end, SGT_END_MAX_TOKENS);
+    ck_assert_int_eq(generate(&s, prompt, PROMPT, &options).end, SGT_GENERATE_END_MAX_TOKENS);
     close_scene(&s);
 }
 END_TEST
@@ -297,16 +297,16 @@ START_TEST(a_full_sequence_ends_it)
 {
     scene s = open_default(0);
     listener l = {.stop_at = -1};
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.callback = on_token;
     options.user = &l;
     sgt_generation made = generate(&s, prompt, PROMPT, &options);
-    ck_assert_int_eq(made.end, SGT_END_FULL);
+    ck_assert_int_eq(made.end, SGT_GENERATE_END_FULL);
     ck_assert_int_eq(made.count, LENGTH - PROMPT + 1);
     ck_assert_int_eq(sgt_session_length(s.session, 0), LENGTH);
     sgtt_ok(sgt_session_rewind(s.session, 0, LENGTH - 1));
     made = generate(&s, prompt, 1, NULL);
-    ck_assert_int_eq(made.end, SGT_END_FULL);
+    ck_assert_int_eq(made.end, SGT_GENERATE_END_FULL);
     ck_assert_int_eq(made.count, 1);
     close_scene(&s);
 }

@@ -13,8 +13,8 @@ typedef struct table {
     scene scene;
     sgt_session *session;
     sgt_sampler *samplers[TEXTS];
-    sgt_generate_options options[TEXTS];
-    const sgt_generate_options *chosen[TEXTS];
+    sgt_session_generate_options options[TEXTS];
+    const sgt_session_generate_options *chosen[TEXTS];
     int32_t tokens[TEXTS][MOST];
     sgt_generation made[TEXTS];
     sgt_generation *outputs[TEXTS];
@@ -78,7 +78,7 @@ static void check_alone(table *t, int32_t i, const int32_t *text_prompt)
 {
     int32_t tokens[MOST];
     sgt_generation alone = {.size = sizeof alone};
-    sgt_generate_options options = t->options[i];
+    sgt_session_generate_options options = t->options[i];
     options.tokens = tokens;
     sgtt_ok(sgt_sampler_reset(t->samplers[i], (uint64_t)i + 1));
     sgtt_ok(sgt_session_rewind(t->scene.session, 0, 0));
@@ -123,13 +123,13 @@ START_TEST(each_has_its_own_end)
     t.options[2].stop_tokens = &stop;
     t.options[2].n_stop_tokens = 1;
     run(&t);
-    ck_assert_int_eq(t.made[0].end, SGT_END_CALLBACK);
+    ck_assert_int_eq(t.made[0].end, SGT_GENERATE_END_CALLBACK);
     ck_assert_int_eq(t.made[0].count, 5);
     ck_assert_int_eq(l.count, 5);
     ck_assert_mem_eq(l.tokens, t.tokens[0], 5 * sizeof l.tokens[0]);
-    ck_assert_int_eq(t.made[1].end, SGT_END_FULL);
+    ck_assert_int_eq(t.made[1].end, SGT_GENERATE_END_FULL);
     ck_assert_int_eq(sgt_session_length(t.session, 1), LENGTH);
-    ck_assert_int_eq(t.made[2].end, SGT_END_STOP_TOKEN);
+    ck_assert_int_eq(t.made[2].end, SGT_GENERATE_END_STOP_TOKEN);
     ck_assert_int_eq(t.made[2].count, place + 1);
     close_table(&t);
 }
@@ -147,7 +147,7 @@ START_TEST(sequences_and_defaults_are_chosen)
     run(&t);
     for (int32_t i = 0; i < 2; i++) {
         sgt_generation alone = {.size = sizeof alone};
-        ck_assert_int_eq(t.made[i].end, SGT_END_FULL);
+        ck_assert_int_eq(t.made[i].end, SGT_GENERATE_END_FULL);
         sgtt_ok(sgt_session_rewind(t.scene.session, 0, 0));
         sgtt_ok(sgt_session_generate(&alone, t.scene.session, 0, t.samplers[i], prompts + i, 1,
                                      NULL));
@@ -197,7 +197,7 @@ START_TEST(what_cannot_be_is_refused)
     refused(&t, SGT_E_INVALID_ARGUMENT, "text 2: sgt_generation is NULL");
     t.outputs[2] = &t.made[2];
     t.options[2].max_tokens = -1;
-    refused(&t, SGT_E_OUT_OF_RANGE, "text 2: sgt_generate_options.max_tokens is -1");
+    refused(&t, SGT_E_OUT_OF_RANGE, "text 2: sgt_session_generate_options.max_tokens is -1");
     t.options[2].max_tokens = MOST;
     t.batch.lengths = empty;
     refused(&t, SGT_E_INVALID_ARGUMENT, "0 tokens for sequence 1");

@@ -11,7 +11,7 @@ START_TEST(a_negative_answer_is_returned)
     scene s = open_default(0);
     listener l = {.stop_at = 2, .answer = -1234};
     sgt_generation made = {.size = sizeof made, .count = 77};
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.callback = on_token;
     options.user = &l;
     sgtt_fails(sgt_session_generate(&made, s.session, 0, s.sampler, prompt, PROMPT, &options),
@@ -22,12 +22,12 @@ START_TEST(a_negative_answer_is_returned)
     options.max_tokens = 1; /* the session goes on */
     l = (listener){.stop_at = -1};
     made = generate(&s, prompt, 1, &options);
-    ck_assert_int_eq(made.end, SGT_END_MAX_TOKENS);
+    ck_assert_int_eq(made.end, SGT_GENERATE_END_MAX_TOKENS);
     close_scene(&s);
 }
 END_TEST
 
-static void refuse_options(const scene *s, const sgt_generate_options *options, sgt_status status,
+static void refuse_options(const scene *s, const sgt_session_generate_options *options, sgt_status status,
                            const char *message)
 {
     sgt_generation made = {.size = sizeof made, .count = 77};
@@ -41,9 +41,9 @@ START_TEST(options_that_cannot_be)
 {
     scene s = open_default(0);
     int32_t tokens[2] = {0, VOCAB};
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.max_tokens = -1;
-    refuse_options(&s, &options, SGT_E_OUT_OF_RANGE, "sgt_generate_options.max_tokens is -1");
+    refuse_options(&s, &options, SGT_E_OUT_OF_RANGE, "sgt_session_generate_options.max_tokens is -1");
     options = generate_defaults();
     options.tokens = tokens;
     refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, "max_tokens is 0: how many");
@@ -63,9 +63,9 @@ START_TEST(options_that_cannot_be)
     refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, "ignore_eos is 2");
     options = generate_defaults();
     options.size = 3;
-    refuse_options(&s, &options, SGT_E_STRUCT_SIZE, "sgt_generate_options: size is 3");
-    sgtt_fails(sgt_generate_options_init(NULL, sizeof options), SGT_E_INVALID_ARGUMENT,
-               "sgt_generate_options is NULL");
+    refuse_options(&s, &options, SGT_E_STRUCT_SIZE, "sgt_session_generate_options: size is 3");
+    sgtt_fails(sgt_session_generate_options_init(NULL, sizeof options), SGT_E_INVALID_ARGUMENT,
+               "sgt_session_generate_options is NULL");
     close_scene(&s);
 }
 END_TEST
@@ -74,7 +74,7 @@ START_TEST(stop_sequences_that_cannot_be)
 {
     scene s = open_default(0);
     int32_t tokens[2], list[] = {0, 1, VOCAB}, lengths[] = {2, 0};
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     options.n_stop_sequences = -1;
     refuse_options(&s, &options, SGT_E_OUT_OF_RANGE, ".n_stop_sequences is -1, below 0");
     options.n_stop_sequences = 2;
@@ -141,7 +141,7 @@ START_TEST(a_refused_prompt_leaves_the_sampler_alone)
     const int32_t bad[] = {2, 2, VOCAB};
     int32_t tokens[2][6];
     sgt_generation made = {.size = sizeof made};
-    sgt_generate_options options = generate_defaults();
+    sgt_session_generate_options options = generate_defaults();
     sgtt_fails(sgt_session_generate(&made, s.session, 0, s.sampler, bad, 3, NULL),
                SGT_E_OUT_OF_RANGE, "19");
     options.max_tokens = 6;
@@ -177,10 +177,10 @@ START_TEST(logits_that_are_not_numbers)
     float *values;
     int32_t index = -1;
     sgtt_ok(sgt_model_find_parameter(&index, s.model, "model.norm.weight"));
-    sgtt_ok(sgt_model_parameter(&view, s.model, index, SGT_WEIGHT));
+    sgtt_ok(sgt_model_parameter(&view, s.model, index, SGT_PART_WEIGHT));
     values = calloc(view.count, sizeof *values);
     values[3] = NAN;
-    sgtt_ok(sgt_model_write_parameter(s.model, index, SGT_WEIGHT, values, view.count));
+    sgtt_ok(sgt_model_write_parameter(s.model, index, SGT_PART_WEIGHT, values, view.count));
     sgtt_ok(sgt_session_refresh(s.session));
     sgtt_fails(sgt_session_generate(&made, s.session, 0, s.sampler, prompt, PROMPT, NULL),
                SGT_E_INVALID_ARGUMENT, "logits[0] is not a number");

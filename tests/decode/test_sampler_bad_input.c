@@ -12,11 +12,11 @@ enum { VOCAB = 20 };
 
 /* What a program compiled against a later header would pass. */
 typedef struct newer_options {
-    sgt_sampling_options known;
+    sgt_sampler_options known;
     double later;
 } newer_options;
 
-static void refuse(sgt_context *context, const sgt_sampling_options *options, sgt_status status,
+static void refuse(sgt_context *context, const sgt_sampler_options *options, sgt_status status,
                    const char *message)
 {
     sgt_sampler *sampler = NULL;
@@ -31,31 +31,31 @@ START_TEST(numbers_out_of_range_name_the_option)
         const char *field;
         double values[4]; /* the last one is NaN */
     } numbers[] = {
-        {offsetof(sgt_sampling_options, temperature), ".temperature is",
+        {offsetof(sgt_sampler_options, temperature), ".temperature is",
          {-1e-9, INFINITY, -INFINITY, NAN}},
-        {offsetof(sgt_sampling_options, top_p), ".top_p is", {0, -0.5, 1.0000001, NAN}},
-        {offsetof(sgt_sampling_options, min_p), ".min_p is", {-1e-9, 1.0000001, INFINITY, NAN}},
-        {offsetof(sgt_sampling_options, repetition_penalty), ".repetition_penalty is",
+        {offsetof(sgt_sampler_options, top_p), ".top_p is", {0, -0.5, 1.0000001, NAN}},
+        {offsetof(sgt_sampler_options, min_p), ".min_p is", {-1e-9, 1.0000001, INFINITY, NAN}},
+        {offsetof(sgt_sampler_options, repetition_penalty), ".repetition_penalty is",
          {0, -1, INFINITY, NAN}},
     };
     static const struct {
         size_t offset;
         const char *message;
     } counts[] = {
-        {offsetof(sgt_sampling_options, top_k), "sgt_sampling_options.top_k is -1, below 0"},
-        {offsetof(sgt_sampling_options, repetition_window), ".repetition_window is -1, below 0"},
-        {offsetof(sgt_sampling_options, n_bias), ".n_bias is -1, below 0"},
+        {offsetof(sgt_sampler_options, top_k), "sgt_sampler_options.top_k is -1, below 0"},
+        {offsetof(sgt_sampler_options, repetition_window), ".repetition_window is -1, below 0"},
+        {offsetof(sgt_sampler_options, n_bias), ".n_bias is -1, below 0"},
     };
     sgt_context *context = sgtt_model_context();
     for (size_t f = 0; f < sizeof numbers / sizeof numbers[0]; f++)
         for (int v = 0; v < 4; v++) {
-            sgt_sampling_options options = sampling_defaults();
+            sgt_sampler_options options = sampling_defaults();
             memcpy((char *)&options + numbers[f].offset, &numbers[f].values[v], sizeof(double));
             refuse(context, &options, v < 3 ? SGT_E_OUT_OF_RANGE : SGT_E_INVALID_ARGUMENT,
                    numbers[f].field);
         }
     for (size_t f = 0; f < sizeof counts / sizeof counts[0]; f++) {
-        sgt_sampling_options options = sampling_defaults();
+        sgt_sampler_options options = sampling_defaults();
         memcpy((char *)&options + counts[f].offset, &(int32_t){-1}, sizeof(int32_t));
         refuse(context, &options, SGT_E_OUT_OF_RANGE, counts[f].message);
     }
@@ -68,7 +68,7 @@ START_TEST(bias_that_cannot_be)
     int32_t tokens[] = {0, VOCAB - 1};
     float bias[] = {1, -INFINITY};
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     options.n_bias = 2;
     options.bias = bias;
     refuse(context, &options, SGT_E_INVALID_ARGUMENT, ".bias_tokens is NULL, n_bias is 2");
@@ -94,17 +94,17 @@ START_TEST(structs_of_other_versions)
     sgt_context *context = sgtt_model_context();
     sgt_sampler *sampler = NULL;
     newer_options newer = {.later = 0};
-    sgtt_fails(sgt_sampling_options_init(NULL, sizeof newer), SGT_E_INVALID_ARGUMENT,
-               "sgt_sampling_options is NULL");
-    sgtt_fails(sgt_sampling_options_init(&newer.known, 8), SGT_E_STRUCT_SIZE,
-               "sgt_sampling_options");
-    sgtt_ok(sgt_sampling_options_init(&newer.known, sizeof newer));
+    sgtt_fails(sgt_sampler_options_init(NULL, sizeof newer), SGT_E_INVALID_ARGUMENT,
+               "sgt_sampler_options is NULL");
+    sgtt_fails(sgt_sampler_options_init(&newer.known, 8), SGT_E_STRUCT_SIZE,
+               "sgt_sampler_options");
+    sgtt_ok(sgt_sampler_options_init(&newer.known, sizeof newer));
     sgtt_ok(sgt_sampler_create(&sampler, context, VOCAB, &newer.known));
     sgt_sampler_free(sampler);
     newer.later = 1;
-    refuse(context, &newer.known, SGT_E_STRUCT_SIZE, "sgt_sampling_options: a field at byte");
-    sgt_sampling_options unset = {0};
-    refuse(context, &unset, SGT_E_STRUCT_SIZE, "sgt_sampling_options: size is 0");
+    refuse(context, &newer.known, SGT_E_STRUCT_SIZE, "sgt_sampler_options: a field at byte");
+    sgt_sampler_options unset = {0};
+    refuse(context, &unset, SGT_E_STRUCT_SIZE, "sgt_sampler_options: size is 0");
     sgt_context_free(context);
 }
 END_TEST
@@ -134,7 +134,7 @@ START_TEST(a_failed_call_changes_nothing)
     float logits[VOCAB], broken[VOCAB], forbidden[VOCAB];
     int32_t token = 77, other = 0;
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     sgt_sampler *calm, *tried;
     options.repetition_penalty = 2;
     options.repetition_window = 5;
@@ -174,7 +174,7 @@ START_TEST(bias_forbids_all)
     const float bias[] = {-INFINITY, -INFINITY}, logits[] = {1, 2};
     int32_t token = 77;
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     sgt_sampler *sampler;
     options.bias_tokens = tokens;
     options.bias = bias;

@@ -43,7 +43,7 @@ static double chi_square(int *freedom, const int *counts, const reference_sample
     return square;
 }
 
-static void draw_many(int *counts, sgt_context *context, const sgt_sampling_options *options,
+static void draw_many(int *counts, sgt_context *context, const sgt_sampler_options *options,
                       const float *logits)
 {
     sgt_sampler *sampler;
@@ -69,9 +69,9 @@ static const struct {
 };
 enum { N_SETTINGS = sizeof settings / sizeof settings[0] };
 
-static sgt_sampling_options options_of(int number)
+static sgt_sampler_options options_of(int number)
 {
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     options.top_k = settings[number].top_k;
     options.top_p = settings[number].top_p;
     options.min_p = settings[number].min_p;
@@ -86,7 +86,7 @@ START_TEST(draws_follow_the_distribution)
     float logits[VOCAB];
     int freedom;
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options options = options_of(_i);
+    sgt_sampler_options options = options_of(_i);
     reference_sampler reference;
     fill_logits(logits, VOCAB, LOGITS_EVEN, 3);
     draw_many(counts, context, &options, logits);
@@ -107,7 +107,7 @@ START_TEST(another_distribution_is_noticed)
     float logits[VOCAB];
     int freedom;
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options options = options_of(0);
+    sgt_sampler_options options = options_of(0);
     reference_sampler reference;
     fill_logits(logits, VOCAB, LOGITS_EVEN, 3);
     draw_many(counts, context, &options, logits);
@@ -152,7 +152,7 @@ START_TEST(seeds_and_resets)
     int32_t first[PICKS], again[PICKS];
     int equal = 0;
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     sgt_sampler *sampler;
     options.temperature = 4;
     options.repetition_penalty = 3;

@@ -58,7 +58,7 @@ static const float bias[] = {2, -INFINITY, 0.75f};
 
 static void pick_golden(int32_t tokens[PICKS], sgt_context *context, const golden *g)
 {
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     float *logits = malloc((size_t)g->vocab_size * sizeof *logits);
     sgt_sampler *sampler;
     options.seed = 20260323998;
@@ -119,7 +119,7 @@ START_TEST(subnormal_numbers_count)
     const unsigned flush = 0x8040; /* results and operands */
     const float logits[] = {0, 3e-42f, 0, -0.0f};
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     sgt_sampler *sampler;
     int32_t token = -1;
     options.temperature = 0;
@@ -146,7 +146,7 @@ START_TEST(exceptions_of_the_host)
     check_golden(context, _i, "flags clear");
     ck_assert_int_eq(fetestexcept(FE_ALL_EXCEPT & ~FE_INEXACT), 0);
 #if defined(__GLIBC__)
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     const float logits[] = {-INFINITY, 1e38f, -1e38f, 1e-40f};
     sgt_sampler *sampler;
     int32_t token = -1;

@@ -15,11 +15,11 @@ static sgt_context *watched_context(test_allocator *allocator)
 }
 
 /* Settings that need every array there is. */
-static sgt_sampling_options all_options(void)
+static sgt_sampler_options all_options(void)
 {
     static const int32_t tokens[] = {1, 2};
     static const float bias[] = {0.5f, -0.5f};
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     options.top_p = 0.9;
     options.repetition_penalty = 1.1;
     options.bias_tokens = tokens;
@@ -32,7 +32,7 @@ START_TEST(an_allocation_fails)
 {
     test_allocator allocator;
     sgt_context *context = watched_context(&allocator);
-    sgt_sampling_options options = all_options();
+    sgt_sampler_options options = all_options();
     int64_t live = allocator.live, before = allocator.calls;
     sgt_sampler *sampler = NULL;
     sgtt_ok(sgt_sampler_create(&sampler, context, 1000, &options));
@@ -61,7 +61,7 @@ START_TEST(a_pick_allocates_nothing)
     sgt_context *context = watched_context(&allocator);
     fill_logits(logits, VOCAB, LOGITS_EVEN, 1);
     for (int i = 0; i < 4; i++) {
-        sgt_sampling_options options = all_options();
+        sgt_sampler_options options = all_options();
         sgt_sampler *sampler;
         int32_t token;
         options.top_k = i & 1 ? 50 : 0;
@@ -86,7 +86,7 @@ START_TEST(the_limit_of_the_context_holds)
     sgt_context_options limited = sgtt_model_options();
     sgt_context *context;
     sgt_sampler *sampler = NULL;
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     limited.memory_limit = sgtt_memory(context = sgtt_model_context()).current + 100000;
     sgt_context_free(context);
     sgtt_ok(sgt_context_create(&context, &limited));
@@ -134,7 +134,7 @@ START_TEST(long_windows)
     for (int32_t i = 0; i < prompt; i++)
         text[i] = (7 * i + 3) % CYCLE;
     for (size_t w = 0; w < sizeof windows / sizeof windows[0]; w++) {
-        sgt_sampling_options options = sampling_defaults();
+        sgt_sampler_options options = sampling_defaults();
         sgt_sampler *sampler;
         options.temperature = 0;
         options.repetition_penalty = 4;

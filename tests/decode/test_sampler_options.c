@@ -37,7 +37,7 @@ static void compare_picks(sgt_sampler *sampler, reference_sampler *reference, in
     free(logits);
 }
 
-static void compare(sgt_context *context, const sgt_sampling_options *options, int32_t vocab,
+static void compare(sgt_context *context, const sgt_sampler_options *options, int32_t vocab,
                     enum logits_kind kind, uint64_t seed)
 {
     sgt_sampler *sampler;
@@ -50,10 +50,10 @@ static void compare(sgt_context *context, const sgt_sampling_options *options, i
 }
 
 /* All vocabularies, all kinds of logits. */
-static void compare_all(const sgt_sampling_options *options)
+static void compare_all(const sgt_sampler_options *options)
 {
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options seeded = *options;
+    sgt_sampler_options seeded = *options;
     for (int v = 0; v < N_VOCABULARIES; v++)
         for (int kind = 0; kind < LOGITS_KINDS; kind++) {
             seeded.seed = (uint64_t)(100 * v + kind);
@@ -65,14 +65,14 @@ static void compare_all(const sgt_sampling_options *options)
 
 START_TEST(defaults_draw_from_the_softmax)
 {
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     compare_all(&options);
 }
 END_TEST
 
 START_TEST(temperature_zero_takes_the_lowest_of_the_likeliest)
 {
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     options.temperature = 0;
     compare_all(&options);
     options.top_k = 3;
@@ -86,7 +86,7 @@ static const double temperatures[] = {1e-320, 1e-3, 0.3, 0.8, 2, 50, 1e300};
 
 START_TEST(temperature)
 {
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     options.temperature = temperatures[_i];
     compare_all(&options);
 }
@@ -96,7 +96,7 @@ static const int32_t top_ks[] = {1, 2, 7, 63, 64, 999, 100000};
 
 START_TEST(top_k)
 {
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     options.top_k = top_ks[_i];
     compare_all(&options);
 }
@@ -106,7 +106,7 @@ static const double top_ps[] = {1e-300, 0.1, 0.5, 0.9, 0.99, 1 - 1e-6, 1 - 1e-12
 
 START_TEST(top_p)
 {
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     options.top_p = top_ps[_i];
     compare_all(&options);
     options.temperature = 3;
@@ -120,7 +120,7 @@ static const double min_ps[] = {1e-300, 0.01, 0.2, 0.9, 1};
 
 START_TEST(min_p)
 {
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     options.min_p = min_ps[_i];
     compare_all(&options);
 }
@@ -130,7 +130,7 @@ START_TEST(filters_together)
 {
     sgt_context *context = sgtt_model_context();
     for (uint64_t seed = 0; seed < 600; seed++) {
-        sgt_sampling_options options = sampling_defaults();
+        sgt_sampler_options options = sampling_defaults();
         options.seed = seed;
         options.top_k = seed % 3 ? (int32_t)(1 + 7 * seed % 300) : 0;
         options.top_p = seed % 4 ? 0.2 + 0.8 * sgtt_uniform(seed, 0) : 1;
@@ -153,7 +153,7 @@ START_TEST(first_and_last_token_of_the_draw)
     sgt_context *context = sgtt_model_context();
     float logits[MANY];
     for (uint64_t seed = 0; seed < 300; seed++) {
-        sgt_sampling_options options = sampling_defaults();
+        sgt_sampler_options options = sampling_defaults();
         int32_t vocab = vocabularies[seed % N_VOCABULARIES];
         sgt_sampler *sampler;
         reference_sampler reference;
@@ -186,7 +186,7 @@ START_TEST(a_number_on_a_border_is_of_the_next_token)
     const float logits[] = {2, 2, 2, 2};
     sgt_context *context = sgtt_model_context();
     for (int setting = 0; setting < 3; setting++) {
-        sgt_sampling_options options = sampling_defaults();
+        sgt_sampler_options options = sampling_defaults();
         sgt_sampler *sampler;
         options.top_k = setting == 1 ? 3 : 0;
         options.top_p = setting == 2 ? 0.75 : 1;
@@ -228,7 +228,7 @@ START_TEST(bias_is_added_and_forbids)
     const int32_t tokens[] = {3, 7, 0, 3, 11};
     const float bias[] = {2.5f, -INFINITY, -1e30f, 1.25f, 4};
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     options.bias_tokens = tokens;
     options.bias = bias;
     options.n_bias = 5;
@@ -248,7 +248,7 @@ START_TEST(bias_is_copied)
     int32_t tokens[] = {4};
     float bias[] = {100}, logits[VOCAB] = {0};
     sgt_context *context = sgtt_model_context();
-    sgt_sampling_options options = sampling_defaults();
+    sgt_sampler_options options = sampling_defaults();
     sgt_sampler *sampler;
     int32_t token = -1;
     options.bias_tokens = tokens;
@@ -271,7 +271,7 @@ START_TEST(repetition_penalty_of_the_window)
 {
     sgt_context *context = sgtt_model_context();
     for (uint64_t seed = 0; seed < 120; seed++) {
-        sgt_sampling_options options = sampling_defaults();
+        sgt_sampler_options options = sampling_defaults();
         int32_t vocab = 5 + (int32_t)(seed % 30);
         sgt_sampler *sampler;
         reference_sampler reference;

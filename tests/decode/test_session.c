@@ -190,8 +190,8 @@ START_TEST(scores_are_the_losses_of_the_text)
     float log_probs[SESSION_LENGTH - 1], losses[SESSION_LENGTH];
     sgt_score score = {.size = sizeof score};
     sgt_metrics metrics = {.size = sizeof metrics};
-    sgt_evaluate_options options;
-    sgtt_ok(sgt_evaluate_options_init(&options, sizeof options));
+    sgt_model_evaluate_options options;
+    sgtt_ok(sgt_model_evaluate_options_init(&options, sizeof options));
     options.token_losses = losses;
     const sgt_batch batch = {.size = sizeof batch, .batch = 1, .seq = SESSION_LENGTH - 1,
                              .tokens = s.tokens, .targets = s.tokens + 1};
@@ -240,18 +240,18 @@ START_TEST(packed_weights_are_the_rounded_ones)
     feed(&s, session, 0, 0, SESSION_LENGTH);
     sgt_session_free(session);
 
-    for (int32_t i = 1; i < sgt_model_parameter_count(s.model); i++) {
+    for (int32_t i = 1; i < sgt_model_n_parameters(s.model); i++) {
         sgt_tensor_view view = {.size = sizeof view};
-        sgtt_ok(sgt_model_parameter(&view, s.model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, s.model, i, SGT_PART_WEIGHT));
         float *values = calloc(view.count, sizeof(float));
-        sgtt_ok(sgt_model_read_parameter(values, view.count, s.model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_read_parameter(values, view.count, s.model, i, SGT_PART_WEIGHT));
         for (uint64_t k = 0; view.rank == 2 && k < view.count; k++) {
             uint32_t bits;
             memcpy(&bits, &values[k], sizeof bits);
             bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
             memcpy(&values[k], &bits, sizeof bits);
         }
-        sgtt_ok(sgt_model_write_parameter(s.model, i, SGT_WEIGHT, values, view.count));
+        sgtt_ok(sgt_model_write_parameter(s.model, i, SGT_PART_WEIGHT, values, view.count));
         free(values);
     }
     float *expected = whole_logits(s.model, s.tokens, SESSION_LENGTH);

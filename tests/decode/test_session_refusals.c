@@ -189,9 +189,9 @@ END_TEST
 START_TEST(refresh_packs_again)
 {
     float first[19];
-    sgt_memory_usage packed = sgtt_memory(context);
+    sgt_context_memory packed = sgtt_memory(context);
     sgtt_ok(sgt_session_pack(session, SGT_BF16));
-    sgt_memory_usage before = sgtt_memory(context);
+    sgt_context_memory before = sgtt_memory(context);
     ck_assert_uint_gt(before.current, packed.current);
     sgtt_ok(sgt_session_feed(first, session, 0, tokens, 8));
     sgtt_ok(sgt_model_weights_changed(model));
@@ -210,10 +210,10 @@ START_TEST(nan_weights)
     float *values;
     sgt_tensor_view view = {.size = sizeof view};
     sgt_score score = {.size = sizeof score};
-    sgtt_ok(sgt_model_parameter(&view, model, 3, SGT_WEIGHT));
+    sgtt_ok(sgt_model_parameter(&view, model, 3, SGT_PART_WEIGHT));
     values = calloc(view.count, sizeof *values);
     values[0] = NAN;
-    sgtt_ok(sgt_model_write_parameter(model, 3, SGT_WEIGHT, values, view.count));
+    sgtt_ok(sgt_model_write_parameter(model, 3, SGT_PART_WEIGHT, values, view.count));
     free(values);
     sgtt_ok(sgt_session_refresh(session));
     sgtt_ok(sgt_session_feed(logits, session, 0, tokens, 2));

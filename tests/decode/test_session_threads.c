@@ -29,11 +29,11 @@ static sgt_model *wide_model(sgt_context *context)
     config.d_ff = 512;
     config.max_seq_len = 64;
     sgt_model *model;
-    sgt_init_options init;
+    sgt_model_init_options init;
     const float gains[] = {0.0f, 1.0f, 0.5f, 0.0f};
-    sgtt_ok(sgt_init_options_init(&init, sizeof init));
+    sgtt_ok(sgt_model_init_options_init(&init, sizeof init));
     init.std = 0.1;
-    sgtt_ok(sgt_model_create(&model, context, &config));
+    sgtt_ok(sgt_model_create(&model, context, &config, NULL));
     sgtt_ok(sgt_model_init_weights(model, &init));
     sgt_plan *plan = sgtt_plan_of(model);
     sgtt_loop(plan, 1, 2, gains);
@@ -48,7 +48,7 @@ static void *read_model(void *argument)
     sgt_session *session = NULL;
     sgt_metrics metrics = {.size = sizeof metrics};
     const sgt_batch batch = {.size = sizeof batch, .batch = 1, .seq = LENGTH, .tokens = r->tokens};
-    sgt_evaluate_options options = {.size = sizeof options, .last_logits = r->evaluated};
+    sgt_model_evaluate_options options = {.size = sizeof options, .last_logits = r->evaluated};
     r->status = sgt_session_create(&session, r->model, NULL);
     for (int i = 0; i < ROUNDS && !r->status; i++) {
         int32_t first = i == 0 ? 0 : LENGTH - ROUNDS + i;

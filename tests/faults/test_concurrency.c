@@ -47,7 +47,7 @@ static outcome save(int thread)
     char path[SCRATCH_PATH + 16];
     snprintf(path, sizeof path, "%s-%d", expected_file, thread);
     for (int i = 0; i < ROUNDS / 3; i++)
-        if (sgt_checkpoint_save(path, model, NULL) != SGT_OK)
+        if (sgt_checkpoint_save(model, path, NULL) != SGT_OK)
             return "a save failed";
     return NULL;
 }
@@ -57,11 +57,11 @@ static outcome read_parameters(int thread)
     (void)thread;
     for (int i = 0; i < ROUNDS; i++) {
         sgt_tensor_view view = {.size = sizeof view};
-        sgt_memory_usage usage = {.size = sizeof usage};
+        sgt_context_memory usage = {.size = sizeof usage};
         float values[19 * 20];
-        if (sgt_model_read_parameter(values, 19 * 20, model, 0, SGT_WEIGHT) != SGT_OK ||
-            sgt_model_parameter(&view, model, 1, SGT_WEIGHT) != SGT_OK ||
-            sgt_context_memory(&usage, context) != SGT_OK ||
+        if (sgt_model_read_parameter(values, 19 * 20, model, 0, SGT_PART_WEIGHT) != SGT_OK ||
+            sgt_model_parameter(&view, model, 1, SGT_PART_WEIGHT) != SGT_OK ||
+            sgt_context_get_memory(&usage, context) != SGT_OK ||
             sgt_plan_depth(sgt_model_plan(model), 1) != 1)
             return "reading failed";
     }
@@ -75,7 +75,7 @@ static outcome train_in(sgt_context *in, double losses[STEPS])
     sgt_model *own = NULL;
     sgt_optimizer *optimizer = NULL;
     sgt_batch batch = sgtt_batch(2, 9, 19, 6, 4);
-    sgt_status status = sgt_model_create(&own, in, &config);
+    sgt_status status = sgt_model_create(&own, in, &config, NULL);
     if (status == SGT_OK)
         status = sgt_model_init_weights(own, NULL);
     if (status == SGT_OK)
@@ -84,9 +84,9 @@ static outcome train_in(sgt_context *in, double losses[STEPS])
         sgt_metrics metrics = {.size = sizeof metrics};
         status = sgt_model_forward(&metrics, own, &batch);
         if (status == SGT_OK)
-            status = sgt_model_backward(own, 1.0);
+            status = sgt_model_backward(own, 1.0, NULL);
         if (status == SGT_OK)
-            status = sgt_optimizer_step(NULL, optimizer);
+            status = sgt_optimizer_step(NULL, optimizer, NULL);
         losses[i] = metrics.loss_sum;
     }
     sgt_optimizer_free(optimizer);
@@ -190,7 +190,7 @@ static void setup(void)
     sgtt_batch_free(&batch);
     ck_assert_ptr_null(train_in(context, expected_steps));
     scratch_path(expected_file, "saved");
-    sgtt_ok(sgt_checkpoint_save(expected_file, model, NULL));
+    sgtt_ok(sgt_checkpoint_save(model, expected_file, NULL));
 }
 
 static void teardown(void)
@@ -223,7 +223,7 @@ static outcome save_the_same(int thread)
 {
     (void)thread;
     for (int i = 0; i < ROUNDS; i++) {
-        sgt_status status = sgt_checkpoint_save(expected_file, model, NULL);
+        sgt_status status = sgt_checkpoint_save(model, expected_file, NULL);
         if (status != SGT_OK &&
             (status != SGT_E_IO || strstr(sgt_error_message(), "somebody else") == NULL))
             return "a save failed otherwise";
@@ -236,7 +236,7 @@ START_TEST(one_file_is_saved_by_two)
     outcome (*const jobs[])(int) = {save_the_same, save_the_same, save_the_same};
     char before[SCRATCH_PATH];
     scratch_path(before, "before");
-    sgtt_ok(sgt_checkpoint_save(before, model, NULL));
+    sgtt_ok(sgt_checkpoint_save(model, before, NULL));
     run_together(jobs, 3);
     ck_assert(scratch_equal(before, expected_file));
 }
@@ -265,7 +265,7 @@ START_TEST(references_are_dropped_anywhere)
     sgt_model_config config = sgtt_config();
     for (int i = 0; i < ROUNDS; i++) {
         sgtt_ok(sgt_context_create(&shared_context, &options));
-        sgtt_ok(sgt_model_create(&shared_model, shared_context, &config));
+        sgtt_ok(sgt_model_create(&shared_model, shared_context, &config, NULL));
         for (int j = 0; j < 2; j++)
             sgtt_ok(sgt_optimizer_create(&optimizers[j], shared_model, NULL));
         run_together(jobs, 4);

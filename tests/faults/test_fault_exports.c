@@ -82,7 +82,7 @@ static void teardown(void)
 
 static int same(const sgt_model *a, const sgt_model *b)
 {
-    float *of_a = sgtt_read_all(a, SGT_WEIGHT), *of_b = sgtt_read_all(b, SGT_WEIGHT);
+    float *of_a = sgtt_read_all(a, SGT_PART_WEIGHT), *of_b = sgtt_read_all(b, SGT_PART_WEIGHT);
     int equal = memcmp(of_a, of_b, sgtt_elements(a) * sizeof *of_a) == 0;
     free(of_a);
     free(of_b);
@@ -108,14 +108,14 @@ static void export_older(int shards)
     char path[SCRATCH_PATH], text[8192];
     size_t used = sizeof index - 1;
     sgt_tensor_view view = {.size = sizeof view};
-    sgtt_ok(sgt_model_save_hf(older, folder, NULL));
+    sgtt_ok(sgt_hf_save(older, folder, NULL));
     put_text("tokenizer.json", "older");
     put_text("merges.txt", "older");
     if (!shards)
         return;
     memcpy(text, index, sizeof index);
-    for (int32_t i = 0; i < sgt_model_parameter_count(older); i++) {
-        sgtt_ok(sgt_model_parameter(&view, older, i, SGT_WEIGHT));
+    for (int32_t i = 0; i < sgt_model_n_parameters(older); i++) {
+        sgtt_ok(sgt_model_parameter(&view, older, i, SGT_PART_WEIGHT));
         if (strcmp(view.name, "model.norm.weight") != 0)
             used += (size_t)snprintf(text + used, sizeof text - used, "\"%s\":\"" OTHER "\",",
                                      view.name);
@@ -144,7 +144,7 @@ static void look_at_folder(outcomes *seen, int64_t at)
     sgt_model *found = NULL;
     if (exists("config.json") && exists(INDEX))
         check_set_of_weights();
-    sgt_status status = sgt_model_load_hf(&found, context, folder, NULL);
+    sgt_status status = sgt_hf_load(&found, context, folder, NULL, NULL);
     if (status != SGT_OK) {
         ck_assert_int_eq(status, SGT_E_NOT_FOUND);
         ck_assert_ptr_nonnull(strstr(sgt_error_message(), "whose export was interrupted"));
@@ -168,7 +168,7 @@ static sgt_status export_newer(void)
     scratch_path(source, "source");
     sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
     options.copy_from = source;
-    return sgt_model_save_hf(newer, folder, &options);
+    return sgt_hf_save(newer, folder, &options);
 }
 
 /* 1 when the export was not reached by the fault. */
@@ -199,7 +199,7 @@ static void end_well(void)
     sgt_model *found = NULL;
     sgtt_ok(export_newer());
     ck_assert(!exists(INDEX) && !exists(SHARD) && !exists(OTHER));
-    sgtt_ok(sgt_model_load_hf(&found, context, folder, NULL));
+    sgtt_ok(sgt_hf_load(&found, context, folder, NULL, NULL));
     ck_assert(same(found, newer));
     sgt_model_free(found);
 }
@@ -235,7 +235,7 @@ START_TEST(a_refused_config_leaves_the_folder)
     char config[SCRATCH_PATH], kept[SCRATCH_PATH], weights[SCRATCH_PATH];
     char kept_weights[SCRATCH_PATH], partial[SCRATCH_PATH];
     unsigned long bytes;
-    sgtt_ok(sgt_model_save_hf(older, folder, NULL));
+    sgtt_ok(sgt_hf_save(older, folder, NULL));
     scratch_path(config, "config.json");
     scratch_path(kept, "kept.json");
     scratch_path(weights, "model.safetensors");

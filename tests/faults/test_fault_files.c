@@ -80,7 +80,7 @@ static void check_file(const char *path)
     options.backend = "portable";
     sgtt_ok(sgt_context_create(&context, &options));
     sgtt_ok(sgt_checkpoint_open(&checkpoint, context, path));
-    sgtt_ok(sgt_checkpoint_create(&model, NULL, NULL, checkpoint, NULL, NULL));
+    sgtt_ok(sgt_checkpoint_create(&model, NULL, NULL, checkpoint, NULL, NULL, NULL));
     sgt_model_free(model);
     sgt_checkpoint_free(checkpoint);
     sgt_context_free(context);

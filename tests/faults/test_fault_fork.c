@@ -103,7 +103,7 @@ START_TEST(the_child_trains_on_like_the_parent)
     pid_t child = fork_child();
     if (child == 0) {
         FILE *told = NULL;
-        if (train(&t, losses) && sgt_checkpoint_save(path, t.t.model, NULL) == SGT_OK) {
+        if (train(&t, losses) && sgt_checkpoint_save(t.t.model, path, NULL) == SGT_OK) {
             strcat(path, ".losses");
             told = fopen(path, "wb");
         }
@@ -172,8 +172,8 @@ START_TEST(a_fork_during_an_allocation)
     pid_t child = fork_child();
     if (child == 0) {
         holding = 0;
-        sgt_memory_usage usage = {.size = sizeof usage};
-        if (sgt_context_memory(&usage, t.t.context) != SGT_OK || !evaluate(&t, &after) ||
+        sgt_context_memory usage = {.size = sizeof usage};
+        if (sgt_context_get_memory(&usage, t.t.context) != SGT_OK || !evaluate(&t, &after) ||
             after != before || !train(&t, losses))
             _exit(WRONG);
         finish(&t);
@@ -280,8 +280,8 @@ enum { LOGITS = 3 * VOCAB };
 static int look(const training *t, float logits[LOGITS])
 {
     sgt_metrics metrics = {.size = sizeof metrics};
-    sgt_evaluate_options options;
-    sgt_evaluate_options_init(&options, sizeof options);
+    sgt_model_evaluate_options options;
+    sgt_model_evaluate_options_init(&options, sizeof options);
     options.last_logits = logits;
     return sgt_model_evaluate(&metrics, t->t.model, &t->batch, &options) == SGT_OK;
 }

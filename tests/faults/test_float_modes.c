@@ -154,11 +154,11 @@ static void fill_gradients(double *bits, int32_t threads, void (*before)(void))
         before();
     sgt_status status = sgt_model_forward(&metrics, model, &batch);
     if (!status)
-        status = sgt_model_backward(model, 1e-38);
+        status = sgt_model_backward(model, 1e-38, NULL);
     fesetenv(&host);
     sgtt_ok(status);
     training_life sum = {0};
-    float *gradients = sgtt_read_all(model, SGT_GRADIENT);
+    float *gradients = sgtt_read_all(model, SGT_PART_GRADIENT);
     life_tell_bytes(&sum, gradients, sgtt_elements(model) * sizeof *gradients);
     *bits = sum.numbers[0];
     free(gradients);

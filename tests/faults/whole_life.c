@@ -14,9 +14,9 @@ enum { VOCAB = 19, HEADS = 4, LAYERS = 2, BEFORE_SAVE = 4, AFTER_SAVE = 3 };
 static void look(training_life *life, const sgt_model *model, const sgt_batch *batch)
 {
     float logits[2 * 7 * VOCAB];
-    sgt_evaluate_options options;
+    sgt_model_evaluate_options options;
     sgt_metrics metrics = {.size = sizeof metrics};
-    sgtt_ok(sgt_evaluate_options_init(&options, sizeof options));
+    sgtt_ok(sgt_model_evaluate_options_init(&options, sizeof options));
     options.logits = logits;
     TRY(life, sgt_model_evaluate(&metrics, model, batch, &options));
     life_tell(life, metrics.loss_sum);
@@ -47,14 +47,14 @@ static void generate(life_people *p, training_life *life, sgt_session *session)
     const int32_t prompt[] = {2, 7};
     int32_t tokens[6] = {0};
     sgt_sampler *sampler = NULL;
-    sgt_sampling_options sampling;
-    sgt_generate_options options;
+    sgt_sampler_options sampling;
+    sgt_session_generate_options options;
     sgt_generation generation = {.size = sizeof generation};
-    sgtt_ok(sgt_sampling_options_init(&sampling, sizeof sampling));
+    sgtt_ok(sgt_sampler_options_init(&sampling, sizeof sampling));
     sampling.top_k = 9;
     sampling.top_p = 0.95;
     sampling.repetition_penalty = 1.3;
-    sgtt_ok(sgt_generate_options_init(&options, sizeof options));
+    sgtt_ok(sgt_session_generate_options_init(&options, sizeof options));
     options.tokens = tokens;
     options.max_tokens = 6;
     MAKE(life, sampler, sgt_sampler_create(&sampler, p->t.context, VOCAB, &sampling));
@@ -96,7 +96,7 @@ static void generate_together(life_people *p, training_life *life, sgt_session *
     } while (life_refused(life, sgt_session_generate_batch(session, &batch),
                                 "sgt_session_generate_batch"));
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(made[i].end, SGT_END_FULL);
+        ck_assert_int_eq(made[i].end, SGT_GENERATE_END_FULL);
         life_tell(life, made[i].log_prob);
         sgt_sampler_free(samplers[i]);
     }
@@ -138,7 +138,7 @@ static void save(const life_people *p, training_life *life)
     static const char *const keys[] = {"place", "notes"};
     static const char *const values[] = {"file 3, byte 17 \xc3\xa9",
                                          "longer than the first buffer of a reader of texts"};
-    TRY(life, sgtt_small_save(life->path, &p->t, keys, values, 2));
+    TRY(life, sgtt_small_save(&p->t, life->path, keys, values, 2));
 }
 
 /* Drops all handles but the context, and has them back from the file. */
@@ -150,24 +150,24 @@ static void be_reborn(life_people *p, training_life *life)
     sgtt_small_free(&p->t);
     p->t.context = context;
     MAKE(life, p->t.policy,
-         sgt_growth_policy_sgt(&p->t.policy, context, LAYERS, HEADS, &p->rule));
+         sgt_growth_policy_sparse(&p->t.policy, context, LAYERS, HEADS, &p->rule));
     MAKE(life, checkpoint, sgt_checkpoint_open(&checkpoint, context, life->path));
     ck_assert_str_eq(sgt_checkpoint_value(checkpoint, "place"), "file 3, byte 17 \xc3\xa9");
     MAKE(life, p->t.model, sgt_checkpoint_create(&p->t.model, &p->t.optimizer, &p->t.growth,
-                                                 checkpoint, p->t.policy, NULL));
+                                                 checkpoint, p->t.policy, NULL, NULL));
     sgt_checkpoint_free(checkpoint);
 }
 
 static void choose_path(training_life *life, const char *folder, int64_t step)
 {
     size_t room = sizeof life->path;
-    sgtt_ok(sgt_checkpoint_path(life->path, &room, folder, step));
+    sgtt_ok(sgt_checkpoint_get_path(life->path, &room, folder, step));
 }
 
 static void keep_the_last(training_life *life, const char *folder)
 {
     int64_t latest = 0;
-    TRY(life, sgt_checkpoint_latest(&latest, folder));
+    TRY(life, sgt_checkpoint_get_latest(&latest, folder));
     ck_assert_int_eq(latest, 7);
     TRY(life, sgt_checkpoint_keep_last(folder, 1));
     if (!life->stops)
@@ -180,15 +180,15 @@ static void travel(const life_people *p, training_life *life, const char *folder
     sgt_model *model = NULL;
     sgt_hf_save_options options;
     char file[SCRATCH_PATH + 32];
-    TRY(life, sgt_model_save_hf(p->t.model, folder, NULL));
-    MAKE(life, model, sgt_model_load_hf(&model, p->t.context, folder, NULL));
+    TRY(life, sgt_hf_save(p->t.model, folder, NULL));
+    MAKE(life, model, sgt_hf_load(&model, p->t.context, folder, NULL, NULL));
     look(life, model, &p->batches[0]);
     look(life, p->t.model, &p->batches[0]);
     sgt_model_free(model);
     sgtt_ok(sgt_hf_save_options_init(&options, sizeof options));
     options.dtype = SGT_BF16;
     options.without_loops = 1;
-    TRY(life, sgt_model_save_hf(p->t.model, folder, &options));
+    TRY(life, sgt_hf_save(p->t.model, folder, &options));
     snprintf(file, sizeof file, "%s/model.safetensors", folder);
     life_tell_file(life, file);
     snprintf(file, sizeof file, "%s/config.json", folder);
@@ -230,6 +230,6 @@ void whole_life_run(training_life *life)
     life_step_by_hand(&p, life);
     decode(&p, life);
     travel(&p, life, hf);
-    life_tell_all(life, p.t.model, SGT_WEIGHT);
+    life_tell_all(life, p.t.model, SGT_PART_WEIGHT);
     life_end(&p);
 }

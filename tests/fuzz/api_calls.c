@@ -22,7 +22,6 @@ static sgt_model_config config_of(int shape)
     config.d_ff = 6;
     config.max_seq_len = MOST_SEQ;
     config.tied = shape;
-    config.recompute = shape;
     return config;
 }
 
@@ -61,13 +60,15 @@ static void make_model(world *w)
         drop_model(w->models[slot]);
         w->models[slot] = NULL;
     }
-    if (!told(w, "sgt_model_create", sgt_model_create(&made, w->context, &config), expected)) {
+    const sgt_model_options options = {.size = sizeof options, .recompute = shape};
+    if (!told(w, "sgt_model_create", sgt_model_create(&made, w->context, &config, &options),
+              expected)) {
         if (made != NULL)
             abort();
         return;
     }
-    sgt_init_options init;
-    sgt_init_options_init(&init, sizeof init);
+    sgt_model_init_options init;
+    sgt_model_init_options_init(&init, sizeof init);
     init.std = 0.3;
     if (sgt_model_init_weights(made, &init) != SGT_OK)
         abort();
@@ -204,7 +205,7 @@ static void backward(world *w)
     static const double scales[] = {1.0, 0.25, -2.0, 0.0, NAN, INFINITY, 1e300};
     model_facts *m = choose_model(w);
     int32_t which = choose(&w->in, 7);
-    sgt_status got = sgt_model_backward(m ? m->handle : NULL, scales[which]);
+    sgt_status got = sgt_model_backward(m ? m->handle : NULL, scales[which], NULL);
     if (m == NULL || which >= 4)
         told(w, "sgt_model_backward", got, SGT_E_INVALID_ARGUMENT);
     else
@@ -220,7 +221,7 @@ static void backward_logits(world *w)
     int32_t none = choose(&w->in, 8) == 0;
     for (size_t i = 0; i < sizeof dlogits / sizeof *dlogits; i++)
         dlogits[i] = 0.01f * (float)(i % 7);
-    sgt_status got = sgt_model_backward_logits(m ? m->handle : NULL, none ? NULL : dlogits);
+    sgt_status got = sgt_model_backward_logits(m ? m->handle : NULL, none ? NULL : dlogits, NULL);
     if (m == NULL || none)
         told(w, "sgt_model_backward_logits", got, SGT_E_INVALID_ARGUMENT);
     else
@@ -247,11 +248,11 @@ static void evaluate(world *w)
 {
     own_batch own;
     float last[MOST_BATCH * VOCAB];
-    sgt_evaluate_options options;
+    sgt_model_evaluate_options options;
     sgt_metrics metrics = {.size = sizeof metrics, .loss = -1.0};
     model_facts *m = choose_model(w);
     sgt_status expected = make_batch(&own, w, 1);
-    sgt_evaluate_options_init(&options, sizeof options);
+    sgt_model_evaluate_options_init(&options, sizeof options);
     options.last_logits = choose(&w->in, 2) ? last : NULL;
     if (m == NULL)
         expected = SGT_E_INVALID_ARGUMENT;
@@ -283,7 +284,7 @@ static void parameter(world *w)
     sgt_model *model = m ? m->handle : NULL;
     sgt_status expected = sgt_model_parameter(&view, model, index, part);
     if (m == NULL ? expected != SGT_E_INVALID_ARGUMENT
-                  : (index < 0 || index >= sgt_model_parameter_count(model) || part < 1 || part > 2)
+                  : (index < 0 || index >= sgt_model_n_parameters(model) || part < 1 || part > 2)
                         ? expected != SGT_E_OUT_OF_RANGE
                         : part == 1 && expected != SGT_OK)
         abort();
@@ -299,7 +300,7 @@ static void parameter(world *w)
                             : sgt_model_read_parameter(values, count, model, index, part);
     if (!told(w, "a parameter", got, expected) || !writes)
         return;
-    if (part == SGT_GRADIENT) {
+    if (part == SGT_PART_GRADIENT) {
         m->gradients = m->gradients == GRADIENTS_ZERO ? GRADIENTS_VALID : m->gradients;
         return;
     }
@@ -317,14 +318,14 @@ static void entropies(world *w)
     int32_t layer = choose(&w->in, LAYERS + 2) - 1, pass = choose(&w->in, 6) - 1;
     int32_t kind = choose(&w->in, 4);
     sgt_model *model = m ? m->handle : NULL;
-    sgt_status got = sgt_model_entropies(values, model, layer, pass, kind), expected = SGT_OK;
+    sgt_status got = sgt_model_get_entropies(values, model, layer, pass, kind), expected = SGT_OK;
     if (m == NULL)
         expected = SGT_E_INVALID_ARGUMENT;
     else if (pass < 0 || pass >= sgt_model_n_passes(model, layer) || kind < 1 || kind > 2)
         expected = SGT_E_OUT_OF_RANGE;
     else if (!(m->collected & kind) || (m->entropies_unsure && got == SGT_E_STATE))
         expected = SGT_E_STATE;
-    told(w, "sgt_model_entropies", got, expected);
+    told(w, "sgt_model_get_entropies", got, expected);
 }
 
 static void collect(world *w)
@@ -352,8 +353,8 @@ static void stop_soon(world *w)
 
 static void count_memory(world *w)
 {
-    sgt_memory_usage usage = {.size = sizeof usage};
-    told(w, "sgt_context_memory", sgt_context_memory(&usage, w->context), SGT_OK);
+    sgt_context_memory usage = {.size = sizeof usage};
+    told(w, "sgt_context_get_memory", sgt_context_get_memory(&usage, w->context), SGT_OK);
     if (usage.current > usage.peak || usage.current != w->bytes)
         abort();
 }

@@ -205,7 +205,7 @@ void api_checkpoint(world *w)
                           : from->gradients != GRADIENTS_ZERO || from->open ? SGT_E_STATE
                                                                             : SGT_OK;
     const char *path = file_name();
-    if (!told(w, "sgt_checkpoint_save", sgt_checkpoint_save(path, from ? from->handle : NULL, NULL),
+    if (!told(w, "sgt_checkpoint_save", sgt_checkpoint_save(from ? from->handle : NULL, path, NULL),
               expected))
         return;
     if (told(w, "sgt_checkpoint_open", sgt_checkpoint_open(&checkpoint, w->context, path),

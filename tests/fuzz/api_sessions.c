@@ -176,14 +176,14 @@ void api_sampler(world *w)
 {
     int32_t slot = choose(&w->in, SLOTS), vocab = choose(&w->in, 8) == 0 ? VOCAB + 1 : VOCAB;
     sgt_sampler *made = NULL;
-    sgt_sampling_options options;
+    sgt_sampler_options options;
     sgt_status expected = SGT_OK;
     if (w->samplers[slot] != NULL) {
         sgt_sampler_free(w->samplers[slot]);
         w->samplers[slot] = NULL;
         return;
     }
-    if (sgt_sampling_options_init(&options, sizeof options) != SGT_OK)
+    if (sgt_sampler_options_init(&options, sizeof options) != SGT_OK)
         abort();
     options.top_k = choose(&w->in, VOCAB + 2);
     options.temperature = 0.5 * choose(&w->in, 4);
@@ -260,9 +260,9 @@ void api_generate(world *w)
     int32_t count = choose(&w->in, 4), answer = choose(&w->in, 3) * 3 - 3, end = -1;
     const int32_t prompt[] = {1, 2, 3};
     sgt_sampler *sampler = w->samplers[slot];
-    sgt_generate_options options;
+    sgt_session_generate_options options;
     sgt_generation generation = {.size = sizeof generation, .count = -7};
-    if (sgt_generate_options_init(&options, sizeof options) != SGT_OK)
+    if (sgt_session_generate_options_init(&options, sizeof options) != SGT_OK)
         abort();
     options.callback = stop_text;
     options.user = &answer;
@@ -278,7 +278,7 @@ void api_generate(world *w)
     int32_t after = sgt_session_length(s->handle, sequence);
     if (done)
         end = generation.end;
-    if (done && (after != before + count + generation.count - 1 || end < SGT_END_STOP_TOKEN))
+    if (done && (after != before + count + generation.count - 1 || end < SGT_GENERATE_END_STOP_TOKEN))
         abort();
     if (after < before || (expected != SGT_OK && expected != answer && after != before))
         abort();

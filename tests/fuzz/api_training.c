@@ -64,7 +64,7 @@ void api_optimizer_step(world *w)
                           : m->gradients == GRADIENTS_INVALID ? SGT_E_GRADIENTS_INVALID
                           : m->gradients == GRADIENTS_ZERO    ? SGT_E_STATE
                                                               : SGT_OK;
-    int done = told(w, "sgt_optimizer_step", sgt_optimizer_step(&report, o->handle), expected);
+    int done = told(w, "sgt_optimizer_step", sgt_optimizer_step(&report, o->handle, NULL), expected);
     if (sgt_optimizer_steps(o->handle) != steps + done || (done && report.step != steps + 1))
         abort();
     if (!done)
@@ -80,7 +80,7 @@ void api_optimizer_step(world *w)
 static sgt_status make_policy(sgt_growth_policy **made, world *w, policy_facts *facts)
 {
     static const int32_t layers[] = {0, 1}, runs[] = {1, 2};
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
     int32_t n_layers = layers_of(facts->shape);
     const plan_facts *plan = &w->plans[0];
     switch (choose(&w->in, 4)) {
@@ -95,7 +95,7 @@ static sgt_status make_policy(sgt_growth_policy **made, world *w, policy_facts *
             return sgt_growth_policy_static_heads(made, w->context, plan->handle);
         return sgt_growth_policy_none(made, w->context, n_layers, HEADS);
     default:
-        if (sgt_growth_sgt_options_init(&options, sizeof options) != SGT_OK)
+        if (sgt_growth_sparse_options_init(&options, sizeof options) != SGT_OK)
             abort();
         options.first_step = 1 + choose(&w->in, 3);
         options.window = 1 + choose(&w->in, 3);
@@ -107,7 +107,7 @@ static sgt_status make_policy(sgt_growth_policy **made, world *w, policy_facts *
         options.entropy = 1 + choose(&w->in, 2);
         options.n_exclude = choose(&w->in, 2);
         facts->needs = options.entropy;
-        return sgt_growth_policy_sgt(made, w->context, n_layers, HEADS, &options);
+        return sgt_growth_policy_sparse(made, w->context, n_layers, HEADS, &options);
     }
 }
 

@@ -79,9 +79,9 @@ static sgt_status try_checkpoint(void)
     sgt_optimizer *optimizer = NULL;
     sgt_status status = sgt_checkpoint_open(&checkpoint, context, checkpoint_file);
     if (status == SGT_OK)
-        status = sgt_checkpoint_create(&model, &optimizer, NULL, checkpoint, NULL, NULL);
+        status = sgt_checkpoint_create(&model, &optimizer, NULL, checkpoint, NULL, NULL, NULL);
     if (status == SGT_E_NOT_FOUND)
-        status = sgt_checkpoint_create(&model, NULL, NULL, checkpoint, NULL, NULL);
+        status = sgt_checkpoint_create(&model, NULL, NULL, checkpoint, NULL, NULL, NULL);
     if (status == SGT_OK)
         use(model);
     sgt_optimizer_free(optimizer);
@@ -93,7 +93,7 @@ static sgt_status try_checkpoint(void)
 static sgt_status try_folder(void)
 {
     sgt_model *model = NULL;
-    sgt_status status = sgt_model_load_hf(&model, context, folder, NULL);
+    sgt_status status = sgt_hf_load(&model, context, folder, NULL, NULL);
     if (status == SGT_OK)
         use(model);
     sgt_model_free(model);
@@ -102,12 +102,12 @@ static sgt_status try_folder(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    sgt_memory_usage before = {.size = sizeof before}, after = {.size = sizeof after};
+    sgt_context_memory before = {.size = sizeof before}, after = {.size = sizeof after};
     sgt_status status;
     if (size < 3)
         return 0;
     begin();
-    sgt_context_memory(&before, context);
+    sgt_context_get_memory(&before, context);
     if (data[0] % 2 == 0) {
         put(checkpoint_file, data + 1, size - 1);
         status = try_checkpoint();
@@ -120,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     need(status == SGT_OK || sgt_error_message()[0] != '\0');
     need(status != SGT_E_INTERNAL && status != SGT_E_BACKEND && status <= 0);
-    sgt_context_memory(&after, context);
+    sgt_context_get_memory(&after, context);
     need(before.current == after.current);
     return 0;
 }

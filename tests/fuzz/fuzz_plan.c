@@ -53,15 +53,15 @@ static void check(const sgt_plan *plan)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     sgt_plan *plan = NULL;
-    sgt_memory_usage before = {.size = sizeof before}, after = {.size = sizeof after};
+    sgt_context_memory before = {.size = sizeof before}, after = {.size = sizeof after};
     open_context();
-    sgt_context_memory(&before, context);
+    sgt_context_get_memory(&before, context);
     if (sgt_plan_load(&plan, context, data, size) == SGT_OK)
         check(plan);
     else if (plan != NULL || sgt_error_message()[0] == '\0')
         abort();
     sgt_plan_free(plan);
-    sgt_context_memory(&after, context);
+    sgt_context_get_memory(&after, context);
     if (before.current != after.current)
         abort();
     return 0;

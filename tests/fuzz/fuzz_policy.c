@@ -36,8 +36,8 @@ static void open_context(void)
 static sgt_growth_policy *make_policy(const uint8_t *choices)
 {
     sgt_growth_policy *policy = NULL;
-    sgt_growth_sgt_options options;
-    need(sgt_growth_sgt_options_init(&options, sizeof options) == SGT_OK);
+    sgt_growth_sparse_options options;
+    need(sgt_growth_sparse_options_init(&options, sizeof options) == SGT_OK);
     options.top_k_layers = 1 + choices[0] % LAYERS;
     options.first_step = 1 + choices[1] % 4;
     options.window = 1 + choices[2] % 4;
@@ -49,7 +49,7 @@ static sgt_growth_policy *make_policy(const uint8_t *choices)
     options.direction = choices[6] / 9 % 2;
     options.head_choice = choices[7] % 3;
     options.n_exclude = choices[7] / 3 % 2;
-    need(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options) == SGT_OK);
+    need(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options) == SGT_OK);
     return policy;
 }
 

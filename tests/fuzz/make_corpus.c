@@ -52,7 +52,7 @@ static sgt_model *make_model(sgt_context *context)
     config.head_dim = 2;
     config.d_ff = 1;
     config.max_seq_len = 2;
-    need(sgt_model_create(&model, context, &config) == SGT_OK);
+    need(sgt_model_create(&model, context, &config, NULL) == SGT_OK);
     need(sgt_model_init_weights(model, NULL) == SGT_OK);
     need(sgt_plan_clone(&plan, sgt_model_plan(model)) == SGT_OK);
     need(sgt_plan_set_depth(plan, 0, 1) == SGT_OK);
@@ -73,13 +73,13 @@ static void write_files(const char *folder, const sgt_model *model)
     options.checksums = 0; /* what is changed would be refused for its checksum alone */
     need(sgt_optimizer_create(&optimizer, (sgt_model *)model, NULL) == SGT_OK);
     for (int i = 0; i < 2; i++) {
-        need(sgt_checkpoint_save(path, model, &options) == SGT_OK);
+        need(sgt_checkpoint_save(model, path, &options) == SGT_OK);
         data[0] = 0;
         put(into, i ? "optimizer" : "model", data, 1 + get(data + 1, into, "checkpoint"));
         options.optimizer = optimizer;
     }
     sgt_optimizer_free(optimizer);
-    need(sgt_model_save_hf(model, into, NULL) == SGT_OK);
+    need(sgt_hf_save(model, into, NULL) == SGT_OK);
     size_t config = get(data + 3, into, "config.json");
     size_t bytes = get(tensors, into, "model.safetensors");
     data[0] = 1;

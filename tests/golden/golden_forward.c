@@ -149,7 +149,7 @@ static void compare_loss(forward_case *f, const char *name, const sgt_metrics *m
 static void compare_gradients(forward_case *f, const char *name)
 {
     golden_kind kind = {.name = name, .bound = 2e-5, .relative = 1};
-    golden_compare_parameters(f->c, &kind, f->model, "grad", SGT_GRADIENT);
+    golden_compare_parameters(f->c, &kind, f->model, "grad", SGT_PART_GRADIENT);
     golden_line(f->c->run, &kind);
 }
 
@@ -180,8 +180,8 @@ static void compare_pass(forward_case *f, golden_kind *kind, int32_t layer, int3
     double *values = golden_allocate((size_t)n_heads, sizeof *values);
     const golden_tensor *expected =
         golden_need(c, (uint64_t)n_heads, "entropy/%d/%d/%s", layer, pass, suffix);
-    if (!golden_called(c->run, sgt_model_entropies(values, f->model, layer, pass, which),
-                       "sgt_model_entropies"))
+    if (!golden_called(c->run, sgt_model_get_entropies(values, f->model, layer, pass, which),
+                       "sgt_model_get_entropies"))
         c->broken = 1;
     for (int32_t head = 0; head < n_heads && !c->broken; head++) {
         double e = golden_element(expected, (uint64_t)head);
@@ -222,7 +222,7 @@ static int run_loss(forward_case *f)
     compare_loss(f, "loss", &metrics);
     compare_entropies(f);
     double scale = f->count == 0 ? 1.0 : 1.0 / (double)f->count;
-    if (!golden_called(run, sgt_model_backward(f->model, scale), "sgt_model_backward"))
+    if (!golden_called(run, sgt_model_backward(f->model, scale, NULL), "sgt_model_backward"))
         return 0;
     compare_gradients(f, "gradients");
     return 1;
@@ -265,7 +265,7 @@ static int run_logits(forward_case *f)
         return 0;
     compare_logits(f, "logits");
     logits_to_gradient(f);
-    if (!golden_called(run, sgt_model_backward_logits(f->model, f->logits),
+    if (!golden_called(run, sgt_model_backward_logits(f->model, f->logits, NULL),
                        "sgt_model_backward_logits"))
         return 0;
     compare_gradients(f, "gradients_from_logits");
@@ -275,8 +275,8 @@ static int run_logits(forward_case *f)
 static int run_evaluation(forward_case *f)
 {
     sgt_metrics metrics = {.size = sizeof metrics};
-    sgt_evaluate_options options;
-    sgt_evaluate_options_init(&options, sizeof options);
+    sgt_model_evaluate_options options;
+    sgt_model_evaluate_options_init(&options, sizeof options);
     options.logits = f->logits;
     if (!golden_called(f->c->run, sgt_model_evaluate(&metrics, f->model, &f->batch, &options),
                        "sgt_model_evaluate"))

@@ -25,7 +25,7 @@ static int32_t read_fade(golden_case *c, const json_t *growth)
 }
 
 /* The array lives as long as the caller wants; NULL for the default. */
-static int32_t *read_exclude(sgt_growth_sgt_options *options, golden_case *c,
+static int32_t *read_exclude(sgt_growth_sparse_options *options, golden_case *c,
                              const json_t *growth)
 {
     const json_t *layers = golden_array(c, growth, "exclude", -1);
@@ -41,11 +41,11 @@ sgt_growth_policy *golden_policy(golden_case *c, const json_t *growth, int32_t n
                                  int32_t n_heads)
 {
     sgt_growth_policy *policy = NULL;
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
     int32_t *exclude = NULL;
     golden_only(c, growth,
                 "first_step window top_k_layers max_layers max_depth keep_heads ema decay exclude");
-    sgt_growth_sgt_options_init(&options, sizeof options);
+    sgt_growth_sparse_options_init(&options, sizeof options);
     options.first_step = golden_integer(c, growth, "first_step", INT32_MIN);
     options.window = golden_integer(c, growth, "window", INT32_MIN);
     options.top_k_layers = golden_integer(c, growth, "top_k_layers", INT32_MIN);
@@ -60,8 +60,8 @@ sgt_growth_policy *golden_policy(golden_case *c, const json_t *growth, int32_t n
         exclude = read_exclude(&options, c, growth);
     if (!c->broken &&
         !golden_called(c->run,
-                       sgt_growth_policy_sgt(&policy, c->run->context, n_layers, n_heads, &options),
-                       "sgt_growth_policy_sgt"))
+                       sgt_growth_policy_sparse(&policy, c->run->context, n_layers, n_heads, &options),
+                       "sgt_growth_policy_sparse"))
         c->broken = 1;
     free(exclude);
     return policy;

@@ -45,7 +45,7 @@ static int find_pair(sgt_tensor_view *view, golden_case *c, const sgt_model *mod
                      const char *prefix, int32_t index)
 {
     *view = (sgt_tensor_view){.size = sizeof *view};
-    if (!golden_called(c->run, sgt_model_parameter(view, model, index, SGT_WEIGHT),
+    if (!golden_called(c->run, sgt_model_parameter(view, model, index, SGT_PART_WEIGHT),
                        "sgt_model_parameter")) {
         c->broken = 1;
         return 0;
@@ -66,7 +66,7 @@ static void check_no_other(golden_case *c, const sgt_model *model, const char *p
 {
     char start[32];
     snprintf(start, sizeof start, "%s/", prefix);
-    if (golden_tensors_count(&c->tensors, start) == (size_t)sgt_model_parameter_count(model))
+    if (golden_tensors_count(&c->tensors, start) == (size_t)sgt_model_n_parameters(model))
         return;
     if (!c->broken)
         golden_fail(c->run, "there are tensors %s... that the model does not have", start);
@@ -76,13 +76,13 @@ static void check_no_other(golden_case *c, const sgt_model *model, const char *p
 static void write_weights(golden_case *c, sgt_model *model)
 {
     sgt_tensor_view view;
-    for (int32_t i = 0; i < sgt_model_parameter_count(model) && !c->broken; i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(model) && !c->broken; i++) {
         if (!find_pair(&view, c, model, "param", i))
             return;
         float *values = golden_floats(c, view.count, "param/%s", view.name);
         if (values != NULL &&
             !golden_called(c->run,
-                           sgt_model_write_parameter(model, i, SGT_WEIGHT, values, view.count),
+                           sgt_model_write_parameter(model, i, SGT_PART_WEIGHT, values, view.count),
                            "sgt_model_write_parameter"))
             c->broken = 1;
         free(values);
@@ -97,7 +97,7 @@ sgt_model *golden_model(golden_case *c)
     read_config(&config, c);
     if (c->broken)
         return NULL;
-    if (!golden_called(c->run, sgt_model_create(&model, c->run->context, &config),
+    if (!golden_called(c->run, sgt_model_create(&model, c->run->context, &config, NULL),
                        "sgt_model_create"))
         c->broken = 1;
     else
@@ -147,7 +147,7 @@ static void measure(parameter_difference *difference, golden_case *c, const sgt_
 void golden_compare_parameters(golden_case *c, golden_kind *kind, const sgt_model *model,
                                const char *prefix, int32_t part)
 {
-    int32_t count = sgt_model_parameter_count(model);
+    int32_t count = sgt_model_n_parameters(model);
     parameter_difference *differences = golden_allocate((size_t)count, sizeof *differences);
     double largest = 0.0;
     for (int32_t i = 0; i < count && !c->broken; i++) {
@@ -158,7 +158,7 @@ void golden_compare_parameters(golden_case *c, golden_kind *kind, const sgt_mode
     check_no_other(c, model, prefix);
     for (int32_t i = 0; i < count && !c->broken; i++) {
         double norm = differences[i].norm;
-        if (part == SGT_GRADIENT && norm < small_norm * largest)
+        if (part == SGT_PART_GRADIENT && norm < small_norm * largest)
             norm = largest;
         golden_compare(kind, norm == 0.0 ? differences[i].distance : differences[i].distance / norm,
                        "%s/%s", prefix, differences[i].name);

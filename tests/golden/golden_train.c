@@ -117,9 +117,9 @@ static int take_step(train_case *t, sgt_metrics *metrics, sgt_step_report *repor
     sgt_batch batch = batch_of_step(t, step);
     sgt_growth_input input = {.size = sizeof input, .step = step};
     if (!golden_called(run, sgt_model_forward(metrics, t->model, &batch), "sgt_model_forward") ||
-        !golden_called(run, sgt_model_backward(t->model, 1.0 / (double)metrics->count),
+        !golden_called(run, sgt_model_backward(t->model, 1.0 / (double)metrics->count, NULL),
                        "sgt_model_backward") ||
-        !golden_called(run, sgt_optimizer_step(report, t->optimizer), "sgt_optimizer_step"))
+        !golden_called(run, sgt_optimizer_step(report, t->optimizer, NULL), "sgt_optimizer_step"))
         return 0;
     input.skipped = report->skipped;
     input.loss = metrics->loss;
@@ -163,7 +163,7 @@ static void train(train_case *t)
     golden_kind weights = {.name = "final_weights", .bound = 1e-3, .relative = 1};
     golden_growth_kinds growth = golden_growth_kinds_make();
     if (run_steps(t, &losses, &norms, &growth))
-        golden_compare_parameters(t->c, &weights, t->model, "final", SGT_WEIGHT);
+        golden_compare_parameters(t->c, &weights, t->model, "final", SGT_PART_WEIGHT);
     golden_line(run, &losses);
     golden_line(run, &norms);
     golden_line(run, &weights);

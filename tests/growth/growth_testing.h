@@ -51,7 +51,7 @@ void *sgtt_policy_bytes(size_t *bytes, const sgt_growth_policy *policy);
 void *sgtt_plan_bytes(size_t *bytes, const sgt_plan *plan);
 
 /* The built-in policy; options may be NULL. */
-sgt_growth_policy *sgtt_policy_sgt(sgt_context *context, int32_t n_layers, int32_t n_heads,
-                                   const sgt_growth_sgt_options *options);
+sgt_growth_policy *sgtt_policy_sparse(sgt_context *context, int32_t n_layers, int32_t n_heads,
+                                   const sgt_growth_sparse_options *options);
 
 #endif

@@ -29,7 +29,7 @@ static sgt_model *make_model(sgt_context *context)
     config.n_heads = HEADS;
     config.d_ff = 16;
     config.max_seq_len = 8;
-    sgtt_ok(sgt_model_create(&model, context, &config));
+    sgtt_ok(sgt_model_create(&model, context, &config, NULL));
     sgtt_ok(sgt_model_init_weights(model, NULL));
     return model;
 }
@@ -37,14 +37,14 @@ static sgt_model *make_model(sgt_context *context)
 /* Selects layer 2 at step 2 and fixes a window later; in between heads fade out. */
 static sgt_growth_policy *make_policy(sgt_context *context, int64_t window)
 {
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     options.first_step = 2;
     options.window = window;
     options.max_layers = 1;
     options.keep_heads = 1;
-    return sgtt_policy_sgt(context, LAYERS, HEADS, &options);
+    return sgtt_policy_sparse(context, LAYERS, HEADS, &options);
 }
 
 static void open_setting(setting *s, sgtt_faulty_memory *memory)
@@ -107,7 +107,7 @@ static int32_t train_step(setting *s, int64_t step)
 static int32_t collects(const setting *s)
 {
     double entropies[HEADS];
-    return sgt_model_entropies(entropies, s->model, 0, 0, SGT_ENTROPY_LAST) == SGT_OK;
+    return sgt_model_get_entropies(entropies, s->model, 0, 0, SGT_ENTROPY_LAST) == SGT_OK;
 }
 
 /* ---- a policy that only looks ---- */
@@ -204,7 +204,7 @@ static void check_seen(const setting *s, const double *seen, int32_t kind)
 {
     for (int32_t i = 0; i < LAYERS; i++) {
         double entropies[HEADS];
-        sgtt_ok(sgt_model_entropies(entropies, s->model, i, 0, kind));
+        sgtt_ok(sgt_model_get_entropies(entropies, s->model, i, 0, kind));
         ck_assert_mem_eq(entropies, seen + i * HEADS, sizeof entropies);
         ck_assert_double_gt(entropies[0], 0.5);
     }
@@ -228,7 +228,7 @@ START_TEST(the_policy_sees_what_the_model_saw)
     ck_assert_double_eq(w.seen.grad_norm, 0.5);
     ck_assert_ptr_eq(w.seen.plan, sgt_model_plan(s.model));
     ck_assert_ptr_null(w.seen.mean_entropy);
-    sgtt_ok(sgt_model_flops(&flops, s.model));
+    sgtt_ok(sgt_model_get_flops(&flops, s.model));
     ck_assert_double_gt(flops.executed, 0);
     ck_assert_double_eq(w.seen.executed_flops, flops.executed);
     ck_assert_double_eq(w.seen.vanilla_flops, flops.vanilla);

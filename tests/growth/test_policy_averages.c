@@ -5,7 +5,7 @@
 #include "growth_testing.h"
 
 #include "growth/policy.h"
-#include "growth/policy_sgt.h"
+#include "growth/policy_sparse.h"
 
 enum { LAYERS = 2, HEADS = 3, PASSES = 6 };
 
@@ -13,22 +13,22 @@ enum { LAYERS = 2, HEADS = 3, PASSES = 6 };
 static void open_averages(sgtt_replay *replay, double average, int32_t entropy)
 {
     sgt_context *context = sgtt_portable_context(NULL);
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     options.first_step = 2;
     options.window = 2;
     options.max_layers = 1;
     options.max_depth = 2;
     options.average = average;
     options.entropy = entropy;
-    sgtt_replay_open(replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, &options), LAYERS,
+    sgtt_replay_open(replay, context, sgtt_policy_sparse(context, LAYERS, HEADS, &options), LAYERS,
                      HEADS, PASSES);
 }
 
 static double average(const sgtt_replay *replay, int32_t layer, int32_t head)
 {
-    const sgti_sgt_policy *policy = replay->policy->state;
+    const sgti_sparse_policy *policy = replay->policy->state;
     return policy->now.averages[layer * HEADS + head];
 }
 

@@ -6,13 +6,13 @@
 
 enum { LAYERS = 6, HEADS = 4 };
 
-static sgt_growth_sgt_options options;
+static sgt_growth_sparse_options options;
 static sgtt_replay replay;
 
 /* A decision at every step from the first on; averages are the entropies themselves. */
 static void setup(void)
 {
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     options.first_step = 1;
     options.window = 1;
     options.average = 0;
@@ -21,7 +21,7 @@ static void setup(void)
 static void open_choice(void)
 {
     sgt_context *context = sgtt_portable_context(NULL);
-    sgtt_replay_open(&replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, &options), LAYERS,
+    sgtt_replay_open(&replay, context, sgtt_policy_sparse(context, LAYERS, HEADS, &options), LAYERS,
                      HEADS, 3);
 }
 
@@ -90,7 +90,7 @@ END_TEST
 
 START_TEST(shallow_to_deep)
 {
-    options.direction = SGT_SHALLOW_TO_DEEP;
+    options.direction = SGT_DIRECTION_SHALLOW_TO_DEEP;
     open_choice();
     set_scores();
     expect(1, SGT_GROWTH_SELECT, 1);

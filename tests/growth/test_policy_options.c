@@ -10,10 +10,10 @@ enum { LAYERS = 4, HEADS = 4 };
 
 START_TEST(defaults)
 {
-    sgt_growth_sgt_options o;
+    sgt_growth_sparse_options o;
 
     memset(&o, 0xAA, sizeof o);
-    sgtt_ok(sgt_growth_sgt_options_init(&o, sizeof o));
+    sgtt_ok(sgt_growth_sparse_options_init(&o, sizeof o));
     ck_assert_uint_eq(o.size, sizeof o);
     ck_assert_int_eq(o.top_k_layers, 3);
     ck_assert_int_eq(o.first_step, 250);
@@ -25,22 +25,22 @@ START_TEST(defaults)
     ck_assert_int_eq(o.fade, SGT_FADE_LINEAR);
     ck_assert_int_eq(o.entropy, SGT_ENTROPY_LAST);
     ck_assert_double_eq(o.average, 0.5);
-    ck_assert_int_eq(o.direction, SGT_DEEP_TO_SHALLOW);
+    ck_assert_int_eq(o.direction, SGT_DIRECTION_DEEP_TO_SHALLOW);
     ck_assert_int_eq(o.head_choice, SGT_HEADS_HIGHEST);
     ck_assert_uint_eq(o.seed, 0);
     ck_assert_int_eq(o.n_exclude, 1);
     ck_assert_int_eq(o.exclude[0], 0);
     ck_assert_int_eq(o.reserved, 0);
     ck_assert_double_eq(o.max_gain, 1.0);
-    sgtt_fails(sgt_growth_sgt_options_init(NULL, sizeof o), SGT_E_INVALID_ARGUMENT, "NULL");
-    sgtt_fails(sgt_growth_sgt_options_init(&o, 4), SGT_E_STRUCT_SIZE, "size");
+    sgtt_fails(sgt_growth_sparse_options_init(NULL, sizeof o), SGT_E_INVALID_ARGUMENT, "NULL");
+    sgtt_fails(sgt_growth_sparse_options_init(&o, 4), SGT_E_STRUCT_SIZE, "size");
 }
 END_TEST
 
 START_TEST(null_means_defaults)
 {
     sgt_context *context = sgtt_portable_context(NULL);
-    sgt_growth_policy *policy = sgtt_policy_sgt(context, LAYERS, HEADS, NULL);
+    sgt_growth_policy *policy = sgtt_policy_sparse(context, LAYERS, HEADS, NULL);
     sgt_growth_policy_free(policy);
     sgt_growth_policy_free(NULL);
     sgt_context_free(context);
@@ -48,8 +48,8 @@ START_TEST(null_means_defaults)
 END_TEST
 
 #define FIELD(name, value)                                                                         \
-    {#name, offsetof(sgt_growth_sgt_options, name),                                                \
-     sizeof(((sgt_growth_sgt_options *)NULL)->name), value}
+    {#name, offsetof(sgt_growth_sparse_options, name),                                                \
+     sizeof(((sgt_growth_sparse_options *)NULL)->name), value}
 
 static const struct {
     const char *field;
@@ -74,21 +74,34 @@ static const struct {
     FIELD(direction, 2),
     FIELD(head_choice, 3),
     FIELD(n_exclude, -1),
-    FIELD(reserved, 1),
 };
+
+START_TEST(a_reserved_field_is_zero)
+{
+    sgt_context *context = sgtt_portable_context(NULL);
+    sgt_growth_policy *policy = NULL;
+    sgt_growth_sparse_options options;
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
+    options.reserved = 1;
+    sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options),
+               SGT_E_INVALID_ARGUMENT, "sgt_growth_sparse_options.reserved is 1");
+    ck_assert_ptr_null(policy);
+    sgt_context_free(context);
+}
+END_TEST
 
 START_TEST(each_field_is_checked_and_named)
 {
     sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
     int32_t narrow = (int32_t)out_of_range[_i].value;
     int64_t wide = out_of_range[_i].value;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     memcpy((char *)&options + out_of_range[_i].at,
            out_of_range[_i].width == 8 ? (void *)&wide : (void *)&narrow, out_of_range[_i].width);
-    sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options),
+    sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options),
                SGT_E_OUT_OF_RANGE, out_of_range[_i].field);
     ck_assert_ptr_null(policy);
     sgt_context_free(context);
@@ -102,35 +115,35 @@ START_TEST(numbers_and_lists_are_checked)
     static const int32_t beyond[] = {1, LAYERS};
     sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
 
     for (int i = 0; i < 4; i++) {
-        sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+        sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
         options.average = averages[i];
-        sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options),
+        sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options),
                    SGT_E_OUT_OF_RANGE, "average");
     }
     for (int i = 0; i < 5; i++) {
-        sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+        sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
         options.max_gain = gains[i];
-        sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options),
+        sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options),
                    SGT_E_OUT_OF_RANGE, "max_gain");
     }
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     options.exclude = beyond;
     options.n_exclude = 2;
-    sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options),
+    sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options),
                SGT_E_OUT_OF_RANGE, "exclude[1]");
     options.exclude = NULL;
-    sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options),
+    sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options),
                SGT_E_INVALID_ARGUMENT, "exclude");
-    sgtt_fails(sgt_growth_policy_sgt(&policy, context, 0, HEADS, NULL), SGT_E_OUT_OF_RANGE,
+    sgtt_fails(sgt_growth_policy_sparse(&policy, context, 0, HEADS, NULL), SGT_E_OUT_OF_RANGE,
                "n_layers");
-    sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, -3, NULL), SGT_E_OUT_OF_RANGE,
+    sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, -3, NULL), SGT_E_OUT_OF_RANGE,
                "n_heads");
-    sgtt_fails(sgt_growth_policy_sgt(&policy, NULL, LAYERS, HEADS, NULL), SGT_E_INVALID_ARGUMENT,
+    sgtt_fails(sgt_growth_policy_sparse(&policy, NULL, LAYERS, HEADS, NULL), SGT_E_INVALID_ARGUMENT,
                "context");
-    sgtt_fails(sgt_growth_policy_sgt(NULL, context, LAYERS, HEADS, NULL), SGT_E_INVALID_ARGUMENT,
+    sgtt_fails(sgt_growth_policy_sparse(NULL, context, LAYERS, HEADS, NULL), SGT_E_INVALID_ARGUMENT,
                "policy");
     ck_assert_ptr_null(policy);
     sgt_context_free(context);
@@ -140,24 +153,24 @@ END_TEST
 START_TEST(newer_callers)
 {
     struct {
-        sgt_growth_sgt_options known;
+        sgt_growth_sparse_options known;
         int64_t later;
     } options;
     sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&options.known, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options.known, sizeof options));
     ck_assert_int_eq(options.later, 0);
-    sgtt_ok(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options.known));
+    sgtt_ok(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options.known));
     sgt_growth_policy_free(policy);
     policy = NULL;
     options.later = 1;
-    sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options.known),
-               SGT_E_STRUCT_SIZE, "sgt_growth_sgt_options");
+    sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options.known),
+               SGT_E_STRUCT_SIZE, "sgt_growth_sparse_options");
     options.later = 0;
     options.known.size = 8;
-    sgtt_fails(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options.known),
-               SGT_E_STRUCT_SIZE, "sgt_growth_sgt_options");
+    sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options.known),
+               SGT_E_STRUCT_SIZE, "sgt_growth_sparse_options");
     ck_assert_ptr_null(policy);
     sgt_context_free(context);
 }
@@ -168,12 +181,12 @@ START_TEST(an_older_caller_has_gain_1)
 {
     sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
-    options.size = (uint32_t)offsetof(sgt_growth_sgt_options, max_gain);
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
+    options.size = (uint32_t)offsetof(sgt_growth_sparse_options, max_gain);
     options.max_gain = NAN;
-    sgtt_ok(sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, &options));
+    sgtt_ok(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options));
     sgt_growth_policy_free(policy);
     sgt_context_free(context);
 }
@@ -184,7 +197,7 @@ START_TEST(sizes_that_do_not_fit)
     sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
     sgt_status status =
-        sgt_growth_policy_sgt(&policy, context, INT32_MAX, INT32_MAX, NULL);
+        sgt_growth_policy_sparse(&policy, context, INT32_MAX, INT32_MAX, NULL);
 
     ck_assert(status == SGT_E_OUT_OF_RANGE || status == SGT_E_OUT_OF_MEMORY);
     ck_assert_ptr_null(policy);
@@ -203,7 +216,7 @@ START_TEST(out_of_memory)
     for (; failures < 64 && policy == NULL; failures++) {
         sgt_status status;
         memory.left = failures;
-        status = sgt_growth_policy_sgt(&policy, context, LAYERS, HEADS, NULL);
+        status = sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, NULL);
         if (status == SGT_OK)
             break;
         ck_assert_int_eq(status, SGT_E_OUT_OF_MEMORY);
@@ -225,6 +238,7 @@ int main(void)
 
     tcase_add_test(tests, defaults);
     tcase_add_test(tests, null_means_defaults);
+    tcase_add_test(tests, a_reserved_field_is_zero);
     tcase_add_loop_test(tests, each_field_is_checked_and_named, 0,
                         (int)(sizeof out_of_range / sizeof out_of_range[0]));
     tcase_add_test(tests, numbers_and_lists_are_checked);

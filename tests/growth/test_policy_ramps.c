@@ -13,9 +13,9 @@ static void open_ramp_to(sgtt_replay *replay, int32_t ramp, int32_t fade, int32_
                          double max_gain)
 {
     sgt_context *context = sgtt_portable_context(NULL);
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     options.first_step = 3;
     options.window = 4;
     options.max_layers = 1;
@@ -23,7 +23,7 @@ static void open_ramp_to(sgtt_replay *replay, int32_t ramp, int32_t fade, int32_
     options.ramp = ramp;
     options.fade = fade;
     options.max_gain = max_gain;
-    sgtt_replay_open(replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, &options), LAYERS,
+    sgtt_replay_open(replay, context, sgtt_policy_sparse(context, LAYERS, HEADS, &options), LAYERS,
                      HEADS, PASSES);
     for (int32_t pass = 0; pass < PASSES; pass++) {
         double *entropies = sgtt_replay_entropies(replay, 1, pass);
@@ -178,15 +178,15 @@ END_TEST
 START_TEST(a_window_of_one_step)
 {
     sgt_context *context = sgtt_portable_context(NULL);
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
     sgtt_replay replay;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     options.first_step = 1;
     options.window = 1;
     options.max_layers = 1;
     options.ramp = _i;
-    sgtt_replay_open(&replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, &options), LAYERS,
+    sgtt_replay_open(&replay, context, sgtt_policy_sparse(context, LAYERS, HEADS, &options), LAYERS,
                      HEADS, PASSES);
     sgtt_replay_set(&replay, 1, (double[]){0.1, 0.3, 0.4, 0.2});
     ck_assert_int_eq(sgtt_replay_step(&replay, 1), SGT_GROWTH_SELECT);

@@ -27,11 +27,11 @@ enum {
     BYTES = AVERAGES + 8 * LAYERS * HEADS
 };
 
-static sgt_growth_sgt_options small_options(void)
+static sgt_growth_sparse_options small_options(void)
 {
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     options.first_step = 2;
     options.window = 3;
     options.max_depth = 2;
@@ -45,9 +45,9 @@ static sgt_growth_sgt_options small_options(void)
 static void open_state(sgtt_replay *replay, sgtt_faulty_memory *memory)
 {
     sgt_context *context = sgtt_portable_context(memory);
-    sgt_growth_sgt_options options = small_options();
+    sgt_growth_sparse_options options = small_options();
 
-    sgtt_replay_open(replay, context, sgtt_policy_sgt(context, LAYERS, HEADS, &options), LAYERS,
+    sgtt_replay_open(replay, context, sgtt_policy_sparse(context, LAYERS, HEADS, &options), LAYERS,
                      HEADS, 3);
     for (int32_t pass = 0; pass < 3; pass++) {
         sgtt_replay_entropies(replay, 1, pass)[0] = 0.25;
@@ -215,7 +215,7 @@ END_TEST
 /* Each field is possible by itself, but not beside the others. */
 START_TEST(contradictions_are_refused)
 {
-    sgt_growth_sgt_options options = small_options();
+    sgt_growth_sparse_options options = small_options();
     sgt_growth_policy *fresh;
     sgtt_replay replay;
     size_t bytes;
@@ -227,7 +227,7 @@ START_TEST(contradictions_are_refused)
     put(data + STARTS + 16, 2, 8);
     sgtt_fails(sgt_growth_policy_load(replay.policy, data, bytes), SGT_E_FORMAT, "depths");
     free(data);
-    fresh = sgtt_policy_sgt(replay.context, LAYERS, HEADS, &options);
+    fresh = sgtt_policy_sparse(replay.context, LAYERS, HEADS, &options);
     data = sgtt_policy_bytes(&bytes, fresh);
     sgtt_ok(sgt_growth_policy_load(fresh, data, bytes));
     put(data + WINDOW_START, 5, 8); /* a window without a selection */
@@ -273,7 +273,7 @@ static const char *const fields[] = {"top_k_layers", "first_step", "window",    
 START_TEST(other_options_are_named)
 {
     static const int32_t none_but_two[] = {0, 1};
-    sgt_growth_sgt_options o = small_options();
+    sgt_growth_sparse_options o = small_options();
     sgt_growth_policy *other = NULL;
     sgtt_replay replay;
     size_t bytes;
@@ -290,7 +290,7 @@ START_TEST(other_options_are_named)
     case 7: o.fade = SGT_FADE_COSINE; break;
     case 8: o.entropy = SGT_ENTROPY_MEAN; break;
     case 9: o.average = 0.25; break;
-    case 10: o.direction = SGT_SHALLOW_TO_DEEP; break;
+    case 10: o.direction = SGT_DIRECTION_SHALLOW_TO_DEEP; break;
     case 11: o.head_choice = SGT_HEADS_RANDOM; break;
     case 12: o.seed++; break;
     case 13: o.max_gain = 0.25; break;
@@ -301,7 +301,7 @@ START_TEST(other_options_are_named)
     }
     open_state(&replay, NULL);
     data = sgtt_policy_bytes(&bytes, replay.policy);
-    other = sgtt_policy_sgt(replay.context, LAYERS, HEADS, &o);
+    other = sgtt_policy_sparse(replay.context, LAYERS, HEADS, &o);
     sgtt_fails(sgt_growth_policy_load(other, data, bytes), SGT_E_INVALID_ARGUMENT, fields[_i]);
     sgt_growth_policy_free(other);
     free(data);
@@ -312,7 +312,7 @@ END_TEST
 /* Version 1, which is all that 0.1 knows, has no highest gain. */
 START_TEST(a_highest_gain_of_1_is_version_1)
 {
-    sgt_growth_sgt_options options = small_options();
+    sgt_growth_sparse_options options = small_options();
     sgt_growth_policy *plain;
     sgtt_replay replay;
     size_t bytes;
@@ -328,7 +328,7 @@ START_TEST(a_highest_gain_of_1_is_version_1)
                "max_gain");
     expect_bytes(replay.policy, data, bytes);
     options.max_gain = 1.0;
-    plain = sgtt_policy_sgt(replay.context, LAYERS, HEADS, &options);
+    plain = sgtt_policy_sparse(replay.context, LAYERS, HEADS, &options);
     sgtt_ok(sgt_growth_policy_load(plain, old, sizeof old));
     sgtt_fails(sgt_growth_policy_load(plain, data, bytes), SGT_E_INVALID_ARGUMENT, "max_gain");
     expect_bytes(plain, old, sizeof old);
@@ -340,7 +340,7 @@ END_TEST
 
 START_TEST(other_shapes_and_kinds_are_refused)
 {
-    sgt_growth_sgt_options options = small_options();
+    sgt_growth_sparse_options options = small_options();
     sgt_growth_policy *other;
     sgtt_replay replay;
     size_t bytes;
@@ -348,10 +348,10 @@ START_TEST(other_shapes_and_kinds_are_refused)
 
     open_state(&replay, NULL);
     data = sgtt_policy_bytes(&bytes, replay.policy);
-    other = sgtt_policy_sgt(replay.context, LAYERS + 1, HEADS, &options);
+    other = sgtt_policy_sparse(replay.context, LAYERS + 1, HEADS, &options);
     sgtt_fails(sgt_growth_policy_load(other, data, bytes), SGT_E_INVALID_ARGUMENT, "3 layers");
     sgt_growth_policy_free(other);
-    other = sgtt_policy_sgt(replay.context, LAYERS, HEADS + 1, &options);
+    other = sgtt_policy_sparse(replay.context, LAYERS, HEADS + 1, &options);
     sgtt_fails(sgt_growth_policy_load(other, data, bytes), SGT_E_INVALID_ARGUMENT, "2 heads");
     sgt_growth_policy_free(other);
     sgtt_ok(sgt_growth_policy_none(&other, replay.context, LAYERS, HEADS));

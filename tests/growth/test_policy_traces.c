@@ -37,9 +37,9 @@ static sgt_growth_policy *make_policy(sgt_context *context, const json_t *run)
     const json_t *growth = json_object_get(run, "growth");
     const json_t *exclude = json_object_get(growth, "exclude");
     int32_t excluded[16];
-    sgt_growth_sgt_options options;
+    sgt_growth_sparse_options options;
 
-    sgtt_ok(sgt_growth_sgt_options_init(&options, sizeof options));
+    sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
     options.first_step = integer(growth, "first_step");
     options.window = integer(growth, "window");
     options.top_k_layers = integer(growth, "top_k_layers");
@@ -53,7 +53,7 @@ static sgt_growth_policy *make_policy(sgt_context *context, const json_t *run)
     for (int32_t i = 0; i < options.n_exclude; i++)
         excluded[i] = (int32_t)json_integer_value(json_array_get(exclude, (size_t)i));
     options.exclude = excluded;
-    return sgtt_policy_sgt(context, integer(run, "n_layers"), integer(run, "n_heads"), &options);
+    return sgtt_policy_sparse(context, integer(run, "n_layers"), integer(run, "n_heads"), &options);
 }
 
 static void open_run(sgtt_replay *replay, const json_t *run)

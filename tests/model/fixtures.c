@@ -74,26 +74,33 @@ double sgtt_uniform(uint64_t seed, uint64_t index)
 static void randomize(sgt_model *model, int32_t index, uint64_t seed)
 {
     sgt_tensor_view view = {.size = sizeof view};
-    sgtt_ok(sgt_model_parameter(&view, model, index, SGT_WEIGHT));
+    sgtt_ok(sgt_model_parameter(&view, model, index, SGT_PART_WEIGHT));
     float *values = calloc(view.count, sizeof *values);
     for (uint64_t i = 0; i < view.count; i++) {
         double z = sgti_random_truncated_normal(seed, (uint64_t)index, i, 3.0);
         values[i] = (float)(view.rank == 1 ? 1.0 + 0.2 * z : 0.3 * z);
     }
-    sgtt_ok(sgt_model_write_parameter(model, index, SGT_WEIGHT, values, view.count));
+    sgtt_ok(sgt_model_write_parameter(model, index, SGT_PART_WEIGHT, values, view.count));
     free(values);
 }
 
 void sgtt_randomize(sgt_model *model, uint64_t seed)
 {
-    for (int32_t i = 0; i < sgt_model_parameter_count(model); i++)
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++)
         randomize(model, i, seed);
 }
 
 sgt_model *sgtt_model(sgt_context *context, const sgt_model_config *config, uint64_t seed)
 {
+    return sgtt_recomputing_model(context, config, 0, seed);
+}
+
+sgt_model *sgtt_recomputing_model(sgt_context *context, const sgt_model_config *config,
+                                  int32_t recompute, uint64_t seed)
+{
+    const sgt_model_options options = {.size = sizeof options, .recompute = recompute};
     sgt_model *model;
-    sgtt_ok(sgt_model_create(&model, context, config));
+    sgtt_ok(sgt_model_create(&model, context, config, &options));
     sgtt_randomize(model, seed);
     return model;
 }
@@ -122,9 +129,9 @@ void sgtt_batch_free(sgt_batch *batch)
 uint64_t sgtt_elements(const sgt_model *model)
 {
     uint64_t elements = 0;
-    for (int32_t i = 0; i < sgt_model_parameter_count(model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
         sgt_tensor_view view = {.size = sizeof view};
-        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT));
         elements += view.count;
     }
     return elements;
@@ -134,7 +141,7 @@ float *sgtt_read_all(const sgt_model *model, int32_t part)
 {
     float *values = calloc(sgtt_elements(model), sizeof *values);
     uint64_t at = 0;
-    for (int32_t i = 0; i < sgt_model_parameter_count(model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
         sgt_tensor_view view = {.size = sizeof view};
         sgtt_ok(sgt_model_parameter(&view, model, i, part));
         sgtt_ok(sgt_model_read_parameter(values + at, view.count, model, i, part));
@@ -164,9 +171,9 @@ sgt_plan *sgtt_plan_of(const sgt_model *model)
     return plan;
 }
 
-sgt_memory_usage sgtt_memory(const sgt_context *context)
+sgt_context_memory sgtt_memory(const sgt_context *context)
 {
-    sgt_memory_usage usage = {.size = sizeof usage};
-    sgtt_ok(sgt_context_memory(&usage, context));
+    sgt_context_memory usage = {.size = sizeof usage};
+    sgtt_ok(sgt_context_get_memory(&usage, context));
     return usage;
 }

@@ -28,6 +28,8 @@ sgt_model_config sgtt_config(void);
 /* A model with random weights of a size that makes every term of the gradients matter: attention
  * is not uniform, norms are not ones. */
 sgt_model *sgtt_model(sgt_context *context, const sgt_model_config *config, uint64_t seed);
+sgt_model *sgtt_recomputing_model(sgt_context *context, const sgt_model_config *config,
+                                  int32_t recompute, uint64_t seed);
 void sgtt_randomize(sgt_model *model, uint64_t seed);
 
 /* Random tokens and targets; about one target of `ignore` is -1 (0: none). */
@@ -51,6 +53,6 @@ void sgtt_loop(sgt_plan *plan, int32_t layer, int32_t depth, const float *gains)
 sgt_plan *sgtt_plan_of(const sgt_model *model);
 
 /* The memory counters. */
-sgt_memory_usage sgtt_memory(const sgt_context *context);
+sgt_context_memory sgtt_memory(const sgt_context *context);
 
 #endif

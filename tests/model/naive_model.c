@@ -38,11 +38,11 @@ static void copy_weights(naive_model *naive, const sgt_model *model)
 {
     for (int32_t i = 0; i < naive->count; i++) {
         sgt_tensor_view view = {.size = sizeof view};
-        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT));
         naive->sizes[i] = view.count;
         naive->weights[i] = new_doubles((int64_t)view.count);
         float *values = calloc(view.count, sizeof *values);
-        sgtt_ok(sgt_model_read_parameter(values, view.count, model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_read_parameter(values, view.count, model, i, SGT_PART_WEIGHT));
         for (uint64_t j = 0; j < view.count; j++)
             naive->weights[i][j] = values[j];
         free(values);
@@ -55,7 +55,7 @@ naive_model *naive_create(const sgt_model *model)
     naive->config.size = sizeof naive->config;
     sgtt_ok(sgt_model_get_config(&naive->config, model));
     sgtt_ok(sgt_plan_clone(&naive->plan, sgt_model_plan(model)));
-    naive->count = sgt_model_parameter_count(model);
+    naive->count = sgt_model_n_parameters(model);
     naive->weights = calloc((size_t)naive->count, sizeof *naive->weights);
     naive->sizes = calloc((size_t)naive->count, sizeof *naive->sizes);
     naive->layers = calloc((size_t)naive->config.n_layers, sizeof *naive->layers);

@@ -54,15 +54,15 @@ START_TEST(null_is_refused)
     float values[20 * 19];
     double entropies[4];
     int32_t index = 77;
-    sgt_init_options init;
+    sgt_model_init_options init;
     sgt_special_tokens special = {.size = sizeof special};
     NULL_IS_REFUSED(sgt_model_config_init(NULL, sizeof config), "sgt_model_config");
-    NULL_IS_REFUSED(sgt_init_options_init(NULL, sizeof init), "sgt_init_options");
-    NULL_IS_REFUSED(sgt_evaluate_options_init(NULL, 8), "sgt_evaluate_options");
-    NULL_IS_REFUSED(sgt_memory_options_init(NULL, 8), "sgt_memory_options");
-    NULL_IS_REFUSED(sgt_model_create(NULL, context, &config), "model");
-    NULL_IS_REFUSED(sgt_model_create(&none, NULL, &config), "context");
-    NULL_IS_REFUSED(sgt_model_create(&none, context, NULL), "config");
+    NULL_IS_REFUSED(sgt_model_init_options_init(NULL, sizeof init), "sgt_model_init_options");
+    NULL_IS_REFUSED(sgt_model_evaluate_options_init(NULL, 8), "sgt_model_evaluate_options");
+    NULL_IS_REFUSED(sgt_model_memory_options_init(NULL, 8), "sgt_model_memory_options");
+    NULL_IS_REFUSED(sgt_model_create(NULL, context, &config, NULL), "model");
+    NULL_IS_REFUSED(sgt_model_create(&none, NULL, &config, NULL), "context");
+    NULL_IS_REFUSED(sgt_model_create(&none, context, NULL, NULL), "config");
     ck_assert_ptr_null(none);
     NULL_IS_REFUSED(sgt_model_get_config(NULL, model), "config");
     NULL_IS_REFUSED(sgt_model_get_config(&config, NULL), "model");
@@ -73,37 +73,37 @@ START_TEST(null_is_refused)
     NULL_IS_REFUSED(sgt_model_forward(NULL, model, &batch), "sgt_metrics");
     NULL_IS_REFUSED(sgt_model_forward(&metrics, NULL, &batch), "model");
     NULL_IS_REFUSED(sgt_model_forward(&metrics, model, NULL), "batch");
-    NULL_IS_REFUSED(sgt_model_backward(NULL, 1.0), "model");
+    NULL_IS_REFUSED(sgt_model_backward(NULL, 1.0, NULL), "model");
     NULL_IS_REFUSED(sgt_model_zero_gradients(NULL), "model");
     NULL_IS_REFUSED(sgt_model_forward_logits(NULL, model, &batch), "view");
     NULL_IS_REFUSED(sgt_model_forward_logits(&view, NULL, &batch), "model");
     NULL_IS_REFUSED(sgt_model_forward_logits(&view, model, NULL), "batch");
     NULL_IS_REFUSED(sgt_model_read_logits(NULL, 1, model), "logits");
     NULL_IS_REFUSED(sgt_model_read_logits(values, 1, NULL), "model");
-    NULL_IS_REFUSED(sgt_model_backward_logits(model, NULL), "dlogits");
-    NULL_IS_REFUSED(sgt_model_backward_logits(NULL, values), "model");
+    NULL_IS_REFUSED(sgt_model_backward_logits(model, NULL, NULL), "dlogits");
+    NULL_IS_REFUSED(sgt_model_backward_logits(NULL, values, NULL), "model");
     NULL_IS_REFUSED(sgt_model_evaluate(NULL, model, &batch, NULL), "sgt_metrics");
     NULL_IS_REFUSED(sgt_model_evaluate(&metrics, NULL, &batch, NULL), "model");
     NULL_IS_REFUSED(sgt_model_evaluate(&metrics, model, NULL, NULL), "batch");
     NULL_IS_REFUSED(sgt_model_set_plan(NULL, sgt_model_plan(model)), "model");
     NULL_IS_REFUSED(sgt_model_set_plan(model, NULL), "plan");
     NULL_IS_REFUSED(sgt_model_collect_entropy(NULL, 1), "model");
-    NULL_IS_REFUSED(sgt_model_entropies(NULL, model, 0, 0, 1), "entropies");
-    NULL_IS_REFUSED(sgt_model_entropies(entropies, NULL, 0, 0, 1), "model");
+    NULL_IS_REFUSED(sgt_model_get_entropies(NULL, model, 0, 0, 1), "entropies");
+    NULL_IS_REFUSED(sgt_model_get_entropies(entropies, NULL, 0, 0, 1), "model");
     NULL_IS_REFUSED(sgt_model_find_parameter(NULL, model, "x"), "index");
     NULL_IS_REFUSED(sgt_model_find_parameter(&index, NULL, "x"), "model");
     NULL_IS_REFUSED(sgt_model_find_parameter(&index, model, NULL), "name");
-    NULL_IS_REFUSED(sgt_model_parameter(NULL, model, 0, SGT_WEIGHT), "view");
-    NULL_IS_REFUSED(sgt_model_parameter(&view, NULL, 0, SGT_WEIGHT), "model");
-    NULL_IS_REFUSED(sgt_model_read_parameter(NULL, 380, model, 0, SGT_WEIGHT), "values");
-    NULL_IS_REFUSED(sgt_model_read_parameter(values, 380, NULL, 0, SGT_WEIGHT), "model");
-    NULL_IS_REFUSED(sgt_model_write_parameter(model, 0, SGT_WEIGHT, NULL, 380), "values");
-    NULL_IS_REFUSED(sgt_model_write_parameter(NULL, 0, SGT_WEIGHT, values, 380), "model");
+    NULL_IS_REFUSED(sgt_model_parameter(NULL, model, 0, SGT_PART_WEIGHT), "view");
+    NULL_IS_REFUSED(sgt_model_parameter(&view, NULL, 0, SGT_PART_WEIGHT), "model");
+    NULL_IS_REFUSED(sgt_model_read_parameter(NULL, 380, model, 0, SGT_PART_WEIGHT), "values");
+    NULL_IS_REFUSED(sgt_model_read_parameter(values, 380, NULL, 0, SGT_PART_WEIGHT), "model");
+    NULL_IS_REFUSED(sgt_model_write_parameter(model, 0, SGT_PART_WEIGHT, NULL, 380), "values");
+    NULL_IS_REFUSED(sgt_model_write_parameter(NULL, 0, SGT_PART_WEIGHT, values, 380), "model");
     NULL_IS_REFUSED(sgt_model_weights_changed(NULL), "model");
     ck_assert_int_eq(view.rank, 77);
     ck_assert_int_eq(index, 77);
     ck_assert_ptr_null(sgt_model_plan(NULL));
-    ck_assert_int_eq(sgt_model_parameter_count(NULL), 0);
+    ck_assert_int_eq(sgt_model_n_parameters(NULL), 0);
     ck_assert_int_eq(sgt_model_n_passes(NULL, 0), 0);
     ck_assert_uint_eq(sgt_model_generation(NULL), 0);
     sgt_model_free(NULL);
@@ -112,26 +112,22 @@ END_TEST
 
 START_TEST(null_is_refused_by_the_estimate)
 {
-    sgt_memory_estimate estimate = {.size = sizeof estimate, .total = 77};
+    sgt_model_memory estimate = {.size = sizeof estimate, .total = 77};
     sgt_model_config config = sgtt_config();
-    sgt_memory_options options;
-    sgtt_ok(sgt_memory_options_init(&options, sizeof options));
-    options.seq = 5;
-    NULL_IS_REFUSED(sgt_model_estimate_memory(NULL, context, &config, NULL, &options),
-                    "sgt_memory_estimate");
-    NULL_IS_REFUSED(sgt_model_estimate_memory(&estimate, NULL, &config, NULL, &options),
+    sgt_model_options how = {.size = sizeof how, .recompute = 2};
+    sgt_model_memory_options options = {.size = sizeof options, .model = &how};
+    NULL_IS_REFUSED(sgt_model_estimate_memory(NULL, context, &config, NULL, 1, 5, NULL),
+                    "sgt_model_memory");
+    NULL_IS_REFUSED(sgt_model_estimate_memory(&estimate, NULL, &config, NULL, 1, 5, NULL),
                     "context");
-    NULL_IS_REFUSED(sgt_model_estimate_memory(&estimate, context, NULL, NULL, &options),
+    NULL_IS_REFUSED(sgt_model_estimate_memory(&estimate, context, NULL, NULL, 1, 5, NULL),
                     "config");
-    NULL_IS_REFUSED(sgt_model_estimate_memory(&estimate, context, &config, NULL, NULL),
-                    "options");
-    options.seq = 17;
-    sgtt_fails(sgt_model_estimate_memory(&estimate, context, &config, NULL, &options),
+    sgtt_fails(sgt_model_estimate_memory(&estimate, context, &config, NULL, 1, 17, NULL),
                SGT_E_OUT_OF_RANGE, "17");
-    options.seq = 5;
-    options.batch = 0;
-    sgtt_fails(sgt_model_estimate_memory(&estimate, context, &config, NULL, &options),
+    sgtt_fails(sgt_model_estimate_memory(&estimate, context, &config, NULL, 0, 5, NULL),
                SGT_E_OUT_OF_RANGE, "batch");
+    sgtt_fails(sgt_model_estimate_memory(&estimate, context, &config, NULL, 1, 5, &options),
+               SGT_E_OUT_OF_RANGE, "recompute is 2");
     ck_assert_uint_eq(estimate.total, 77);
 }
 END_TEST
@@ -162,8 +158,6 @@ static const struct {
     {FIELD(d_ff), 0, SGT_E_OUT_OF_RANGE, "d_ff"},
     {FIELD(max_seq_len), 0, SGT_E_OUT_OF_RANGE, "max_seq_len"},
     {FIELD(tied), 2, SGT_E_OUT_OF_RANGE, "tied"},
-    {FIELD(recompute), -1, SGT_E_OUT_OF_RANGE, "recompute"},
-    {FIELD(reserved), 1, SGT_E_OUT_OF_RANGE, "reserved"},
 #undef FIELD
 };
 
@@ -175,7 +169,7 @@ START_TEST(a_wrong_field_is_named)
     sgt_model *none = NULL;
     memcpy((char *)&config + wrong_fields[_i].offset, &wrong_fields[_i].value, sizeof(int32_t));
     uint64_t before = sgtt_memory(context).allocations;
-    sgtt_fails(sgt_model_create(&none, context, &config), wrong_fields[_i].status,
+    sgtt_fails(sgt_model_create(&none, context, &config, NULL), wrong_fields[_i].status,
                wrong_fields[_i].message);
     ck_assert_ptr_null(none);
     ck_assert_uint_eq(sgtt_memory(context).allocations, before);
@@ -189,29 +183,29 @@ START_TEST(wrong_numbers_of_a_configuration)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sgt_model_config config = sgtt_config();
         config.rope_theta = bad[i];
-        sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE, "rope_theta");
+        sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_OUT_OF_RANGE, "rope_theta");
         config = sgtt_config();
         config.norm_eps = bad[i];
-        sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE, "norm_eps");
+        sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_OUT_OF_RANGE, "norm_eps");
     }
     sgt_model_config config = sgtt_config();
     config.norm_eps = 1e300;
-    sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE,
+    sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_OUT_OF_RANGE,
                "norm_eps is 1e+300 (inf in float32)");
     config.norm_eps = 1e-60;
-    sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE,
+    sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_OUT_OF_RANGE,
                "norm_eps is 1e-60, which is too small: it is 0 in float32");
     config.norm_eps = 0.0;
     sgt_model *sharp = NULL;
-    sgtt_ok(sgt_model_create(&sharp, context, &config));
+    sgtt_ok(sgt_model_create(&sharp, context, &config, NULL));
     sgt_model_free(sharp);
     config.rope_theta = 1e-60;
-    sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_OUT_OF_RANGE,
+    sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_OUT_OF_RANGE,
                "rope_theta is 1e-60 (0 in float32), must be finite and above 0");
     config = sgtt_config();
     config.d_model = 22;
     config.head_dim = 0;
-    sgtt_fails(sgt_model_create(&none, context, &config), SGT_E_INVALID_ARGUMENT, "d_model 22");
+    sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_INVALID_ARGUMENT, "d_model 22");
     ck_assert_ptr_null(none);
 }
 END_TEST
@@ -219,22 +213,18 @@ END_TEST
 /* The largest sizes: memory is short, arithmetic is not. */
 START_TEST(giants_do_not_wrap_around)
 {
-    sgt_memory_estimate estimate = {.size = sizeof estimate};
+    sgt_model_memory estimate = {.size = sizeof estimate};
     sgt_model_config config = sgtt_config();
-    sgt_memory_options options;
     sgt_model *none = NULL;
-    sgtt_ok(sgt_memory_options_init(&options, sizeof options));
     config.vocab_size = 1 << 28;
     config.d_model = 1 << 24;
     config.n_layers = 1 << 14;
     config.d_ff = 1 << 26;
     config.max_seq_len = 1 << 28;
-    options.batch = INT32_MAX;
-    options.seq = 1 << 28;
-    sgt_status status = sgt_model_create(&none, context, &config);
+    sgt_status status = sgt_model_create(&none, context, &config, NULL);
     ck_assert(status == SGT_E_OUT_OF_MEMORY || status == SGT_E_OVERFLOW);
     ck_assert_ptr_null(none);
-    status = sgt_model_estimate_memory(&estimate, context, &config, NULL, &options);
+    status = sgt_model_estimate_memory(&estimate, context, &config, NULL, INT32_MAX, 1 << 28, NULL);
     ck_assert_int_eq(status, SGT_E_OVERFLOW);
 }
 END_TEST
@@ -249,7 +239,7 @@ static sgt_status as_forward(const sgt_batch *wrong)
 static sgt_status as_evaluation(const sgt_batch *wrong)
 {
     float losses[COUNT];
-    sgt_evaluate_options options = {.size = sizeof options, .token_losses = losses};
+    sgt_model_evaluate_options options = {.size = sizeof options, .token_losses = losses};
     losses[0] = (float)UNTOUCHED;
     sgt_status status = sgt_model_evaluate(&metrics, model, wrong, &options);
     ck_assert_float_eq(losses[0], (float)UNTOUCHED);
@@ -353,27 +343,27 @@ START_TEST(wrong_places_and_counts)
     int32_t index = 77;
     sgt_tensor_view view = {.size = sizeof view, .rank = 77};
     values[0] = (float)UNTOUCHED;
-    int32_t count = sgt_model_parameter_count(model);
+    int32_t count = sgt_model_n_parameters(model);
     sgtt_fails(sgt_model_find_parameter(&index, model, "model.layers.3.mlp.up_proj.weight"),
                SGT_E_NOT_FOUND, "model.layers.3.mlp");
     sgtt_fails(sgt_model_find_parameter(&index, model, ""), SGT_E_NOT_FOUND, "''");
     ck_assert_int_eq(index, 77);
-    sgtt_fails(sgt_model_parameter(&view, model, -1, SGT_WEIGHT), SGT_E_OUT_OF_RANGE, "-1");
-    sgtt_fails(sgt_model_parameter(&view, model, count, SGT_WEIGHT), SGT_E_OUT_OF_RANGE, "has");
+    sgtt_fails(sgt_model_parameter(&view, model, -1, SGT_PART_WEIGHT), SGT_E_OUT_OF_RANGE, "-1");
+    sgtt_fails(sgt_model_parameter(&view, model, count, SGT_PART_WEIGHT), SGT_E_OUT_OF_RANGE, "has");
     sgtt_fails(sgt_model_parameter(&view, model, 0, 3), SGT_E_OUT_OF_RANGE, "part 3");
     ck_assert_int_eq(view.rank, 77);
-    sgtt_fails(sgt_model_read_parameter(values, 379, model, 0, SGT_WEIGHT), SGT_E_OUT_OF_RANGE,
+    sgtt_fails(sgt_model_read_parameter(values, 379, model, 0, SGT_PART_WEIGHT), SGT_E_OUT_OF_RANGE,
                "model.embed_tokens.weight has 380");
-    sgtt_fails(sgt_model_write_parameter(model, 0, SGT_GRADIENT, values, 381), SGT_E_OUT_OF_RANGE,
+    sgtt_fails(sgt_model_write_parameter(model, 0, SGT_PART_GRADIENT, values, 381), SGT_E_OUT_OF_RANGE,
                "381");
     ck_assert_float_eq(values[0], (float)UNTOUCHED);
     sgtt_ok(sgt_model_forward_logits(&view, model, &batch));
     sgtt_fails(sgt_model_read_logits(logits, 189, model), SGT_E_OUT_OF_RANGE, "190");
     sgtt_fails(sgt_model_collect_entropy(model, 4), SGT_E_OUT_OF_RANGE, "4");
     sgtt_fails(sgt_model_collect_entropy(model, -1), SGT_E_OUT_OF_RANGE, "-1");
-    sgtt_fails(sgt_model_entropies(entropies, model, 3, 0, 1), SGT_E_OUT_OF_RANGE, "layer 3");
-    sgtt_fails(sgt_model_entropies(entropies, model, 0, 1, 1), SGT_E_OUT_OF_RANGE, "pass 1");
-    sgtt_fails(sgt_model_entropies(entropies, model, 0, 0, 3), SGT_E_OUT_OF_RANGE, "kind 3");
+    sgtt_fails(sgt_model_get_entropies(entropies, model, 3, 0, 1), SGT_E_OUT_OF_RANGE, "layer 3");
+    sgtt_fails(sgt_model_get_entropies(entropies, model, 0, 1, 1), SGT_E_OUT_OF_RANGE, "pass 1");
+    sgtt_fails(sgt_model_get_entropies(entropies, model, 0, 0, 3), SGT_E_OUT_OF_RANGE, "kind 3");
     ck_assert_int_eq(sgt_model_n_passes(model, -1), 0);
     ck_assert_int_eq(sgt_model_n_passes(model, 3), 0);
 }
@@ -381,17 +371,17 @@ END_TEST
 
 START_TEST(wrong_ways_to_draw_weights)
 {
-    sgt_init_options options;
+    sgt_model_init_options options;
     uint64_t generation = sgt_model_generation(model);
     const double bad[] = {NAN, -0.02, INFINITY, 1e300, 1e-60, 2e38}; /* the last times cut */
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        sgtt_ok(sgt_init_options_init(&options, sizeof options));
+        sgtt_ok(sgt_model_init_options_init(&options, sizeof options));
         options.std = bad[i];
         sgtt_fails(sgt_model_init_weights(model, &options), SGT_E_OUT_OF_RANGE, "std");
     }
     const double cuts[] = {NAN, 0.0, -3.0};
     for (int i = 0; i < 3; i++) {
-        sgtt_ok(sgt_init_options_init(&options, sizeof options));
+        sgtt_ok(sgt_model_init_options_init(&options, sizeof options));
         options.cut = cuts[i];
         sgtt_fails(sgt_model_init_weights(model, &options), SGT_E_OUT_OF_RANGE, "cut");
     }

@@ -29,7 +29,7 @@ static evaluation evaluate(const sgt_model *model, const sgt_batch *batch)
     e.token_losses = calloc(e.tokens, sizeof(float));
     e.logits = calloc(e.tokens * e.vocab, sizeof(float));
     e.last_logits = calloc(e.batch * e.vocab, sizeof(float));
-    sgt_evaluate_options options = {.size = sizeof options,
+    sgt_model_evaluate_options options = {.size = sizeof options,
                                     .token_losses = e.token_losses,
                                     .logits = e.logits,
                                     .last_logits = e.last_logits};
@@ -63,7 +63,7 @@ START_TEST(evaluation_is_the_training_forward)
     ck_assert_mem_eq(&e.metrics, &trained, sizeof trained);
     sgtt_ok(sgt_model_evaluate(&alone, model, &batch, NULL));
     ck_assert_mem_eq(&alone, &trained, sizeof trained);
-    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
     evaluation_free(&e);
     sgtt_batch_free(&batch);
     sgt_model_free(model);
@@ -128,7 +128,7 @@ START_TEST(logits_come_in_chunks)
     sgtt_ok(sgt_model_forward(&trained, model, &batch));
     float *token_losses = calloc(150, sizeof(float));
     float *last = calloc(2 * 140000, sizeof(float));
-    sgt_evaluate_options options = {
+    sgt_model_evaluate_options options = {
         .size = sizeof options, .token_losses = token_losses, .last_logits = last};
     sgt_metrics metrics = {.size = sizeof metrics};
     sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, &options));
@@ -192,7 +192,7 @@ static void *evaluate_often(void *argument)
     for (int round = 0; round < 2 * ROUNDS; round++) {
         const evaluation *expected = &self->serial[round % 2];
         float *losses = calloc(expected->tokens, sizeof(float));
-        sgt_evaluate_options options = {.size = sizeof options, .token_losses = losses};
+        sgt_model_evaluate_options options = {.size = sizeof options, .token_losses = losses};
         sgt_metrics metrics = {.size = sizeof metrics};
         if (sgt_model_evaluate(&metrics, self->model, &self->batches[round % 2], &options) ||
             memcmp(&metrics, &expected->metrics, sizeof metrics) ||
@@ -244,17 +244,17 @@ START_TEST(training_does_not_notice)
     double quiet[4], disturbed[4];
     sgtt_ok(sgt_model_collect_entropy(model, SGT_ENTROPY_BOTH));
     sgt_metrics metrics = sgtt_step(model, &batch);
-    float *expected = sgtt_read_all(model, SGT_GRADIENT);
-    sgtt_ok(sgt_model_entropies(quiet, model, 2, 1, SGT_ENTROPY_LAST));
+    float *expected = sgtt_read_all(model, SGT_PART_GRADIENT);
+    sgtt_ok(sgt_model_get_entropies(quiet, model, 2, 1, SGT_ENTROPY_LAST));
     sgtt_ok(sgt_model_zero_gradients(model));
 
     evaluation first = evaluate(model, &other);
     sgtt_ok(sgt_model_forward(&metrics, model, &batch));
     evaluation second = evaluate(model, &other);
-    sgtt_ok(sgt_model_backward(model, 1.0 / (double)metrics.count));
+    sgtt_ok(sgt_model_backward(model, 1.0 / (double)metrics.count, NULL));
     evaluation third = evaluate(model, &other);
-    float *found = sgtt_read_all(model, SGT_GRADIENT);
-    sgtt_ok(sgt_model_entropies(disturbed, model, 2, 1, SGT_ENTROPY_LAST));
+    float *found = sgtt_read_all(model, SGT_PART_GRADIENT);
+    sgtt_ok(sgt_model_get_entropies(disturbed, model, 2, 1, SGT_ENTROPY_LAST));
     ck_assert_mem_eq(found, expected, sgtt_elements(model) * sizeof *found);
     ck_assert_mem_eq(disturbed, quiet, sizeof quiet);
     check_equal(&second, &first);

@@ -75,8 +75,8 @@ START_TEST(gradient_is_the_slope_of_the_loss)
     naive_model *naive = naive_create(model);
     sgt_metrics metrics = {.size = sizeof metrics};
     sgtt_ok(sgt_model_forward(&metrics, model, &batch));
-    sgtt_ok(sgt_model_backward(model, 1.0));
-    float *gradients = sgtt_read_all(model, SGT_GRADIENT), *at = gradients;
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
+    float *gradients = sgtt_read_all(model, SGT_PART_GRADIENT), *at = gradients;
     double whole = 0.0;
     uint64_t elements = sgtt_elements(model);
     for (uint64_t i = 0; i < elements; i++)
@@ -98,9 +98,9 @@ END_TEST
 static void check_same(const sgt_model *model, const float *a, const float *b, double bound,
                        const char *what)
 {
-    for (int32_t i = 0; i < sgt_model_parameter_count(model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
         sgt_tensor_view view = {.size = sizeof view};
-        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT));
         double apart = 0.0, norm = 0.0;
         for (uint64_t j = 0; j < view.count; j++, a++, b++) {
             apart += ((double)*a - *b) * ((double)*a - *b);
@@ -130,8 +130,8 @@ START_TEST(micro_batches_add_up_to_the_big_batch)
     sgt_model *model = model_case_create(&batch, context, &c);
     sgt_metrics whole = {.size = sizeof whole}, part = {.size = sizeof part};
     sgtt_ok(sgt_model_forward(&whole, model, &batch));
-    sgtt_ok(sgt_model_backward(model, 0.25));
-    float *expected = sgtt_read_all(model, SGT_GRADIENT);
+    sgtt_ok(sgt_model_backward(model, 0.25, NULL));
+    float *expected = sgtt_read_all(model, SGT_PART_GRADIENT);
     sgtt_ok(sgt_model_zero_gradients(model));
     double sum = 0.0;
     int64_t count = 0;
@@ -141,11 +141,11 @@ START_TEST(micro_batches_add_up_to_the_big_batch)
         micro.tokens += b * batch.seq;
         micro.targets += b * batch.seq;
         sgtt_ok(sgt_model_forward(&part, model, &micro));
-        sgtt_ok(sgt_model_backward(model, 0.25));
+        sgtt_ok(sgt_model_backward(model, 0.25, NULL));
         sum += part.loss_sum;
         count += part.count;
     }
-    float *found = sgtt_read_all(model, SGT_GRADIENT);
+    float *found = sgtt_read_all(model, SGT_PART_GRADIENT);
     check_same(model, found, expected, 3e-6, "micro-batches");
     ck_assert_int_eq(count, whole.count);
     ck_assert(fabs(sum - whole.loss_sum) <= 1e-6 * whole.loss_sum);
@@ -170,8 +170,8 @@ START_TEST(chunks_of_the_head_add_up)
     sgt_batch batch = sgtt_batch(3, 64, config.vocab_size, 7, 4);
     sgt_metrics metrics = {.size = sizeof metrics};
     sgtt_ok(sgt_model_forward(&metrics, model, &batch));
-    sgtt_ok(sgt_model_backward(model, 1.0));
-    float *found = sgtt_read_all(model, SGT_GRADIENT);
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
+    float *found = sgtt_read_all(model, SGT_PART_GRADIENT);
     sgtt_ok(sgt_model_zero_gradients(model));
     for (int32_t b = 0; b < 3; b++) {
         sgt_batch one = batch;
@@ -179,9 +179,9 @@ START_TEST(chunks_of_the_head_add_up)
         one.tokens += b * batch.seq;
         one.targets += b * batch.seq;
         sgtt_ok(sgt_model_forward(&metrics, model, &one));
-        sgtt_ok(sgt_model_backward(model, 1.0));
+        sgtt_ok(sgt_model_backward(model, 1.0, NULL));
     }
-    float *expected = sgtt_read_all(model, SGT_GRADIENT);
+    float *expected = sgtt_read_all(model, SGT_PART_GRADIENT);
     check_same(model, found, expected, 3e-6, "chunks");
     free(found);
     free(expected);
@@ -212,8 +212,8 @@ START_TEST(a_loss_of_the_hosts_own_gives_the_same_gradient)
     sgt_model *model = model_case_create(&batch, context, case_named("both loops"));
     sgt_metrics metrics = {.size = sizeof metrics};
     sgtt_ok(sgt_model_forward(&metrics, model, &batch));
-    sgtt_ok(sgt_model_backward(model, 0.5));
-    float *expected = sgtt_read_all(model, SGT_GRADIENT);
+    sgtt_ok(sgt_model_backward(model, 0.5, NULL));
+    float *expected = sgtt_read_all(model, SGT_PART_GRADIENT);
     sgtt_ok(sgt_model_zero_gradients(model));
 
     for (int half = 0; half < 2; half++) { /* they add up */
@@ -226,10 +226,10 @@ START_TEST(a_loss_of_the_hosts_own_gives_the_same_gradient)
         if (view.data)
             ck_assert_mem_eq(copy, view.data, view.count * sizeof *copy);
         softmax_gradient(dlogits, &batch, (int32_t)view.shape[2], 0.25); /* over the logits */
-        sgtt_ok(sgt_model_backward_logits(model, dlogits));
+        sgtt_ok(sgt_model_backward_logits(model, dlogits, NULL));
         free(copy);
     }
-    float *found = sgtt_read_all(model, SGT_GRADIENT);
+    float *found = sgtt_read_all(model, SGT_PART_GRADIENT);
     check_same(model, found, expected, 1e-5, "backward_logits");
     free(expected);
     free(found);
@@ -250,8 +250,8 @@ START_TEST(scale_multiplies_the_gradient)
     for (int i = 0; i < 2; i++) {
         sgtt_ok(sgt_model_zero_gradients(model));
         sgtt_ok(sgt_model_forward(&metrics, model, &batch));
-        sgtt_ok(sgt_model_backward(model, i ? -3.0 : 1.0));
-        gradients[i] = sgtt_read_all(model, SGT_GRADIENT);
+        sgtt_ok(sgt_model_backward(model, i ? -3.0 : 1.0, NULL));
+        gradients[i] = sgtt_read_all(model, SGT_PART_GRADIENT);
     }
     for (uint64_t i = 0; i < elements; i++)
         gradients[0][i] *= -3.0f;

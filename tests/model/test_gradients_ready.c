@@ -36,8 +36,7 @@ static void watch(int32_t tied, int32_t recompute)
     sgt_context *context = sgtt_model_context();
     sgt_model_config config = sgtt_config();
     config.tied = tied;
-    config.recompute = recompute;
-    sgt_model *model = sgtt_model(context, &config, 3);
+    sgt_model *model = sgtt_recomputing_model(context, &config, recompute, 3);
     sgt_batch batch = sgtt_batch(2, 7, config.vocab_size, 4, 5);
     sgt_plan *plan = sgtt_plan_of(model);
     uint64_t elements = model->parameters.elements;

@@ -43,7 +43,6 @@ static const need needs[] = {
 static sgt_model_config shape_needed(const need *n)
 {
     sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
-    config.recompute = n->recompute;
     config.tied = n->tied;
     if (n->max_seq > 0)
         config.max_seq_len = n->max_seq;
@@ -70,7 +69,8 @@ static sgt_status satisfy(sgt_context *context, const sgt_model_config *config,
     sgt_metrics metrics = {.size = sizeof metrics};
     sgt_tensor_view view = {.size = sizeof view};
     sgt_batch batch = sgtt_batch(n->batch, n->seq, config->vocab_size, 3, 0);
-    sgt_status status = sgt_model_create(&model, context, config);
+    const sgt_model_options options = {.size = sizeof options, .recompute = n->recompute};
+    sgt_status status = sgt_model_create(&model, context, config, &options);
     if (status == SGT_OK)
         status = sgt_model_init_weights(model, NULL);
     if (status == SGT_OK)
@@ -82,26 +82,27 @@ static sgt_status satisfy(sgt_context *context, const sgt_model_config *config,
                  : n->logits  ? sgt_model_forward_logits(&view, model, &batch)
                               : sgt_model_forward(&metrics, model, &batch);
     if (status == SGT_OK && n->training && !n->logits)
-        status = sgt_model_backward(model, 1.0);
+        status = sgt_model_backward(model, 1.0, NULL);
     if (status == SGT_OK && n->optimizer && !n->logits)
-        status = sgt_optimizer_step(NULL, optimizer);
+        status = sgt_optimizer_step(NULL, optimizer, NULL);
     sgt_optimizer_free(optimizer);
     sgt_model_free(model);
     sgtt_batch_free(&batch);
     return status;
 }
 
-static sgt_memory_estimate estimate_of(const sgt_context *context, const sgt_model_config *config,
-                                       const sgt_plan *plan, const need *n)
+static sgt_model_memory estimate_of(const sgt_context *context, const sgt_model_config *config,
+                                    const sgt_plan *plan, const need *n)
 {
-    sgt_memory_estimate estimate = {.size = sizeof estimate};
-    sgt_memory_options options = {.size = sizeof options,
-                                  .batch = n->batch,
-                                  .seq = n->seq,
-                                  .training = n->training,
-                                  .optimizer = n->optimizer,
-                                  .logits = n->logits};
-    sgtt_ok(sgt_model_estimate_memory(&estimate, context, config, plan, &options));
+    sgt_model_memory estimate = {.size = sizeof estimate};
+    const sgt_model_options model = {.size = sizeof model, .recompute = n->recompute};
+    const sgt_model_memory_options options = {.size = sizeof options,
+                                              .training = n->training,
+                                              .optimizer = n->optimizer,
+                                              .logits = n->logits,
+                                              .model = &model};
+    sgtt_ok(sgt_model_estimate_memory(&estimate, context, config, plan, n->batch, n->seq,
+                                      &options));
     return estimate;
 }
 
@@ -113,14 +114,14 @@ START_TEST(the_estimate_is_the_peak)
     sgt_plan *plan;
     sgtt_ok(sgt_plan_create(&plan, context, 3, 4));
     loop_as_needed(plan, n);
-    sgt_memory_usage before = sgtt_memory(context);
-    sgt_memory_estimate e = estimate_of(context, &config, plan, n);
+    sgt_context_memory before = sgtt_memory(context);
+    sgt_model_memory e = estimate_of(context, &config, plan, n);
     ck_assert_uint_eq(sgtt_memory(context).allocations, before.allocations);
     ck_assert_uint_eq(e.context, before.current);
     ck_assert_uint_eq(e.total, e.context + e.parameters + e.gradients + e.moments +
                                    e.activations + e.other);
     sgtt_ok(satisfy(context, &config, plan, n));
-    sgt_memory_usage after = sgtt_memory(context);
+    sgt_context_memory after = sgtt_memory(context);
     ck_assert_uint_eq(after.current, before.current);
     ck_assert_msg(e.total == after.peak, "%s: estimated %llu bytes, taken %llu", n->name,
                   (unsigned long long)e.total, (unsigned long long)after.peak);
@@ -143,7 +144,7 @@ START_TEST(evaluations_beside_training_take_their_activations)
     sgt_metrics metrics = {.size = sizeof metrics};
     sgt_model *model;
     sgt_optimizer *optimizer;
-    sgtt_ok(sgt_model_create(&model, context, &config));
+    sgtt_ok(sgt_model_create(&model, context, &config, NULL));
     sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
     sgtt_step(model, &batch);
     sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, NULL));
@@ -160,14 +161,14 @@ START_TEST(an_estimate_takes_nothing)
 {
     sgt_context *context = sgtt_model_context();
     sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
-    sgt_memory_usage before = sgtt_memory(context);
+    sgt_context_memory before = sgtt_memory(context);
     sgt_plan *empty;
-    sgt_memory_estimate without = estimate_of(context, &config, NULL, &needs[0]);
-    sgt_memory_usage after = sgtt_memory(context);
+    sgt_model_memory without = estimate_of(context, &config, NULL, &needs[0]);
+    sgt_context_memory after = sgtt_memory(context);
     ck_assert_uint_eq(after.allocations, before.allocations);
     ck_assert_uint_eq(after.peak, before.peak);
     sgtt_ok(sgt_plan_create(&empty, context, 3, 4));
-    sgt_memory_estimate with = estimate_of(context, &config, empty, &needs[0]);
+    sgt_model_memory with = estimate_of(context, &config, empty, &needs[0]);
     ck_assert_uint_eq(with.total - with.context, without.total - without.context);
     sgt_plan_free(empty);
     sgt_context_free(context);
@@ -218,7 +219,7 @@ static sgt_status live(sgt_context *context, const sgt_model_config *config)
     sgt_session *session = NULL;
     sgt_metrics metrics = {.size = sizeof metrics};
     sgt_batch batch = sgtt_batch(2, 64, config->vocab_size, 3, 0);
-    sgt_status status = sgt_model_create(&model, context, config);
+    sgt_status status = sgt_model_create(&model, context, config, NULL);
     if (status == SGT_OK)
         status = sgt_optimizer_create(&optimizer, model, NULL);
     if (status == SGT_OK)
@@ -279,7 +280,7 @@ START_TEST(a_batch_that_does_not_fit_leaves_the_model_usable)
 {
     sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
     sgt_context *context = sgtt_model_context();
-    sgt_memory_estimate e = estimate_of(context, &config, NULL, &needs[1]); /* 1 x 90 */
+    sgt_model_memory e = estimate_of(context, &config, NULL, &needs[1]); /* 1 x 90 */
     sgt_context_free(context);
     context = limited_context(e.total);
     sgt_model *model = sgtt_model(context, &config, 3);
@@ -287,7 +288,7 @@ START_TEST(a_batch_that_does_not_fit_leaves_the_model_usable)
     sgt_batch large = sgtt_batch(8, 90, config.vocab_size, 3, 0);
     sgt_metrics first = sgtt_step(model, &fits), metrics = {.size = sizeof metrics};
     sgtt_fails(sgt_model_forward(&metrics, model, &large), SGT_E_MEMORY_LIMIT, "bytes");
-    sgtt_fails(sgt_model_backward(model, 1.0), SGT_E_STATE, "");
+    sgtt_fails(sgt_model_backward(model, 1.0, NULL), SGT_E_STATE, "");
     sgtt_fails(sgt_model_evaluate(&metrics, model, &large, NULL), SGT_E_MEMORY_LIMIT, "bytes");
     sgt_metrics again = sgtt_step(model, &fits);
     ck_assert_double_eq(first.loss_sum, again.loss_sum);
@@ -316,7 +317,7 @@ START_TEST(a_plan_that_does_not_fit_changes_nothing)
         sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 1));
         sgtt_ok(sgt_model_collect_entropy(model, SGT_ENTROPY_LAST));
         sgt_metrics first = sgtt_step(model, &batch);
-        sgtt_ok(sgt_model_entropies(entropies[0], model, 1, 0, SGT_ENTROPY_LAST));
+        sgtt_ok(sgt_model_get_entropies(entropies[0], model, 1, 0, SGT_ENTROPY_LAST));
         uint64_t current = sgtt_memory(context).current;
         if (needed == 0) {
             needed = sgtt_memory(context).peak;
@@ -329,7 +330,7 @@ START_TEST(a_plan_that_does_not_fit_changes_nothing)
             /* What was given up was taken back; entropies may have got more room. */
             ck_assert_uint_ge(sgtt_memory(context).current, current);
             ck_assert_int_eq(sgt_plan_equal(sgt_model_plan(model), before), 1);
-            sgtt_ok(sgt_model_entropies(entropies[1], model, 1, 0, SGT_ENTROPY_LAST));
+            sgtt_ok(sgt_model_get_entropies(entropies[1], model, 1, 0, SGT_ENTROPY_LAST));
             ck_assert_mem_eq(entropies[0], entropies[1], sizeof entropies[0]);
             ck_assert_double_eq(sgtt_step(model, &batch).loss_sum, first.loss_sum);
         }
@@ -367,7 +368,7 @@ START_TEST(a_steady_step_takes_no_memory)
         sgtt_ok(sgt_model_set_plan(model, plan));
         sgtt_step(model, &batch);
         sgtt_step(model, &smaller);
-        sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+        sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
         sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, NULL));
         if (step == 0)
             allocations = sgtt_memory(context).allocations;
@@ -392,8 +393,7 @@ START_TEST(recomputation_gives_the_same_bits_in_less_memory)
         sgt_context *context = sgtt_model_context();
         sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
         uint64_t own = sgtt_memory(context).current;
-        config.recompute = recompute;
-        sgt_model *model = sgtt_model(context, &config, 3);
+        sgt_model *model = sgtt_recomputing_model(context, &config, recompute, 3);
         sgt_batch batch = sgtt_batch(3, 70, config.vocab_size, 3, 5);
         sgt_plan *plan = sgtt_plan_of(model);
         sgt_tensor_view view = {.size = sizeof view};
@@ -404,8 +404,8 @@ START_TEST(recomputation_gives_the_same_bits_in_less_memory)
         sgtt_ok(sgt_model_forward_logits(&view, model, &batch));
         float *dlogits = calloc(view.count, sizeof *dlogits);
         sgtt_ok(sgt_model_read_logits(dlogits, view.count, model));
-        sgtt_ok(sgt_model_backward_logits(model, dlogits));
-        gradients[recompute] = sgtt_read_all(model, SGT_GRADIENT);
+        sgtt_ok(sgt_model_backward_logits(model, dlogits, NULL));
+        gradients[recompute] = sgtt_read_all(model, SGT_PART_GRADIENT);
         elements = sgtt_elements(model);
         free(dlogits);
         sgt_plan_free(plan);
@@ -483,9 +483,9 @@ START_TEST(nothing_stays_behind_in_any_order_of_frees)
         options.allocator = &allocator.interface;
         options.threads = 1;
         sgtt_ok(sgt_context_create(&h.context, &options));
-        sgtt_ok(sgt_model_create(&h.model, h.context, &config));
+        sgtt_ok(sgt_model_create(&h.model, h.context, &config, NULL));
         sgtt_ok(sgt_optimizer_create(&h.optimizer, h.model, NULL));
-        sgtt_ok(sgt_growth_policy_sgt(&h.policy, h.context, 3, 4, NULL));
+        sgtt_ok(sgt_growth_policy_sparse(&h.policy, h.context, 3, 4, NULL));
         sgtt_ok(sgt_growth_create(&h.growth, h.model, h.policy, NULL));
         h.plan = sgtt_plan_of(h.model);
         sgtt_step(h.model, &batch);

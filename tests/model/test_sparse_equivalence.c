@@ -21,7 +21,7 @@ static void check_entropies(const sgt_model *model, const naive_result *naive, c
             for (int32_t pass = 0; pass < sgt_model_n_passes(model, layer); pass++) {
                 const double *expected =
                     &naive->entropy[kind][((int64_t)layer * naive->max_passes + pass) * heads];
-                sgtt_ok(sgt_model_entropies(found, model, layer, pass,
+                sgtt_ok(sgt_model_get_entropies(found, model, layer, pass,
                                             kind ? SGT_ENTROPY_MEAN : SGT_ENTROPY_LAST));
                 for (int32_t h = 0; h < heads; h++)
                     ck_assert_msg(isnan(expected[h]) ? isnan(found[h])
@@ -88,7 +88,7 @@ static float *gradient_with(sgt_metrics *metrics, sgt_model *model, const sgt_ba
     sgt_plan_free(plan);
     sgtt_ok(sgt_model_zero_gradients(model));
     *metrics = sgtt_step(model, batch);
-    return sgtt_read_all(model, SGT_GRADIENT);
+    return sgtt_read_all(model, SGT_PART_GRADIENT);
 }
 
 /* A head that was left out and one that ran with next to no gain. */
@@ -132,14 +132,14 @@ START_TEST(micro_batches_weigh_the_same)
     sgtt_ok(sgt_model_collect_entropy(model, SGT_ENTROPY_MEAN));
     for (int i = 0; i < 2; i++) {
         sgtt_step(model, &batches[i]);
-        sgtt_ok(sgt_model_entropies(alone[i], model, 2, 0, SGT_ENTROPY_MEAN));
+        sgtt_ok(sgt_model_get_entropies(alone[i], model, 2, 0, SGT_ENTROPY_MEAN));
         sgtt_ok(sgt_model_zero_gradients(model));
     }
     sgtt_step(model, &batches[0]);
     sgtt_step(model, &batches[1]);
-    sgtt_ok(sgt_model_entropies(both, model, 2, 0, SGT_ENTROPY_MEAN));
+    sgtt_ok(sgt_model_get_entropies(both, model, 2, 0, SGT_ENTROPY_MEAN));
     sgtt_ok(sgt_model_zero_gradients(model));
-    sgtt_ok(sgt_model_entropies(again, model, 2, 0, SGT_ENTROPY_MEAN));
+    sgtt_ok(sgt_model_get_entropies(again, model, 2, 0, SGT_ENTROPY_MEAN));
     for (int h = 0; h < 4; h++) {
         ck_assert(fabs(both[h] - (alone[0][h] + alone[1][h]) / 2.0) < 1e-15);
         ck_assert(alone[0][h] != alone[1][h]);

@@ -58,8 +58,8 @@ static void setup(void)
     sgt_model *other = sgtt_model(context, &config, 1);
     sgtt_ok(sgt_model_set_plan(other, sgt_model_plan(model)));
     sgtt_ok(sgt_model_forward(&metrics, other, &batch));
-    sgtt_ok(sgt_model_backward(other, 1.0));
-    quiet = sgtt_read_all(other, SGT_GRADIENT);
+    sgtt_ok(sgt_model_backward(other, 1.0, NULL));
+    quiet = sgtt_read_all(other, SGT_PART_GRADIENT);
     sgt_model_free(other);
 }
 
@@ -79,7 +79,7 @@ static void forward(void)
 /* The gradient is `times` (0 or 1) the quiet one. */
 static void check_gradient(int times)
 {
-    float *now = sgtt_read_all(model, SGT_GRADIENT);
+    float *now = sgtt_read_all(model, SGT_PART_GRADIENT);
     uint64_t elements = sgtt_elements(model);
     if (times == 0)
         memset(quiet, 0, elements * sizeof *quiet);
@@ -91,10 +91,10 @@ static void check_gradient(int times)
 
 START_TEST(backward_needs_a_forward)
 {
-    REFUSED(sgt_model_backward(model, 1.0));
+    REFUSED(sgt_model_backward(model, 1.0, NULL));
     forward();
-    sgtt_ok(sgt_model_backward(model, 1.0));
-    REFUSED(sgt_model_backward(model, 1.0));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
+    REFUSED(sgt_model_backward(model, 1.0, NULL));
     check_gradient(1);
 }
 END_TEST
@@ -104,17 +104,17 @@ START_TEST(each_loss_has_its_own_backward)
     sgt_tensor_view view = {.size = sizeof view};
     float *logits = calloc(2 * 5 * 19, sizeof *logits);
     REFUSED(sgt_model_read_logits(logits, 2 * 5 * 19, model));
-    REFUSED(sgt_model_backward_logits(model, logits));
+    REFUSED(sgt_model_backward_logits(model, logits, NULL));
     forward();
     REFUSED(sgt_model_read_logits(logits, 2 * 5 * 19, model));
-    REFUSED(sgt_model_backward_logits(model, logits));
-    sgtt_ok(sgt_model_backward(model, 1.0)); /* was not used up by what was refused */
+    REFUSED(sgt_model_backward_logits(model, logits, NULL));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL)); /* was not used up by what was refused */
     check_gradient(1);
     sgtt_ok(sgt_model_forward_logits(&view, model, &batch));
-    REFUSED(sgt_model_backward(model, 1.0));
+    REFUSED(sgt_model_backward(model, 1.0, NULL));
     sgtt_ok(sgt_model_read_logits(logits, 2 * 5 * 19, model));
-    sgtt_ok(sgt_model_backward_logits(model, logits));
-    REFUSED(sgt_model_backward_logits(model, logits));
+    sgtt_ok(sgt_model_backward_logits(model, logits, NULL));
+    REFUSED(sgt_model_backward_logits(model, logits, NULL));
     REFUSED(sgt_model_read_logits(logits, 2 * 5 * 19, model));
     free(logits);
 }
@@ -135,7 +135,7 @@ static void write_weight(void)
         one[i] = 1.0f;
     int32_t norm;
     sgtt_ok(sgt_model_find_parameter(&norm, model, "model.norm.weight"));
-    sgtt_ok(sgt_model_write_parameter(model, norm, SGT_WEIGHT, one, 20));
+    sgtt_ok(sgt_model_write_parameter(model, norm, SGT_PART_WEIGHT, one, 20));
 }
 
 static void say_weights_changed(void)
@@ -151,10 +151,10 @@ static void init_weights(void)
 static void optimizer_step(void)
 {
     sgt_optimizer *optimizer;
-    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
     forward();
     sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
     sgt_optimizer_free(optimizer);
 }
 
@@ -169,10 +169,10 @@ START_TEST(a_change_forbids_the_backward)
     changes[_i]();
     if (_i > 0)
         ck_assert_uint_gt(sgt_model_generation(model), generation);
-    REFUSED(sgt_model_backward(model, 1.0));
+    REFUSED(sgt_model_backward(model, 1.0, NULL));
     check_gradient(0);
     forward();
-    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
 }
 END_TEST
 
@@ -188,9 +188,9 @@ START_TEST(what_changes_nothing_forbids_nothing)
     wrong.seq = 17;
     sgtt_fails(sgt_model_forward(&metrics, model, &wrong), SGT_E_OUT_OF_RANGE, "17");
     sgtt_fails(sgt_model_set_plan(model, NULL), SGT_E_INVALID_ARGUMENT, "plan");
-    sgtt_fails(sgt_model_backward(model, NAN), SGT_E_INVALID_ARGUMENT, "scale");
-    sgtt_fails(sgt_model_backward(model, 1e300), SGT_E_INVALID_ARGUMENT, "scale");
-    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_fails(sgt_model_backward(model, NAN, NULL), SGT_E_INVALID_ARGUMENT, "scale");
+    sgtt_fails(sgt_model_backward(model, 1e300, NULL), SGT_E_INVALID_ARGUMENT, "scale");
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
     check_gradient(1);
     ck_assert_double_eq(evaluated.loss_sum, metrics.loss_sum);
 }
@@ -205,11 +205,11 @@ START_TEST(a_stopped_forward_leaves_no_trace)
     ck_assert_int_eq(watch.calls, _i + 1);
     ck_assert_int_eq(watch.last.total, runs);
     ck_assert_double_eq(metrics.loss_sum, UNTOUCHED);
-    REFUSED(sgt_model_backward(model, 1.0));
+    REFUSED(sgt_model_backward(model, 1.0, NULL));
     watch = (struct watch){.phase = SGT_PHASE_FORWARD};
     forward();
     ck_assert_int_eq(watch.calls, runs);
-    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
     check_gradient(1);
 }
 END_TEST
@@ -222,16 +222,16 @@ START_TEST(a_stopped_forward_keeps_the_entropies)
     sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
     sgtt_ok(sgt_model_collect_entropy(model, SGT_ENTROPY_MEAN));
     forward();
-    sgtt_ok(sgt_model_backward(model, 1.0));
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
-    sgtt_ok(sgt_model_entropies(before, model, 1, 0, SGT_ENTROPY_MEAN));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
+    sgtt_ok(sgt_model_get_entropies(before, model, 1, 0, SGT_ENTROPY_MEAN));
     watch = (struct watch){.phase = SGT_PHASE_FORWARD, .stop_at = _i, .code = 7};
     ck_assert_int_eq(sgt_model_forward(&metrics, model, &batch), 7);
-    sgtt_ok(sgt_model_entropies(after, model, 1, 0, SGT_ENTROPY_MEAN));
+    sgtt_ok(sgt_model_get_entropies(after, model, 1, 0, SGT_ENTROPY_MEAN));
     ck_assert_mem_eq(before, after, sizeof before);
     watch = (struct watch){.phase = SGT_PHASE_FORWARD};
     forward();
-    sgtt_ok(sgt_model_entropies(after, model, 1, 0, SGT_ENTROPY_MEAN));
+    sgtt_ok(sgt_model_get_entropies(after, model, 1, 0, SGT_ENTROPY_MEAN));
     ck_assert_mem_ne(before, after, sizeof before);
     sgt_optimizer_free(optimizer);
 }
@@ -243,20 +243,20 @@ START_TEST(a_stopped_backward_invalidates_the_gradients)
     sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
     forward();
     watch = (struct watch){.phase = SGT_PHASE_BACKWARD, .stop_at = _i, .code = INT32_MAX};
-    ck_assert_int_eq(sgt_model_backward(model, 1.0), INT32_MAX);
+    ck_assert_int_eq(sgt_model_backward(model, 1.0, NULL), INT32_MAX);
     ck_assert_int_eq(watch.calls, _i + 1);
-    REFUSED(sgt_model_backward(model, 1.0));
-    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_GRADIENTS_INVALID, "zero_gradients");
+    REFUSED(sgt_model_backward(model, 1.0, NULL));
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_GRADIENTS_INVALID, "zero_gradients");
     watch = (struct watch){0};
     forward();
-    sgtt_ok(sgt_model_backward(model, 1.0)); /* a whole one does not mend them */
-    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_GRADIENTS_INVALID, "zero_gradients");
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL)); /* a whole one does not mend them */
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_GRADIENTS_INVALID, "zero_gradients");
     sgtt_ok(sgt_model_zero_gradients(model));
-    REFUSED(sgt_optimizer_step(NULL, optimizer));
+    REFUSED(sgt_optimizer_step(NULL, optimizer, NULL));
     forward();
-    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
     check_gradient(1);
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
     sgt_optimizer_free(optimizer);
 }
 END_TEST
@@ -265,7 +265,7 @@ START_TEST(a_stopped_evaluation_leaves_no_trace)
 {
     sgt_metrics evaluated = {.size = sizeof evaluated, .loss_sum = UNTOUCHED};
     float losses[10];
-    sgt_evaluate_options options = {.size = sizeof options, .token_losses = losses};
+    sgt_model_evaluate_options options = {.size = sizeof options, .token_losses = losses};
     losses[0] = (float)UNTOUCHED;
     forward();
     watch = (struct watch){.phase = SGT_PHASE_EVALUATE, .stop_at = 2, .code = -77};
@@ -275,7 +275,7 @@ START_TEST(a_stopped_evaluation_leaves_no_trace)
     watch = (struct watch){0};
     sgtt_ok(sgt_model_evaluate(&evaluated, model, &batch, &options));
     ck_assert_double_eq(evaluated.loss_sum, metrics.loss_sum);
-    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
     check_gradient(1);
 }
 END_TEST
@@ -285,16 +285,16 @@ START_TEST(zero_means_zero)
     sgt_tensor_view view = {.size = sizeof view};
     float *values = calloc(19 * 20, sizeof *values);
     sgtt_ok(sgt_model_zero_gradients(model)); /* there are none yet */
-    sgtt_fails(sgt_model_parameter(&view, model, 0, SGT_GRADIENT), SGT_E_STATE, "gradients");
+    sgtt_fails(sgt_model_parameter(&view, model, 0, SGT_PART_GRADIENT), SGT_E_STATE, "gradients");
     forward();
     sgtt_ok(sgt_model_zero_gradients(model));
-    sgtt_ok(sgt_model_parameter(&view, model, 0, SGT_GRADIENT));
+    sgtt_ok(sgt_model_parameter(&view, model, 0, SGT_PART_GRADIENT));
     ck_assert_uint_eq(view.count, 19 * 20);
     values[3] = 8.0f;
     if (view.data) /* a host may write where it may look */
         memcpy(view.data, values, 19 * 20 * sizeof *values);
     else
-        sgtt_ok(sgt_model_write_parameter(model, 0, SGT_GRADIENT, values, 19 * 20));
+        sgtt_ok(sgt_model_write_parameter(model, 0, SGT_PART_GRADIENT, values, 19 * 20));
     sgtt_ok(sgt_model_zero_gradients(model));
     check_gradient(0);
     free(values);
@@ -307,12 +307,12 @@ START_TEST(written_gradients_are_gradients)
     sgt_step_report report = {.size = sizeof report};
     float *values = calloc(19 * 20, sizeof *values);
     sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
-    REFUSED(sgt_optimizer_step(&report, optimizer));
+    REFUSED(sgt_optimizer_step(&report, optimizer, NULL));
     forward();
     values[5] = 3.0f;
     values[6] = 4.0f;
-    sgtt_ok(sgt_model_write_parameter(model, 0, SGT_GRADIENT, values, 19 * 20));
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_model_write_parameter(model, 0, SGT_PART_GRADIENT, values, 19 * 20));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_double_eq_tol(report.grad_norm, 5.0, 1e-12);
     check_gradient(0);
     sgt_optimizer_free(optimizer);
@@ -326,9 +326,9 @@ static void spoil(float bad)
     int32_t index;
     float values[27 * 20];
     sgtt_ok(sgt_model_find_parameter(&index, model, "model.layers.1.mlp.up_proj.weight"));
-    sgtt_ok(sgt_model_read_parameter(values, 27 * 20, model, index, SGT_WEIGHT));
+    sgtt_ok(sgt_model_read_parameter(values, 27 * 20, model, index, SGT_PART_WEIGHT));
     values[33] = bad;
-    sgtt_ok(sgt_model_write_parameter(model, index, SGT_WEIGHT, values, 27 * 20));
+    sgtt_ok(sgt_model_write_parameter(model, index, SGT_PART_WEIGHT, values, 27 * 20));
 }
 
 START_TEST(a_loss_that_is_not_finite_is_skipped)
@@ -337,24 +337,24 @@ START_TEST(a_loss_that_is_not_finite_is_skipped)
     sgt_step_report report = {.size = sizeof report};
     sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
     sgtt_step(model, &batch);
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
     spoil(_i ? INFINITY : NAN);
-    float *weights = sgtt_read_all(model, SGT_WEIGHT), *after;
+    float *weights = sgtt_read_all(model, SGT_PART_WEIGHT), *after;
     forward();
     ck_assert_int_eq(metrics.finite, 0);
     ck_assert_int_eq(metrics.count, 10);
-    sgtt_ok(sgt_model_backward(model, 1.0));
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_int_eq(report.skipped, 1);
     ck_assert_int_eq(report.step, 2);
-    after = sgtt_read_all(model, SGT_WEIGHT);
+    after = sgtt_read_all(model, SGT_PART_WEIGHT);
     ck_assert_mem_eq(after, weights, sgtt_elements(model) * sizeof *after);
     check_gradient(0);
     spoil(0.5f);
     forward();
     ck_assert_int_eq(metrics.finite, 1);
-    sgtt_ok(sgt_model_backward(model, 1.0));
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_int_eq(report.skipped, 0);
     ck_assert(isfinite(report.grad_norm));
     free(weights);
@@ -378,9 +378,9 @@ START_TEST(without_targets_all_is_zero)
     ck_assert_int_eq(metrics.finite, 1);
     ck_assert_double_eq(metrics.loss, 0.0);
     ck_assert_double_eq(metrics.loss_sum, 0.0);
-    sgtt_ok(sgt_model_backward(model, 1.0));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
     check_gradient(0);
-    REFUSED(sgt_model_backward(model, 1.0));
+    REFUSED(sgt_model_backward(model, 1.0, NULL));
 }
 END_TEST
 
@@ -388,22 +388,22 @@ START_TEST(entropies_are_there_once_collected)
 {
     double entropies[4] = {UNTOUCHED};
     sgt_optimizer *optimizer;
-    REFUSED(sgt_model_entropies(entropies, model, 1, 0, SGT_ENTROPY_LAST));
+    REFUSED(sgt_model_get_entropies(entropies, model, 1, 0, SGT_ENTROPY_LAST));
     forward();
-    REFUSED(sgt_model_entropies(entropies, model, 1, 0, SGT_ENTROPY_LAST));
+    REFUSED(sgt_model_get_entropies(entropies, model, 1, 0, SGT_ENTROPY_LAST));
     sgtt_ok(sgt_model_collect_entropy(model, SGT_ENTROPY_MEAN));
     forward();
-    sgtt_ok(sgt_model_backward(model, 1.0));
-    REFUSED(sgt_model_entropies(entropies, model, 1, 0, SGT_ENTROPY_LAST));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
+    REFUSED(sgt_model_get_entropies(entropies, model, 1, 0, SGT_ENTROPY_LAST));
     ck_assert_double_eq(entropies[0], UNTOUCHED);
     sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
-    sgtt_ok(sgt_model_entropies(entropies, model, 1, 0, SGT_ENTROPY_MEAN));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
+    sgtt_ok(sgt_model_get_entropies(entropies, model, 1, 0, SGT_ENTROPY_MEAN));
     ck_assert(entropies[0] > 0.0 && entropies[0] < 1.0);
-    sgtt_ok(sgt_model_entropies(entropies, model, 1, 1, SGT_ENTROPY_MEAN));
+    sgtt_ok(sgt_model_get_entropies(entropies, model, 1, 1, SGT_ENTROPY_MEAN));
     ck_assert(isnan(entropies[0]) && !isnan(entropies[1]));
     change_plan();
-    REFUSED(sgt_model_entropies(entropies, model, 1, 0, SGT_ENTROPY_MEAN));
+    REFUSED(sgt_model_get_entropies(entropies, model, 1, 0, SGT_ENTROPY_MEAN));
     sgt_optimizer_free(optimizer);
 }
 END_TEST

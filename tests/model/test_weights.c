@@ -23,7 +23,7 @@ static sgt_model *fresh_model(int32_t tied)
     sgt_model *made;
     sgt_model_config config = sgtt_config();
     config.tied = tied;
-    sgtt_ok(sgt_model_create(&made, context, &config));
+    sgtt_ok(sgt_model_create(&made, context, &config, NULL));
     return made;
 }
 
@@ -58,10 +58,10 @@ START_TEST(every_number_is_counted_once)
     const uint64_t v = 19, d = 20, layers = 3, q = 4 * 6, kv = 2 * 6, ff = 27;
     const uint64_t layer = 2 * d + q * d + 2 * kv * d + d * q + 3 * ff * d;
     sgt_model *tied = fresh_model(1);
-    ck_assert_uint_eq(sgt_model_weight_count(model), 2 * v * d + layers * layer + d);
-    ck_assert_uint_eq(sgt_model_weight_count(tied), v * d + layers * layer + d);
-    ck_assert_uint_eq(sgt_model_weight_count(model), sgtt_elements(model));
-    ck_assert_uint_eq(sgt_model_weight_count(NULL), 0);
+    ck_assert_uint_eq(sgt_model_n_weights(model), 2 * v * d + layers * layer + d);
+    ck_assert_uint_eq(sgt_model_n_weights(tied), v * d + layers * layer + d);
+    ck_assert_uint_eq(sgt_model_n_weights(model), sgtt_elements(model));
+    ck_assert_uint_eq(sgt_model_n_weights(NULL), 0);
     sgt_model_free(tied);
 }
 END_TEST
@@ -87,9 +87,9 @@ END_TEST
 START_TEST(copied_weights_are_weights)
 {
     sgt_tensor_view view = {.size = sizeof view};
-    sgtt_ok(sgt_model_parameter(&view, model, 0, SGT_WEIGHT));
+    sgtt_ok(sgt_model_parameter(&view, model, 0, SGT_PART_WEIGHT));
     float *zeros = calloc(view.count, sizeof *zeros);
-    sgtt_ok(sgt_model_write_parameter(model, 0, SGT_WEIGHT, zeros, view.count));
+    sgtt_ok(sgt_model_write_parameter(model, 0, SGT_PART_WEIGHT, zeros, view.count));
     free(zeros);
     check_warnings(0);
 }
@@ -99,7 +99,7 @@ END_TEST
 START_TEST(weights_written_through_a_view_are_weights)
 {
     sgt_tensor_view view = {.size = sizeof view};
-    sgtt_ok(sgt_model_parameter(&view, model, sgt_model_parameter_count(model) - 1, SGT_WEIGHT));
+    sgtt_ok(sgt_model_parameter(&view, model, sgt_model_n_parameters(model) - 1, SGT_PART_WEIGHT));
     if (view.data)
         ((float *)view.data)[view.count - 1] = 0.5f;
     if (_i || !view.data)
@@ -116,13 +116,13 @@ START_TEST(no_two_matrices_are_drawn_alike)
     float heads[64][4];
     int32_t count = 0;
     sgtt_ok(sgt_model_init_weights(model, NULL));
-    for (int32_t i = 0; i < sgt_model_parameter_count(model); i++) {
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
         sgt_tensor_view view = {.size = sizeof view};
-        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT));
         if (view.rank == 1)
             continue;
         float *values = malloc(view.count * sizeof *values);
-        sgtt_ok(sgt_model_read_parameter(values, view.count, model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_read_parameter(values, view.count, model, i, SGT_PART_WEIGHT));
         memcpy(heads[count], values, sizeof heads[count]);
         free(values);
         for (int32_t j = 0; j < count; j++)

@@ -95,8 +95,11 @@ void life_check_equal(const training_life *a, const training_life *b, const char
 
 void life_begin(life_people *p, training_life *life, const sgt_model_config *config, int kind)
 {
-    const sgtt_small_recipe recipe = {
-        .context = &life->options, .config = *config, .rule = &p->rule};
+    const sgt_model_options options = sgtt_small_options(kind);
+    const sgtt_small_recipe recipe = {.context = &life->options,
+                                      .config = *config,
+                                      .options = &options,
+                                      .rule = &p->rule};
     const int large = config->max_seq_len > 80;
     TRY(life, sgtt_small_make(&p->t, &recipe));
     sgtt_randomize(p->t.model, 21);
@@ -130,8 +133,8 @@ static int accumulate(life_people *p, training_life *life, double *loss)
         TRY(life, sgt_model_forward(&metrics, p->t.model, &p->batches[i]));
         double scale = 0.5 / (double)metrics.count;
         life_enter(life);
-        if (was_stopped(life, sgt_model_backward(p->t.model, scale), "sgt_model_backward")) {
-            sgtt_fails(sgt_optimizer_step(NULL, p->t.optimizer), SGT_E_GRADIENTS_INVALID,
+        if (was_stopped(life, sgt_model_backward(p->t.model, scale, NULL), "sgt_model_backward")) {
+            sgtt_fails(sgt_optimizer_step(NULL, p->t.optimizer, NULL), SGT_E_GRADIENTS_INVALID,
                        "backward");
             sgtt_ok(sgt_model_zero_gradients(p->t.model));
             return 0;
@@ -152,7 +155,7 @@ void life_take_step(life_people *p, training_life *life, int32_t step)
     TRY(life, sgt_model_evaluate(&evaluated, p->t.model, &p->batches[step % 2], NULL));
     do
         life_enter(life);
-    while (was_stopped(life, sgt_optimizer_step(&report, p->t.optimizer), "sgt_optimizer_step"));
+    while (was_stopped(life, sgt_optimizer_step(&report, p->t.optimizer, NULL), "sgt_optimizer_step"));
     sgt_growth_input input = {.size = sizeof input, .step = step, .loss = loss};
     TRY(life, sgt_growth_step(&event, p->t.growth, &input));
     life->losses[1] = loss;
@@ -182,14 +185,14 @@ void life_step_by_hand(life_people *p, training_life *life)
         dlogits = realloc(dlogits, view.count * sizeof *dlogits);
         sgtt_ok(sgt_model_read_logits(dlogits, view.count, p->t.model));
         life_enter(life);
-    } while (life_refused(life, sgt_model_backward_logits(p->t.model, dlogits),
+    } while (life_refused(life, sgt_model_backward_logits(p->t.model, dlogits, NULL),
                                 "sgt_model_backward_logits") &&
              sgt_model_zero_gradients(p->t.model) == SGT_OK);
-    sgtt_ok(sgt_model_entropies(entropies, p->t.model, 1, 1, SGT_ENTROPY_MEAN));
+    sgtt_ok(sgt_model_get_entropies(entropies, p->t.model, 1, 1, SGT_ENTROPY_MEAN));
     for (int32_t head = 0; head < sgt_plan_n_heads(plan); head++)
         life_tell(life, entropies[head]);
-    life_tell_all(life, p->t.model, SGT_GRADIENT);
-    TRY(life, sgt_optimizer_step(NULL, p->t.optimizer));
+    life_tell_all(life, p->t.model, SGT_PART_GRADIENT);
+    TRY(life, sgt_optimizer_step(NULL, p->t.optimizer, NULL));
     sgt_plan_free(plan);
     free(dlogits);
 }
@@ -204,7 +207,7 @@ void training_life_run(training_life *life, int kind, int size)
     for (int32_t step = 1; step <= LIFE_STEPS; step++)
         life_take_step(&p, life, step);
     life_step_by_hand(&p, life);
-    life_tell_all(life, p.t.model, SGT_WEIGHT);
+    life_tell_all(life, p.t.model, SGT_PART_WEIGHT);
     sgtt_ok(sgt_growth_policy_save(policy, &bytes, p.t.policy));
     life_tell_bytes(life, policy, bytes);
     life_end(&p);

@@ -46,7 +46,7 @@ void life_check_equal(const training_life *a, const training_life *b, const char
 
 typedef struct life_people {
     small_training t;
-    sgt_growth_sgt_options rule;
+    sgt_growth_sparse_options rule;
     sgt_batch batches[2];
 } life_people;
 

@@ -44,15 +44,15 @@ static void start(trial *t, double gradient_scale)
     memset(t, 0, sizeof *t);
     t->tiny = tiny_model_make();
     t->gradient_scale = gradient_scale;
-    t->count = sgt_model_parameter_count(t->tiny.model);
+    t->count = sgt_model_n_parameters(t->tiny.model);
     t->references = calloc((size_t)t->count, sizeof *t->references);
     sgtt_ok(sgt_optimizer_options_init(&t->options, sizeof t->options));
     t->options.lr = 1e-2;
     for (int32_t i = 0; i < t->count; i++) {
         reference *r = &t->references[i];
-        float *weights = tiny_model_read(&t->tiny, i, SGT_WEIGHT);
+        float *weights = tiny_model_read(&t->tiny, i, SGT_PART_WEIGHT);
         sgt_tensor_view view = {.size = sizeof view};
-        sgtt_ok(sgt_model_parameter(&view, t->tiny.model, i, SGT_WEIGHT));
+        sgtt_ok(sgt_model_parameter(&view, t->tiny.model, i, SGT_PART_WEIGHT));
         *r = (reference){.count = view.count,
                          .is_matrix = view.rank == 2,
                          .rate_factor = 1.0,
@@ -135,9 +135,9 @@ static void run(trial *t)
         sgt_step_report report = {.size = sizeof report};
         double lr = 0.0;
         tiny_model_write_gradients(&t->tiny, step, t->gradient_scale);
-        sgtt_ok(sgt_optimizer_scheduled_rate(&lr, t->optimizer, step));
+        sgtt_ok(sgt_optimizer_get_scheduled_rate(&lr, t->optimizer, step));
         update_reference(t, step, lr);
-        sgtt_ok(sgt_optimizer_step(&report, t->optimizer));
+        sgtt_ok(sgt_optimizer_step(&report, t->optimizer, NULL));
         ck_assert_double_eq_tol(report.grad_norm, t->norm, 1e-6 * t->norm);
         ck_assert_double_eq(report.lr, lr);
         ck_assert_int_eq(report.step, step);
@@ -145,7 +145,7 @@ static void run(trial *t)
     }
     for (int32_t i = 0; i < t->count; i++) {
         reference *r = &t->references[i];
-        float *p = tiny_model_read(&t->tiny, i, SGT_WEIGHT);
+        float *p = tiny_model_read(&t->tiny, i, SGT_PART_WEIGHT);
         float *m = tiny_model_read_moment(&t->tiny, t->optimizer, i, SGT_MOMENT_FIRST);
         float *v = tiny_model_read_moment(&t->tiny, t->optimizer, i, SGT_MOMENT_SECOND);
         compare(p, r->p, r->count, WEIGHT_BOUND, "weights", i);

@@ -148,17 +148,17 @@ START_TEST(an_optimizer_keeps_its_model_alive)
 {
     small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = NULL;
-    sgt_memory_usage usage = {.size = sizeof usage};
-    sgtt_ok(sgt_context_memory(&usage, tiny.context));
+    sgt_context_memory usage = {.size = sizeof usage};
+    sgtt_ok(sgt_context_get_memory(&usage, tiny.context));
     uint64_t before = usage.current;
     sgtt_ok(sgt_optimizer_create(&optimizer, tiny.model, NULL));
     sgt_optimizer_free(optimizer);
-    sgtt_ok(sgt_context_memory(&usage, tiny.context));
+    sgtt_ok(sgt_context_get_memory(&usage, tiny.context));
     ck_assert_uint_eq(usage.current, before);
     sgtt_ok(sgt_optimizer_create(&optimizer, tiny.model, NULL));
     tiny_model_write_gradients(&tiny, 1, 1.0);
     sgtt_small_free(&tiny);
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
     sgt_optimizer_free(optimizer);
     sgt_optimizer_free(NULL);
 }

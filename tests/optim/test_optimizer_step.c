@@ -24,8 +24,8 @@ static sgt_optimizer *create(small_training *tiny, const sgt_optimizer_options *
 
 static void expect_zero_gradients(const small_training *tiny)
 {
-    for (int32_t p = 0; p < sgt_model_parameter_count(tiny->model); p++) {
-        float *values = tiny_model_read(tiny, p, SGT_GRADIENT);
+    for (int32_t p = 0; p < sgt_model_n_parameters(tiny->model); p++) {
+        float *values = tiny_model_read(tiny, p, SGT_PART_GRADIENT);
         for (size_t i = 0; i < tiny_model_count(tiny, p); i++)
             ck_assert_float_eq(values[i], 0.0f);
         free(values);
@@ -35,9 +35,9 @@ static void expect_zero_gradients(const small_training *tiny)
 static void poison(const small_training *tiny, const char *name, float value)
 {
     int32_t index = tiny_model_find(tiny, name);
-    float *values = tiny_model_read(tiny, index, SGT_GRADIENT);
+    float *values = tiny_model_read(tiny, index, SGT_PART_GRADIENT);
     values[tiny_model_count(tiny, index) - 1] = value;
-    sgtt_ok(sgt_model_write_parameter(tiny->model, index, SGT_GRADIENT, values,
+    sgtt_ok(sgt_model_write_parameter(tiny->model, index, SGT_PART_GRADIENT, values,
                                       tiny_model_count(tiny, index)));
     free(values);
 }
@@ -50,17 +50,17 @@ START_TEST(a_step_needs_a_backward)
     memset(&report, 0x55, sizeof report);
     report.size = sizeof report;
     sgt_step_report before = report;
-    sgtt_fails(sgt_optimizer_step(NULL, NULL), SGT_E_INVALID_ARGUMENT, "optimizer");
-    sgtt_fails(sgt_optimizer_step(&report, optimizer), SGT_E_STATE, "backward");
+    sgtt_fails(sgt_optimizer_step(NULL, NULL, NULL), SGT_E_INVALID_ARGUMENT, "optimizer");
+    sgtt_fails(sgt_optimizer_step(&report, optimizer, NULL), SGT_E_STATE, "backward");
     ck_assert_mem_eq(&report, &before, sizeof report);
     tiny_model_backward(&tiny);
     report.size = 2;
-    sgtt_fails(sgt_optimizer_step(&report, optimizer), SGT_E_STRUCT_SIZE, "sgt_step_report");
+    sgtt_fails(sgt_optimizer_step(&report, optimizer, NULL), SGT_E_STRUCT_SIZE, "sgt_step_report");
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
     report.size = sizeof report;
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_int_eq(report.step, 1);
-    sgtt_fails(sgt_optimizer_step(&report, optimizer), SGT_E_STATE, "backward");
+    sgtt_fails(sgt_optimizer_step(&report, optimizer, NULL), SGT_E_STATE, "backward");
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 1);
     ck_assert_int_eq(sgt_optimizer_steps(NULL), 0);
     sgtt_small_free(&tiny);
@@ -73,11 +73,11 @@ START_TEST(incomplete_gradients_are_refused_until_zeroed)
     sgt_optimizer *optimizer = create(&tiny, NULL);
     tiny_model_backward(&tiny);
     tiny.model->gradient_state = SGTI_GRADIENTS_INVALID; /* as a stopped backward leaves it */
-    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_GRADIENTS_INVALID,
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_GRADIENTS_INVALID,
                "sgt_model_zero_gradients");
     sgtt_ok(sgt_model_zero_gradients(tiny.model));
     tiny_model_backward(&tiny);
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -88,18 +88,18 @@ START_TEST(a_step_changes_weights_and_zeroes_gradients)
     sgt_optimizer *optimizer = create(&tiny, NULL);
     int32_t index = tiny_model_find(&tiny, "model.layers.1.self_attn.q_proj.weight");
     sgtt_ok(sgt_optimizer_set_factors(optimizer, index, 0.0, 1.0));
-    float *frozen = tiny_model_read(&tiny, index, SGT_WEIGHT);
-    float *moving = tiny_model_read(&tiny, index + 1, SGT_WEIGHT);
+    float *frozen = tiny_model_read(&tiny, index, SGT_PART_WEIGHT);
+    float *moving = tiny_model_read(&tiny, index + 1, SGT_PART_WEIGHT);
     uint64_t generation = sgt_model_generation(tiny.model);
     tiny_model_backward(&tiny);
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
     expect_zero_gradients(&tiny);
     ck_assert_uint_gt(sgt_model_generation(tiny.model), generation);
-    float *frozen_after = tiny_model_read(&tiny, index, SGT_WEIGHT);
-    float *moving_after = tiny_model_read(&tiny, index + 1, SGT_WEIGHT);
+    float *frozen_after = tiny_model_read(&tiny, index, SGT_PART_WEIGHT);
+    float *moving_after = tiny_model_read(&tiny, index + 1, SGT_PART_WEIGHT);
     ck_assert_mem_eq(frozen, frozen_after, tiny_model_count(&tiny, index) * sizeof(float));
     ck_assert_mem_ne(moving, moving_after, tiny_model_count(&tiny, index + 1) * sizeof(float));
-    sgtt_fails(sgt_model_backward(tiny.model, 1.0), SGT_E_STATE, "backward");
+    sgtt_fails(sgt_model_backward(tiny.model, 1.0, NULL), SGT_E_STATE, "backward");
     free(frozen);
     free(moving);
     free(frozen_after);
@@ -115,9 +115,9 @@ static float *snapshot(const small_training *tiny, const sgt_optimizer *optimize
 {
     float *all = NULL;
     *count = 0;
-    for (int32_t p = 0; p < sgt_model_parameter_count(tiny->model); p++) {
+    for (int32_t p = 0; p < sgt_model_n_parameters(tiny->model); p++) {
         size_t n = tiny_model_count(tiny, p);
-        float *parts[3] = {tiny_model_read(tiny, p, SGT_WEIGHT),
+        float *parts[3] = {tiny_model_read(tiny, p, SGT_PART_WEIGHT),
                            tiny_model_read_moment(tiny, optimizer, p, SGT_MOMENT_FIRST),
                            tiny_model_read_moment(tiny, optimizer, p, SGT_MOMENT_SECOND)};
         all = realloc(all, (*count + 3 * n) * sizeof *all);
@@ -137,22 +137,22 @@ static void expect_skip(float value)
     sgt_step_report report = {.size = sizeof report};
     size_t count;
     tiny_model_write_gradients(&tiny, 1, 1.0);
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     float *before = snapshot(&tiny, optimizer, &count);
 
     tiny_model_write_gradients(&tiny, 2, 1.0);
     poison(&tiny, "model.layers.0.mlp.down_proj.weight", value);
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_int_eq(report.skipped, 1);
     ck_assert_int_eq(report.step, 2);
     ck_assert(!isfinite(report.grad_norm));
     float *after = snapshot(&tiny, optimizer, &count);
     ck_assert_mem_eq(before, after, count * sizeof *before);
     expect_zero_gradients(&tiny);
-    sgtt_fails(sgt_optimizer_step(&report, optimizer), SGT_E_STATE, "backward");
+    sgtt_fails(sgt_optimizer_step(&report, optimizer, NULL), SGT_E_STATE, "backward");
 
     tiny_model_write_gradients(&tiny, 3, 1.0);
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_int_eq(report.skipped, 0);
     ck_assert_int_eq(report.step, 3);
     free(before);
@@ -184,7 +184,7 @@ START_TEST(a_gradient_without_a_square_skips_the_step)
         sgt_optimizer *optimizer = create(&tiny, &options);
         tiny_model_write_gradients(&tiny, 1, 1.0);
         poison(&tiny, "model.layers.0.mlp.down_proj.weight", 5e25f);
-        sgtt_ok(sgt_optimizer_step(&report, optimizer));
+        sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
         ck_assert_int_eq(report.skipped, !clipped);
         ck_assert(report.grad_norm > 1e25 && isfinite(report.grad_norm));
         expect_zero_gradients(&tiny);
@@ -202,7 +202,7 @@ START_TEST(a_frozen_nan_does_not_matter)
                                       1.0));
     tiny_model_write_gradients(&tiny, 1, 1.0);
     poison(&tiny, "model.norm.weight", NAN);
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_int_eq(report.skipped, 0);
     expect_zero_gradients(&tiny);
     sgtt_small_free(&tiny);
@@ -219,14 +219,14 @@ START_TEST(a_skipped_step_leaves_no_trace_in_later_updates)
         small_training tiny = tiny_model_make();
         sgt_optimizer *optimizer = create(&tiny, NULL);
         tiny_model_write_gradients(&tiny, 1, 1.0);
-        sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+        sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
         if (with_skip) {
             tiny_model_write_gradients(&tiny, 9, 1.0);
             poison(&tiny, "lm_head.weight", NAN);
-            sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+            sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
         }
         tiny_model_write_gradients(&tiny, 2, 1.0);
-        sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+        sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
         ck_assert_int_eq(sgt_optimizer_steps(optimizer), with_skip ? 3 : 2);
         snapshots[with_skip] = snapshot(&tiny, optimizer, &count);
         sgtt_small_free(&tiny);
@@ -269,12 +269,12 @@ START_TEST(a_failing_norm_changes_nothing)
     table.norm = failing_norm;
     calls_left = 0;
     tiny.context->dispatch->table = &table;
-    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_BACKEND, "norm");
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_BACKEND, "norm");
     tiny.context->dispatch->table = real_table;
     float *after = snapshot(&tiny, optimizer, &count);
     ck_assert_mem_eq(before, after, count * sizeof *before);
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
     free(before);
     free(after);
     sgtt_small_free(&tiny);
@@ -290,12 +290,12 @@ static void expect_invalid(const small_training *tiny, sgt_optimizer *optimizer,
     calls_left = 0;
     uint64_t generation = sgt_model_generation(tiny->model);
     dispatch->table = dispatch->memory = table;
-    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_BACKEND, slot);
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_BACKEND, slot);
     dispatch->table = dispatch->memory = real_table;
     ck_assert(strcmp(slot, "adamw") || sgt_model_generation(tiny->model) > generation);
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
     ck_assert_int_eq(optimizer->updates, 0);
-    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_GRADIENTS_INVALID, "zero");
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_GRADIENTS_INVALID, "zero");
     sgtt_ok(sgt_model_zero_gradients(tiny->model));
     expect_zero_gradients(tiny);
 }
@@ -314,7 +314,7 @@ START_TEST(a_failing_update_marks_the_gradients_invalid)
     table.fill = failing_fill;
     expect_invalid(&tiny, optimizer, &table, "fill");
     tiny_model_write_gradients(&tiny, 1, 1.0);
-    sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+    sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -348,7 +348,7 @@ START_TEST(the_rate_callback_decides)
     options.rate_user = &log;
     sgt_optimizer *optimizer = create(&tiny, &options);
     tiny_model_write_gradients(&tiny, 1, 1.0);
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_int_eq(log.step, 1);
     ck_assert_double_eq(log.scheduled, 2.0);
     ck_assert_double_eq(report.lr, 0.125);
@@ -359,7 +359,7 @@ START_TEST(the_rate_callback_decides)
         tiny_model_write_gradients(&tiny, 2, 1.0);
         float *before = snapshot(&tiny, optimizer, &count);
         log.answer = refused[i];
-        sgtt_fails(sgt_optimizer_step(&report, optimizer), SGT_E_OUT_OF_RANGE, "rate callback");
+        sgtt_fails(sgt_optimizer_step(&report, optimizer, NULL), SGT_E_OUT_OF_RANGE, "rate callback");
         float *after = snapshot(&tiny, optimizer, &count);
         ck_assert_mem_eq(before, after, count * sizeof *before);
         ck_assert_int_eq(sgt_optimizer_steps(optimizer), 1);
@@ -367,7 +367,7 @@ START_TEST(the_rate_callback_decides)
         free(after);
     }
     log.answer = 0.0;
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_int_eq(report.step, 2);
     ck_assert_double_eq(report.lr, 0.0);
     sgtt_small_free(&tiny);
@@ -389,7 +389,7 @@ START_TEST(factors_are_checked)
     sgtt_fails(sgt_optimizer_set_factors(optimizer, 0, 1, -1), SGT_E_OUT_OF_RANGE, "decay_factor");
     sgtt_ok(sgt_optimizer_set_factors(optimizer, 0, 1e30, 1));
     tiny_model_write_gradients(&tiny, 1, 1.0);
-    sgtt_fails(sgt_optimizer_step(NULL, optimizer), SGT_E_OUT_OF_RANGE,
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_OUT_OF_RANGE,
                "model.embed_tokens.weight");
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
     sgtt_small_free(&tiny);
@@ -404,11 +404,11 @@ START_TEST(scheduled_rates_can_be_asked)
     sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
     options.warmup_steps = 10;
     sgt_optimizer *optimizer = create(&tiny, &options);
-    sgtt_ok(sgt_optimizer_scheduled_rate(&lr, optimizer, 5));
+    sgtt_ok(sgt_optimizer_get_scheduled_rate(&lr, optimizer, 5));
     ck_assert_double_eq_tol(lr, 3e-4, 1e-15);
-    sgtt_fails(sgt_optimizer_scheduled_rate(&lr, optimizer, 0), SGT_E_OUT_OF_RANGE, "step");
-    sgtt_fails(sgt_optimizer_scheduled_rate(NULL, optimizer, 1), SGT_E_INVALID_ARGUMENT, "lr");
-    sgtt_fails(sgt_optimizer_scheduled_rate(&lr, NULL, 1), SGT_E_INVALID_ARGUMENT, "optimizer");
+    sgtt_fails(sgt_optimizer_get_scheduled_rate(&lr, optimizer, 0), SGT_E_OUT_OF_RANGE, "step");
+    sgtt_fails(sgt_optimizer_get_scheduled_rate(NULL, optimizer, 1), SGT_E_INVALID_ARGUMENT, "lr");
+    sgtt_fails(sgt_optimizer_get_scheduled_rate(&lr, NULL, 1), SGT_E_INVALID_ARGUMENT, "optimizer");
     sgtt_small_free(&tiny);
 }
 END_TEST
@@ -432,11 +432,11 @@ START_TEST(another_peak_rate_counts_from_the_next_step)
     sgtt_fails(sgt_optimizer_set_lr(NULL, 1.0), SGT_E_INVALID_ARGUMENT, "optimizer");
     ck_assert_double_eq(sgt_optimizer_lr(optimizer), 0.5);
     tiny_model_write_gradients(&tiny, 1, 1.0);
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_double_eq(report.lr, 0.5 * 0.75);
     sgtt_ok(sgt_optimizer_set_lr(optimizer, 0.0));
     tiny_model_write_gradients(&tiny, 1, 1.0);
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_double_eq(report.lr, 0.0);
     sgtt_small_free(&tiny);
 }
@@ -448,11 +448,11 @@ START_TEST(a_report_says_how_much_was_clipped)
     sgt_optimizer *optimizer = create(&tiny, NULL);
     sgt_step_report report = {.size = sizeof report};
     tiny_model_write_gradients(&tiny, 1, 1e-3);
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_double_lt(report.grad_norm, 1.0);
     ck_assert_double_eq(report.clip_scale, 1.0);
     tiny_model_write_gradients(&tiny, 2, 10.0);
-    sgtt_ok(sgt_optimizer_step(&report, optimizer));
+    sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
     ck_assert_double_gt(report.grad_norm, 1.0);
     ck_assert_double_eq_tol(report.clip_scale, 1.0 / (report.grad_norm + 1e-6), 1e-15);
     sgtt_small_free(&tiny);
@@ -463,15 +463,15 @@ START_TEST(a_steady_step_allocates_nothing)
 {
     small_training tiny = tiny_model_make();
     sgt_optimizer *optimizer = create(&tiny, NULL);
-    sgt_memory_usage before = {.size = sizeof before};
-    sgt_memory_usage after = {.size = sizeof after};
+    sgt_context_memory before = {.size = sizeof before};
+    sgt_context_memory after = {.size = sizeof after};
     for (int step = 1; step <= 3; step++) {
         tiny_model_backward(&tiny);
         if (step == 2)
-            sgtt_ok(sgt_context_memory(&before, tiny.context));
-        sgtt_ok(sgt_optimizer_step(NULL, optimizer));
+            sgtt_ok(sgt_context_get_memory(&before, tiny.context));
+        sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
     }
-    sgtt_ok(sgt_context_memory(&after, tiny.context));
+    sgtt_ok(sgt_context_get_memory(&after, tiny.context));
     ck_assert_uint_eq(before.allocations, after.allocations);
     sgtt_small_free(&tiny);
 }

@@ -10,9 +10,9 @@ static small_training make_in(sgt_context *context)
 {
     small_training tiny = {.context = context};
     const sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_TINY);
-    sgt_init_options init;
-    sgtt_ok(sgt_model_create(&tiny.model, tiny.context, &config));
-    sgtt_ok(sgt_init_options_init(&init, sizeof init));
+    sgt_model_init_options init;
+    sgtt_ok(sgt_model_create(&tiny.model, tiny.context, &config, NULL));
+    sgtt_ok(sgt_model_init_options_init(&init, sizeof init));
     init.std = 0.5;
     sgtt_ok(sgt_model_init_weights(tiny.model, &init));
     tiny_model_backward(&tiny);
@@ -52,13 +52,13 @@ double tiny_model_gradient(int step, int32_t parameter, size_t element)
 
 void tiny_model_write_gradients(const small_training *tiny, int step, double scale)
 {
-    for (int32_t p = 0; p < sgt_model_parameter_count(tiny->model); p++) {
+    for (int32_t p = 0; p < sgt_model_n_parameters(tiny->model); p++) {
         size_t count = tiny_model_count(tiny, p);
         float *values = malloc(count * sizeof *values);
         ck_assert_ptr_nonnull(values);
         for (size_t i = 0; i < count; i++)
             values[i] = (float)(scale * tiny_model_gradient(step, p, i));
-        sgtt_ok(sgt_model_write_parameter(tiny->model, p, SGT_GRADIENT, values, count));
+        sgtt_ok(sgt_model_write_parameter(tiny->model, p, SGT_PART_GRADIENT, values, count));
         free(values);
     }
 }
@@ -73,7 +73,7 @@ int32_t tiny_model_find(const small_training *tiny, const char *name)
 size_t tiny_model_count(const small_training *tiny, int32_t parameter)
 {
     sgt_tensor_view view = {.size = sizeof view};
-    sgtt_ok(sgt_model_parameter(&view, tiny->model, parameter, SGT_WEIGHT));
+    sgtt_ok(sgt_model_parameter(&view, tiny->model, parameter, SGT_PART_WEIGHT));
     return (size_t)view.count;
 }
 

@@ -113,8 +113,8 @@ END_TEST
 
 START_TEST(the_report_names_both)
 {
-    sgt_backend_report report = {.size = sizeof report};
-    sgtt_ok(sgt_backend_info(&report, context));
+    sgt_backend_info report = {.size = sizeof report};
+    sgtt_ok(sgt_context_get_backend(&report, context));
     ck_assert_str_eq(report.name, "partial");
     ck_assert_ptr_eq(strstr(report.kernels, "partial; portable "), report.kernels);
     ck_assert_ptr_nonnull(strstr(report.kernels, report.isa));
@@ -235,8 +235,8 @@ static uint64_t activations_on(const char *backend)
     sgt_context *own = NULL;
     sgt_context_options options;
     sgt_model_config config;
-    sgt_memory_options needed;
-    sgt_memory_estimate estimate = {.size = sizeof estimate};
+    sgt_model_memory_options needed;
+    sgt_model_memory estimate = {.size = sizeof estimate};
     sgtt_ok(sgt_context_options_init(&options, sizeof options));
     options.backend = backend;
     sgtt_ok(sgt_context_create(&own, &options));
@@ -246,10 +246,9 @@ static uint64_t activations_on(const char *backend)
     config.n_layers = 1;
     config.n_heads = 2;
     config.max_seq_len = 512;
-    sgtt_ok(sgt_memory_options_init(&needed, sizeof needed));
-    needed.seq = 512;
+    sgtt_ok(sgt_model_memory_options_init(&needed, sizeof needed));
     needed.training = 0;
-    sgtt_ok(sgt_model_estimate_memory(&estimate, own, &config, NULL, &needed));
+    sgtt_ok(sgt_model_estimate_memory(&estimate, own, &config, NULL, 1, 512, &needed));
     sgt_context_free(own);
     return estimate.activations;
 }

@@ -53,8 +53,8 @@ END_TEST
 
 START_TEST(memory_is_not_host_visible)
 {
-    sgt_backend_report report = {.size = sizeof report};
-    sgtt_ok(sgt_backend_info(&report, context));
+    sgt_backend_info report = {.size = sizeof report};
+    sgtt_ok(sgt_context_get_backend(&report, context));
     ck_assert_int_eq(report.host_visible, 0);
     ck_assert_ptr_null(sgti_host_address(context->dispatch, &whole));
 }

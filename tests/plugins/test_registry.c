@@ -134,7 +134,7 @@ static sgt_status create_model_on(const char *file)
     config.n_heads = 2;
     config.d_ff = 8;
     config.max_seq_len = 4;
-    sgt_status status = sgt_model_create(&model, context, &config);
+    sgt_status status = sgt_model_create(&model, context, &config, NULL);
     ck_assert_ptr_null(model);
     sgt_context_free(context);
     return status;

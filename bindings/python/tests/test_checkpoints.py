@@ -165,7 +165,7 @@ def test_pretrained(model, tmp_path, batch, dtype, close):
         difference = abs(again.evaluate(*batch) - model.evaluate(*batch))
         assert difference <= close
     shorter = sgt.Model.from_pretrained(str(folder), max_seq_len=8, recompute=True)
-    assert shorter.config.max_seq_len == 8 and shorter.config.recompute
+    assert shorter.config.max_seq_len == 8 and shorter.recompute
     with pytest.raises(ValueError, match="float8"):
         model.save_pretrained(folder, dtype="float8")
 
@@ -264,4 +264,4 @@ def test_a_checkpoint_is_resumed_with_recompute(tmp_path, context):
     with sgt.Model(small_config(), context) as model:
         sgt.Checkpoint.save(path, model)
     with sgt.Checkpoint(path, context) as checkpoint:
-        assert checkpoint.create(recompute=True).model.config.recompute
+        assert checkpoint.create(recompute=True).model.recompute

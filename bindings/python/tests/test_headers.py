@@ -41,7 +41,7 @@ def layouts(tmp_path_factory):
     """{struct: (size, {field: offset})}, as the C compiler lays them out."""
     folder = tmp_path_factory.mktemp("layout")
     lines = ["#include <stdio.h>", "#include <stddef.h>"]
-    lines += ["#include <sgt/sgt.h>", "#include <sgt/session.h>", "#include <sgt/sampling.h>"]
+    lines += ["#include <sgt/sgt.h>", "#include <sgt/session.h>", "#include <sgt/sampler.h>"]
     lines += ["#include <sgt/sys/growth.h>", "int main(void) {"]
     for name, fields in headers.structures().items():
         lines.append(f'printf("{name} %zu\\n", sizeof({name}));')
@@ -66,8 +66,8 @@ def layouts(tmp_path_factory):
 
 def test_the_headers_are_understood():
     structures, functions = headers.structures(), headers.functions()
-    assert structures["sgt_batch"] == ["size", "batch", "seq", "tokens", "targets"]
-    assert functions["sgt_model_backward"] == ("sgt_status", ["sgt_model *", "double"])
+    assert structures["sgt_batch"] == ["size", "batch", "seq", "reserved", "tokens", "targets"]
+    assert functions["sgt_optimizer_set_lr"] == ("sgt_status", ["sgt_optimizer *", "double"])
     assert set(functions) == headers.exported()
     assert len(structures) > 30
 
@@ -93,7 +93,7 @@ def test_an_integer_that_does_not_fit_is_refused():
     with pytest.raises(OverflowError, match="vocab_size"):
         _structs.sgt_model_config(vocab_size=2**32 + 5)
     with pytest.raises(OverflowError, match="seed"):
-        _structs.sgt_init_options(seed=-1)
+        _structs.sgt_model_init_options(seed=-1)
     batch = _structs.sgt_batch(batch=np.int16(7), seq=True)
     assert (batch.batch, batch.seq) == (7, 1)
     with pytest.raises(OverflowError, match="seq: 4294967552"):
@@ -102,9 +102,9 @@ def test_an_integer_that_does_not_fit_is_refused():
         with pytest.raises(TypeError, match="batch: an integer"):
             batch.batch = wrong
     with pytest.raises(TypeError, match="std: a real number"):
-        _structs.sgt_init_options(std="0.1")
+        _structs.sgt_model_init_options(std="0.1")
     with pytest.raises(OverflowError, match="std"):
-        _structs.sgt_init_options(std=10**400)
+        _structs.sgt_model_init_options(std=10**400)
     assert (batch.batch, batch.seq) == (7, 1)
 
 
@@ -142,17 +142,17 @@ CONSTANTS = {
     "LOG_LEVEL": ("sgt_log_level", "SGT_LOG_"),
     "PHASE": ("sgt_phase", "SGT_PHASE_"),
     "ENTROPY": ("sgt_entropy", "SGT_ENTROPY_"),
-    "PART": ("sgt_parameter_part", "SGT_"),
-    "FLOPS_DEPTH": ("sgt_flops_depth", "SGT_FLOPS_"),
+    "PART": ("sgt_parameter_part", "SGT_PART_"),
+    "FLOPS_DEPTH": ("sgt_flops_loops", "SGT_FLOPS_"),
     "SCHEDULE": ("sgt_schedule", "SGT_SCHEDULE_"),
     "DECAY_SCOPE": ("sgt_decay_scope", "SGT_DECAY_"),
     "MOMENT": ("sgt_moment", "SGT_MOMENT_"),
     "GROWTH_ACTION": ("sgt_growth_action", "SGT_GROWTH_"),
     "RAMP": ("sgt_ramp", "SGT_RAMP_"),
     "FADE": ("sgt_fade", "SGT_FADE_"),
-    "DIRECTION": ("sgt_growth_direction", "SGT_"),
+    "DIRECTION": ("sgt_growth_direction", "SGT_DIRECTION_"),
     "HEAD_CHOICE": ("sgt_head_choice", "SGT_HEADS_"),
-    "GENERATE_END": ("sgt_generate_end", "SGT_END_"),
+    "GENERATE_END": ("sgt_generate_end", "SGT_GENERATE_END_"),
 }
 
 DTYPES = {"f32": "float32", "f64": "float64", "bf16": "bfloat16", "f16": "float16", "i32": "int32"}
@@ -235,21 +235,21 @@ def test_option_defaults_are_those_of_the_library():
                 default = table[default]
             assert default == found, (function, parameter.name)
 
-    check(sgt.Model.init_weights, "sgt_init_options")
+    check(sgt.Model.init_weights, "sgt_model_init_options")
     check(sgt.Optimizer, "sgt_optimizer_options", betas=None, rate=None)
     betas = inspect.signature(sgt.Optimizer).parameters["betas"].default
     options = c_defaults("sgt_optimizer_options")
     assert betas == (options.beta1, options.beta2)
-    check(sgt.SparseGrowth, "sgt_growth_sgt_options", exclude=None)
-    options = c_defaults("sgt_growth_sgt_options")
+    check(sgt.SparseGrowth, "sgt_growth_sparse_options", exclude=None)
+    options = c_defaults("sgt_growth_sparse_options")
     excluded = (ctypes.c_int32 * options.n_exclude).from_address(options.exclude)
     assert inspect.signature(sgt.SparseGrowth).parameters["exclude"].default == tuple(excluded)
-    check(sgt.Sampler, "sgt_sampling_options", context=None, bias=None)
+    check(sgt.Sampler, "sgt_sampler_options", context=None, bias=None)
     check(sgt.Session, "sgt_session_options")
     check(sgt.Growth, "sgt_growth_options")
     struct = c_defaults("sgt_model_config")
     config = sgt.ModelConfig(1, 1, 1, 1, 1, 1)
-    for name in ("n_kv_heads", "head_dim", "tied", "rope_theta", "norm_eps", "recompute"):
+    for name in ("n_kv_heads", "head_dim", "tied", "rope_theta", "norm_eps"):
         assert getattr(config, name) == getattr(struct, name)
 
 

@@ -43,14 +43,14 @@ def import_error(environment):
 def test_the_environment_comes_first(tmp_path):
     environment = copy_of_the_package(tmp_path)
     (tmp_path / "libsgt" / "_lib").mkdir()
-    (tmp_path / "libsgt" / "_lib" / "libsgt.so.0.1").write_bytes(b"not this one")
+    (tmp_path / "libsgt" / "_lib" / "libsgt.so.0.2").write_bytes(b"not this one")
     environment["SGT_LIBRARY"] = str(LIBRARY)
     assert run_python(SHOW, environment=environment).stdout.strip() == str(LIBRARY)
 
 
 def test_then_the_library_in_the_package(tmp_path):
     environment = copy_of_the_package(tmp_path)
-    inside = tmp_path / "libsgt" / "_lib" / "libsgt.so.0.1"
+    inside = tmp_path / "libsgt" / "_lib" / "libsgt.so.0.2"
     inside.parent.mkdir()
     inside.symlink_to(LIBRARY)
     environment["SGT_LIBRARY"] = None
@@ -60,9 +60,9 @@ def test_then_the_library_in_the_package(tmp_path):
 def test_then_the_system(tmp_path):
     environment = copy_of_the_package(tmp_path)
     (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "libsgt.so.0.1").symlink_to(LIBRARY)
+    (tmp_path / "lib" / "libsgt.so.0.2").symlink_to(LIBRARY)
     environment.update(SGT_LIBRARY=None, LD_LIBRARY_PATH=str(tmp_path / "lib"))
-    assert run_python(SHOW, environment=environment).stdout.strip() == "libsgt.so.0.1"
+    assert run_python(SHOW, environment=environment).stdout.strip() == "libsgt.so.0.2"
 
 
 def test_none_at_all(tmp_path):
@@ -71,7 +71,7 @@ def test_none_at_all(tmp_path):
     if run_python(SHOW, environment=environment).returncode == 0:
         pytest.skip("this system has libsgt installed")
     message = import_error(environment)
-    assert "'libsgt.so.0.1' of the system" in message and "SGT_LIBRARY is not set" in message
+    assert "'libsgt.so.0.2' of the system" in message and "SGT_LIBRARY is not set" in message
 
 
 def test_a_wrong_path(tmp_path):
@@ -87,7 +87,7 @@ def test_another_library(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "version, fits", [("0.0.9", False), ("1.0.0", False), ("0.2.0", False), ("0.1.3", True)]
+    "version, fits", [("0.1.9", False), ("1.0.0", False), ("0.3.0", False), ("0.2.3", True)]
 )
 def test_versions(tmp_path, version, fits):
     source = f'const char *sgt_version(void) {{ return "{version}"; }}'
@@ -95,4 +95,4 @@ def test_versions(tmp_path, version, fits):
     if fits:
         assert "lacks the function" in message
     else:
-        assert f"is version {version}" in message and "0.1.0" in message
+        assert f"is version {version}" in message and "0.2.0" in message

@@ -36,7 +36,7 @@ def options():
 def test_install(tmp_path):
     meson("install", "-C", BUILD, "--destdir", tmp_path, "--no-rebuild")
     (package,) = tmp_path.rglob("libsgt/__init__.py")
-    (library,) = tmp_path.rglob("libsgt.so.0.1")
+    (library,) = tmp_path.rglob("libsgt.so.0.2")
     assert (package.parent / "py.typed").exists()
     assert not list(package.parent.rglob("_lib"))
     result = run_python(
@@ -48,4 +48,4 @@ def test_install(tmp_path):
             "SGT_LIBRARY": None,
         },
     )
-    assert result.stdout.split() == [str(package), "libsgt.so.0.1", "True"], result.stderr
+    assert result.stdout.split() == [str(package), "libsgt.so.0.2", "True"], result.stderr

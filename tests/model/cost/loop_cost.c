@@ -50,7 +50,7 @@ static int train(sgt_model *model)
     sgt_batch batch = {
         .size = sizeof batch, .batch = 1, .seq = SEQ, .tokens = tokens, .targets = tokens};
     return sgt_model_forward(&metrics, model, &batch) == SGT_OK && metrics.finite &&
-           sgt_model_backward(model, 1.0) == SGT_OK;
+           sgt_model_backward(model, 1.0, NULL) == SGT_OK;
 }
 
 int main(int argc, char **argv)
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     options.isa = "baseline";
     options.threads = 1;
     int done = sgt_context_create(&context, &options) == SGT_OK &&
-               sgt_model_create(&model, context, &config) == SGT_OK &&
+               sgt_model_create(&model, context, &config, NULL) == SGT_OK &&
                set_loop(model, atoi(argv[1])) && train(model);
     sgt_model_free(model);
     sgt_context_free(context);

@@ -72,9 +72,9 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_context_options_init": _options(s.sgt_context_options),
     "sgt_context_create": (_status, [_new, _p(s.sgt_context_options)]),
     "sgt_context_free": (None, [_handle]),
-    "sgt_context_memory": (_status, [_p(s.sgt_memory_usage), _handle]),
+    "sgt_context_get_memory": (_status, [_p(s.sgt_context_memory), _handle]),
     "sgt_backend_load": (_status, [POINTER(c_char_p), c_char_p]),
-    "sgt_backend_info": (_status, [_p(s.sgt_backend_report), _handle]),
+    "sgt_context_get_backend": (_status, [_p(s.sgt_backend_info), _handle]),
     # plan.h
     "sgt_plan_create": (_status, [_new, _handle, _int32("n_layers"), _int32("n_heads")]),
     "sgt_plan_clone": (_status, [_new, _handle]),
@@ -98,32 +98,44 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_plan_load": (_status, [_new, _handle, _array, c_size_t]),
     # model.h
     "sgt_model_config_init": _options(s.sgt_model_config),
-    "sgt_model_create": (_status, [_new, _handle, _p(s.sgt_model_config)]),
+    "sgt_model_options_init": _options(s.sgt_model_options),
+    "sgt_model_create": (
+        _status,
+        [_new, _handle, _p(s.sgt_model_config), _p(s.sgt_model_options)],
+    ),
+    "sgt_model_get_options": (_status, [_p(s.sgt_model_options), _handle]),
     "sgt_model_free": (None, [_handle]),
     "sgt_model_get_config": (_status, [_p(s.sgt_model_config), _handle]),
-    "sgt_init_options_init": _options(s.sgt_init_options),
-    "sgt_model_init_weights": (_status, [_handle, _p(s.sgt_init_options)]),
+    "sgt_model_init_options_init": _options(s.sgt_model_init_options),
+    "sgt_model_init_weights": (_status, [_handle, _p(s.sgt_model_init_options)]),
     "sgt_model_forward": (_status, [_p(s.sgt_metrics), _handle, _p(s.sgt_batch)]),
-    "sgt_model_backward": (_status, [_handle, _double("scale")]),
+    "sgt_model_backward_options_init": _options(s.sgt_model_backward_options),
+    "sgt_model_backward": (
+        _status,
+        [_handle, _double("scale"), _p(s.sgt_model_backward_options)],
+    ),
     "sgt_model_zero_gradients": (_status, [_handle]),
     "sgt_model_forward_logits": (_status, [_p(s.sgt_tensor_view), _handle, _p(s.sgt_batch)]),
     "sgt_model_read_logits": (_status, [_array, c_size_t, _handle]),
-    "sgt_model_backward_logits": (_status, [_handle, _array]),
-    "sgt_evaluate_options_init": _options(s.sgt_evaluate_options),
+    "sgt_model_backward_logits": (
+        _status,
+        [_handle, _array, _p(s.sgt_model_backward_options)],
+    ),
+    "sgt_model_evaluate_options_init": _options(s.sgt_model_evaluate_options),
     "sgt_model_evaluate": (
         _status,
-        [_p(s.sgt_metrics), _handle, _p(s.sgt_batch), _p(s.sgt_evaluate_options)],
+        [_p(s.sgt_metrics), _handle, _p(s.sgt_batch), _p(s.sgt_model_evaluate_options)],
     ),
     "sgt_model_plan": (_handle, [_handle]),
     "sgt_model_set_plan": (_status, [_handle, _handle]),
     "sgt_model_collect_entropy": (_status, [_handle, _int32("kinds")]),
     "sgt_model_n_passes": (c_int32, [_handle, _int32("layer")]),
-    "sgt_model_entropies": (
+    "sgt_model_get_entropies": (
         _status,
         [_array, _handle, _int32("layer"), _int32("pass"), _int32("kind")],
     ),
-    "sgt_model_parameter_count": (c_int32, [_handle]),
-    "sgt_model_weight_count": (c_uint64, [_handle]),
+    "sgt_model_n_parameters": (c_int32, [_handle]),
+    "sgt_model_n_weights": (c_uint64, [_handle]),
     "sgt_model_find_parameter": (_status, [POINTER(c_int32), _handle, c_char_p]),
     "sgt_model_parameter": (
         _status,
@@ -141,15 +153,17 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_model_generation": (c_uint64, [_handle]),
     "sgt_model_get_special_tokens": (_status, [_p(s.sgt_special_tokens), _handle]),
     "sgt_model_set_special_tokens": (_status, [_handle, _p(s.sgt_special_tokens)]),
-    "sgt_memory_options_init": _options(s.sgt_memory_options),
+    "sgt_model_memory_options_init": _options(s.sgt_model_memory_options),
     "sgt_model_estimate_memory": (
         _status,
         [
-            _p(s.sgt_memory_estimate),
+            _p(s.sgt_model_memory),
             _handle,
             _p(s.sgt_model_config),
             _handle,
-            _p(s.sgt_memory_options),
+            _int32("batch"),
+            _int32("seq"),
+            _p(s.sgt_model_memory_options),
         ],
     ),
     # flops.h
@@ -158,7 +172,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         _status,
         [_p(s.sgt_flops), _p(s.sgt_model_config), _handle, _p(s.sgt_flops_options)],
     ),
-    "sgt_model_flops": (_status, [_p(s.sgt_flops_total), _handle]),
+    "sgt_model_get_flops": (_status, [_p(s.sgt_flops_total), _handle]),
     # optimizer.h
     "sgt_optimizer_options_init": _options(s.sgt_optimizer_options),
     "sgt_optimizer_create": (_status, [_new, _handle, _p(s.sgt_optimizer_options)]),
@@ -169,9 +183,13 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         _status,
         [_handle, _int32("index"), _double("rate_factor"), _double("decay_factor")],
     ),
-    "sgt_optimizer_step": (_status, [_p(s.sgt_step_report), _handle]),
+    "sgt_optimizer_step_options_init": _options(s.sgt_optimizer_step_options),
+    "sgt_optimizer_step": (
+        _status,
+        [_p(s.sgt_step_report), _handle, _p(s.sgt_optimizer_step_options)],
+    ),
     "sgt_optimizer_steps": (c_int64, [_handle]),
-    "sgt_optimizer_scheduled_rate": (_status, [POINTER(c_double), _handle, _int64("step")]),
+    "sgt_optimizer_get_scheduled_rate": (_status, [POINTER(c_double), _handle, _int64("step")]),
     "sgt_optimizer_moment": (
         _status,
         [_p(s.sgt_tensor_view), _handle, _int32("index"), _int32("moment")],
@@ -185,10 +203,10 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         [_handle, _int32("index"), _int32("moment"), _array, c_size_t],
     ),
     # growth.h, sys/growth.h
-    "sgt_growth_sgt_options_init": _options(s.sgt_growth_sgt_options),
-    "sgt_growth_policy_sgt": (
+    "sgt_growth_sparse_options_init": _options(s.sgt_growth_sparse_options),
+    "sgt_growth_policy_sparse": (
         _status,
-        [_new, _handle, _int32("n_layers"), _int32("n_heads"), _p(s.sgt_growth_sgt_options)],
+        [_new, _handle, _int32("n_layers"), _int32("n_heads"), _p(s.sgt_growth_sparse_options)],
     ),
     "sgt_growth_policy_none": (_status, [_new, _handle, _int32("n_layers"), _int32("n_heads")]),
     "sgt_growth_policy_static_blocks": (
@@ -220,14 +238,14 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     ),
     # checkpoint.h
     "sgt_checkpoint_save_options_init": _options(s.sgt_checkpoint_save_options),
-    "sgt_checkpoint_save": (_status, [c_char_p, _handle, _p(s.sgt_checkpoint_save_options)]),
+    "sgt_checkpoint_save": (_status, [_handle, c_char_p, _p(s.sgt_checkpoint_save_options)]),
     "sgt_checkpoint_open": (_status, [_new, _handle, c_char_p]),
     "sgt_checkpoint_free": (None, [_handle]),
     "sgt_checkpoint_get_info": (_status, [_p(s.sgt_checkpoint_info), _handle]),
     "sgt_checkpoint_get_config": (_status, [_p(s.sgt_model_config), _handle]),
     "sgt_checkpoint_get_optimizer_options": (_status, [_p(s.sgt_optimizer_options), _handle]),
     "sgt_checkpoint_value": (c_char_p, [_handle, c_char_p]),
-    "sgt_checkpoint_key": (c_char_p, [_handle, _uint64("index")]),
+    "sgt_checkpoint_key": (c_char_p, [_handle, _int32("index")]),
     "sgt_checkpoint_load_options_init": _options(s.sgt_checkpoint_load_options),
     "sgt_checkpoint_load": (
         _status,
@@ -235,21 +253,32 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     ),
     "sgt_checkpoint_create": (
         _status,
-        [_new, _new, _new, _handle, _handle, _p(s.sgt_checkpoint_load_options)],
+        [
+            _new,
+            _new,
+            _new,
+            _handle,
+            _handle,
+            _p(s.sgt_model_options),
+            _p(s.sgt_checkpoint_load_options),
+        ],
     ),
-    "sgt_checkpoint_path": (_status, [_array, POINTER(c_size_t), c_char_p, _int64("step")]),
-    "sgt_checkpoint_latest": (_status, [POINTER(c_int64), c_char_p]),
+    "sgt_checkpoint_get_path": (_status, [_array, POINTER(c_size_t), c_char_p, _int64("step")]),
+    "sgt_checkpoint_get_latest": (_status, [POINTER(c_int64), c_char_p]),
     "sgt_checkpoint_keep_last": (_status, [c_char_p, _int32("keep")]),
     # huggingface.h
     "sgt_hf_load_options_init": _options(s.sgt_hf_load_options),
-    "sgt_model_load_hf": (_status, [_new, _handle, c_char_p, _p(s.sgt_hf_load_options)]),
+    "sgt_hf_load": (
+        _status,
+        [_new, _handle, c_char_p, _p(s.sgt_model_options), _p(s.sgt_hf_load_options)],
+    ),
     "sgt_hf_save_options_init": _options(s.sgt_hf_save_options),
-    "sgt_model_save_hf": (_status, [_handle, c_char_p, _p(s.sgt_hf_save_options)]),
-    # sampling.h
-    "sgt_sampling_options_init": _options(s.sgt_sampling_options),
+    "sgt_hf_save": (_status, [_handle, c_char_p, _p(s.sgt_hf_save_options)]),
+    # sampler.h
+    "sgt_sampler_options_init": _options(s.sgt_sampler_options),
     "sgt_sampler_create": (
         _status,
-        [_new, _handle, _int32("vocab_size"), _p(s.sgt_sampling_options)],
+        [_new, _handle, _int32("vocab_size"), _p(s.sgt_sampler_options)],
     ),
     "sgt_sampler_free": (None, [_handle]),
     "sgt_sampler_pick": (_status, [POINTER(c_int32), _handle, _array]),
@@ -275,7 +304,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
         _status,
         [_p(s.sgt_score), _handle, _int32("sequence"), _array, _int32("count"), _array],
     ),
-    "sgt_generate_options_init": _options(s.sgt_generate_options),
+    "sgt_session_generate_options_init": _options(s.sgt_session_generate_options),
     "sgt_session_generate_batch": (_status, [_handle, _p(s.sgt_generate_batch)]),
     "sgt_session_generate": (
         _status,
@@ -286,7 +315,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
             _handle,
             _array,
             _int32("n_prompt"),
-            _p(s.sgt_generate_options),
+            _p(s.sgt_session_generate_options),
         ],
     ),
 }

@@ -192,7 +192,7 @@ class Text:
         self.stop_strings = stop_strings
         # One more than fit, so that the library says that the sequence is full.
         self._tokens = np.empty(most or max(1, room - prompt.size + 2), np.int32)
-        self.options = _structs.sgt_generate_options(
+        self.options = _structs.sgt_session_generate_options(
             max_tokens=self._tokens.size,
             tokens=address(self._tokens),
             stop_tokens=address(stop_tokens),

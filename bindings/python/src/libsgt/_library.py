@@ -15,10 +15,10 @@ from typing import Any, Callable, List, Tuple
 from ._functions import PROTOTYPES
 
 #: The version of this package; structures are those of the headers of this version.
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 #: The binary interface it was made for: below 1.0 every minor release has one of its own.
-ABI = "0.1"
+ABI = "0.2"
 
 _FILE_NAMES = {"darwin": f"libsgt.{ABI}.dylib", "win32": f"sgt-{ABI}.dll"}
 _FILE_NAME = _FILE_NAMES.get(sys.platform, f"libsgt.so.{ABI}")

@@ -24,8 +24,8 @@ _ARGUMENTS = {
     "batch.seq": "tokens.shape[-1]",
 }
 _CALLS = {
-    "sgt_model_load_hf": "Model.from_pretrained",
-    "sgt_model_save_hf": "model.save_pretrained",
+    "sgt_hf_load": "Model.from_pretrained",
+    "sgt_hf_save": "model.save_pretrained",
     "sgt_model_set_plan": "an assignment to model.plan",
 }
 _OBJECTS = ("checkpoint", "growth", "model", "optimizer", "plan", "sampler", "session")

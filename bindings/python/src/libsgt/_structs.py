@@ -84,13 +84,14 @@ class sgt_context_options(Sized):
         ("log", log_fn),
         ("log_user", c_void_p),
         ("log_level", c_int32),
+        ("reserved", c_int32),
         ("progress", progress_fn),
         ("progress_user", c_void_p),
         ("backend_options", c_char_p),
     ]
 
 
-class sgt_memory_usage(Sized):
+class sgt_context_memory(Sized):
     _fields_ = [
         ("size", c_uint32),
         ("current", c_uint64),
@@ -100,7 +101,7 @@ class sgt_memory_usage(Sized):
     ]
 
 
-class sgt_backend_report(Sized):
+class sgt_backend_info(Sized):
     _fields_ = [
         ("size", c_uint32),
         ("threads", c_int32),
@@ -155,14 +156,20 @@ class sgt_model_config(Sized):
         ("tied", c_int32),
         ("rope_theta", c_double),
         ("norm_eps", c_double),
-        ("recompute", c_int32),
-        ("reserved", c_int32),
     ]
 
 
-class sgt_init_options(Sized):
+class sgt_model_options(Sized):
     _fields_ = [
         ("size", c_uint32),
+        ("recompute", c_int32),
+    ]
+
+
+class sgt_model_init_options(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
         ("seed", c_uint64),
         ("std", c_double),
         ("cut", c_double),
@@ -174,6 +181,7 @@ class sgt_batch(Sized):
         ("size", c_uint32),
         ("batch", c_int32),
         ("seq", c_int32),
+        ("reserved", c_int32),
         ("tokens", c_void_p),
         ("targets", c_void_p),
     ]
@@ -189,29 +197,37 @@ class sgt_metrics(Sized):
     ]
 
 
-class sgt_evaluate_options(Sized):
+class sgt_model_backward_options(Sized):
     _fields_ = [
         ("size", c_uint32),
+        ("reserved", c_int32),
+    ]
+
+
+class sgt_model_evaluate_options(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
         ("token_losses", c_void_p),
         ("logits", c_void_p),
         ("last_logits", c_void_p),
     ]
 
 
-class sgt_memory_options(Sized):
+class sgt_model_memory_options(Sized):
     _fields_ = [
         ("size", c_uint32),
-        ("batch", c_int32),
-        ("seq", c_int32),
         ("training", c_int32),
         ("optimizer", c_int32),
         ("logits", c_int32),
+        ("model", ctypes.POINTER(sgt_model_options)),
     ]
 
 
-class sgt_memory_estimate(Sized):
+class sgt_model_memory(Sized):
     _fields_ = [
         ("size", c_uint32),
+        ("reserved", c_int32),
         ("context", c_uint64),
         ("parameters", c_uint64),
         ("gradients", c_uint64),
@@ -279,6 +295,14 @@ class sgt_optimizer_options(Sized):
     ]
 
 
+class sgt_optimizer_step_options(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
+        ("scale", c_double),
+    ]
+
+
 class sgt_step_report(Sized):
     _fields_ = [
         ("size", c_uint32),
@@ -306,7 +330,7 @@ class sgt_growth_event(Sized):
     ]
 
 
-class sgt_growth_sgt_options(Sized):
+class sgt_growth_sparse_options(Sized):
     _fields_ = [
         ("size", c_uint32),
         ("top_k_layers", c_int32),
@@ -402,7 +426,8 @@ class sgt_checkpoint_save_options(Sized):
         ("growth", c_void_p),
         ("keys", ctypes.POINTER(c_char_p)),
         ("values", ctypes.POINTER(c_char_p)),
-        ("n_values", c_uint64),
+        ("n_values", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -415,7 +440,8 @@ class sgt_checkpoint_info(Sized):
         ("steps", c_int64),
         ("executed_flops", c_double),
         ("vanilla_flops", c_double),
-        ("n_values", c_uint64),
+        ("n_values", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -424,7 +450,7 @@ class sgt_checkpoint_load_options(Sized):
         ("size", c_uint32),
         ("own_schedule", c_int32),
         ("verify", c_int32),
-        ("recompute", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -432,7 +458,6 @@ class sgt_hf_load_options(Sized):
     _fields_ = [
         ("size", c_uint32),
         ("max_seq_len", c_int32),
-        ("recompute", c_int32),
         ("tie_missing_head", c_int32),
     ]
 
@@ -447,10 +472,10 @@ class sgt_hf_save_options(Sized):
     ]
 
 
-# ---- sampling.h, session.h ----
+# ---- sampler.h, session.h ----
 
 
-class sgt_sampling_options(Sized):
+class sgt_sampler_options(Sized):
     _fields_ = [
         ("size", c_uint32),
         ("top_k", c_int32),
@@ -508,7 +533,7 @@ class sgt_score(Sized):
     ]
 
 
-class sgt_generate_options(Sized):
+class sgt_session_generate_options(Sized):
     _fields_ = [
         ("size", c_uint32),
         ("max_tokens", c_int32),

@@ -105,7 +105,7 @@ class Checkpoint(Owner):
                 inside.enter_context(growth.policy._guard.reading)
             options.optimizer = optimizer._pointer if optimizer is not None else None
             options.growth = growth._pointer if growth is not None else None
-            call(lib.sgt_checkpoint_save, encoded_path(path), model._pointer, byref(options))
+            call(lib.sgt_checkpoint_save, model._pointer, encoded_path(path), byref(options))
 
     # ---- looking ----
 
@@ -126,7 +126,7 @@ class Checkpoint(Owner):
 
     @property
     def config(self) -> ModelConfig:
-        """The configuration of its model, without recompute."""
+        """The configuration of its model."""
         struct = _structs.sgt_model_config()
         with self._guard.reading:
             call(lib.sgt_checkpoint_get_config, byref(struct), self._pointer)
@@ -215,12 +215,11 @@ class Checkpoint(Owner):
         """Makes the model, the optimizer where there is one, and with ``policy`` the growth.
 
         policy: made with the options of the saved one. optimizer False: none is made. recompute: as in
-        ``ModelConfig``; a file does not tell it. Errors as ``load``.
+        ``Model``; a file does not tell it. Errors as ``load``.
         """
         instance(policy, (Policy, BuiltInPolicy), "policy", optional=True)
-        options = _structs.sgt_checkpoint_load_options(
-            own_schedule=own_schedule, verify=verify, recompute=recompute
-        )
+        model_options = _structs.sgt_model_options(recompute=recompute)
+        options = _structs.sgt_checkpoint_load_options(own_schedule=own_schedule, verify=verify)
         made_model, made_optimizer, made_growth = (ctypes.c_void_p() for _ in range(3))
         with_optimizer = optimizer and self.info.has_optimizer
         context = self._context._for(self._owned)
@@ -238,6 +237,7 @@ class Checkpoint(Owner):
                 byref(made_growth) if policy is not None else None,
                 self._pointer,
                 policy._pointer if policy is not None else None,
+                byref(model_options),
                 byref(options),
             )
             model = Model._adopt(made_model.value, context)
@@ -255,16 +255,16 @@ class Checkpoint(Owner):
         """The path of a step's file in a folder: step-000000001000.safetensors."""
         room = ctypes.c_size_t()
         name = encoded_path(folder)
-        call(lib.sgt_checkpoint_path, None, byref(room), name, step)
+        call(lib.sgt_checkpoint_get_path, None, byref(room), name, step)
         path = ctypes.create_string_buffer(room.value)
-        call(lib.sgt_checkpoint_path, path, byref(room), name, step)
+        call(lib.sgt_checkpoint_get_path, path, byref(room), name, step)
         return os.fsdecode(path.value)
 
     @staticmethod
     def latest(folder: Path) -> int:
         """The highest step that has a file there. Raises MissingFileError, FileError."""
         step = ctypes.c_int64()
-        call_for_file(lib.sgt_checkpoint_latest, byref(step), encoded_path(folder))
+        call_for_file(lib.sgt_checkpoint_get_latest, byref(step), encoded_path(folder))
         return step.value
 
     @staticmethod

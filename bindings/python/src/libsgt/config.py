@@ -22,7 +22,7 @@ class ModelConfig:
 
     vocab_size V, d_model d, n_heads H, d_ff the inner width of the feed-forward part, max_seq_len
     the longest sequence of a batch. n_kv_heads 0: n_heads. head_dim 0: d_model / n_heads. tied: the
-    output head is the embedding. recompute: less memory and more work, equal bits.
+    output head is the embedding.
     """
 
     vocab_size: int
@@ -36,7 +36,6 @@ class ModelConfig:
     tied: bool = False
     rope_theta: float = 10000.0
     norm_eps: float = 1e-6
-    recompute: bool = False
 
     def _struct(self) -> Any:
         return _structs.sgt_model_config(**dataclasses.asdict(self))
@@ -45,7 +44,6 @@ class ModelConfig:
     def _from(cls, struct: Any) -> "ModelConfig":
         values = {field.name: getattr(struct, field.name) for field in dataclasses.fields(cls)}
         values["tied"] = bool(struct.tied)
-        values["recompute"] = bool(struct.recompute)
         return cls(**values)
 
 

@@ -158,17 +158,17 @@ class Context(Owner):
     @property
     def memory(self) -> MemoryUsage:
         """The memory counters of now."""
-        usage = _structs.sgt_memory_usage()
+        usage = _structs.sgt_context_memory()
         with self._guard.reading:
-            call(lib.sgt_context_memory, byref(usage), self._pointer)
+            call(lib.sgt_context_get_memory, byref(usage), self._pointer)
         return MemoryUsage(usage.current, usage.peak, usage.limit, usage.allocations)
 
     @property
     def backend(self) -> BackendInfo:
         """Which kernels this context runs."""
-        report = _structs.sgt_backend_report()
+        report = _structs.sgt_backend_info()
         with self._guard.reading:
-            call(lib.sgt_backend_info, byref(report), self._pointer)
+            call(lib.sgt_context_get_backend, byref(report), self._pointer)
             return BackendInfo(
                 report.name.decode(),
                 report.kernels.decode(),
@@ -188,6 +188,7 @@ class Context(Owner):
         training: bool = True,
         optimizer: bool = True,
         logits: bool = False,
+        recompute: bool = False,
     ) -> MemoryEstimate:
         """What a model and a step of [batch, seq] tokens would take, before it is allocated.
 
@@ -195,10 +196,11 @@ class Context(Owner):
         """
         instance(config, (ModelConfig,), "config")
         check_plan(plan)
-        options = _structs.sgt_memory_options(
-            batch=batch, seq=seq, training=training, optimizer=optimizer, logits=logits
+        model = _structs.sgt_model_options(recompute=recompute)
+        options = _structs.sgt_model_memory_options(
+            training=training, optimizer=optimizer, logits=logits, model=ctypes.pointer(model)
         )
-        estimate = _structs.sgt_memory_estimate()
+        estimate = _structs.sgt_model_memory()
         with self._guard.reading, reading(plan):
             call(
                 lib.sgt_model_estimate_memory,
@@ -206,6 +208,8 @@ class Context(Owner):
                 self._pointer,
                 byref(config._struct()),
                 plan._pointer if plan is not None else None,
+                batch,
+                seq,
                 byref(options),
             )
         return MemoryEstimate(*(int(getattr(estimate, f)) for f in MemoryEstimate._fields))

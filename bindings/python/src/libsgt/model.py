@@ -37,7 +37,8 @@ class Model(Owner):
 
     config: its architecture. context: None makes one of its own. seed: of the weights, truncated
     normal of standard deviation ``std`` cut at ``cut`` deviations, norms one; None leaves zero
-    weights. Narrow models (d_model under about 512) learn faster with ``std`` up to
+    weights. ``recompute``: keep only each block's input and run its forward again in backward: less
+    memory and more work, equal bits. Narrow models (d_model under about 512) learn faster with ``std`` up to
     1 / sqrt(d_model).
 
     Raises InvalidArgumentError and OutOfRangeError (the message names the field),
@@ -49,15 +50,23 @@ class Model(Owner):
         config: ModelConfig,
         context: Optional[Context] = None,
         *,
+        recompute: bool = False,
         seed: Optional[int] = 0,
         std: float = 0.02,
         cut: float = 3.0,
     ) -> None:
         instance(config, (ModelConfig,), "config")
         context = context_or_new(context)
+        options = _structs.sgt_model_options(recompute=recompute)
         pointer = ctypes.c_void_p()
         with context._guard.reading:
-            call(lib.sgt_model_create, byref(pointer), context._pointer, byref(config._struct()))
+            call(
+                lib.sgt_model_create,
+                byref(pointer),
+                context._pointer,
+                byref(config._struct()),
+                byref(options),
+            )
             self._own(pointer.value, context)
         if seed is not None:
             self.init_weights(seed, std, cut)
@@ -81,13 +90,16 @@ class Model(Owner):
         struct = _structs.sgt_model_config()
         call(lib.sgt_model_get_config, byref(struct), self._pointer)
         self._config = ModelConfig._from(struct)
+        options = _structs.sgt_model_options()
+        call(lib.sgt_model_get_options, byref(options), self._pointer)
+        self._recompute = bool(options.recompute)
         tensor = _structs.sgt_tensor_view()
-        for i in range(lib.sgt_model_parameter_count(self._pointer)):
+        for i in range(lib.sgt_model_n_parameters(self._pointer)):
             call(lib.sgt_model_parameter, byref(tensor), self._pointer, i, _WEIGHT)
             self._index[tensor.name.decode()] = i
             self._shapes.append(tuple(tensor.shape[: tensor.rank]))
         self._names = tuple(self._index)
-        self._n_weights = int(lib.sgt_model_weight_count(self._pointer))
+        self._n_weights = int(lib.sgt_model_n_weights(self._pointer))
 
     @classmethod
     def _adopt(cls, pointer: Optional[int], context: Context) -> "Model":
@@ -115,14 +127,20 @@ class Model(Owner):
         ``Model`` raises.
         """
         context = context_or_new(context)
+        model_options = _structs.sgt_model_options(recompute=recompute)
         options = _structs.sgt_hf_load_options(
-            max_seq_len=max_seq_len, recompute=recompute, tie_missing_head=tie_missing_head
+            max_seq_len=max_seq_len, tie_missing_head=tie_missing_head
         )
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             path = encoded_path(folder)
             call_for_file(
-                lib.sgt_model_load_hf, byref(pointer), context._pointer, path, byref(options)
+                lib.sgt_hf_load,
+                byref(pointer),
+                context._pointer,
+                path,
+                byref(model_options),
+                byref(options),
             )
             return cls._adopt(pointer.value, context)
 
@@ -149,7 +167,7 @@ class Model(Owner):
         os.makedirs(folder, exist_ok=True)
         with self._guard.reading:
             call_for_file(
-                lib.sgt_model_save_hf, self._pointer, encoded_path(folder), byref(options)
+                lib.sgt_hf_save, self._pointer, encoded_path(folder), byref(options)
             )
 
     def _about(self) -> str:
@@ -168,6 +186,11 @@ class Model(Owner):
     def config(self) -> ModelConfig:
         """The configuration with every default resolved."""
         return self._config
+
+    @property
+    def recompute(self) -> bool:
+        """Whether backward runs the forward of each block again instead of keeping what it made."""
+        return self._recompute
 
     def _special_tokens_of(self, handle: Handle) -> SpecialTokens:
         """Those of the C model, which a session keeps when this object is closed."""
@@ -203,7 +226,7 @@ class Model(Owner):
 
         Raises OutOfRangeError, InvalidArgumentError.
         """
-        options = _structs.sgt_init_options(seed=seed, std=std, cut=cut)
+        options = _structs.sgt_model_init_options(seed=seed, std=std, cut=cut)
         with self._guard.writing:
             call(lib.sgt_model_init_weights, self._pointer, byref(options))
 
@@ -242,7 +265,7 @@ class Model(Owner):
                 )
             if scale is None:
                 scale = 1.0 / loss.count if loss is not None and loss.count else 1.0
-            call(lib.sgt_model_backward, self._pointer, scale)
+            call(lib.sgt_model_backward, self._pointer, scale, None)
             self._forward_loss = None
             if loss is not None:
                 total = self._step_loss
@@ -285,7 +308,7 @@ class Model(Owner):
             if self._forward_shape is None:
                 raise StateError("backward_logits needs a forward_logits before it")
             values = floats(dlogits, self._forward_shape, "dlogits")
-            call(lib.sgt_model_backward_logits, self._pointer, address(values))
+            call(lib.sgt_model_backward_logits, self._pointer, address(values), None)
             self._forward_shape = None
 
     def evaluate(
@@ -306,7 +329,7 @@ class Model(Owner):
         losses = np.empty(inputs.shape, np.float32) if token_losses else None
         every = np.empty(inputs.shape + (vocabulary,), np.float32) if logits else None
         last = np.empty((inputs.shape[0], vocabulary), np.float32) if last_logits else None
-        options = _structs.sgt_evaluate_options(
+        options = _structs.sgt_model_evaluate_options(
             token_losses=address(losses), logits=address(every), last_logits=address(last)
         )
         metrics = _structs.sgt_metrics()
@@ -502,7 +525,7 @@ class Model(Owner):
             for layer, count in enumerate(passes):
                 for pass_ in range(count):
                     row = start + layer * values.strides[0] + pass_ * values.strides[1]
-                    call(lib.sgt_model_entropies, row, pointer, layer, pass_, number)
+                    call(lib.sgt_model_get_entropies, row, pointer, layer, pass_, number)
         return values
 
     # ---- cost ----
@@ -520,7 +543,7 @@ class Model(Owner):
         """The running total of this model's training."""
         total = _structs.sgt_flops_total()
         with self._guard.reading:
-            call(lib.sgt_model_flops, byref(total), self._pointer)
+            call(lib.sgt_model_get_flops, byref(total), self._pointer)
         return FlopsTotal(total.executed, total.vanilla, total.overhead)
 
 

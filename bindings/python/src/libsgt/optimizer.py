@@ -134,16 +134,18 @@ class Optimizer(Owner):
         """The model whose weights it updates."""
         return self._model
 
-    def step(self) -> StepReport:
-        """Clips, updates, and sets the gradients to zero.
+    def step(self, scale: float = 1.0) -> StepReport:
+        """Scales and clips the gradients, updates the weights, and sets the gradients to zero.
 
-        Raises StateError (no backward since the last step), GradientsInvalidError (a backward
-        failed or was stopped), OutOfRangeError (the rate callback), BackendError.
+        scale: above 0, for a mean whose count is known only after the last backward. Raises
+        StateError (no backward since the last step), GradientsInvalidError (a backward failed or
+        was stopped), OutOfRangeError (scale, the rate callback), BackendError.
         """
         report = _structs.sgt_step_report()
+        options = _structs.sgt_optimizer_step_options(scale=scale)
         model = self._model
         with self._guard.writing:
-            call(lib.sgt_optimizer_step, byref(report), self._pointer)
+            call(lib.sgt_optimizer_step, byref(report), self._pointer, byref(options))
             done = StepReport(
                 report.step, report.lr, report.grad_norm, report.clip_scale, bool(report.skipped)
             )
@@ -175,7 +177,7 @@ class Optimizer(Owner):
         """What the schedule gives for a 1-based step, without the callback."""
         rate = ctypes.c_double()
         with self._guard.reading:
-            call(lib.sgt_optimizer_scheduled_rate, byref(rate), self._pointer, step)
+            call(lib.sgt_optimizer_get_scheduled_rate, byref(rate), self._pointer, step)
         return rate.value
 
     def set_factors(self, name: str, rate: float = 1.0, decay: float = 1.0) -> None:

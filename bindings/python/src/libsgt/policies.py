@@ -50,7 +50,7 @@ class SparseGrowth(BuiltInPolicy):
         self.first_step = first_step
         self.window = window
         self._exclude = listed(exclude, "exclude")
-        self._options = _structs.sgt_growth_sgt_options(
+        self._options = _structs.sgt_growth_sparse_options(
             top_k_layers=top_k_layers,
             first_step=first_step,
             window=window,
@@ -71,7 +71,7 @@ class SparseGrowth(BuiltInPolicy):
 
     def _make(self, out: Any, context: Context, n_layers: int, n_heads: int) -> Any:
         options = byref(self._options)
-        call(lib.sgt_growth_policy_sgt, out, context._pointer, n_layers, n_heads, options)
+        call(lib.sgt_growth_policy_sparse, out, context._pointer, n_layers, n_heads, options)
 
 
 class NoGrowth(BuiltInPolicy):

@@ -47,7 +47,7 @@ class Sampler(Owner):
         pairs = dict(bias or {})
         tokens = listed(pairs.keys(), "the tokens of bias")
         added = np.array([real(value, "bias") for value in pairs.values()], np.float32)
-        options = _structs.sgt_sampling_options(
+        options = _structs.sgt_sampler_options(
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,

@@ -452,7 +452,7 @@ class Session(Owner):
     def _first_token(self, text: Text) -> int:
         """Behind the prompt; the library knows what of it the sampler's window holds already."""
         token = ctypes.c_int32()
-        options = _structs.sgt_generate_options(max_tokens=1, tokens=ctypes.addressof(token))
+        options = _structs.sgt_session_generate_options(max_tokens=1, tokens=ctypes.addressof(token))
         with self._computing() as pointer, text.sampler._guard.writing:
             call(
                 lib.sgt_session_generate,

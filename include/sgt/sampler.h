@@ -9,8 +9,8 @@
  *
  * Threads. A sampler is used by one thread at a time; several samplers know nothing of each other.
  */
-#ifndef SGT_SAMPLING_H
-#define SGT_SAMPLING_H
+#ifndef SGT_SAMPLER_H
+#define SGT_SAMPLER_H
 
 #include <sgt/context.h>
 
@@ -20,7 +20,7 @@ SGT_BEGIN_DECLS
 typedef struct sgt_sampler sgt_sampler;
 
 /* How a token is chosen. */
-typedef struct sgt_sampling_options {
+typedef struct sgt_sampler_options {
     uint32_t size;
     int32_t top_k;             /* keep the k likeliest; 0 (default): all */
     double temperature;        /* logits are divided by it; 0: the likeliest token, the lowest of
@@ -36,11 +36,11 @@ typedef struct sgt_sampling_options {
     const int32_t *bias_tokens; /* [n_bias] each in [0,V); copied */
     const float *bias;          /* [n_bias] added to the logits; -INFINITY forbids a token */
     uint64_t seed;              /* default 0 */
-} sgt_sampling_options;
+} sgt_sampler_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
- * 0.1. */
-SGT_API sgt_status sgt_sampling_options_init(sgt_sampling_options *options, size_t size);
+ * 0.2. */
+SGT_API sgt_status sgt_sampler_options_init(sgt_sampler_options *options, size_t size);
 
 /*
  * Makes a sampler for vocabularies of vocab_size tokens; options may be NULL. All memory of later
@@ -49,7 +49,7 @@ SGT_API sgt_status sgt_sampling_options_init(sgt_sampling_options *options, size
  * SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1.
  */
 SGT_API sgt_status sgt_sampler_create(sgt_sampler **sampler, sgt_context *context,
-                                      int32_t vocab_size, const sgt_sampling_options *options);
+                                      int32_t vocab_size, const sgt_sampler_options *options);
 
 /* Drops it, and its hold on the context; NULL is fine. Since 0.1. */
 SGT_API void sgt_sampler_free(sgt_sampler *sampler);

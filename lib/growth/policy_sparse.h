@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The policy of the paper, in three files: making it (policy_sgt.c), its rule (policy_sgt_rule.c),
- * its bytes (policy_sgt_state.c).
+ * The policy of the paper, in three files: making it (policy_sparse.c), its rule (policy_sparse_rule.c),
+ * its bytes (policy_sparse_state.c).
  */
-#ifndef SGTI_POLICY_SGT_H
-#define SGTI_POLICY_SGT_H
+#ifndef SGTI_POLICY_SPARSE_H
+#define SGTI_POLICY_SPARSE_H
 
 #include <sgt/sys/growth.h>
 
 #include "../base/memory.h"
 
 /* Everything the policy remembers between steps. Entries of layers that are not selected are 0. */
-typedef struct sgti_sgt_state {
+typedef struct sgti_sparse_state {
     int32_t fixed;         /* growth is over */
     int32_t n_selected;
     int64_t window_start;  /* the step of the last decision; 0: none yet */
@@ -20,17 +20,17 @@ typedef struct sgti_sgt_state {
     int32_t *depths;       /* [n_layers] */
     int32_t *selected;     /* [n_layers] in order of selection */
     int32_t *kept;         /* [n_layers, keep_heads] highest average at selection first */
-} sgti_sgt_state;
+} sgti_sparse_state;
 
-typedef struct sgti_sgt_policy {
+typedef struct sgti_sparse_policy {
     sgti_memory *memory;            /* of the context, which the policy keeps alive */
     uint64_t bytes;                 /* of this allocation, with all arrays */
-    sgt_growth_sgt_options options; /* exclude is NULL: see excluded */
+    sgt_growth_sparse_options options; /* exclude is NULL: see excluded */
     int32_t n_layers;
     int32_t n_heads;
     int32_t *excluded; /* [n_layers] 1: never selected */
-    sgti_sgt_state now;
-    sgti_sgt_state spare; /* a load reads into it, then the two change places */
+    sgti_sparse_state now;
+    sgti_sparse_state spare; /* a load reads into it, then the two change places */
 
     /* Working memory of one decision. */
     double *scores;   /* [n_layers] */
@@ -39,25 +39,25 @@ typedef struct sgti_sgt_policy {
     int32_t *fixed_layers; /* [n_layers] of the event that ends growth */
     float *gains;     /* [n_heads] */
     float *targets;   /* [n_heads] */
-} sgti_sgt_policy;
+} sgti_sparse_policy;
 
-/* ---- policy_sgt_rule.c ---- */
+/* ---- policy_sparse_rule.c ---- */
 
 /* Updates the averages from the entropies [n_layers, max_passes, n_heads] of a step that ran
  * under `plan`. Does nothing after growth is fixed. */
-void sgti_sgt_observe(sgti_sgt_policy *policy, const double *entropies, int32_t max_passes,
+void sgti_sparse_observe(sgti_sparse_policy *policy, const double *entropies, int32_t max_passes,
                       const sgt_plan *plan);
 
 /* Takes the decision of a step; *event tells which. */
-void sgti_sgt_act(sgti_sgt_policy *policy, int64_t step, sgt_growth_event *event);
+void sgti_sparse_act(sgti_sparse_policy *policy, int64_t step, sgt_growth_event *event);
 
 /* Gives the selected layers of the plan the depth, gains and targets that they have after
  * `step`. */
-sgt_status sgti_sgt_write_plan(sgti_sgt_policy *policy, int64_t step, sgt_plan *plan);
+sgt_status sgti_sparse_write_plan(sgti_sparse_policy *policy, int64_t step, sgt_plan *plan);
 
-/* ---- policy_sgt_state.c: the save and load of the vtable ---- */
+/* ---- policy_sparse_state.c: the save and load of the vtable ---- */
 
-int32_t sgti_sgt_save(const void *state, void *user, void *data, size_t *bytes);
-int32_t sgti_sgt_load(void *state, void *user, const void *data, size_t bytes);
+int32_t sgti_sparse_save(const void *state, void *user, void *data, size_t *bytes);
+int32_t sgti_sparse_load(void *state, void *user, const void *data, size_t bytes);
 
 #endif

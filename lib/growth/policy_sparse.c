@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Making the policy of the paper: options, one block of memory, the functions of its vtable. */
-#include "policy_sgt.h"
+#include "policy_sparse.h"
 
 #include "policy.h"
 
@@ -10,11 +10,11 @@
 #include "../base/structs.h"
 #include "../core/context.h"
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_sgt_options, reserved)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_sparse_options, reserved)
 
 static const int32_t default_exclude[] = {0};
 
-static const sgt_growth_sgt_options default_options = {
+static const sgt_growth_sparse_options default_options = {
     .size = sizeof default_options,
     .top_k_layers = 3,
     .first_step = 250,
@@ -26,17 +26,17 @@ static const sgt_growth_sgt_options default_options = {
     .fade = SGT_FADE_LINEAR,
     .entropy = SGT_ENTROPY_LAST,
     .average = 0.5,
-    .direction = SGT_DEEP_TO_SHALLOW,
+    .direction = SGT_DIRECTION_DEEP_TO_SHALLOW,
     .head_choice = SGT_HEADS_HIGHEST,
     .exclude = default_exclude,
     .n_exclude = 1,
     .max_gain = 1.0,
 };
 
-sgt_status sgt_growth_sgt_options_init(sgt_growth_sgt_options *options, size_t size)
+sgt_status sgt_growth_sparse_options_init(sgt_growth_sparse_options *options, size_t size)
 {
     return sgti_struct_init(options, size, &default_options, sizeof default_options,
-                            OPTIONS_MINIMUM, "sgt_growth_sgt_options");
+                            OPTIONS_MINIMUM, "sgt_growth_sparse_options");
 }
 
 /* ---- checks ---- */
@@ -49,7 +49,7 @@ static sgt_status check_range(const char *field, int64_t value, int64_t least, i
                      (long long)value, (long long)least, (long long)most);
 }
 
-static sgt_status check_excluded(const sgt_growth_sgt_options *o, int32_t n_layers)
+static sgt_status check_excluded(const sgt_growth_sparse_options *o, int32_t n_layers)
 {
     if (o->n_exclude > 0 && !o->exclude)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "exclude is NULL, n_exclude is %d",
@@ -62,7 +62,7 @@ static sgt_status check_excluded(const sgt_growth_sgt_options *o, int32_t n_laye
     return SGT_OK;
 }
 
-static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layers, int32_t n_heads)
+static sgt_status check_options(const sgt_growth_sparse_options *o, int32_t n_layers, int32_t n_heads)
 {
     const struct {
         const char *field;
@@ -77,10 +77,9 @@ static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layer
         {"ramp", o->ramp, SGT_RAMP_REFERENCE, SGT_RAMP_WARM},
         {"fade", o->fade, SGT_FADE_LINEAR, SGT_FADE_EXPONENTIAL},
         {"entropy", o->entropy, SGT_ENTROPY_LAST, SGT_ENTROPY_MEAN},
-        {"direction", o->direction, SGT_DEEP_TO_SHALLOW, SGT_SHALLOW_TO_DEEP},
+        {"direction", o->direction, SGT_DIRECTION_DEEP_TO_SHALLOW, SGT_DIRECTION_SHALLOW_TO_DEEP},
         {"head_choice", o->head_choice, SGT_HEADS_HIGHEST, SGT_HEADS_RANDOM},
         {"n_exclude", o->n_exclude, 0, INT32_MAX},
-        {"reserved", o->reserved, 0, 0},
     };
     sgt_status status = SGT_OK;
     for (size_t i = 0; status == SGT_OK && i < sizeof ranges / sizeof ranges[0]; i++)
@@ -91,12 +90,13 @@ static sgt_status check_options(const sgt_growth_sgt_options *o, int32_t n_layer
         return sgti_fail(SGT_E_OUT_OF_RANGE, "average is %g, not in [0,1)", o->average);
     if (!(o->max_gain > 0.0 && o->max_gain <= 1.0))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "max_gain is %g, not in (0,1]", o->max_gain);
-    return check_excluded(o, n_layers);
+    status = sgti_check_reserved(o->reserved, "sgt_growth_sparse_options");
+    return status ? status : check_excluded(o, n_layers);
 }
 
 /* ---- memory ---- */
 
-static void carve_state(sgti_sgt_state *state, sgti_carver *block, const sgti_sgt_policy *policy)
+static void carve_state(sgti_sparse_state *state, sgti_carver *block, const sgti_sparse_policy *policy)
 {
     int64_t n_layers = policy->n_layers;
     state->averages = sgti_carve(block, n_layers * policy->n_heads, sizeof(double));
@@ -107,7 +107,7 @@ static void carve_state(sgti_sgt_state *state, sgti_carver *block, const sgti_sg
 }
 
 /* Sets every pointer of the policy into the block. */
-static void carve_all(sgti_sgt_policy *policy, sgti_carver *block)
+static void carve_all(sgti_sparse_policy *policy, sgti_carver *block)
 {
     int64_t n_layers = policy->n_layers;
     int64_t n_heads = policy->n_heads;
@@ -123,10 +123,10 @@ static void carve_all(sgti_sgt_policy *policy, sgti_carver *block)
     policy->targets = sgti_carve(block, n_heads, sizeof(float));
 }
 
-static sgt_status new_state(sgti_sgt_policy **state, sgti_memory *memory, int32_t n_layers,
-                            int32_t n_heads, const sgt_growth_sgt_options *options)
+static sgt_status new_state(sgti_sparse_policy **state, sgti_memory *memory, int32_t n_layers,
+                            int32_t n_heads, const sgt_growth_sparse_options *options)
 {
-    sgti_sgt_policy shape = {
+    sgti_sparse_policy shape = {
         .memory = memory, .options = *options, .n_layers = n_layers, .n_heads = n_heads};
     sgti_carver block = {0};
     void *base = NULL;
@@ -152,7 +152,7 @@ static sgt_status new_state(sgti_sgt_policy **state, sgti_memory *memory, int32_
 
 static void sgt_destroy(void *state, void *user)
 {
-    sgti_sgt_policy *policy = state;
+    sgti_sparse_policy *policy = state;
     (void)user;
     sgti_release(policy->memory, policy, policy->bytes);
 }
@@ -160,7 +160,7 @@ static void sgt_destroy(void *state, void *user)
 static int32_t sgt_decide(void *state, void *user, const sgt_growth_observation *observation,
                           sgt_plan *plan, sgt_growth_event *event)
 {
-    sgti_sgt_policy *policy = state;
+    sgti_sparse_policy *policy = state;
     int mean = policy->options.entropy == SGT_ENTROPY_MEAN;
     const double *entropies = mean ? observation->mean_entropy : observation->last_entropy;
     (void)user;
@@ -168,31 +168,31 @@ static int32_t sgt_decide(void *state, void *user, const sgt_growth_observation 
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "the observation lacks %s",
                          mean ? "mean_entropy" : "last_entropy");
     if (entropies)
-        sgti_sgt_observe(policy, entropies, observation->max_passes, observation->plan);
-    sgti_sgt_act(policy, observation->step, event);
-    return sgti_sgt_write_plan(policy, observation->step, plan);
+        sgti_sparse_observe(policy, entropies, observation->max_passes, observation->plan);
+    sgti_sparse_act(policy, observation->step, event);
+    return sgti_sparse_write_plan(policy, observation->step, plan);
 }
 
-sgt_status sgt_growth_policy_sgt(sgt_growth_policy **policy, sgt_context *context,
+sgt_status sgt_growth_policy_sparse(sgt_growth_policy **policy, sgt_context *context,
                                  int32_t n_layers, int32_t n_heads,
-                                 const sgt_growth_sgt_options *options)
+                                 const sgt_growth_sparse_options *options)
 {
     SGTI_DEFAULT_FLOATS;
     sgt_growth_policy_vtable vtable = {
         .size = sizeof vtable,
         .destroy = sgt_destroy,
         .decide = sgt_decide,
-        .save = sgti_sgt_save,
-        .load = sgti_sgt_load,
+        .save = sgti_sparse_save,
+        .load = sgti_sparse_load,
     };
-    sgt_growth_sgt_options own = default_options;
-    sgti_sgt_policy *state = NULL;
+    sgt_growth_sparse_options own = default_options;
+    sgti_sparse_policy *state = NULL;
     sgt_status status = SGT_OK;
     if (!policy || !context)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !policy ? "policy" : "context");
     if (options)
         status = sgti_struct_read(&own, sizeof own, options, OPTIONS_MINIMUM,
-                                  "sgt_growth_sgt_options");
+                                  "sgt_growth_sparse_options");
     if (status == SGT_OK)
         status = check_range("n_layers", n_layers, 1, INT32_MAX);
     if (status == SGT_OK)
@@ -204,7 +204,7 @@ sgt_status sgt_growth_policy_sgt(sgt_growth_policy **policy, sgt_context *contex
     if (status)
         return status;
     vtable.entropy = own.entropy;
-    status = sgti_policy_new(policy, context, SGTI_POLICY_SGT, n_layers, n_heads, &vtable, NULL,
+    status = sgti_policy_new(policy, context, SGTI_POLICY_SPARSE, n_layers, n_heads, &vtable, NULL,
                              state);
     if (status)
         sgt_destroy(state, NULL);

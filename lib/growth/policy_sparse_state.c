@@ -4,13 +4,13 @@
  * length depends on options and shape only. A load checks everything before it changes anything.
  *
  *     u32 version
- *     options: i64 each, in the order of struct sgt_growth_sgt_options, the average as f64;
+ *     options: i64 each, in the order of struct sgt_growth_sparse_options, the average as f64;
  *              i64 excluded [n_layers]; in version 2 f64 max_gain, which is 1 in version 1
  *     i32 fixed, n_selected; i64 window_start
  *     i32 selected [n_layers], depths [n_layers], kept [n_layers, keep_heads]
  *     i64 starts [n_layers, max_depth]; f64 averages [n_layers, n_heads]
  */
-#include "policy_sgt.h"
+#include "policy_sparse.h"
 
 #include <math.h>
 
@@ -20,7 +20,7 @@
 #define NEWEST_VERSION UINT32_C(2)
 
 /* The lowest that can say it, so that older releases read what they could have written. */
-static uint32_t version_of(const sgt_growth_sgt_options *options)
+static uint32_t version_of(const sgt_growth_sparse_options *options)
 {
     return options->max_gain == 1.0 ? 1 : 2;
 }
@@ -42,9 +42,9 @@ static void walk_i64(options_walk *walk, const char *field, int64_t own)
         walk->differs = field;
 }
 
-static void walk_options(options_walk *walk, const sgti_sgt_policy *policy)
+static void walk_options(options_walk *walk, const sgti_sparse_policy *policy)
 {
-    const sgt_growth_sgt_options *o = &policy->options;
+    const sgt_growth_sparse_options *o = &policy->options;
     walk_i64(walk, "top_k_layers", o->top_k_layers);
     walk_i64(walk, "first_step", o->first_step);
     walk_i64(walk, "window", o->window);
@@ -68,9 +68,9 @@ static void walk_options(options_walk *walk, const sgti_sgt_policy *policy)
 
 /* ---- save ---- */
 
-static void write_state(sgti_writer *writer, const sgti_sgt_policy *policy)
+static void write_state(sgti_writer *writer, const sgti_sparse_policy *policy)
 {
-    const sgti_sgt_state *now = &policy->now;
+    const sgti_sparse_state *now = &policy->now;
     int64_t n_layers = policy->n_layers;
     sgti_put_i32(writer, now->fixed);
     sgti_put_i32(writer, now->n_selected);
@@ -87,9 +87,9 @@ static void write_state(sgti_writer *writer, const sgti_sgt_policy *policy)
         sgti_put_f64(writer, now->averages[i]);
 }
 
-int32_t sgti_sgt_save(const void *state, void *user, void *data, size_t *bytes)
+int32_t sgti_sparse_save(const void *state, void *user, void *data, size_t *bytes)
 {
-    const sgti_sgt_policy *policy = state;
+    const sgti_sparse_policy *policy = state;
     sgti_writer writer = {.data = data, .used = 0};
     const uint32_t version = version_of(&policy->options);
     (void)user;
@@ -102,7 +102,7 @@ int32_t sgti_sgt_save(const void *state, void *user, void *data, size_t *bytes)
 
 /* ---- load ---- */
 
-static void read_state(sgti_sgt_state *state, sgti_reader *reader, const sgti_sgt_policy *policy)
+static void read_state(sgti_sparse_state *state, sgti_reader *reader, const sgti_sparse_policy *policy)
 {
     int64_t n_layers = policy->n_layers;
     state->fixed = sgti_get_i32(reader);
@@ -145,7 +145,7 @@ static int are_zero(const int32_t *list, int32_t count)
 
 /* 1 when the state of one layer can have been decided so. Its passes must have begun one after
  * the other. */
-static int is_valid_layer(const sgti_sgt_state *state, const sgti_sgt_policy *policy, int32_t layer)
+static int is_valid_layer(const sgti_sparse_state *state, const sgti_sparse_policy *policy, int32_t layer)
 {
     int32_t keep = policy->options.keep_heads;
     int32_t max_depth = policy->options.max_depth;
@@ -165,7 +165,7 @@ static int is_valid_layer(const sgti_sgt_state *state, const sgti_sgt_policy *po
 
 /* Names the first field that no policy with these options can have remembered; NULL: there is
  * none. */
-static const char *find_fault(const sgti_sgt_state *state, const sgti_sgt_policy *policy)
+static const char *find_fault(const sgti_sparse_state *state, const sgti_sparse_policy *policy)
 {
     int32_t n_layers = policy->n_layers;
     int32_t n_looped = 0;
@@ -197,10 +197,10 @@ static const char *find_fault(const sgti_sgt_state *state, const sgti_sgt_policy
     return NULL;
 }
 
-int32_t sgti_sgt_load(void *state, void *user, const void *data, size_t bytes)
+int32_t sgti_sparse_load(void *state, void *user, const void *data, size_t bytes)
 {
-    sgti_sgt_policy *policy = state;
-    sgti_sgt_state old = policy->now;
+    sgti_sparse_policy *policy = state;
+    sgti_sparse_state old = policy->now;
     sgti_reader reader = {.data = data, .left = bytes};
     uint32_t version = sgti_get_u32(&reader);
     options_walk walk = {.reader = &reader, .version = version};

@@ -9,7 +9,7 @@
  * layers of highest score. All arithmetic is double and in a fixed order; of equal values the
  * lower index comes first.
  */
-#include "policy_sgt.h"
+#include "policy_sparse.h"
 
 #include <math.h>
 
@@ -21,12 +21,12 @@
 
 #define EXPONENTIAL_FLOOR 1e-8 /* where SGT_FADE_EXPONENTIAL ends */
 
-static int32_t *kept_heads(const sgti_sgt_policy *policy, int32_t layer)
+static int32_t *kept_heads(const sgti_sparse_policy *policy, int32_t layer)
 {
     return policy->now.kept + (int64_t)layer * policy->options.keep_heads;
 }
 
-static int is_kept(const sgti_sgt_policy *policy, int32_t layer, int32_t head)
+static int is_kept(const sgti_sparse_policy *policy, int32_t layer, int32_t head)
 {
     const int32_t *kept = kept_heads(policy, layer);
     if (policy->now.depths[layer] == 0)
@@ -42,7 +42,7 @@ static int is_kept(const sgti_sgt_policy *policy, int32_t layer, int32_t head)
 
 /* The pass whose entropy counts for a head. Of a kept head it is the last one in the block's
  * first run that the head took part in; of all others it is pass 0. */
-static int32_t observed_pass(const sgti_sgt_policy *policy, int32_t layer, int32_t head,
+static int32_t observed_pass(const sgti_sparse_policy *policy, int32_t layer, int32_t head,
                              int32_t max_passes, const sgt_plan *plan)
 {
     int32_t pass = policy->now.depths[layer];
@@ -58,7 +58,7 @@ static int32_t observed_pass(const sgti_sgt_policy *policy, int32_t layer, int32
     return pass;
 }
 
-void sgti_sgt_observe(sgti_sgt_policy *policy, const double *entropies, int32_t max_passes,
+void sgti_sparse_observe(sgti_sparse_policy *policy, const double *entropies, int32_t max_passes,
                       const sgt_plan *plan)
 {
     double a = policy->options.average;
@@ -92,7 +92,7 @@ static void rank_descending(int32_t *ranking, const double *values, int32_t coun
 
 /* Finds the layers that may be looked at now. They are the first *count of policy->ranking, the
  * highest score first. */
-static void find_candidates(sgti_sgt_policy *policy, int32_t *count)
+static void find_candidates(sgti_sparse_policy *policy, int32_t *count)
 {
     int32_t found = 0;
     for (int32_t layer = 0; layer < policy->n_layers; layer++) {
@@ -111,7 +111,7 @@ static void find_candidates(sgti_sgt_policy *policy, int32_t *count)
     *count = found;
 }
 
-static int is_candidate(const sgti_sgt_policy *policy, int32_t count, int32_t layer)
+static int is_candidate(const sgti_sparse_policy *policy, int32_t count, int32_t layer)
 {
     for (int32_t i = 0; i < count; i++) {
         if (policy->ranking[i] == layer)
@@ -121,16 +121,16 @@ static int is_candidate(const sgti_sgt_policy *policy, int32_t count, int32_t la
 }
 
 /* Whether `layer` lies before `other` in the direction of growth. */
-static int comes_before(const sgti_sgt_policy *policy, int32_t layer, int32_t other)
+static int comes_before(const sgti_sparse_policy *policy, int32_t layer, int32_t other)
 {
-    return policy->options.direction == SGT_DEEP_TO_SHALLOW ? layer > other : layer < other;
+    return policy->options.direction == SGT_DIRECTION_DEEP_TO_SHALLOW ? layer > other : layer < other;
 }
 
 /* Among the candidates that are not selected and lie behind every selected layer, the first in
  * the direction of growth; -1 when there is none. */
-static int32_t next_layer(const sgti_sgt_policy *policy, int32_t count)
+static int32_t next_layer(const sgti_sparse_policy *policy, int32_t count)
 {
-    const sgti_sgt_state *now = &policy->now;
+    const sgti_sparse_state *now = &policy->now;
     int32_t best = -1;
     for (int32_t i = 0; i < count; i++) {
         int32_t layer = policy->ranking[i];
@@ -144,7 +144,7 @@ static int32_t next_layer(const sgti_sgt_policy *policy, int32_t count)
 }
 
 /* Fills policy->ranking with the heads of a layer, those to keep first. */
-static void rank_heads(sgti_sgt_policy *policy, int32_t layer)
+static void rank_heads(sgti_sparse_policy *policy, int32_t layer)
 {
     const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
     for (int32_t h = 0; h < policy->n_heads; h++) {
@@ -167,7 +167,7 @@ static void rank_heads(sgti_sgt_policy *policy, int32_t layer)
 }
 
 /* Chooses keep_heads heads. Whatever the choice, they are listed with the highest average first. */
-static void keep_heads(sgti_sgt_policy *policy, int32_t layer)
+static void keep_heads(sgti_sparse_policy *policy, int32_t layer)
 {
     const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
     int32_t *kept = kept_heads(policy, layer);
@@ -188,10 +188,10 @@ static void keep_heads(sgti_sgt_policy *policy, int32_t layer)
 
 /* ---- decisions ---- */
 
-static void select_layer(sgti_sgt_policy *policy, int32_t layer, int64_t step,
+static void select_layer(sgti_sparse_policy *policy, int32_t layer, int64_t step,
                          sgt_growth_event *event)
 {
-    sgti_sgt_state *now = &policy->now;
+    sgti_sparse_state *now = &policy->now;
     keep_heads(policy, layer);
     now->depths[layer] = 1;
     now->starts[(int64_t)layer * policy->options.max_depth] = step;
@@ -204,10 +204,10 @@ static void select_layer(sgti_sgt_policy *policy, int32_t layer, int64_t step,
     event->heads = kept_heads(policy, layer);
 }
 
-static void deepen_layer(sgti_sgt_policy *policy, int32_t layer, int64_t step,
+static void deepen_layer(sgti_sparse_policy *policy, int32_t layer, int64_t step,
                          sgt_growth_event *event)
 {
-    sgti_sgt_state *now = &policy->now;
+    sgti_sparse_state *now = &policy->now;
     int32_t pass = now->depths[layer]++;
     now->starts[(int64_t)layer * policy->options.max_depth + pass] = step;
     now->window_start = step;
@@ -216,7 +216,7 @@ static void deepen_layer(sgti_sgt_policy *policy, int32_t layer, int64_t step,
     event->depth = now->depths[layer];
 }
 
-static void fix_growth(sgti_sgt_policy *policy, sgt_growth_event *event)
+static void fix_growth(sgti_sparse_policy *policy, sgt_growth_event *event)
 {
     int32_t count = 0;
     policy->now.fixed = 1;
@@ -229,10 +229,10 @@ static void fix_growth(sgti_sgt_policy *policy, sgt_growth_event *event)
     event->layers = policy->fixed_layers;
 }
 
-void sgti_sgt_act(sgti_sgt_policy *policy, int64_t step, sgt_growth_event *event)
+void sgti_sparse_act(sgti_sparse_policy *policy, int64_t step, sgt_growth_event *event)
 {
-    const sgt_growth_sgt_options *options = &policy->options;
-    sgti_sgt_state *now = &policy->now;
+    const sgt_growth_sparse_options *options = &policy->options;
+    sgti_sparse_state *now = &policy->now;
     int32_t count = 0;
     if (now->fixed || step < options->first_step)
         return;
@@ -271,10 +271,10 @@ static double fade(int32_t kind, double p)
 
 /* The gains of an extra pass, counted from 0: of the heads that are kept, and of the others.
  * What the gains depend on is how long ago the layer got the pass. */
-static void gains_of_pass(double *kept, double *others, const sgti_sgt_policy *policy,
+static void gains_of_pass(double *kept, double *others, const sgti_sparse_policy *policy,
                           int32_t layer, int32_t pass, int64_t step)
 {
-    const sgt_growth_sgt_options *options = &policy->options;
+    const sgt_growth_sparse_options *options = &policy->options;
     const int64_t *starts = policy->now.starts + (int64_t)layer * options->max_depth;
     int64_t since;
     *kept = 1.0;
@@ -297,7 +297,7 @@ static void gains_of_pass(double *kept, double *others, const sgti_sgt_policy *p
     *others = options->max_gain * fmax(0.0, fmin(1.0, *others));
 }
 
-sgt_status sgti_sgt_write_plan(sgti_sgt_policy *policy, int64_t step, sgt_plan *plan)
+sgt_status sgti_sparse_write_plan(sgti_sparse_policy *policy, int64_t step, sgt_plan *plan)
 {
     sgt_status status = SGT_OK;
     for (int32_t i = 0; status == SGT_OK && i < policy->now.n_selected; i++) {
