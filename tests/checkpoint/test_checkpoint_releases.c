@@ -4,9 +4,11 @@
  * training goes on as it would have there, bit for bit. The folder `releases` has a file and a
  * record for each. A training that the release could have made is also saved in its bytes.
  *
- * The bits are those of the portable kernels that every processor has; the ones for AVX2 and
- * AVX-512 round otherwise.
+ * The bits are those of the portable kernels for any x86-64 processor. Others fuse products and
+ * sums where the processor can (AVX2, AVX-512, 64-bit ARM), which rounds otherwise: there what was
+ * loaded must have the bits of the record, and what follows come near it.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,10 @@
 static const release_record *const releases[] = {&release_0_1};
 
 /* How a file is read. */
-enum { INTO_NEW, INTO_EXISTING, WAYS };
+enum { INTO_NEW, INTO_EXISTING, BY_THE_BEST_KERNELS, WAYS };
+
+/* The largest error, relative to the value, where rounding differs. */
+#define NEAR 1e-5
 
 static const char *path_of(const release_record *release)
 {
@@ -29,24 +34,28 @@ static const char *path_of(const release_record *release)
     return path;
 }
 
-static uint64_t bits(double value)
+/* 1 where the kernels round as those of the record do. */
+static int rounds_alike(int way)
 {
-    uint64_t pattern;
-    memcpy(&pattern, &value, sizeof pattern);
-    return pattern;
+#if defined(__x86_64__)
+    return way != BY_THE_BEST_KERNELS;
+#else
+    (void)way;
+    return 0;
+#endif
 }
 
 /* ---- a training of the file's shape ---- */
 
-static small_training empty_training(int32_t threads)
+static small_training empty_training(int way)
 {
     const sgt_growth_sparse_options rule = sgtt_small_rule(3, 4);
     sgt_context_options options;
     small_training t = {0};
     sgtt_ok(sgt_context_options_init(&options, sizeof options));
-    options.threads = threads;
+    options.threads = way == INTO_NEW ? 1 : 3;
     options.backend = "portable";
-    options.isa = "baseline";
+    options.isa = way == BY_THE_BEST_KERNELS ? NULL : "baseline";
     sgtt_ok(sgt_context_create(&t.context, &options));
     sgtt_ok(sgt_growth_policy_sparse(&t.policy, t.context, 3, 4, &rule));
     return t;
@@ -67,7 +76,7 @@ static void make_handles(small_training *t, const char *path)
 static small_training resume(const release_record *release, int way)
 {
     const char *path = path_of(release);
-    small_training t = empty_training(way == INTO_NEW ? 1 : 3);
+    small_training t = empty_training(way);
     if (way == INTO_EXISTING)
         make_handles(&t, path);
     sgtt_ok(sgtt_small_resume(&t, path));
@@ -98,12 +107,14 @@ static release_state state_of(const small_training *t)
     return state;
 }
 
-static void check_state(const small_training *t, const release_state *expected)
+static void check_state(const small_training *t, const release_state *expected, int exact)
 {
     const release_state state = state_of(t);
+    ck_assert_uint_eq(state.plan, expected->plan);
+    if (!exact)
+        return;
     ck_assert_uint_eq(state.weights, expected->weights);
     ck_assert_uint_eq(state.moments, expected->moments);
-    ck_assert_uint_eq(state.plan, expected->plan);
 }
 
 static void check_policy(const small_training *t, uint64_t expected)
@@ -114,15 +125,16 @@ static void check_policy(const small_training *t, uint64_t expected)
     ck_assert_uint_eq(release_hash(RELEASE_HASH, state, bytes), expected);
 }
 
-static void grow(release_step *taken, const small_training *t, int64_t step)
+/* Asks growth about a step. */
+static void check_growth(const small_training *t, int64_t step, const release_event *expected)
 {
     const sgt_growth_input input = {.size = sizeof input, .step = step, .loss = 1.0};
     sgt_growth_event event = {.size = sizeof event};
     sgtt_ok(sgt_growth_step(&event, t->growth, &input));
-    taken->action = event.action;
-    taken->layer = event.layer;
-    taken->depth = event.depth;
-    taken->n_heads = event.n_heads;
+    ck_assert_int_eq(event.action, expected->action);
+    ck_assert_int_eq(event.layer, expected->layer);
+    ck_assert_int_eq(event.depth, expected->depth);
+    ck_assert_int_eq(event.n_heads, expected->n_heads);
 }
 
 static sgt_batch batch_of(int32_t *tokens, int32_t *targets, int64_t step, int micro)
@@ -132,31 +144,34 @@ static sgt_batch batch_of(int32_t *tokens, int32_t *targets, int64_t step, int m
                        .tokens = tokens, .targets = targets};
 }
 
-static void check_step(const small_training *t, int64_t step, const release_step *expected)
+/* Against the bits of the record. */
+static void check_number(const char *what, double value, uint64_t expected, int exact)
 {
-    release_step taken;
+    double recorded;
+    memcpy(&recorded, &expected, sizeof recorded);
+    ck_assert_msg(fabs(value - recorded) <= (exact ? 0.0 : NEAR * fabs(recorded)),
+                  "%s: %.17g, not %.17g", what, value, recorded);
+}
+
+static void check_step(const small_training *t, int64_t step, const release_step *expected,
+                       int exact)
+{
     sgt_step_report report = {.size = sizeof report};
     for (int micro = 0; micro < RELEASE_MICRO; micro++) {
         int32_t tokens[RELEASE_TOKENS], targets[RELEASE_TOKENS];
         sgt_metrics metrics = {.size = sizeof metrics};
         const sgt_batch batch = batch_of(tokens, targets, step, micro);
         sgtt_ok(sgtt_small_accumulate(&metrics, t->model, &batch));
-        taken.losses[micro] = bits(metrics.loss);
+        check_number("loss", metrics.loss, expected->losses[micro], exact);
     }
     sgtt_ok(sgt_optimizer_step(&report, t->optimizer, NULL));
-    taken.grad_norm = bits(report.grad_norm);
-    taken.rate = bits(report.lr);
     ck_assert_int_eq(report.step, step);
-    grow(&taken, t, step);
-    ck_assert_msg(memcmp(&taken, expected, sizeof taken) == 0,
-                  "step %d: losses %016llx %016llx, norm %016llx, rate %016llx, growth %d %d %d %d",
-                  (int)step, (unsigned long long)taken.losses[0],
-                  (unsigned long long)taken.losses[1], (unsigned long long)taken.grad_norm,
-                  (unsigned long long)taken.rate, taken.action, taken.layer, taken.depth,
-                  taken.n_heads);
+    check_number("norm of the gradients", report.grad_norm, expected->grad_norm, exact);
+    check_number("rate", report.lr, expected->rate, 1);
+    check_growth(t, step, &expected->event);
 }
 
-static void check_uses(const small_training *t, const release_record *release)
+static void check_uses(const small_training *t, const release_record *release, int exact)
 {
     int32_t tokens[RELEASE_TOKENS], targets[RELEASE_TOKENS];
     float logits[RELEASE_VOCAB];
@@ -164,38 +179,35 @@ static void check_uses(const small_training *t, const release_record *release)
     sgt_metrics metrics = {.size = sizeof metrics};
     const sgt_batch batch = batch_of(tokens, targets, RELEASE_LAST + 1, 0);
     sgtt_ok(sgt_model_evaluate(&metrics, t->model, &batch, NULL));
-    ck_assert_uint_eq(bits(metrics.loss), release->evaluation);
+    check_number("loss of an evaluation", metrics.loss, release->evaluation, exact);
     sgtt_ok(sgt_session_create(&session, t->model, NULL));
     sgtt_ok(sgt_session_feed(logits, session, 0, tokens, RELEASE_SEQ));
-    ck_assert_uint_eq(release_hash(RELEASE_HASH, logits, sizeof logits), release->logits);
+    if (exact)
+        ck_assert_uint_eq(release_hash(RELEASE_HASH, logits, sizeof logits), release->logits);
     sgt_session_free(session);
 }
 
 /* ---- tests ---- */
 
-START_TEST(a_training_of_a_release_goes_on_bit_for_bit)
+START_TEST(a_training_of_a_release_goes_on)
 {
     const release_record *release = releases[_i / WAYS];
+    const int exact = rounds_alike(_i % WAYS);
     small_training t = resume(release, _i % WAYS);
-    release_step first;
-    check_state(&t, &release->loaded);
+    check_state(&t, &release->loaded, 1);
     check_policy(&t, release->policy);
-    grow(&first, &t, RELEASE_SAVED);
-    ck_assert_int_eq(first.action, release->first[0]);
-    ck_assert_int_eq(first.layer, release->first[1]);
-    ck_assert_int_eq(first.depth, release->first[2]);
-    ck_assert_int_eq(first.n_heads, release->first[3]);
+    check_growth(&t, RELEASE_SAVED, &release->first);
     for (int i = 0; i < RELEASE_GOES_ON; i++)
-        check_step(&t, RELEASE_SAVED + 1 + i, &release->steps[i]);
-    check_state(&t, &release->ended);
-    check_uses(&t, release);
+        check_step(&t, RELEASE_SAVED + 1 + i, &release->steps[i], exact);
+    check_state(&t, &release->ended, exact);
+    check_uses(&t, release, exact);
     sgtt_small_free(&t);
 }
 END_TEST
 
 START_TEST(the_strings_and_counters_of_a_release_are_there)
 {
-    small_training t = empty_training(1);
+    small_training t = empty_training(INTO_NEW);
     sgt_checkpoint *checkpoint = NULL;
     sgt_checkpoint_info info = {.size = sizeof info};
     sgtt_ok(sgt_checkpoint_open(&checkpoint, t.context, path_of(releases[_i])));
@@ -239,7 +251,7 @@ int main(void)
     Suite *suite = suite_create("checkpoints of releases");
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, NULL, scratch_remove);
-    tcase_add_loop_test(tests, a_training_of_a_release_goes_on_bit_for_bit, 0, RELEASES * WAYS);
+    tcase_add_loop_test(tests, a_training_of_a_release_goes_on, 0, RELEASES * WAYS);
     tcase_add_loop_test(tests, the_strings_and_counters_of_a_release_are_there, 0, RELEASES);
     if (checksums_are_written()) /* as those files have them */
         tcase_add_loop_test(tests, what_was_loaded_is_saved_in_the_same_bytes, 0, RELEASES);

@@ -116,16 +116,13 @@ static uint64_t bits(double value)
     return pattern;
 }
 
-static void grow(release_step *taken, training *t, const sgt_step_report *report)
+static void grow(release_event *taken, training *t, const sgt_step_report *report)
 {
     sgt_growth_input input = {.size = sizeof input, .step = report->step, .loss = 1.0};
     sgt_growth_event event = {.size = sizeof event};
     input.skipped = report->skipped;
     ok(sgt_growth_step(&event, t->growth, &input));
-    taken->action = event.action;
-    taken->layer = event.layer;
-    taken->depth = event.depth;
-    taken->n_heads = event.n_heads;
+    *taken = (release_event){event.action, event.layer, event.depth, event.n_heads};
 }
 
 static void update(release_step *taken, sgt_step_report *report, training *t, int64_t step)
@@ -197,10 +194,11 @@ static void print_policy(const training *t)
 
 static void print_step(const release_step *s)
 {
-    printf("        {{0x%016llx, 0x%016llx},\n         0x%016llx, 0x%016llx, %d, %d, %d, %d},\n",
+    const release_event *e = &s->event;
+    printf("        {{0x%016llx, 0x%016llx},\n         0x%016llx, 0x%016llx, {%d, %d, %d, %d}},\n",
            (unsigned long long)s->losses[0], (unsigned long long)s->losses[1],
-           (unsigned long long)s->grad_norm, (unsigned long long)s->rate, s->action, s->layer,
-           s->depth, s->n_heads);
+           (unsigned long long)s->grad_norm, (unsigned long long)s->rate, e->action, e->layer,
+           e->depth, e->n_heads);
 }
 
 static void print_uses(const training *t)
@@ -234,12 +232,12 @@ static void print_record(const char *path)
            "    .file = \"release_0_1.safetensors\",\n", sgt_version());
     print_state("loaded", &t);
     print_policy(&t);
-    grow(&taken, &t, &report);
-    printf("    .first = {%d, %d, %d, %d},\n    .steps = {\n", taken.action, taken.layer,
-           taken.depth, taken.n_heads);
+    grow(&taken.event, &t, &report);
+    printf("    .first = {%d, %d, %d, %d},\n    .steps = {\n", taken.event.action,
+           taken.event.layer, taken.event.depth, taken.event.n_heads);
     for (int64_t step = RELEASE_SAVED + 1; step <= RELEASE_LAST; step++) {
         update(&taken, &report, &t, step);
-        grow(&taken, &t, &report);
+        grow(&taken.event, &t, &report);
         print_step(&taken);
     }
     printf("    },\n");
@@ -259,7 +257,7 @@ int main(int argc, char **argv)
     start(&t);
     for (int64_t step = 1; step < RELEASE_SAVED; step++) {
         update(&taken, &report, &t, step);
-        grow(&taken, &t, &report);
+        grow(&taken.event, &t, &report);
     }
     update(&taken, &report, &t, RELEASE_SAVED);
     save(&t, argv[1]);

@@ -53,10 +53,15 @@ typedef struct release_state {
     uint64_t weights, moments, plan;
 } release_state;
 
+/* What growth did. */
+typedef struct release_event {
+    int32_t action, layer, depth, n_heads;
+} release_event;
+
 /* What a step gave; doubles as their bits. */
 typedef struct release_step {
     uint64_t losses[RELEASE_MICRO], grad_norm, rate;
-    int32_t action, layer, depth, n_heads;
+    release_event event;
 } release_step;
 
 /* What the library of the release itself got when it went on from the file. */
@@ -64,7 +69,7 @@ typedef struct release_record {
     const char *file;
     release_state loaded;
     uint64_t policy;     /* of the bytes of the growth policy, as loaded */
-    int32_t first[4];    /* what growth did when it was asked about the step that was saved */
+    release_event first; /* of the step that was saved */
     release_step steps[RELEASE_GOES_ON]; /* those after it */
     release_state ended;
     uint64_t evaluation; /* the loss of the first batch of the step after the last, as bits */
