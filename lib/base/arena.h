@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Planning one block of memory for many tensors. An arena hands out offsets in bytes; nothing is
- * allocated here. What lives through a step is taken at the bottom; scratch is taken and given back
- * in stack order. `peak` is what the block must hold.
+ * Plans one block of memory for many tensors. An arena hands out offsets in bytes; nothing is
+ * allocated here. What lives through a step is taken first, at the bottom. Scratch is a stack above
+ * it: a caller notes the mark, takes what it needs and resets to the mark, so that the next caller
+ * gets the same bytes. `peak` is the highest that `used` has ever been: what the block must hold.
  *
- *     | kept activations ... | scratch of one op ->      |
- *     0                      mark                  used  peak
+ *     | kept activations ... | scratch ->     |          |
+ *     0                      mark             used       peak
  */
 #ifndef SGTI_ARENA_H
 #define SGTI_ARENA_H
@@ -17,10 +18,10 @@
 typedef struct sgti_arena {
     uint64_t used; /* bytes */
     uint64_t peak;
-    int overflow; /* set when a size did not fit in 64 bits */
+    int overflow; /* 1: a size went beyond 2^61 bytes, and offsets and peak mean nothing */
 } sgti_arena;
 
-/* The offset of a fresh region of a * b elements of `width` bytes, aligned. */
+/* Returns the offset of a fresh, aligned region of a * b elements of `width` bytes. */
 static inline uint64_t sgti_arena_take(sgti_arena *arena, uint64_t a, uint64_t b, uint64_t width)
 {
     uint64_t offset = arena->used;

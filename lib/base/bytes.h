@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Little-endian bytes, for what is saved. A writer without data only counts, so that one function
- * gives both the length and the bytes. A reader never goes past its end: it answers 0 and
- * remembers that it failed.
+ * Writes and reads numbers as little-endian bytes: the form in which plans and policies are saved.
+ * A writer without data only counts, so that one function of the caller gives both the length and
+ * the bytes. A reader never goes past its end: it answers 0 and remembers that it failed, so that
+ * callers need to look at `failed` only once, at the end.
  */
 #ifndef SGTI_BYTES_H
 #define SGTI_BYTES_H
@@ -19,7 +20,7 @@ typedef struct sgti_writer {
 typedef struct sgti_reader {
     const uint8_t *data;
     size_t left;
-    int failed; /* something was read past the end */
+    int failed; /* 1: more was asked for than there is */
 } sgti_reader;
 
 static inline void sgti_put_u32(sgti_writer *writer, uint32_t value)
@@ -88,7 +89,8 @@ static inline uint64_t sgti_get_u64(sgti_reader *reader)
     return reader->failed ? 0 : low | high << 32;
 }
 
-/* int32_t and int64_t are two's complement by definition. */
+/* Signed numbers take their bits by memcpy, because C leaves the conversion of large unsigned ones
+ * to the compiler; that int32_t and int64_t are two's complement it promises. */
 static inline int32_t sgti_get_i32(sgti_reader *reader)
 {
     uint32_t bits = sgti_get_u32(reader);

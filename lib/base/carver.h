@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Several arrays in one block of memory. The same calls are made twice: without memory they count
- * the bytes, with a block of so many they cut it.
+ * Puts several arrays into one block of memory. The same calls are made twice: without memory they
+ * count the bytes; with a block of that many bytes they cut it into the arrays.
  *
  *     sgti_carver c = {0};                     c = (sgti_carver){.memory = block};
  *     lay_out(&c, ...);                        lay_out(&c, ...);
  *     allocate c.bytes, unless c.overflow
  *
- * Arrays begin on lines of the cache when the block does.
+ * Each array begins on a cache line of its own if the block begins on one.
  */
 #ifndef SGTI_CARVER_H
 #define SGTI_CARVER_H
@@ -23,7 +23,7 @@ typedef struct sgti_carver {
     int overflow; /* 1: the bytes do not fit 64 bits, and mean nothing */
 } sgti_carver;
 
-/* The next array, of count elements, not below 0; NULL while sizes are counted. */
+/* Returns the next array of `count` >= 0 elements; NULL while sizes are only counted. */
 static inline void *sgti_carve(sgti_carver *c, int64_t count, size_t element)
 {
     const uint64_t line = 64;

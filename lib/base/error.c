@@ -13,8 +13,8 @@ static _Thread_local char message[MESSAGE_BYTES];
 static _Thread_local uint64_t failures;
 static _Thread_local sgt_status last_failure;
 
-/* Of one that is too long, as of a file deep down, the middle is left out: the reason is at the
- * end. */
+/* A message that is too long, because it names a file in deep folders for example, loses its
+ * middle: the culprit stands at its beginning and the reason at its end. */
 static void keep(const char *whole)
 {
     static const char gap[] = " ... ";
@@ -31,7 +31,8 @@ static void keep(const char *whole)
 
 sgt_status sgti_fail(sgt_status status, const char *format, ...)
 {
-    char whole[WHOLE_BYTES] = ""; /* the arguments may hold the old message */
+    /* The text is not made in `message` itself: an argument may be the old message. */
+    char whole[WHOLE_BYTES] = "";
     va_list arguments;
     va_start(arguments, format);
     sgti_vformat(whole, sizeof whole, format, arguments);

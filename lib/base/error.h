@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The message of the last failure of this thread. */
+/* Each thread keeps the message of its last failure; sgt_error_message hands it out. */
 #ifndef SGTI_ERROR_H
 #define SGTI_ERROR_H
 
@@ -17,10 +17,11 @@
  * `return sgti_fail(SGT_E_STATE, ...)`. */
 sgt_status sgti_fail(sgt_status status, const char *format, ...) SGTI_PRINTF(2, 3);
 
-/* How many failures this thread has recorded: tells whether a callee left a message. */
+/* How many failures this thread has recorded. Who compares the number before and after a call into
+ * a backend or a callback knows whether the callee left a message. */
 uint64_t sgti_failures(void);
 
-/* The status that went with the last of them. */
+/* The status that the last of them was recorded with. */
 sgt_status sgti_last_failure(void);
 
 #endif

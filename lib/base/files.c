@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Reading by position, and writing through a locked .partial file; files.h tells the protocol. */
 #include "files.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include "error.h"
 #include "text.h"
 
-/* What one call of the system moves at most: Linux stops at 2 GiB, others refuse from there. */
+/* The most bytes for one read or write: Linux stops at 2 GiB, and other systems refuse more. */
 #define MOST_AT_ONCE (UINT64_C(1) << 30)
 
 static size_t at_once(uint64_t bytes)
@@ -127,11 +128,12 @@ typedef enum locked {
     LOCKED,
     WITHOUT_LOCK, /* this file system has none */
     LOCKED_BY_ANOTHER,
-    RENAMED,      /* by its writer, since it was opened: the name is free again */
+    RENAMED,      /* its writer renamed or removed it after it was opened: the name is free again */
     UNKNOWABLE    /* the system does not tell; errno says why */
 } locked;
 
-/* Locks an open partial file. */
+/* Locks an open partial file. Between the opening and the lock its writer may have finished: then
+ * the lock is on a file that no longer has this name, which comparing the two inodes shows. */
 static locked lock_partial(int descriptor, const char *partial)
 {
     struct stat opened, named;
@@ -152,11 +154,12 @@ static locked lock_partial(int descriptor, const char *partial)
 
 /* The file whose place the new one will take, which must not be a device or a pipe. */
 typedef struct place {
-    mode_t mode; /* 0666 where there is none */
-    int ours;    /* the new file gets its mode whatever the umask; another's is no reason to be wider */
+    mode_t mode; /* 0666 where there is no such file */
+    int ours;    /* 1: the new file gets exactly this mode; 0: this mode less the umask */
 } place;
 
-/* The owner may always write: a later save must open what a killed one left. */
+/* Looks at what the new file will replace. The mode always lets the owner write, because a later
+ * save must be able to open the .partial file that a killed one left. */
 static sgt_status examine_place(place *p, const char *path)
 {
     struct stat there;
@@ -170,7 +173,9 @@ static sgt_status examine_place(place *p, const char *path)
     return SGT_OK;
 }
 
-/* Writes to an open file of that name if we made it and hold its lock; one that was left goes. */
+/* Decides about an open .partial file. One that this call made becomes the file to write. One that
+ * was there and that nobody holds was left by a dead writer: it is removed, and the caller tries
+ * again: it sees that file->descriptor is still below 0. */
 static sgt_status settle_partial(sgti_new_file *file, int descriptor, int made)
 {
     sgt_status status = SGT_OK;
@@ -199,7 +204,8 @@ static sgt_status settle_partial(sgti_new_file *file, int descriptor, int made)
     return status;
 }
 
-/* Always a file made anew: one that lies there may be another's, or have another name too. */
+/* Opens a .partial file that did not exist before (O_EXCL). One that lies there is never written
+ * to: it may belong to another user or be a hard link to another file. */
 static sgt_status open_partial(sgti_new_file *file, mode_t mode)
 {
     const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
@@ -251,9 +257,10 @@ sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const ch
     return SGT_OK;
 }
 
-/* A write beyond the limit on the size of files (RLIMIT_FSIZE) raises SIGXFSZ, which ends a host
- * that does not expect it. Held back and taken, it is the error EFBIG; one that waits already stays
- * the host's. */
+/* Writes without raising a signal. A write beyond the limit on the size of files (RLIMIT_FSIZE)
+ * raises SIGXFSZ, which would end a host that does not expect it. So the signal is blocked during
+ * the write and taken off afterwards; what remains is the error EFBIG. If a SIGXFSZ was pending
+ * before, it belongs to the host and is left. */
 static ssize_t write_at(int descriptor, const void *data, size_t bytes, off_t offset)
 {
     const struct timespec no_time = {0};
@@ -308,7 +315,8 @@ static int synchronise(int descriptor)
     return refused;
 }
 
-/* The new name is on the disk once its folder is. Some file systems know no fsync of folders. */
+/* A new name is safe once its folder is on the disk. Some file systems know no fsync of folders
+ * (EINVAL, ENOTSUP), and a folder may be writable but not readable (EACCES): both are let pass. */
 static sgt_status sync_folder(const char *path)
 {
     char folder[4096];

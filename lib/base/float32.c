@@ -9,7 +9,7 @@
 
 #define NUMBER_TEXT 40
 
-/* As few digits as tell this double from its neighbours. */
+/* Prints the fewest digits, but at least 6, that tell this double from its neighbours. */
 static void print_shortest(char text[NUMBER_TEXT], double value)
 {
     for (int digits = 6; digits <= DBL_DECIMAL_DIG; digits++) {
@@ -19,7 +19,7 @@ static void print_shortest(char text[NUMBER_TEXT], double value)
     }
 }
 
-/* Without the conversion of a double beyond float32, which C does not define. */
+/* Numbers beyond float32 become infinity here: C does not define their conversion. */
 static double as_float32(double value)
 {
     if (fabs(value) > FLT_MAX)

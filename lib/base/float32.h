@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Options are doubles, kernels take float32: a check of the value as the kernels will see it. */
+/* Options are doubles but kernels take float32, so options are checked as the kernels see them. */
 #ifndef SGTI_FLOAT32_H
 #define SGTI_FLOAT32_H
 
@@ -11,9 +11,9 @@ typedef enum sgti_float32_range {
     SGTI_FROM_0_TO_1 /* without 1 */
 } sgti_float32_range;
 
-/* SGT_E_OUT_OF_RANGE, with `field`, the value and what float32 makes of it, when the value is not
- * in the range as a double and as a float32. No range has NaN, infinity or what float32 cannot
- * tell from them or from 0. */
+/* Checks that `value` is in the range both as it is and rounded to float32. NaN and infinity are in
+ * no range; nor is a number that becomes infinity, or becomes 0 without being 0, in float32. Else
+ * SGT_E_OUT_OF_RANGE, with the name `field`, the value and what float32 makes of it. */
 sgt_status sgti_check_float32(double value, sgti_float32_range range, const char *field);
 
 #endif

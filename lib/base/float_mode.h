@@ -26,11 +26,11 @@ typedef struct sgti_floats {
 #endif
 } sgti_floats;
 
-/* Not inlined: calls are what the compiler moves no arithmetic across. */
+/* These are not inlined, because a compiler that saw their inside might move arithmetic across. */
 sgti_floats sgti_floats_enter(void) __attribute__((noinline));
 void sgti_floats_leave(sgti_floats *host) __attribute__((noinline));
 
-/* The default again, after code of others has run on this thread: a callback, a backend. */
+/* Sets the default again after foreign code, a callback or a backend, has run on this thread. */
 void sgti_floats_renew(void) __attribute__((noinline));
 
 #define SGTI_DEFAULT_FLOATS                                                                        \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is in a folder. Failures are SGT_E_IO with a message that names it, unless said otherwise. */
+/* Lists and examines folders. Every failure is SGT_E_IO with a message that names the folder or the
+ * file, unless said otherwise. */
 #ifndef SGTI_FOLDERS_H
 #define SGTI_FOLDERS_H
 
@@ -7,13 +8,14 @@
 
 #include <sgt/status.h>
 
-/* Opens a folder; closedir it. SGT_E_NOT_FOUND, SGT_E_OUT_OF_MEMORY, SGT_E_IO. */
+/* Opens a folder, which the caller gives to closedir. SGT_E_NOT_FOUND, SGT_E_OUT_OF_MEMORY,
+ * SGT_E_IO. */
 sgt_status sgti_folder_open(DIR **opened, const char *folder);
 
-/* The next name, valid until the next call; NULL behind the last one. */
+/* *name becomes the next name in the folder, valid until the next call; NULL after the last. */
 sgt_status sgti_folder_next(const char **name, DIR *opened, const char *folder);
 
-/* FOLDER/NAME; free() it. SGT_E_OUT_OF_MEMORY. */
+/* *path becomes FOLDER/NAME, which the caller frees with free(). SGT_E_OUT_OF_MEMORY. */
 sgt_status sgti_folder_join(char **path, const char *folder, const char *name);
 
 /* *file becomes 1 when the name is that of a file, perhaps behind a symbolic link; 0 for folders

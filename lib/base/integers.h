@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Small arithmetic of sizes that cannot overflow here. */
+/* Small arithmetic of sizes that cannot overflow; where it can, checked.h is for it. */
 #ifndef SGTI_INTEGERS_H
 #define SGTI_INTEGERS_H
 

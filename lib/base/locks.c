@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One atomic number tells whose a lock is: the process that owns it, or the negative of the process
+ * that is just taking it over from its parent.
+ */
 #include "locks.h"
 
 #include <sched.h>
@@ -9,7 +13,6 @@ long sgti_process_self(void)
     return (long)getpid();
 }
 
-/* While a process takes something over, it holds the negative of its number. */
 int sgti_process_changed(sgti_process *process)
 {
     long self = sgti_process_self(), owner = atomic_load(process);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Locks that outlive a fork. In a forked child only the thread that forked is left: a lock that
- * another one held stays held for ever. These notice that the process is another one, and start
- * anew, unlocked. What they guard must be usable at every moment, since the thread that was inside
- * never comes back to finish.
+ * Locks that survive a fork. In a forked child only the thread that forked is left: an ordinary
+ * lock that another thread held at that moment stays held for ever. These locks notice that they
+ * are in another process and start anew, unlocked. So what they guard must be usable at every
+ * moment, since the thread that was inside never comes back to finish.
  */
 #ifndef SGTI_LOCKS_H
 #define SGTI_LOCKS_H
@@ -13,17 +13,18 @@
 
 #include "strict_math.h"
 
-/* Which process something belongs to. */
+/* The number of the process that something belongs to. */
 typedef atomic_long sgti_process;
 
-/* Of no process yet: it becomes that of the first caller. */
+/* It belongs to no process yet; the first caller's becomes its own. */
 #define SGTI_NO_PROCESS 0
 
 /* This process. */
 long sgti_process_self(void);
 
-/* 1 for the first caller in a forked child, which sets right what a fork has broken and then calls
- * sgti_process_taken; the child's other threads wait in here until it has. Else 0. */
+/* Returns 1 to the first caller in a forked child and 0 to all others. The first one repairs what
+ * the fork has broken and then calls sgti_process_taken; until then the other threads of the child
+ * wait inside this function. */
 int sgti_process_changed(sgti_process *process);
 void sgti_process_taken(sgti_process *process);
 
@@ -32,13 +33,13 @@ typedef struct sgti_lock {
     sgti_process process;
 } sgti_lock;
 
-/* For static ones. */
+/* The initial value of static locks. */
 #define SGTI_LOCK_INITIALIZER                                                                      \
     {                                                                                              \
         PTHREAD_MUTEX_INITIALIZER, SGTI_NO_PROCESS                                                 \
     }
 
-/* Not 0 when the system has no room for one. */
+/* Returns 0, or an error number when the system has no room for another lock. */
 int sgti_lock_init(sgti_lock *lock);
 void sgti_lock_destroy(sgti_lock *lock);
 

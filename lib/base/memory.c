@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Counting and limiting a host's allocator. */
+/* Counts and limits a host's allocator, or the C library's where the host has none. */
 #include "memory.h"
 
 #include <inttypes.h>
@@ -16,8 +16,9 @@
 #define LARGE_BLOCK       (4 * LARGE_PAGE)
 #define ALLOCATOR_MINIMUM SGTI_SIZE_THROUGH(sgt_allocator, user)
 
-/* Asks for large pages where the system leaves that to programs: weights and arenas are walked
- * through from end to end, and most of the cost of touching them first is that of pages. */
+/* Asks for large pages where the system leaves that choice to programs. Weights and arenas are
+ * walked through from end to end, and with small pages the first walk would mostly wait for the
+ * system to map them. */
 static void want_large_pages(void *memory, size_t bytes)
 {
 #if defined(MADV_HUGEPAGE)
@@ -72,7 +73,7 @@ void sgti_memory_destroy(sgti_memory *memory)
     sgti_lock_destroy(&memory->lock);
 }
 
-/* Counters are read without the lock. */
+/* Reports read the counters without the lock, so every access to them is atomic. */
 static void set(uint64_t *counter, uint64_t value)
 {
     __atomic_store_n(counter, value, __ATOMIC_RELAXED);
@@ -83,7 +84,7 @@ static uint64_t get(const uint64_t *counter)
     return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-/* Under the lock: whether so many more bytes may be had; *after is what is in use with them. */
+/* Called under the lock. Says whether `bytes` more may be had; *after is what is in use then. */
 static sgt_status admit(uint64_t *after, const sgti_memory *memory, uint64_t bytes,
                         const char *what)
 {
@@ -111,7 +112,7 @@ static void discount(sgti_memory *memory, uint64_t bytes)
     set(&memory->current, memory->current - bytes);
 }
 
-/* Under the lock. */
+/* Called under the lock. */
 static sgt_status take(void **pointer, sgti_memory *memory, size_t alignment, uint64_t bytes,
                        const char *what)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How many processors this process may keep busy: the smaller of its affinity mask and of the
- * quotas of its control groups (version 2: cpu.max, version 1: cpu.cfs_quota_us), rounded up.
- * Whatever cannot be read does not limit.
+ * Says how many processors this process may keep busy: as many as its affinity mask has, but no
+ * more than the quotas of its control groups allow (version 2: cpu.max, version 1:
+ * cpu.cfs_quota_us), rounded up. Whatever cannot be read does not limit.
  */
 #include "threads.h"
 
@@ -28,7 +28,8 @@ static int32_t online(void)
 
 #ifdef __linux__
 
-/* 0: not known. */
+/* Returns 0 when it is not known. The mask grows until the system accepts it: the call fails for a
+ * mask shorter than the system's own. */
 static int32_t in_affinity_mask(void)
 {
     for (size_t processors = 1024; processors <= 1 << 18; processors *= 4) {
@@ -45,7 +46,7 @@ static int32_t in_affinity_mask(void)
     return 0;
 }
 
-/* The first line of a file without its newline; 0 when there is none. */
+/* Reads the first line of a file, without its newline; returns 0 when there is none. */
 static int read_line(char line[LINE_ROOM], const char *path)
 {
     FILE *file = fopen(path, "re");
@@ -89,8 +90,9 @@ static int32_t quota_v1(const char *group)
     return rounded_up(strtoll(quota, NULL, 10), strtoll(period, NULL, 10));
 }
 
-/* The smallest quota of a group and of those above it. The name is cut from its end: inside a
- * container only the outermost part of it may be there. */
+/* Returns the smallest quota of a group and of all groups above it, and destroys `group` on the
+ * way: the name is cut from its end, one part at a time. Groups that are not there count as without
+ * a quota, since a container may see only the outermost ones. */
 static int32_t smallest_quota(char *group, int32_t (*quota_of)(const char *))
 {
     int32_t smallest = INT32_MAX;

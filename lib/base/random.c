@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The Philox key is the seed, its counter the index and the stream. A redraw is the same index in
- * the upper half of the stream, so streams under 2^32 never share a number.
+ * The seed is Philox's key; index and stream are its counter. A redraw keeps the index and counts
+ * in the upper half of the stream, so that streams below 2^32 never share a number.
  */
 #include "random.h"
 
@@ -21,7 +21,7 @@ void sgti_random_bits(uint32_t bits[4], uint64_t seed, uint64_t stream, uint64_t
         bits[i] = drawn.v[i];
 }
 
-/* Two numbers in [0,1), multiples of 2^-53. */
+/* Draws two numbers in [0,1), multiples of 2^-53. */
 static void uniform_pair(double uniform[2], uint64_t seed, uint64_t stream, uint64_t index,
                          uint64_t draw)
 {
@@ -33,7 +33,8 @@ static void uniform_pair(double uniform[2], uint64_t seed, uint64_t stream, uint
     }
 }
 
-/* For a cut that most normal deviates miss: a uniform one, kept with the density at its place. */
+/* For a small cut, which most normal numbers would miss: a number uniform in -cut .. cut is kept
+ * with a probability of e^(-z^2/2), the normal density at its place; so few are thrown away. */
 static double narrow_normal(uint64_t seed, uint64_t stream, uint64_t index, double cut)
 {
     for (uint64_t draw = 0;; draw++) {
@@ -70,7 +71,7 @@ uint64_t sgti_random_seed(uint64_t seed, uint64_t stream, uint64_t number)
     return (uint64_t)bits[1] << 32 | bits[0];
 }
 
-/* Eight bytes at a time are the counter, what came before is the key. */
+/* Each step takes eight bytes: they are Philox's index, and the hash so far is its key. */
 uint64_t sgti_random_hash(const void *data, size_t bytes)
 {
     const unsigned char *next = data;

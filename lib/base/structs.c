@@ -9,7 +9,7 @@
 
 #include "error.h"
 
-/* No struct of any version comes near it: a larger size was never set. */
+/* No struct of any version comes near this size; a larger one is garbage that nobody set. */
 #define LARGEST_STRUCT 4096
 
 static uint32_t size_of(const void *caller)
@@ -23,8 +23,8 @@ static sgt_status check_size(size_t size, size_t minimum, const char *name)
 {
     if (size < minimum || size > LARGEST_STRUCT)
         return sgti_fail(SGT_E_STRUCT_SIZE,
-                         "%s: size is %zu, at least %zu was expected: set .size to sizeof(%s)", name,
-                         size, minimum, name);
+                         "%s: size is %zu, at least %zu was expected: set .size to sizeof(%s)",
+                         name, size, minimum, name);
     return SGT_OK;
 }
 

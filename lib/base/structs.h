@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The rule of sized structs (see <sgt/common.h>), for both directions. */
+/* The rule of sized structs (see <sgt/common.h>): reading a caller's struct and writing one. */
 #ifndef SGTI_STRUCTS_H
 #define SGTI_STRUCTS_H
 
@@ -7,7 +7,8 @@
 
 #include <sgt/status.h>
 
-/* The size of a struct whose last field is `field`: what the first version of it had. */
+/* The size of a struct that ends with `field`. With the last field of its first version this is the
+ * smallest size that a caller can have been compiled with. */
 #define SGTI_SIZE_THROUGH(type, field) (offsetof(type, field) + sizeof(((type *)0)->field))
 
 /*

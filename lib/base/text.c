@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The "C" locale is taken for this thread and this call only; the host's choice is back on return.
- * Asking for it costs no memory in the C libraries at hand; should it fail, the host's is used.
+ * The calling thread changes to the "C" locale for the time of one call; the host's choice is back
+ * on return. In glibc and musl this takes no memory; should it fail, the host's locale is used.
  */
 #include "text.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The host's locale, (locale_t)0 when nothing was changed. */
+/* Changes to the "C" locale. Returns the host's, or (locale_t)0 when nothing was changed. */
 static locale_t leave_locale(void)
 {
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);

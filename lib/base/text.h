@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Numbers as text that do not depend on the locale: there is always a decimal point. */
+/* Numbers to text and back, whatever the host's locale is: a decimal point is always a point. */
 #ifndef SGTI_TEXT_H
 #define SGTI_TEXT_H
 
@@ -18,11 +18,11 @@ int sgti_format(char *text, size_t room, const char *format, ...) SGTI_PRINTF(3,
 #define SGTI_DOUBLE_TEXT 32
 void sgti_print_double(char text[SGTI_DOUBLE_TEXT], double value);
 
-/* As strtod of a whole text that is a number; infinite beyond double. */
+/* As strtod in the "C" locale, of a text that is one number; infinity for one beyond double. */
 double sgti_text_to_double(const char *text);
 
-/* 1 when the whole text is an integer in decimal digits, perhaps with a '-', from least to most.
- * Else 0, and *number stays. */
+/* Returns 1 when the whole text is decimal digits, perhaps behind a '-', and the number is in least
+ * .. most. Else returns 0 and leaves *number. */
 int sgti_text_to_whole(int64_t *number, const char *text, int64_t least, int64_t most);
 
 #endif

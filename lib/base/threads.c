@@ -5,13 +5,16 @@
  *
  *     | number of the job (32 bits) | open (1) | workers inside (31) |
  *
- * When no part is left the caller closes the gate and waits for those inside only: a worker that
- * the system did not run in time never joins and is not waited for. The fields of the job change
+ * When no part is left the caller closes the gate and waits only for the workers inside: one that
+ * the system did not run in time never joined and is not waited for. The fields of the job change
  * only while the gate is closed and nobody is inside.
  *
- * Who waits looks at the gate for a moment, then sleeps. A sleeper announces itself before it
- * looks at the gate for the last time, and whoever changes the gate looks for sleepers afterwards
- * (both sequentially consistent), so no wake-up is lost.
+ * A thread that waits first watches the gate for a moment, because the next job mostly comes at
+ * once, and then sleeps. A sleeper announces itself before it looks at the gate for the last time,
+ * and whoever changes the gate looks for sleepers afterwards (both sequentially consistent), so no
+ * wake-up is lost.
+ *
+ * Order of the locks: who needs both takes `callers` first and `sleep` inside it.
  */
 #include "threads.h"
 
@@ -39,20 +42,20 @@ typedef struct worker {
 struct sgti_pool {
     sgti_memory *memory;
     int32_t threads;
-    int32_t started;         /* workers that run; under `callers` */
-    int32_t start_attempted; /* or never to be: in a forked child; under `callers` */
-    sgti_process process;    /* whose threads these are */
-    pthread_mutex_t callers; /* held during a job */
+    int32_t started;         /* workers that run; guarded by `callers` */
+    int32_t start_attempted; /* 1: start no workers (any more); guarded by `callers` */
+    sgti_process process;    /* the process that the workers belong to */
+    pthread_mutex_t callers; /* held for the whole of a job */
 
     atomic_uint_fast64_t gate;
-    atomic_int_fast64_t next; /* part to hand out */
+    atomic_int_fast64_t next; /* the next part to hand out */
     int64_t parts;
     sgti_part_fn part;
     void *argument;
 
-    pthread_mutex_t sleep;   /* with the two conditions */
-    pthread_cond_t work;     /* workers: the gate opened, or stop */
-    pthread_cond_t finished; /* the caller: nobody is inside */
+    pthread_mutex_t sleep;   /* for the two conditions */
+    pthread_cond_t work;     /* workers wait for it: the gate opened, or `stop` was set */
+    pthread_cond_t finished; /* the caller waits for it: nobody is inside any more */
     atomic_int sleeping_workers;
     atomic_int sleeping_caller;
     atomic_int stop;
@@ -76,7 +79,7 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* The gate opened since job `seen`, or the pool ends. */
+/* 1 when the gate was opened after job `seen`, or the pool ends. */
 static int work_waits(sgti_pool *pool, uint64_t seen)
 {
     return atomic_load(&pool->gate) / GATE_JOB != seen || atomic_load(&pool->stop);
@@ -109,7 +112,8 @@ static int spin_for_end(sgti_pool *pool)
     return 0;
 }
 
-/* 0 when the job is closed already. *seen becomes the number of the job that was looked at. */
+/* Joins the job; returns 0 when its gate is closed already. *seen becomes the number of the job
+ * that was looked at, so that a worker does not join the same job twice. */
 static int enter(sgti_pool *pool, uint64_t *seen)
 {
     uint64_t gate = atomic_load(&pool->gate);
@@ -169,8 +173,9 @@ static void *work(void *argument)
     }
 }
 
-/* Handlers belong to the host's threads, so signals are blocked in workers. Those that a fault
- * raises can be handled nowhere else: blocked, they would end the process past any handler. */
+/* The host's signal handlers shall run on the host's threads, so workers block signals. Only the
+ * signals of a fault stay: they come to the thread that made it, and blocked they would end the
+ * process without the host's handler being asked. */
 static void fill_mask(sigset_t *mask)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
@@ -220,7 +225,7 @@ static void close_gate(sgti_pool *pool)
     pthread_mutex_unlock(&pool->sleep);
 }
 
-/* Locks and conditions, unlocked; what they were before does not matter. */
+/* Makes the locks and conditions anew, unlocked, whatever state they were in. */
 static int make_locks(sgti_pool *pool)
 {
     if (pthread_mutex_init(&pool->callers, NULL))
@@ -241,8 +246,9 @@ no_sleep:
     return 0;
 }
 
-/* In a forked child the workers are gone and the locks are as some thread left them. The first
- * call makes the pool one of a single thread; others of the child wait for it. */
+/* In a forked child the workers are gone and the locks are as some thread of the parent held them.
+ * The first call in the child turns the pool into one without workers; calls from other threads of
+ * the child wait until that is done. */
 static void notice_fork(sgti_pool *pool)
 {
     if (!sgti_process_changed(&pool->process))
@@ -305,7 +311,8 @@ int32_t sgti_pool_threads(const sgti_pool *pool)
     return pool->threads;
 }
 
-/* What the parts use by thread number is the caller's even when it works alone: callers queue. */
+/* A caller that works alone is thread 0 too and holds `callers`: parts may use what belongs to
+ * their thread number, such as scratch. */
 void sgti_parallel_for(sgti_pool *pool, int64_t parts, sgti_part_fn part, void *argument)
 {
     SGTI_DEFAULT_FLOATS;

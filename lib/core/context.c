@@ -34,7 +34,8 @@ static sgt_status count_threads(int32_t *threads, int32_t asked)
     return SGT_OK;
 }
 
-/* A context lives in the memory that it counts: its first allocation is counted on the stack. */
+/* A context lies in memory that it counts itself. So its own allocation is made with counters on
+ * the stack, which it takes over once it is there. */
 static sgt_status allocate_context(sgt_context **context, const sgt_context_options *options)
 {
     sgti_memory first;
@@ -143,7 +144,7 @@ sgt_status sgti_progress(const sgt_context *context, int32_t phase, int64_t done
 {
     if (!context->progress)
         return SGT_OK;
-    int64_t unit = 1 + total / INT32_MAX; /* above 1 only where the numbers need more than 32 bits */
+    int64_t unit = 1 + total / INT32_MAX; /* above 1 only where a total needs more than 32 bits */
     const sgt_progress progress = {.size = sizeof progress,
                                    .phase = phase,
                                    .done = (int32_t)(done / unit),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The inside of a context. Its backend is opened by the floor above (lib/backend/create.c). */
+/* The inside of a context. Its backend is opened by the floor above (lib/backend/create.c), which
+ * leaves here how to close it. */
 #ifndef SGTI_CONTEXT_H
 #define SGTI_CONTEXT_H
 
@@ -28,7 +29,7 @@ struct sgt_context {
     void *progress_user;
 };
 
-/* A context without a backend, from options that were read with sgti_struct_read. */
+/* Makes a context without a backend from options that were read with sgti_struct_read. */
 sgt_status sgti_context_new(sgt_context **context, const sgt_context_options *options);
 
 sgt_context *sgti_context_ref(sgt_context *context);
@@ -37,7 +38,8 @@ void sgti_context_unref(sgt_context *context);
 void sgti_log(const sgt_context *context, int32_t level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* 0 to go on, else what the host's callback returned, with a message recorded. */
+/* Reports progress to the host. Returns 0 to go on; else what the host's callback returned, with a
+ * message recorded, and the caller stops. */
 sgt_status sgti_progress(const sgt_context *context, int32_t phase, int64_t done, int64_t total);
 
 #endif

@@ -5,7 +5,7 @@
 
 const sgti_pattern sgti_dense_pattern = {0};
 
-/* 1 when cell `place` of a block is one of its summary. */
+/* 1 when cell `place` of a block belongs to its summary. */
 static int is_summary(const sgti_pattern *p, int64_t place)
 {
     int64_t end = p->stride - (int64_t)p->summary * p->phase;
@@ -25,7 +25,7 @@ int sgti_pattern_sees(const sgti_pattern *p, int64_t i, int64_t j)
            ((p->sets & SGTI_KEYS_SUMMARY) && is_summary(p, j % l));
 }
 
-/* Where the range of near keys begins. */
+/* The first key of the range that the near sets and the query itself make. */
 static int64_t near_begin(const sgti_pattern *p, int64_t i)
 {
     int64_t keys = 1;
@@ -36,7 +36,7 @@ static int64_t near_begin(const sgti_pattern *p, int64_t i)
     return i + 1 > keys ? i + 1 - keys : 0;
 }
 
-/* Keys below `end` at the places of a summary. */
+/* Counts the keys below `end` that belong to summaries: those of whole blocks, then the rest. */
 static int64_t count_summary(const sgti_pattern *p, int64_t end)
 {
     int64_t first = p->stride - (int64_t)p->summary * (p->phase + 1);
@@ -51,14 +51,15 @@ int64_t sgti_pattern_visible(const sgti_pattern *p, int64_t i)
     if (!p->sets)
         return i + 1;
     int64_t begin = near_begin(p, i), place = i % p->stride, count = i + 1 - begin;
-    /* Keys below `begin` at the query's own place in its block. */
+    /* The STRIDED keys of a query are those at its own place in every block; so many lie in front
+     * of the near range. */
     int64_t strided = begin / p->stride + (begin % p->stride > place);
     if (p->sets & SGTI_KEYS_STRIDED)
         count += strided;
     if (p->sets & SGTI_KEYS_SUMMARY)
         count += count_summary(p, begin);
     if ((p->sets & SGTI_KEYS_STRIDED) && (p->sets & SGTI_KEYS_SUMMARY) && is_summary(p, place))
-        count -= strided; /* they are in both sets */
+        count -= strided; /* at a summary's place they are in both sets and were counted twice */
     return count;
 }
 

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which keys a query of causal attention sees, as integers (Child et al., arXiv 1904.10509). A
- * pattern is a union of sets of keys j <= i; every query i sees itself. With stride l, summary c and
- * phase o:
+ * Which keys j a query i of causal attention sees (Child et al., arXiv 1904.10509). A pattern is a
+ * union of the sets of keys below, all with j <= i; a query always sees itself. With stride l,
+ * summary c and phase o:
  *
- *     LOCAL     i - j < l                              the last l keys
- *     STRIDED   (i - j) mod l = 0                      each l-th key, counted back from the query
- *     BLOCK     floor(j / l) = floor(i / l)            the block of l that the query is in
- *     SUMMARY   l - c (o+1) <= j mod l < l - c o       c cells near the end of every block
+ *     LOCAL     i - j < l                          the last l keys
+ *     STRIDED   (i - j) mod l = 0                  each l-th key, counted back from the query
+ *     BLOCK     floor(j / l) = floor(i / l)        the block of l keys that the query is in
+ *     SUMMARY   l - c (o+1) <= j mod l < l - c o   c cells near the end of every block
  *
- * No set at all: every j <= i. What is near (LOCAL, BLOCK) is one range that ends at the query; what
- * is far is counted in front of it.
+ * For query 9 with l = 4, c = 1, o = 0:
+ *
+ *     key       0 1 2 3 | 4 5 6 7 | 8 9
+ *     LOCAL                   x x   x x
+ *     STRIDED     x         x         x
+ *     BLOCK                         x x
+ *     SUMMARY         x         x
+ *
+ * A pattern without any set sees every j <= i. The near sets (LOCAL, BLOCK) together are one range
+ * that ends at the query; the far sets (STRIDED, SUMMARY) are counted only in front of that range.
  */
 #ifndef SGTI_PATTERNS_H
 #define SGTI_PATTERNS_H
@@ -31,7 +39,7 @@ typedef struct sgti_pattern {
     int32_t phase;   /* o >= 0 */
 } sgti_pattern;
 
-/* Every earlier key. */
+/* The pattern without sets: a query sees itself and every earlier key. */
 extern const sgti_pattern sgti_dense_pattern;
 
 /* 1 when query i sees key j. */
@@ -43,8 +51,8 @@ int64_t sgti_pattern_visible(const sgti_pattern *pattern, int64_t i);
 /* Pairs of a query and a key that it sees, in a sequence of `seq`. */
 int64_t sgti_pattern_pairs(const sgti_pattern *pattern, int64_t seq);
 
-/* Of the queries first .. first + rows - 1, those that see one key only: their entropy says
- * nothing and stays out of means. */
+/* How many of the queries first .. first + rows - 1 see one key only. Their entropy is always 0, so
+ * they are left out of means. */
 int64_t sgti_pattern_rows_with_one(const sgti_pattern *pattern, int64_t first, int64_t rows);
 
 #endif
