@@ -29,6 +29,7 @@
 #define SGTI_HOST_PREFIX        "host."
 #define SGTI_MOMENT1            "optimizer.moment1."
 #define SGTI_MOMENT2            "optimizer.moment2."
+#define SGTI_NUMBER_TEXT        32
 
 /* ---- scalars by name (fields.c) ---- */
 
@@ -69,16 +70,29 @@ int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers);
 /* Checks everything; the message names the key. */
 sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file);
 
-/* Write and read the metadata of special tokens, as sgti_numbers_write and sgti_numbers_read do
- * (tokens.c). */
-int sgti_tokens_write(json_t *metadata, const sgt_special_tokens *tokens);
-sgt_status sgti_tokens_read(sgt_special_tokens *tokens, const sgti_safetensors *file);
-int sgti_is_tokens_key(const char *key);
+/* A number as metadata writes it. */
+void sgti_number_print(char text[SGTI_NUMBER_TEXT], sgti_field_kind kind, const void *number);
+
+/* Reads the number of a key that must be there; the message names it. */
+sgt_status sgti_number_read(void *number, sgti_field_kind kind, const sgti_safetensors *file,
+                            const char *key);
+
+/* Write and read the metadata of a configuration, as sgti_numbers_write and sgti_numbers_read do
+ * (config_keys.c). */
+int sgti_config_write(json_t *metadata, const sgt_model_config *config);
+sgt_status sgti_config_read(sgt_model_config *config, const sgti_safetensors *file);
+int sgti_is_config_key(const char *key);
 
 /* SGT_OK when the two are equal; else SGT_E_INVALID_ARGUMENT, and the message names every key in
  * which the model differs from the file. */
 sgt_status sgti_config_compare(const sgt_model_config *model, const sgt_model_config *file,
                                const char *path);
+
+/* Write and read the metadata of special tokens, as sgti_numbers_write and sgti_numbers_read do
+ * (tokens.c). */
+int sgti_tokens_write(json_t *metadata, const sgt_special_tokens *tokens);
+sgt_status sgti_tokens_read(sgt_special_tokens *tokens, const sgti_safetensors *file);
+int sgti_is_tokens_key(const char *key);
 
 /* ---- an open one (checkpoint.c) ---- */
 

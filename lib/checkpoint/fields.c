@@ -10,29 +10,12 @@
 #include "../base/bytes.h"
 #include "../base/error.h"
 #include "../base/text.h"
-#include "../model/config.h"
 #include "../model/parts/part.h"
 
 #define VERSION_KEY "sgt.checkpoint"
 
 #define AT(field)      offsetof(sgti_numbers, field)
-#define CONFIG(field)  offsetof(sgti_numbers, config.field)
 #define OPTIONS(field) offsetof(sgti_numbers, options.field)
-
-/* The configuration comes first: sgti_config_compare walks over it. */
-static const sgti_field model_fields[] = {
-    {"model.vocab_size", SGTI_FIELD_I32, CONFIG(vocab_size)},
-    {"model.d_model", SGTI_FIELD_I32, CONFIG(d_model)},
-    {"model.n_layers", SGTI_FIELD_I32, CONFIG(n_layers)},
-    {"model.n_heads", SGTI_FIELD_I32, CONFIG(n_heads)},
-    {"model.n_kv_heads", SGTI_FIELD_I32, CONFIG(n_kv_heads)},
-    {"model.head_dim", SGTI_FIELD_I32, CONFIG(head_dim)},
-    {"model.d_ff", SGTI_FIELD_I32, CONFIG(d_ff)},
-    {"model.max_seq_len", SGTI_FIELD_I32, CONFIG(max_seq_len)},
-    {"model.tied", SGTI_FIELD_I32, CONFIG(tied)},
-    {"model.rope_theta", SGTI_FIELD_F64, CONFIG(rope_theta)},
-    {"model.norm_eps", SGTI_FIELD_F64, CONFIG(norm_eps)},
-};
 
 /* Only of models in which some part draws. */
 static const sgti_field draw_fields[] = {
@@ -83,51 +66,60 @@ static const sgti_field note_fields[] = {
 
 /* ---- one number ---- */
 
-static void print_number(char text[32], const sgti_field *field, const sgti_numbers *numbers)
+void sgti_number_print(char text[SGTI_NUMBER_TEXT], sgti_field_kind kind, const void *number)
 {
-    const char *at = (const char *)numbers + field->offset;
     int32_t small;
     int64_t large;
     double real;
-    switch (field->kind) {
+    switch (kind) {
     case SGTI_FIELD_I32:
-        memcpy(&small, at, sizeof small);
-        sgti_format(text, 32, "%" PRId32, small);
+        memcpy(&small, number, sizeof small);
+        sgti_format(text, SGTI_NUMBER_TEXT, "%" PRId32, small);
         break;
     case SGTI_FIELD_I64:
-        memcpy(&large, at, sizeof large);
-        sgti_format(text, 32, "%" PRId64, large);
+        memcpy(&large, number, sizeof large);
+        sgti_format(text, SGTI_NUMBER_TEXT, "%" PRId64, large);
         break;
     case SGTI_FIELD_F64:
-        memcpy(&real, at, sizeof real);
-        sgti_format(text, 32, "0x%016" PRIx64, sgti_bits_of_f64(real));
+        memcpy(&real, number, sizeof real);
+        sgti_format(text, SGTI_NUMBER_TEXT, "0x%016" PRIx64, sgti_bits_of_f64(real));
         break;
     }
 }
 
-static int scan_number(sgti_numbers *numbers, const sgti_field *field, const char *text)
+static int scan_number(void *number, sgti_field_kind kind, const char *text)
 {
-    char *at = (char *)numbers + field->offset;
     int64_t whole;
-    if (field->kind == SGTI_FIELD_F64) {
+    if (kind == SGTI_FIELD_F64) {
         if (strlen(text) != 18 || strncmp(text, "0x", 2) != 0 ||
             strspn(text + 2, "0123456789abcdef") != 16)
             return 0;
         uint64_t bits = strtoull(text, NULL, 16);
-        memcpy(at, &bits, sizeof bits);
+        memcpy(number, &bits, sizeof bits);
         return 1;
     }
-    if (field->kind == SGTI_FIELD_I64) {
+    if (kind == SGTI_FIELD_I64) {
         if (!sgti_text_to_whole(&whole, text, INT64_MIN + 1, INT64_MAX - 1))
             return 0;
-        memcpy(at, &whole, sizeof whole);
+        memcpy(number, &whole, sizeof whole);
         return 1;
     }
     if (!sgti_text_to_whole(&whole, text, INT32_MIN, INT32_MAX))
         return 0;
     int32_t small = (int32_t)whole;
-    memcpy(at, &small, sizeof small);
+    memcpy(number, &small, sizeof small);
     return 1;
+}
+
+sgt_status sgti_number_read(void *number, sgti_field_kind kind, const sgti_safetensors *file,
+                            const char *key)
+{
+    const char *text = sgti_safetensors_metadata(file, key);
+    if (!text)
+        return sgti_fail(SGT_E_FORMAT, "%s: metadata: '%s' is missing", file->path, key);
+    if (!scan_number(number, kind, text))
+        return sgti_fail(SGT_E_FORMAT, "%s: metadata: %s is '%.40s'", file->path, key, text);
+    return SGT_OK;
 }
 
 /* ---- tables ---- */
@@ -137,8 +129,8 @@ static int write_table(json_t *metadata, const sgti_numbers *numbers, const sgti
 {
     int failed = 0;
     for (size_t i = 0; i < count; i++) {
-        char text[32];
-        print_number(text, &table[i], numbers);
+        char text[SGTI_NUMBER_TEXT];
+        sgti_number_print(text, table[i].kind, (const char *)numbers + table[i].offset);
         failed |= json_object_set_new(metadata, table[i].key, json_string(text));
     }
     return failed;
@@ -149,7 +141,7 @@ int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers)
     char version[16];
     sgti_format(version, sizeof version, "%d", SGTI_CHECKPOINT_VERSION);
     int failed = json_object_set_new(metadata, VERSION_KEY, json_string(version));
-    failed |= write_table(metadata, numbers, model_fields, COUNT(model_fields));
+    failed |= sgti_config_write(metadata, &numbers->config);
     if (sgti_blocks_draw(&numbers->config))
         failed |= write_table(metadata, numbers, draw_fields, COUNT(draw_fields));
     failed |= write_table(metadata, numbers, common_fields, COUNT(common_fields));
@@ -167,16 +159,11 @@ int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers)
 static sgt_status read_table(sgti_numbers *numbers, const sgti_safetensors *file,
                              const sgti_field *table, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        const char *text = sgti_safetensors_metadata(file, table[i].key);
-        if (!text)
-            return sgti_fail(SGT_E_FORMAT, "%s: metadata: '%s' is missing", file->path,
-                             table[i].key);
-        if (!scan_number(numbers, &table[i], text))
-            return sgti_fail(SGT_E_FORMAT, "%s: metadata: %s is '%.40s'", file->path, table[i].key,
-                             text);
-    }
-    return SGT_OK;
+    sgt_status status = SGT_OK;
+    for (size_t i = 0; i < count && status == SGT_OK; i++)
+        status = sgti_number_read((char *)numbers + table[i].offset, table[i].kind, file,
+                                  table[i].key);
+    return status;
 }
 
 static sgt_status read_version(int32_t *found, const sgti_safetensors *file)
@@ -235,14 +222,6 @@ static sgt_status check_entropies(const sgti_numbers *numbers, const sgti_safete
     return SGT_OK;
 }
 
-static sgt_status check_config(const sgti_numbers *numbers, const sgti_safetensors *file)
-{
-    sgt_model_config resolved;
-    if (sgti_config_resolve(&resolved, &numbers->config))
-        return sgti_fail(SGT_E_FORMAT, "%s: metadata: model.%s", file->path, sgt_error_message());
-    return SGT_OK;
-}
-
 /* Refuses numbers that no training can have left. */
 static sgt_status check_numbers(const sgti_numbers *numbers, const sgti_safetensors *file)
 {
@@ -271,8 +250,7 @@ static int is_field(const char *key, int draws)
     const struct {
         const sgti_field *fields;
         size_t count;
-    } tables[] = {{model_fields, COUNT(model_fields)},
-                  {draw_fields, draws ? COUNT(draw_fields) : 0},
+    } tables[] = {{draw_fields, draws ? COUNT(draw_fields) : 0},
                   {common_fields, COUNT(common_fields)},
                   {optimizer_fields, COUNT(optimizer_fields)},
                   {growth_fields, COUNT(growth_fields)},
@@ -284,7 +262,7 @@ static int is_field(const char *key, int draws)
                 return 1;
         }
     }
-    return strcmp(key, VERSION_KEY) == 0 || sgti_is_tokens_key(key);
+    return strcmp(key, VERSION_KEY) == 0 || sgti_is_config_key(key) || sgti_is_tokens_key(key);
 }
 
 /* Refuses a file with a key that is not known here. A newer libsgt wrote it because without it
@@ -312,9 +290,7 @@ sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file
     sgti_numbers own = {.config.size = sizeof own.config, .options.size = sizeof own.options};
     sgt_status status = read_version(&own.version, file);
     if (status == SGT_OK)
-        status = read_table(&own, file, model_fields, COUNT(model_fields));
-    if (status == SGT_OK)
-        status = check_config(&own, file);
+        status = sgti_config_read(&own.config, file);
     const int draws = status == SGT_OK && sgti_blocks_draw(&own.config);
     if (draws)
         status = read_table(&own, file, draw_fields, COUNT(draw_fields));
@@ -343,42 +319,4 @@ sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file
     if (status == SGT_OK)
         *numbers = own;
     return status;
-}
-
-/* For people: here a double may be decimal. */
-static void print_plainly(char text[32], const sgti_field *field, const sgti_numbers *numbers)
-{
-    double real;
-    if (field->kind != SGTI_FIELD_F64) {
-        print_number(text, field, numbers);
-        return;
-    }
-    memcpy(&real, (const char *)numbers + field->offset, sizeof real);
-    sgti_format(text, 32, "%.9g", real);
-}
-
-sgt_status sgti_config_compare(const sgt_model_config *model, const sgt_model_config *file,
-                               const char *path)
-{
-    sgti_numbers ours = {.config = *model}, theirs = {.config = *file};
-    char list[400] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < COUNT(model_fields); i++) {
-        char here[32], there[32];
-        print_number(here, &model_fields[i], &ours);
-        print_number(there, &model_fields[i], &theirs);
-        if (strcmp(here, there) == 0)
-            continue;
-        print_plainly(here, &model_fields[i], &ours);
-        print_plainly(there, &model_fields[i], &theirs);
-        int length = sgti_format(list + used, sizeof list - used, "%s%s %s in the file, %s here",
-                                 used > 0 ? "; " : "", strchr(model_fields[i].key, '.') + 1, there,
-                                 here);
-        used += length > 0 ? (size_t)length : 0;
-        if (used >= sizeof list)
-            break;
-    }
-    if (used == 0)
-        return SGT_OK;
-    return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.80s does not fit the model: %s", path, list);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../base/error.h"
+#include "../core/config_fields.h"
 
 /* Levels of nesting in what is read: the object itself, and in it rope_scaling or a list of
  * tokens. */
@@ -23,23 +24,12 @@ static const sgti_json_wanted rope_members[] = {
     {.key = NULL},
 };
 
-/* All that is read. What else config.json holds is other programs' own. */
-static const sgti_json_wanted wanted[] = {
+/* What is read beside the fields of the model. What else config.json holds is other programs' own. */
+static const sgti_json_wanted wanted_beside[] = {
     {.key = "model_type"},
-    {.key = "vocab_size"},
-    {.key = "hidden_size"},
-    {.key = "intermediate_size"},
-    {.key = "num_hidden_layers"},
-    {.key = "num_attention_heads"},
-    {.key = "num_key_value_heads"},
-    {.key = "head_dim"},
     {.key = "hidden_act"},
-    {.key = "max_position_embeddings"},
-    {.key = "rms_norm_eps"},
-    {.key = "tie_word_embeddings"},
     {.key = "attention_bias"},
     {.key = "mlp_bias"},
-    {.key = "rope_theta"},
     {.key = "partial_rotary_factor"},
     {.key = "rope_scaling", .members = rope_members},
     {.key = "rope_parameters", .members = rope_members},
@@ -54,6 +44,8 @@ static const sgti_json_wanted wanted[] = {
     {.key = "sgt_*", .presence = 1},
     {.key = NULL},
 };
+
+enum { N_BESIDE = sizeof wanted_beside / sizeof wanted_beside[0] };
 
 static const sgti_json_wanted wanted_of_generation[] = {
     {.key = "bos_token_id"},
@@ -96,24 +88,17 @@ static int32_t whole(scan *s, const char *key, int32_t fallback)
     return (int32_t)number;
 }
 
-static double real_from_zero(scan *s, const char *key, double fallback)
-{
-    const json_t *value = get(s->tree, key);
-    if (!value)
-        return fallback;
-    if (!json_is_number(value) || !(json_number_value(value) >= 0.0))
-        malformed(s, key, "is not a number of at least 0");
-    return json_number_value(value);
-}
-
-static double real(scan *s, const json_t *tree, const char *key, double fallback)
+static double real(scan *s, const json_t *tree, const char *key, sgti_float32_range range,
+                   double fallback)
 {
     const json_t *value = get(tree, key);
+    double number = json_number_value(value);
     if (!value)
         return fallback;
-    if (!json_is_number(value) || !(json_number_value(value) > 0.0))
-        malformed(s, key, "is not a number above 0");
-    return json_number_value(value);
+    if (!json_is_number(value) || !(range == SGTI_ABOVE_0 ? number > 0.0 : number >= 0.0))
+        malformed(s, key, range == SGTI_ABOVE_0 ? "is not a number above 0"
+                                                : "is not a number of at least 0");
+    return number;
 }
 
 static int truth(scan *s, const char *key, int fallback)
@@ -148,12 +133,18 @@ static const char *word(scan *s, const json_t *tree, const char *key, const char
     return text;
 }
 
-/* Reads rope_theta and checks the kind of rotary positions. Older files have rope_theta and
- * rope_scaling, newer ones have both in rope_parameters. */
-static double rope_theta(scan *s)
+static void check_rotary_part(scan *s, const json_t *tree)
+{
+    static const char key[] = "partial_rotary_factor";
+    if (real(s, tree, key, SGTI_ABOVE_0, 1.0) != 1.0)
+        unsupported(s, key, "other than 1");
+}
+
+/* Checks the kind of rotary positions, and takes rope_theta from where newer files have it: older
+ * ones have rope_theta and rope_scaling, newer ones have both in rope_parameters. */
+static void read_rotation(scan *s, sgt_model_config *model)
 {
     static const char *const blocks[] = {"rope_scaling", "rope_parameters"};
-    double theta = real(s, s->tree, "rope_theta", 10000.0);
     for (int i = 0; i < 2; i++) {
         const json_t *block = get(s->tree, blocks[i]);
         if (!block)
@@ -164,13 +155,10 @@ static double rope_theta(scan *s)
         }
         word(s, block, "rope_type", "default", "default");
         word(s, block, "type", "default", "default");
-        if (real(s, block, "partial_rotary_factor", 1.0) != 1.0)
-            unsupported(s, "partial_rotary_factor", "other than 1");
-        theta = real(s, block, "rope_theta", theta);
+        check_rotary_part(s, block);
+        model->rope_theta = real(s, block, "rope_theta", SGTI_ABOVE_0, model->rope_theta);
     }
-    if (real(s, s->tree, "partial_rotary_factor", 1.0) != 1.0)
-        unsupported(s, "partial_rotary_factor", "other than 1");
-    return theta;
+    check_rotary_part(s, s->tree);
 }
 
 static void refuse_what_is_not_done(scan *s)
@@ -290,19 +278,23 @@ static void check_type(scan *s, json_t *tree)
         refuse_unknown_keys(s, tree);
 }
 
+static double read_field(scan *s, const sgti_config_field *field)
+{
+    switch (field->kind) {
+    case SGTI_CONFIG_FLAG:
+        return truth(s, field->hf_name, (int)field->hf_initial);
+    case SGTI_CONFIG_REAL:
+        return real(s, s->tree, field->hf_name, field->range, field->hf_initial);
+    default:
+        return whole(s, field->hf_name, (int32_t)field->hf_initial);
+    }
+}
+
 static void read_model(scan *s, sgt_model_config *model)
 {
-    model->vocab_size = whole(s, "vocab_size", -1);
-    model->d_model = whole(s, "hidden_size", -1);
-    model->d_ff = whole(s, "intermediate_size", -1);
-    model->n_layers = whole(s, "num_hidden_layers", -1);
-    model->n_heads = whole(s, "num_attention_heads", -1);
-    model->n_kv_heads = whole(s, "num_key_value_heads", 0);
-    model->head_dim = whole(s, "head_dim", 0);
-    model->max_seq_len = whole(s, "max_position_embeddings", 2048);
-    model->norm_eps = real_from_zero(s, "rms_norm_eps", 1e-6);
-    model->rope_theta = rope_theta(s);
-    model->tied = truth(s, "tie_word_embeddings", 0);
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
+        sgti_config_set(model, &sgti_config_fields[i], read_field(s, &sgti_config_fields[i]));
+    read_rotation(s, model);
 }
 
 /* The plan as text, which the tree owns; NULL where there is none. */
@@ -314,10 +306,19 @@ static const char *read_plan(scan *s)
     return json_string_value(plan);
 }
 
+static void list_wanted(sgti_json_wanted wanted[SGTI_CONFIG_FIELDS + N_BESIDE])
+{
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
+        wanted[i] = (sgti_json_wanted){.key = sgti_config_fields[i].hf_name};
+    memcpy(wanted + SGTI_CONFIG_FIELDS, wanted_beside, sizeof wanted_beside);
+}
+
 sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64_t bytes,
                                 const char *path)
 {
+    sgti_json_wanted wanted[SGTI_CONFIG_FIELDS + N_BESIDE];
     sgti_hf_config own = {.model.size = sizeof own.model, .tokens.size = sizeof own.tokens};
+    list_wanted(wanted);
     sgt_status status = sgti_json_parse(&own.tree, text, bytes, wanted, CONFIG_DEPTH, path);
     if (status)
         return status;

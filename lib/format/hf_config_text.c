@@ -7,11 +7,17 @@
 #include <string.h>
 
 #include "../base/text.h"
+#include "../core/config_fields.h"
 
+enum { MOST_MEMBERS = SGTI_CONFIG_FIELDS + 16 };
+
+/* A text that grows; members of an object are written in any order, with a zero behind each. */
 typedef struct page {
     char *text;
     size_t used;
     size_t room;
+    size_t first[MOST_MEMBERS]; /* where each member begins */
+    size_t n_members;
     int failed; /* out of memory, for good */
 } page;
 
@@ -35,7 +41,9 @@ static void put(page *to, const char *text)
 
 static void put_key(page *to, const char *key)
 {
-    put(to, to->used > 0 ? ",\n  \"" : "{\n  \"");
+    to->used += to->n_members > 0; /* behind the zero of the last member */
+    to->first[to->n_members++] = to->used;
+    put(to, "\"");
     put(to, key);
     put(to, "\": ");
 }
@@ -129,38 +137,66 @@ static void rope_parameters(page *to, double theta)
     put(to, ",\n    \"rope_type\": \"default\"\n  }");
 }
 
+static void field(page *to, const sgti_config_field *field, const sgt_model_config *model)
+{
+    double value = sgti_config_get(model, field);
+    if (field->kind == SGTI_CONFIG_REAL)
+        real(to, field->hf_name, value);
+    else if (field->kind == SGTI_CONFIG_FLAG)
+        truth(to, field->hf_name, value != 0.0);
+    else
+        integer(to, field->hf_name, (int32_t)value);
+}
+
+static void put_members(page *to, const sgti_hf_description *of)
+{
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
+        field(to, &sgti_config_fields[i], of->model);
+    architectures(to, of->plan != NULL);
+    text(to, "model_type", of->plan ? "sgt" : "llama");
+    text(to, "hidden_act", "silu");
+    truth(to, "attention_bias", 0);
+    truth(to, "mlp_bias", 0);
+    rope_parameters(to, of->model->rope_theta);
+    token(to, "bos_token_id", of->tokens->has_bos, of->tokens->bos);
+    token(to, "pad_token_id", of->tokens->has_pad, of->tokens->pad);
+    eos(to, of->tokens);
+    real(to, "attention_dropout", of->notes->attention_dropout);
+    real(to, "initializer_range", of->notes->initializer_range);
+    text(to, "torch_dtype", of->dtype);
+    if (of->plan)
+        text(to, "sgt_plan", of->plan);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Writes the members as an object, sorted: the quote that ends a key is less than what keys are made
+ * of. */
+static void put_sorted(page *to, const page *members)
+{
+    const char *list[MOST_MEMBERS];
+    for (size_t i = 0; i < members->n_members; i++)
+        list[i] = members->text + members->first[i];
+    qsort(list, members->n_members, sizeof list[0], by_key);
+    for (size_t i = 0; i < members->n_members; i++) {
+        put(to, i > 0 ? ",\n  " : "{\n  ");
+        put(to, list[i]);
+    }
+    put(to, "\n}");
+}
+
 char *sgti_hf_config_text(const sgti_hf_description *of)
 {
-    const sgt_model_config *model = of->model;
-    page to = {0};
-    architectures(&to, of->plan != NULL);
-    truth(&to, "attention_bias", 0);
-    real(&to, "attention_dropout", of->notes->attention_dropout);
-    token(&to, "bos_token_id", of->tokens->has_bos, of->tokens->bos);
-    eos(&to, of->tokens);
-    integer(&to, "head_dim", model->head_dim);
-    text(&to, "hidden_act", "silu");
-    integer(&to, "hidden_size", model->d_model);
-    real(&to, "initializer_range", of->notes->initializer_range);
-    integer(&to, "intermediate_size", model->d_ff);
-    integer(&to, "max_position_embeddings", model->max_seq_len);
-    truth(&to, "mlp_bias", 0);
-    text(&to, "model_type", of->plan ? "sgt" : "llama");
-    integer(&to, "num_attention_heads", model->n_heads);
-    integer(&to, "num_hidden_layers", model->n_layers);
-    integer(&to, "num_key_value_heads", model->n_kv_heads);
-    token(&to, "pad_token_id", of->tokens->has_pad, of->tokens->pad);
-    real(&to, "rms_norm_eps", model->norm_eps);
-    rope_parameters(&to, model->rope_theta);
-    real(&to, "rope_theta", model->rope_theta);
-    if (of->plan)
-        text(&to, "sgt_plan", of->plan);
-    truth(&to, "tie_word_embeddings", model->tied);
-    text(&to, "torch_dtype", of->dtype);
-    integer(&to, "vocab_size", model->vocab_size);
-    put(&to, "\n}");
-    if (!to.failed)
-        return to.text;
-    free(to.text);
+    page members = {0}, whole = {0};
+    put_members(&members, of);
+    if (!members.failed)
+        put_sorted(&whole, &members);
+    free(members.text);
+    if (!members.failed && !whole.failed)
+        return whole.text;
+    free(whole.text);
     return NULL;
 }

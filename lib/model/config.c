@@ -2,17 +2,20 @@
 #include "config.h"
 
 #include "../base/error.h"
-#include "../base/float32.h"
 #include "../base/text.h"
+#include "../core/config_fields.h"
 
-static const sgt_model_config defaults = {
-    .size = sizeof(sgt_model_config),
-    .rope_theta = 10000.0,
-    .norm_eps = 1e-6,
-};
+static sgt_model_config default_config(void)
+{
+    sgt_model_config config = {.size = sizeof config};
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
+        sgti_config_set(&config, &sgti_config_fields[i], sgti_config_fields[i].initial);
+    return config;
+}
 
 sgt_status sgt_model_config_init(sgt_model_config *config, size_t size)
 {
+    const sgt_model_config defaults = default_config();
     return sgti_struct_init(config, size, &defaults, sizeof defaults, SGTI_CONFIG_MINIMUM,
                             "sgt_model_config");
 }
@@ -38,31 +41,23 @@ sgt_status sgti_model_options_read(sgt_model_options *own, const sgt_model_optio
     return status;
 }
 
-/* Bounds that keep every product of two sizes within 63 bits. */
-static sgt_status check_sizes(const sgt_model_config *config)
+static sgt_status check_field(const sgt_model_config *config, const sgti_config_field *field)
 {
-    const struct {
-        const char *name;
-        int32_t value;
-        int32_t least;
-        int32_t most;
-    } fields[] = {
-        {"vocab_size", config->vocab_size, 1, 1 << 28},
-        {"d_model", config->d_model, 1, 1 << 24},
-        {"n_layers", config->n_layers, 1, 1 << 14},
-        {"n_heads", config->n_heads, 1, 1 << 14},
-        {"n_kv_heads", config->n_kv_heads, 0, 1 << 14},
-        {"head_dim", config->head_dim, 0, SGTI_MAX_HEAD_DIM},
-        {"d_ff", config->d_ff, 1, 1 << 26},
-        {"max_seq_len", config->max_seq_len, 1, 1 << 28},
-        {"tied", config->tied, 0, 1},
-    };
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (fields[i].value < fields[i].least || fields[i].value > fields[i].most)
-            return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %d, must be %d to %d", fields[i].name,
-                             (int)fields[i].value, (int)fields[i].least, (int)fields[i].most);
-    }
+    double value = sgti_config_get(config, field);
+    if (field->kind == SGTI_CONFIG_REAL)
+        return sgti_check_float32(value, field->range, field->name);
+    if (value < field->least || value > field->most)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %d, must be %d to %d", field->name, (int)value,
+                         (int)field->least, (int)field->most);
     return SGT_OK;
+}
+
+static sgt_status check_fields(const sgt_model_config *config)
+{
+    sgt_status status = SGT_OK;
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS && status == SGT_OK; i++)
+        status = check_field(config, &sgti_config_fields[i]);
+    return status;
 }
 
 static sgt_status resolve_heads(sgt_model_config *config)
@@ -95,20 +90,13 @@ sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_confi
 {
     if (!resolved || !caller)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "config is NULL");
-    sgt_model_config config = defaults;
+    sgt_model_config config = default_config();
     sgt_status status =
         sgti_struct_read(&config, sizeof config, caller, SGTI_CONFIG_MINIMUM, "sgt_model_config");
-    if (status)
-        return status;
-    status = check_sizes(&config);
-    if (status)
-        return status;
-    status = resolve_heads(&config);
-    if (status)
-        return status;
-    status = sgti_check_float32(config.rope_theta, SGTI_ABOVE_0, "rope_theta");
     if (status == SGT_OK)
-        status = sgti_check_float32(config.norm_eps, SGTI_AT_LEAST_0, "norm_eps");
+        status = check_fields(&config);
+    if (status == SGT_OK)
+        status = resolve_heads(&config);
     if (status)
         return status;
     *resolved = config;

@@ -7,7 +7,6 @@
 
 #include "../base/structs.h"
 
-#define SGTI_MAX_HEAD_DIM   512
 #define SGTI_CONFIG_MINIMUM SGTI_SIZE_THROUGH(sgt_model_config, norm_eps)
 #define SGTI_MODEL_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_options, recompute)
 

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "../backend/dispatch.h"
-#include "config.h"
+#include "../core/config_fields.h"
 
 enum {
     BLOCK_ELEMENTS = 1024, /* filled at once; even the widest head has a few positions in it */

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -249,15 +251,20 @@ def test_option_defaults_are_those_of_the_library():
     check(sgt.Growth, "sgt_growth_options")
     struct = c_defaults("sgt_model_config")
     config = sgt.ModelConfig(1, 1, 1, 1, 1, 1)
-    for name in ("n_kv_heads", "head_dim", "tied", "rope_theta", "norm_eps"):
-        assert getattr(config, name) == getattr(struct, name)
+    for field in dataclasses.fields(config):
+        if field.default is not dataclasses.MISSING:
+            assert getattr(config, field.name) == getattr(struct, field.name)
+
+
+def test_a_configuration_has_the_fields_of_the_library():
+    table = (headers.INCLUDE.parent / "lib" / "core" / "config_fields.c").read_text()
+    rows = re.findall(r"^    {(?:INTEGER|FLAG|REAL)\((\w+), ", table, re.MULTILINE)
+    assert sorted(rows) == sorted(field.name for field in dataclasses.fields(sgt.ModelConfig))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="names of shared objects")
 def test_versions_agree():
     text = (headers.INCLUDE / "sgt" / "common.h").read_text()
-    import re
-
     version = ".".join(
         re.search(rf"#define SGT_VERSION_{part} (\d+)", text).group(1)
         for part in ("MAJOR", "MINOR", "PATCH")

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config_fields.h"
+
+#include <string.h>
+
+#define NAMED(field, hf) .name = #field, .hf_name = hf, .offset = offsetof(sgt_model_config, field)
+#define INTEGER(field, hf) NAMED(field, hf), .kind = SGTI_CONFIG_INTEGER
+#define FLAG(field, hf)    NAMED(field, hf), .kind = SGTI_CONFIG_FLAG, .least = 0, .most = 1
+#define REAL(field, hf)    NAMED(field, hf), .kind = SGTI_CONFIG_REAL
+
+/* Bounds keep every product of two sizes within 63 bits. */
+const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS] = {
+    {INTEGER(vocab_size, "vocab_size"), .least = 1, .most = 1 << 28, .hf_initial = -1.0},
+    {INTEGER(d_model, "hidden_size"), .least = 1, .most = 1 << 24, .hf_initial = -1.0},
+    {INTEGER(n_layers, "num_hidden_layers"), .least = 1, .most = 1 << 14, .hf_initial = -1.0},
+    {INTEGER(n_heads, "num_attention_heads"), .least = 1, .most = 1 << 14, .hf_initial = -1.0},
+    {INTEGER(n_kv_heads, "num_key_value_heads"), .least = 0, .most = 1 << 14},
+    {INTEGER(head_dim, "head_dim"), .least = 0, .most = SGTI_MAX_HEAD_DIM},
+    {INTEGER(d_ff, "intermediate_size"), .least = 1, .most = 1 << 26, .hf_initial = -1.0},
+    {INTEGER(max_seq_len, "max_position_embeddings"), .least = 1, .most = 1 << 28,
+     .hf_initial = 2048.0},
+    {FLAG(tied, "tie_word_embeddings")},
+    {REAL(rope_theta, "rope_theta"), .range = SGTI_ABOVE_0, .initial = 10000.0,
+     .hf_initial = 10000.0},
+    {REAL(norm_eps, "rms_norm_eps"), .range = SGTI_AT_LEAST_0, .initial = 1e-6,
+     .hf_initial = 1e-6},
+};
+
+double sgti_config_get(const sgt_model_config *config, const sgti_config_field *field)
+{
+    const char *at = (const char *)config + field->offset;
+    int32_t whole;
+    double real;
+    if (field->kind == SGTI_CONFIG_REAL) {
+        memcpy(&real, at, sizeof real);
+        return real;
+    }
+    memcpy(&whole, at, sizeof whole);
+    return whole;
+}
+
+void sgti_config_set(sgt_model_config *config, const sgti_config_field *field, double value)
+{
+    char *at = (char *)config + field->offset;
+    const int32_t whole = field->kind == SGTI_CONFIG_REAL ? 0 : (int32_t)value;
+    if (field->kind == SGTI_CONFIG_REAL)
+        memcpy(at, &value, sizeof value);
+    else
+        memcpy(at, &whole, sizeof whole);
+}

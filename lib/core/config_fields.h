@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The numbers of an sgt_model_config, a row each, for whoever sets, checks, stores, compares or
+ * translates them. A new field is a row here and a line in the header and its mirrors.
+ */
+#ifndef SGTI_CONFIG_FIELDS_H
+#define SGTI_CONFIG_FIELDS_H
+
+#include <stddef.h>
+
+#include <sgt/model.h>
+
+#include "../base/float32.h"
+#include "../base/strict_math.h"
+
+#define SGTI_CONFIG_FIELDS 11
+#define SGTI_MAX_HEAD_DIM  512
+
+typedef enum sgti_config_kind {
+    SGTI_CONFIG_INTEGER, /* int32_t */
+    SGTI_CONFIG_FLAG,    /* int32_t, 0 or 1 */
+    SGTI_CONFIG_REAL     /* double */
+} sgti_config_kind;
+
+typedef struct sgti_config_field {
+    const char *name;    /* in the struct, in messages, and behind "model." in checkpoints */
+    const char *hf_name; /* in config.json */
+    size_t offset;
+    sgti_config_kind kind;
+    sgti_float32_range range; /* of a real */
+    int32_t least, most;      /* of an integer or flag */
+    double initial;           /* what sgt_model_config_init sets */
+    double hf_initial;        /* what a config.json without it means; below 0: it must be there */
+} sgti_config_field;
+
+extern const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS];
+
+/* The value of a field. Every int32_t is exact as a double. */
+double sgti_config_get(const sgt_model_config *config, const sgti_config_field *field);
+void sgti_config_set(sgt_model_config *config, const sgti_config_field *field, double value);
+
+#endif
