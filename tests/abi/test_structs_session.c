@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Structs of older and newer callers in the calls of session.h and sampling.h. */
+/* Structs of older and newer callers in the calls of session.h and sampler.h. */
 #include <sgt/session.h>
 
 #include "fixtures.h"
