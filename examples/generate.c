@@ -93,10 +93,9 @@ static int open_session(run *r)
     int64_t length = (int64_t)r->text.n_prompt + r->text.n_new;
     sgt_status status = sgt_session_options_init(&options, sizeof options);
     options.max_length = (int32_t)(length < r->o.context ? length : r->o.context);
+    options.weights = r->o.bf16 ? SGT_BF16 : SGT_F32;
     if (status == SGT_OK)
         status = sgt_session_create(&r->text.session, r->model, &options);
-    if (status == SGT_OK && r->o.bf16)
-        status = sgt_session_pack(r->text.session, SGT_BF16);
     return status == SGT_OK ? EXIT_DONE : call_failed("making a session", status);
 }
 

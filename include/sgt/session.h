@@ -39,6 +39,10 @@ typedef struct sgt_session_options {
                            2^28, give a length */
     int32_t chunk;      /* rows of activations worked on at a time; longer feeds are cut; default
                            512 */
+    int32_t weights;    /* enum sgt_dtype: what products read. SGT_F32 (default; 0 means it too): the
+                           model's own weights. SGT_BF16: copies of every matrix rounded to
+                           bfloat16, which halve the bytes read for each token at some loss of
+                           accuracy (doc/decoding.md). Since 0.2 */
 } sgt_session_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -50,26 +54,25 @@ typedef struct sgt_session_memory {
     uint32_t size;
     int32_t reserved; /* 0 */
     uint64_t cache;   /* bytes of keys and values */
-    uint64_t weights; /* bytes of the gathered weights of looped heads */
+    uint64_t weights; /* bytes of the gathered weights of looped heads, and of rounded copies */
     uint64_t scratch; /* bytes of activations, lists and tables */
     uint64_t total;   /* sum of the above: what sgt_session_create takes from the context */
-    uint64_t packed;  /* bytes more that sgt_session_pack(session, SGT_BF16) takes */
 } sgt_session_memory;
 
 /*
  * What a session of the model's current plan would take, before anything is allocated; options
- * may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE,
- * SGT_E_OVERFLOW. Since 0.1.
+ * may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_UNSUPPORTED (a type of
+ * weights), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW. Since 0.1.
  */
 SGT_API sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_model *model,
                                                const sgt_session_options *options);
 
 /*
  * Makes a session with every sequence empty; options may be NULL. All memory of its later calls is
- * taken here, but for packed weights and for the lists of sgt_session_generate_batch. The session
- * keeps the model alive. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the message names the
- * option), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT,
- * SGT_E_BACKEND. Since 0.1.
+ * taken here, but for the lists of sgt_session_generate_batch. The session keeps the model alive.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the message names the option),
+ * SGT_E_UNSUPPORTED (a type of weights), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY,
+ * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_session_create(sgt_session **session, const sgt_model *model,
                                       const sgt_session_options *options);
@@ -78,20 +81,12 @@ SGT_API sgt_status sgt_session_create(sgt_session **session, const sgt_model *mo
 SGT_API void sgt_session_free(sgt_session *session);
 
 /*
- * Starts over with the model's weights and plan of now: every sequence is empty afterwards, packed
- * weights are packed again. The old memory is given up first; on failure the session stays out of
- * date and empty, and may be refreshed again. Errors as sgt_session_create. Since 0.1.
+ * Starts over with the model's weights and plan of now: every sequence is empty afterwards, rounded
+ * copies are made anew. The old memory is given up first; on failure the session stays out of date
+ * and empty, and may be refreshed again. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OVERFLOW,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_session_refresh(sgt_session *session);
-
-/*
- * Lays the weights out for decoding: SGT_BF16 makes rounded copies of every matrix, which halves
- * the bytes read for each token at some loss of accuracy (doc/decoding.md has figures); SGT_F32
- * gives them up and returns to the model's own. Sequences keep their contents. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_UNSUPPORTED (another type), SGT_E_STATE, SGT_E_OUT_OF_MEMORY,
- * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
- */
-SGT_API sgt_status sgt_session_pack(sgt_session *session, int32_t dtype);
 
 /* ---- feeding ---- */
 

@@ -69,7 +69,7 @@ static sgt_tensor original(const sgt_session *session, int32_t number)
 static sgt_tensor rounded(const sgt_session *session, int32_t number)
 {
     const sgti_decode_matrix *matrix = &session->state.matrices.list[number];
-    sgt_tensor tensor = sgti_tensor_2d(session->rounded.buffer, matrix->rounded, matrix->rows,
+    sgt_tensor tensor = sgti_tensor_2d(session->state.rounded.buffer, matrix->rounded, matrix->rows,
                                        matrix->columns);
     tensor.dtype = SGT_BF16;
     return tensor;
@@ -78,7 +78,8 @@ static sgt_tensor rounded(const sgt_session *session, int32_t number)
 static sgt_tensor matrix_of(const sgti_work *work, int32_t number)
 {
     const sgt_session *session = ((const sgti_chunk *)work)->session;
-    return session->is_rounded ? rounded(session, number) : original(session, number);
+    return session->options.weights == SGT_BF16 ? rounded(session, number)
+                                                : original(session, number);
 }
 
 static sgt_status projections_of(sgti_projections *weights, const sgti_work *work,

@@ -36,7 +36,7 @@ void sgti_decode_matrices_plan(sgti_decode_matrices *matrices, const sgt_model *
 /* Fills the gathered matrices of a session. */
 sgt_status sgti_decode_gather(sgt_session *session);
 
-/* Makes the bf16 copies in session->rounded. */
+/* Makes the bf16 copies of a session, the gathered matrices among them. */
 sgt_status sgti_decode_round(sgt_session *session);
 
 /* The providers of a session: its matrices, and attention through its cache. */

@@ -134,7 +134,7 @@ static void begin_work(sgti_chunk *chunk, const feed_at_work *feeding)
         .arena = session->state.scratch.buffer,
         .rotary = &session->rotary,
         .lists = session->state.lists.buffer,
-        .panel = session->panel.buffer,
+        .panel = session->state.panel.buffer,
         .rows = chunk->work.rows,
         .inference = 1,
         .phase = SGT_PHASE_DECODE,

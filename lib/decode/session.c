@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Sessions as objects: what they hold, and when that is out of date. All memory is taken by create
- * (and refresh, and pack); feeding takes none.
+ * and refresh; feeding takes none.
  */
 #include "session.h"
 
@@ -13,12 +13,12 @@
 #include "../base/integers.h"
 #include "cache.h"
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_session_options, chunk)
-#define MEMORY_MINIMUM  SGTI_SIZE_THROUGH(sgt_session_memory, packed)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_session_options, weights)
+#define MEMORY_MINIMUM  SGTI_SIZE_THROUGH(sgt_session_memory, total)
 #define MOST_SEQUENCES  65536
 
 static const sgt_session_options default_options = {
-    .size = sizeof default_options, .sequences = 1, .max_length = 0, .chunk = 512};
+    .size = sizeof default_options, .sequences = 1, .chunk = 512, .weights = SGT_F32};
 
 sgt_status sgt_session_options_init(sgt_session_options *options, size_t size)
 {
@@ -48,6 +48,11 @@ static sgt_status read_options(sgt_session_options *options, const sgt_model *mo
                          (int)options->max_length, (int)longest);
     if (options->chunk < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "chunk is %d, not at least 1", (int)options->chunk);
+    if (options->weights == 0)
+        options->weights = SGT_F32;
+    if (options->weights != SGT_F32 && options->weights != SGT_BF16)
+        return sgti_fail(SGT_E_UNSUPPORTED, "weights is %d, not SGT_F32 (%d) or SGT_BF16 (%d)",
+                         (int)options->weights, SGT_F32, SGT_BF16);
     return SGT_OK;
 }
 
@@ -57,8 +62,10 @@ static sgt_status read_options(sgt_session_options *options, const sgt_model *mo
 typedef struct needs {
     sgti_layout layout;
     sgti_decode_matrices matrices;
-    uint64_t cache; /* bytes */
-    uint64_t host;  /* bytes */
+    uint64_t cache;   /* bytes, like all that follows */
+    uint64_t rounded; /* 0: products read the model's own weights */
+    uint64_t panel;
+    uint64_t host;
 } needs;
 
 /* The arrays of a session in the host allocation. */
@@ -105,6 +112,10 @@ static sgt_status measure(needs *needed, const sgt_model *model, const sgti_pass
     if (n.matrices.overflow)
         return sgti_fail(SGT_E_OVERFLOW, "a session of %d sequences of %d tokens does not fit",
                          (int)options->sequences, (int)options->max_length);
+    if (options->weights == SGT_BF16) {
+        n.rounded = n.matrices.rounded;
+        n.panel = sgti_panel_bytes(n.matrices.widest);
+    }
     n.host = cut_arrays(&none, NULL, options, &n);
     *needed = n;
     return SGT_OK;
@@ -119,6 +130,8 @@ static void destroy_state(sgt_session *session)
     sgti_storage_free(&state->cache, dispatch);
     sgti_storage_free(&state->gathered, dispatch);
     sgti_storage_free(&state->scratch, dispatch);
+    sgti_storage_free(&state->rounded, dispatch);
+    sgti_storage_free(&state->panel, dispatch);
     sgti_release(memory, state->host, state->host_bytes);
     sgti_passes_free(state->passes, memory);
     memset(state, 0, sizeof *state);
@@ -133,7 +146,9 @@ static sgt_status allocate_storage(sgti_decode_state *state, const needs *n,
         const char *what;
     } all[] = {{&state->cache, n->cache, "the key/value cache"},
                {&state->gathered, n->matrices.gathered, "the gathered weights of a session"},
-               {&state->scratch, n->layout.bytes, "the activations of a session"}};
+               {&state->scratch, n->layout.bytes, "the activations of a session"},
+               {&state->rounded, n->rounded, "the rounded weights of a session"},
+               {&state->panel, n->panel, "the panel of rounded weights"}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         sgt_status status = SGT_OK;
         if (all[i].bytes > 0)
@@ -183,56 +198,14 @@ static sgt_status create_state(sgt_session *session)
     sgt_status status = allocate_state(session);
     if (status == SGT_OK)
         status = sgti_decode_gather(session);
+    if (status == SGT_OK && session->options.weights == SGT_BF16)
+        status = sgti_decode_round(session);
     if (status) {
         destroy_state(session);
         return status;
     }
     session->state.generation = sgt_model_generation(session->model);
     session->state.ready = 1;
-    return SGT_OK;
-}
-
-/* ---- rounded copies of the weights ---- */
-
-static void drop_rounded(sgt_session *session)
-{
-    sgti_storage_free(&session->rounded, session->model->dispatch);
-    sgti_storage_free(&session->panel, session->model->dispatch);
-}
-
-static sgt_status make_rounded(sgt_session *session)
-{
-    const sgti_decode_matrices *matrices = &session->state.matrices;
-    sgti_dispatch *dispatch = session->model->dispatch;
-    sgt_status status = sgti_storage_allocate(&session->rounded, dispatch, matrices->rounded,
-                                              "the packed weights of a session");
-    if (status == SGT_OK)
-        status = sgti_storage_allocate(&session->panel, dispatch,
-                                       sgti_panel_bytes(matrices->widest),
-                                       "the panel of packed weights");
-    if (status == SGT_OK)
-        status = sgti_decode_round(session);
-    if (status)
-        drop_rounded(session);
-    session->is_rounded = status == SGT_OK;
-    return status;
-}
-
-sgt_status sgt_session_pack(sgt_session *session, int32_t dtype)
-{
-    SGTI_DEFAULT_FLOATS;
-    if (!session)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
-    if (dtype != SGT_F32 && dtype != SGT_BF16)
-        return sgti_fail(SGT_E_UNSUPPORTED, "weights can be packed as SGT_F32 (%d) or SGT_BF16 (%d)"
-                         ", not as %d", SGT_F32, SGT_BF16, (int)dtype);
-    sgt_status status = sgti_session_check(session);
-    if (status)
-        return status;
-    if (dtype == SGT_BF16)
-        return session->is_rounded ? SGT_OK : make_rounded(session);
-    drop_rounded(session);
-    session->is_rounded = 0;
     return SGT_OK;
 }
 
@@ -255,13 +228,12 @@ sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_mod
     if (status)
         return status;
     own.cache = n.cache;
-    own.weights = n.matrices.gathered;
-    own.scratch = n.layout.bytes + sizeof(sgt_session) + n.host + model->passes->bytes +
+    own.weights = n.matrices.gathered + n.rounded;
+    own.scratch = n.layout.bytes + n.panel + sizeof(sgt_session) + n.host + model->passes->bytes +
                   sgti_rotary_bytes(&model->config, options.max_length) +
                   ((uint64_t)model->passes->n_entries + (uint64_t)options.sequences) *
                       sizeof(int32_t);
     own.total = own.cache + own.weights + own.scratch;
-    own.packed = n.matrices.rounded + sgti_panel_bytes(n.matrices.widest);
     sgti_struct_write(memory, &own, sizeof own);
     return SGT_OK;
 }
@@ -304,7 +276,6 @@ void sgt_session_free(sgt_session *session)
     if (!session)
         return;
     sgt_model *model = session->model;
-    drop_rounded(session);
     destroy_state(session);
     sgti_rotary_free(&session->rotary, model->dispatch);
     sgti_release(&model->context->memory, session, sizeof *session);
@@ -316,16 +287,8 @@ sgt_status sgt_session_refresh(sgt_session *session)
     SGTI_DEFAULT_FLOATS;
     if (!session)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "session is NULL");
-    int32_t rounded = session->is_rounded;
-    drop_rounded(session);
     destroy_state(session);
-    sgt_status status = create_state(session);
-    if (status == SGT_OK && rounded)
-        status = make_rounded(session);
-    if (status)
-        destroy_state(session);
-    session->is_rounded = rounded;
-    return status;
+    return create_state(session);
 }
 
 sgt_status sgti_session_check(const sgt_session *session)

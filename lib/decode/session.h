@@ -23,6 +23,8 @@ typedef struct sgti_decode_state {
     sgti_storage cache;
     sgti_storage gathered;
     sgti_storage scratch;
+    sgti_storage rounded; /* bf16 copies of all matrices, if products read those; else nothing */
+    sgti_storage panel;   /* and room in which a few rows of one are converted back */
     char *host;            /* the arrays below and those of the above in one allocation */
     uint64_t host_bytes;
     uint64_t *cache_first; /* [n_parts] elements: where an attention part's cache begins */
@@ -37,10 +39,7 @@ struct sgt_session {
     sgt_model *model; /* counted */
     sgt_session_options options;
     sgti_decode_state state;
-    sgti_rotary rotary;   /* of max_length positions */
-    int32_t is_rounded;   /* 1: works with bf16 copies */
-    sgti_storage rounded; /* the copies of all matrices */
-    sgti_storage panel;   /* a few rows of one, converted back */
+    sgti_rotary rotary; /* of max_length positions */
 };
 
 /* Tokens of one sequence that are worked on together: consecutive rows of the chunk. */

@@ -46,10 +46,9 @@ static void make_session(bench_run *run, int kind, const bench_options *o)
     sgt_session_options options;
     sgt_session_options_init(&options, sizeof options);
     options.max_length = o->prompt + o->tokens;
+    options.weights = kind == ROUNDED ? SGT_BF16 : SGT_F32;
     use_plan(run, kind);
     bench_check(sgt_session_create(&run->sessions[kind], run->model, &options), "session");
-    if (kind == ROUNDED)
-        bench_check(sgt_session_pack(run->sessions[kind], SGT_BF16), "pack");
     bench_check(sgt_session_feed(NULL, run->sessions[kind], 0, run->tokens, o->prompt), "prompt");
 }
 

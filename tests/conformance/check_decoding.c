@@ -11,14 +11,22 @@ typedef struct decoder {
     sgt_session *session;
 } decoder;
 
-static void open_decoder(decoder *d, const sgt_context_options *options, int kind, uint64_t seed)
+static sgt_session *session_of(const decoder *d, int32_t weights)
 {
+    sgt_session *session;
     sgt_session_options wanted;
-    sgtt_training_open_kind(&d->training, options, kind, seed);
     sgtt_ok(sgt_session_options_init(&wanted, sizeof wanted));
     wanted.sequences = SEQUENCES;
     wanted.chunk = 4; /* a prompt is cut */
-    sgtt_ok(sgt_session_create(&d->session, d->training.model, &wanted));
+    wanted.weights = weights;
+    sgtt_ok(sgt_session_create(&session, d->training.model, &wanted));
+    return session;
+}
+
+static void open_decoder(decoder *d, const sgt_context_options *options, int kind, uint64_t seed)
+{
+    sgtt_training_open_kind(&d->training, options, kind, seed);
+    d->session = session_of(d, SGT_F32);
 }
 
 static void close_decoder(decoder *d)
@@ -64,8 +72,11 @@ static void decode(decoder *subject, decoder *portable)
     feed(subject, portable, 1, tokens + PROMPT, 2, "logits after a shared prefix");
     feed(subject, portable, 2, tokens + 3, 1, "logits of a first token");
     feed_all(subject, portable, tokens + 5);
-    for (int i = 0; i < 2; i++)
-        sgtt_ok(sgt_session_pack(both[i]->session, SGT_BF16));
+    for (int i = 0; i < 2; i++) {
+        sgt_session_free(both[i]->session);
+        both[i]->session = session_of(both[i], SGT_BF16);
+    }
+    feed(subject, portable, 0, tokens, PROMPT, "logits of a prompt with weights in bf16");
     feed(subject, portable, 0, tokens + 8, 1, "logits with weights in bf16");
     feed_all(subject, portable, tokens + 9);
 }

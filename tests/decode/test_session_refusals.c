@@ -49,6 +49,18 @@ static sgt_status create_with(int32_t sequences, int32_t max_length, int32_t chu
     return status;
 }
 
+static sgt_status create_of_weights(int32_t weights)
+{
+    sgt_session *made = NULL;
+    sgt_session_options options;
+    sgtt_ok(sgt_session_options_init(&options, sizeof options));
+    ck_assert_int_eq(options.weights, SGT_F32);
+    options.weights = weights;
+    sgt_status status = sgt_session_create(&made, model, &options);
+    sgt_session_free(made);
+    return status;
+}
+
 START_TEST(options)
 {
     sgt_session *made;
@@ -59,6 +71,9 @@ START_TEST(options)
     sgtt_fails(create_with(1, -1, 1), SGT_E_OUT_OF_RANGE, "max_length is -1");
     sgtt_fails(create_with(1, 0, 0), SGT_E_OUT_OF_RANGE, "chunk is 0");
     sgtt_ok(create_with(2, 0, INT32_MAX));
+    sgtt_fails(create_of_weights(SGT_I32), SGT_E_UNSUPPORTED, "weights is 5, not SGT_F32 (1)");
+    sgtt_fails(create_of_weights(-1), SGT_E_UNSUPPORTED, "weights is -1");
+    sgtt_ok(create_of_weights(0));
     sgtt_fails(sgt_session_create(NULL, model, NULL), SGT_E_INVALID_ARGUMENT, "session is NULL");
     sgtt_fails(sgt_session_create(&made, NULL, NULL), SGT_E_INVALID_ARGUMENT, "model is NULL");
     sgtt_fails(sgt_session_options_init(NULL, 16), SGT_E_INVALID_ARGUMENT, "NULL");
@@ -128,8 +143,6 @@ START_TEST(sequences)
                "session");
     sgtt_fails(sgt_session_score(&score, session, 0, tokens, 0, NULL), SGT_E_INVALID_ARGUMENT,
                "0 tokens");
-    sgtt_fails(sgt_session_pack(session, SGT_I32), SGT_E_UNSUPPORTED, "not as");
-    sgtt_fails(sgt_session_pack(NULL, SGT_F32), SGT_E_INVALID_ARGUMENT, "session");
     sgtt_fails(sgt_session_refresh(NULL), SGT_E_INVALID_ARGUMENT, "session");
     ck_assert_int_eq(sgt_session_length(session, 0), 5);
 }
@@ -142,7 +155,6 @@ static void check_stale(const char *what)
     sgtt_fails(sgt_session_feed(logits, session, 0, tokens, 1), SGT_E_STATE, what);
     sgtt_fails(sgt_session_score(&score, session, 0, tokens, 2, NULL), SGT_E_STATE, what);
     sgtt_fails(sgt_session_copy(session, 1, 0, 1), SGT_E_STATE, what);
-    sgtt_fails(sgt_session_pack(session, SGT_BF16), SGT_E_STATE, what);
     sgtt_ok(sgt_session_refresh(session));
     ck_assert_int_eq(sgt_session_length(session, 0), 0);
     sgtt_ok(sgt_session_feed(logits, session, 0, tokens, 8));
@@ -185,22 +197,26 @@ START_TEST(stale_gains)
 }
 END_TEST
 
-/* Packed weights stay packed through a refresh. */
-START_TEST(refresh_packs_again)
+/* A refresh makes the copies of a session with rounded weights anew. */
+START_TEST(refresh_rounds_again)
 {
-    float first[19];
-    sgt_context_memory packed = sgtt_memory(context);
-    sgtt_ok(sgt_session_pack(session, SGT_BF16));
+    float first[19], exact[19];
+    sgt_session *made;
+    sgt_session_options wanted;
+    sgtt_ok(sgt_session_options_init(&wanted, sizeof wanted));
+    wanted.weights = SGT_BF16;
+    sgtt_ok(sgt_session_create(&made, model, &wanted));
     sgt_context_memory before = sgtt_memory(context);
-    ck_assert_uint_gt(before.current, packed.current);
-    sgtt_ok(sgt_session_feed(first, session, 0, tokens, 8));
+    sgtt_ok(sgt_session_feed(first, made, 0, tokens, 8));
     sgtt_ok(sgt_model_weights_changed(model));
-    sgtt_ok(sgt_session_refresh(session));
+    sgtt_ok(sgt_session_refresh(made));
     ck_assert_uint_eq(sgtt_memory(context).current, before.current);
-    sgtt_ok(sgt_session_feed(logits, session, 0, tokens, 8));
+    sgtt_ok(sgt_session_feed(logits, made, 0, tokens, 8));
     ck_assert_mem_eq(first, logits, sizeof first);
-    sgtt_ok(sgt_session_pack(session, SGT_F32));
-    ck_assert_uint_eq(sgtt_memory(context).current, packed.current);
+    sgtt_ok(sgt_session_refresh(session));
+    sgtt_ok(sgt_session_feed(exact, session, 0, tokens, 8));
+    ck_assert_mem_ne(first, exact, sizeof first);
+    sgt_session_free(made);
 }
 END_TEST
 
@@ -225,29 +241,37 @@ END_TEST
 
 /* ---- memory ---- */
 
-START_TEST(memory_is_what_was_told)
+/* Creates and feeds a session of these weights; returns what it was said to take. */
+static sgt_session_memory check_memory(const sgt_model *one, int32_t weights)
 {
     sgt_session_options wanted;
     sgt_session_memory told = {.size = sizeof told};
     sgt_session *made;
-    sgt_model *one = session_model(context, &session_cases[_i]);
     sgtt_ok(sgt_session_options_init(&wanted, sizeof wanted));
     wanted.sequences = 2;
     wanted.chunk = 9;
+    wanted.weights = weights;
     sgtt_ok(sgt_session_estimate_memory(&told, one, &wanted));
     uint64_t before = sgtt_memory(context).current;
     sgtt_ok(sgt_session_create(&made, one, &wanted));
-    uint64_t after = sgtt_memory(context).current, feeding;
-    ck_assert_uint_eq(after - before, told.total);
+    ck_assert_uint_eq(sgtt_memory(context).current - before, told.total);
     ck_assert_uint_eq(told.total, told.cache + told.weights + told.scratch);
-    sgtt_ok(sgt_session_pack(made, SGT_BF16));
-    ck_assert_uint_eq(sgtt_memory(context).current - after, told.packed);
-    feeding = sgtt_memory(context).allocations;
+    uint64_t feeding = sgtt_memory(context).allocations;
     for (int i = 0; i < 4; i++)
         sgtt_ok(sgt_session_feed(logits, made, i % 2, tokens, 8));
     ck_assert_uint_eq(sgtt_memory(context).allocations, feeding);
     sgt_session_free(made);
     ck_assert_uint_eq(sgtt_memory(context).current, before);
+    return told;
+}
+
+START_TEST(memory_is_what_was_told)
+{
+    sgt_session_memory told = {.size = sizeof told};
+    sgt_model *one = session_model(context, &session_cases[_i]);
+    sgt_session_memory own = check_memory(one, SGT_F32), rounded = check_memory(one, SGT_BF16);
+    ck_assert_uint_eq(own.cache, rounded.cache);
+    ck_assert_uint_lt(own.weights, rounded.weights);
     sgt_model_free(one);
     sgtt_fails(sgt_session_estimate_memory(NULL, model, NULL), SGT_E_INVALID_ARGUMENT, "memory");
     sgtt_fails(sgt_session_estimate_memory(&told, NULL, NULL), SGT_E_INVALID_ARGUMENT, "model");
@@ -274,8 +298,8 @@ START_TEST(loops_take_cache_for_their_heads_only)
 }
 END_TEST
 
-/* Create, pack, feed, refresh: each allocation fails once; then the same calls succeed. */
-static int64_t live_with_failure(int64_t at)
+/* Create, feed, refresh: each allocation fails once; then the same calls succeed. */
+static int64_t live_with_failure(int64_t at, int32_t weights)
 {
     test_allocator allocator;
     test_allocator_init(&allocator);
@@ -283,26 +307,27 @@ static int64_t live_with_failure(int64_t at)
     wanted.allocator = &allocator.interface;
     sgt_context *own;
     sgt_session *made = NULL;
+    sgt_session_options of_weights;
     float answer[19];
+    sgtt_ok(sgt_session_options_init(&of_weights, sizeof of_weights));
+    of_weights.weights = weights;
     sgtt_ok(sgt_context_create(&own, &wanted));
     sgt_model *one = session_model(own, &session_cases[BLOCKS]);
     allocator.calls = 0;
     allocator.fail_at = at;
     allocator.fail_count = 1;
-    while (sgt_session_create(&made, one, NULL))
-        ck_assert_int_eq(allocator.failed, 1);
-    while (sgt_session_pack(made, SGT_BF16))
+    while (sgt_session_create(&made, one, &of_weights))
         ck_assert_int_eq(allocator.failed, 1);
     sgtt_ok(sgt_model_weights_changed(one));
     while (sgt_session_refresh(made)) {
         ck_assert_int_eq(allocator.failed, 1);
         sgtt_fails(sgt_session_feed(answer, made, 0, tokens, 1), SGT_E_STATE, "refresh");
     }
-    sgtt_ok(sgt_session_pack(made, SGT_F32));
     sgtt_ok(sgt_session_feed(answer, made, 0, tokens, 8));
     int64_t calls = allocator.calls;
     float *expected = whole_logits(one, tokens, 8);
-    check_close(answer, expected + 7 * 19, 19, 1e-5, "after a failed allocation");
+    check_close(answer, expected + 7 * 19, 19, weights == SGT_F32 ? 1e-5 : 0.05,
+                "after a failed allocation");
     free(expected);
     sgt_session_free(made);
     sgt_model_free(one);
@@ -314,10 +339,11 @@ static int64_t live_with_failure(int64_t at)
 
 START_TEST(every_allocation_fails)
 {
-    int64_t calls = live_with_failure(-1);
+    int32_t weights = _i ? SGT_BF16 : SGT_F32;
+    int64_t calls = live_with_failure(-1, weights);
     ck_assert_int_gt(calls, 12);
     for (int64_t at = 0; at < calls; at++)
-        live_with_failure(at);
+        live_with_failure(at, weights);
 }
 END_TEST
 
@@ -375,11 +401,11 @@ int main(void)
     tcase_add_test(tests, stale_weights);
     tcase_add_test(tests, stale_plan);
     tcase_add_test(tests, stale_gains);
-    tcase_add_test(tests, refresh_packs_again);
+    tcase_add_test(tests, refresh_rounds_again);
     tcase_add_test(tests, nan_weights);
     tcase_add_loop_test(tests, memory_is_what_was_told, 0, SESSION_CASES);
     tcase_add_test(tests, loops_take_cache_for_their_heads_only);
-    tcase_add_test(tests, every_allocation_fails);
+    tcase_add_loop_test(tests, every_allocation_fails, 0, 2);
     tcase_add_test(tests, a_stopped_feed_changes_nothing);
     suite_add_tcase(suite, tests);
     return sgtt_main(suite);

@@ -103,7 +103,7 @@ static void generate_together(life_people *p, training_life *life, sgt_session *
 }
 
 /* Two sequences that share a beginning; then the model changes, and everything begins anew. */
-static void decode(life_people *p, training_life *life)
+static void decode(life_people *p, training_life *life, int32_t weights)
 {
     const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2, 6};
     sgt_session *session = NULL;
@@ -113,12 +113,11 @@ static void decode(life_people *p, training_life *life)
     sgtt_ok(sgt_session_options_init(&options, sizeof options));
     options.sequences = 2;
     options.chunk = 3;
+    options.weights = weights;
     MAKE(life, session, sgt_session_create(&session, p->t.model, &options));
     feed(life, session, 0, tokens, 5);
     TRY(life, sgt_session_copy(session, 1, 0, 4));
-    feed(life, session, 1, tokens + 4, 1);
-    TRY(life, sgt_session_pack(session, SGT_BF16));
-    feed(life, session, 1, tokens + 5, 2);
+    feed(life, session, 1, tokens + 4, 3);
     TRY(life, sgt_session_score(&score, session, 0, tokens + 5, 3, NULL));
     life_tell(life, score.log_prob);
     sgtt_ok(sgt_model_weights_changed(p->t.model));
@@ -228,7 +227,8 @@ void whole_life_run(training_life *life)
     save(&p, life); /* over what is there */
     keep_the_last(life, folder);
     life_step_by_hand(&p, life);
-    decode(&p, life);
+    decode(&p, life, SGT_F32);
+    decode(&p, life, SGT_BF16);
     travel(&p, life, hf);
     life_tell_all(life, p.t.model, SGT_PART_WEIGHT);
     life_end(&p);

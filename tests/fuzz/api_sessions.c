@@ -45,6 +45,15 @@ void api_session(world *w)
         options.sequences = 0;
         expected = m ? SGT_E_OUT_OF_RANGE : expected;
         break;
+    case 2:
+        options.weights = SGT_F16;
+        expected = m ? SGT_E_UNSUPPORTED : expected;
+        break;
+    case 3:
+    case 4:
+    case 5:
+        options.weights = SGT_BF16;
+        break;
     default:
         break;
     }
@@ -151,23 +160,10 @@ static void refresh(world *w, session_facts *s)
 void api_session_change(world *w)
 {
     session_facts *s = choose_session(w);
-    static const int32_t types[] = {SGT_F32, SGT_BF16, SGT_F16};
-    int32_t type;
-    switch (choose(&w->in, 3)) {
-    case 0:
-        rewind_or_copy(w, s);
-        return;
-    case 1:
+    if (choose(&w->in, 2))
         refresh(w, s);
-        return;
-    default:
-        type = types[choose(&w->in, 3)];
-        told(w, "sgt_session_pack", sgt_session_pack(s->handle, type),
-             s->handle == NULL    ? SGT_E_INVALID_ARGUMENT
-             : type == SGT_F16 ? SGT_E_UNSUPPORTED
-                                  : check(s));
-        return;
-    }
+    else
+        rewind_or_copy(w, s);
 }
 
 /* ---- samplers ---- */

@@ -217,6 +217,7 @@ static sgt_status live(sgt_context *context, const sgt_model_config *config)
     sgt_model *model = NULL;
     sgt_optimizer *optimizer = NULL;
     sgt_session *session = NULL;
+    sgt_session_options rounded;
     sgt_metrics metrics = {.size = sizeof metrics};
     sgt_batch batch = sgtt_batch(2, 64, config->vocab_size, 3, 0);
     sgt_status status = sgt_model_create(&model, context, config, NULL);
@@ -227,9 +228,10 @@ static sgt_status live(sgt_context *context, const sgt_model_config *config)
     if (status == SGT_OK)
         status = sgt_model_evaluate(&metrics, model, &batch, NULL);
     if (status == SGT_OK)
-        status = sgt_session_create(&session, model, NULL);
+        status = sgt_session_options_init(&rounded, sizeof rounded);
+    rounded.weights = SGT_BF16;
     if (status == SGT_OK)
-        status = sgt_session_pack(session, SGT_BF16);
+        status = sgt_session_create(&session, model, &rounded);
     sgt_session_free(session);
     sgt_optimizer_free(optimizer);
     sgt_model_free(model);
@@ -249,7 +251,7 @@ START_TEST(what_does_not_fit_is_named)
         "the activations of an evaluation: ",
         "the key/value cache: ",
         "the activations of a session: ",
-        "the packed weights of a session: ",
+        "the rounded weights of a session: ",
     };
     enum { N_PURPOSES = sizeof purposes / sizeof purposes[0] };
     sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);

@@ -179,7 +179,7 @@ WORDS = {
     "Collected": "ENTROPY", "FlopsDepth": "FLOPS_DEPTH", "Schedule": "SCHEDULE",
     "DecayScope": "DECAY_SCOPE", "Moment": "MOMENT", "GrowthAction": "GROWTH_ACTION",
     "Ramp": "RAMP", "Fade": "FADE", "Direction": "DIRECTION", "HeadChoice": "HEAD_CHOICE",
-    "SavedType": "SAVED_TYPE", "PackedType": "PACKED_TYPE",
+    "SavedType": "SAVED_TYPE", "SessionWeights": "SESSION_WEIGHTS",
 }
 
 
@@ -231,7 +231,9 @@ def test_option_defaults_are_those_of_the_library():
             if parameter.default is inspect.Parameter.empty or field is None:
                 continue
             found = getattr(struct, field)
-            table = getattr(_enums, field.upper(), None)
+            table = {"weights": _enums.SESSION_WEIGHTS}.get(field) or getattr(
+                _enums, field.upper(), None
+            )
             default = parameter.default
             if isinstance(default, str):
                 default = table[default]

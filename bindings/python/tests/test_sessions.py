@@ -116,27 +116,28 @@ def test_a_session_knows_when_the_model_changed(model, prompt):
         session.score(prompt)
 
 
-def test_packing(model, prompt):
-    session = sgt.Session(model)
-    exact = session.feed(prompt)
-    session.pack("bfloat16")
-    session.rewind(0)
+def test_rounded_weights(model, prompt):
+    exact = sgt.Session(model, weights="float32").feed(prompt)
+    assert (sgt.Session(model).feed(prompt) == exact).all()
+    session = sgt.Session(model, weights="bfloat16")
     rounded = session.feed(prompt)
     assert not close(rounded, exact) and np.allclose(rounded, exact, atol=0.1)
-    session.pack("float32")
-    session.rewind(0)
-    assert (session.feed(prompt) == exact).all()
+    session.refresh()
+    assert (session.feed(prompt) == rounded).all()
     for wrong in ("float16", "int8"):
         with pytest.raises(ValueError, match=f"{wrong!r}, not one of 'float32', 'bfloat16'$"):
-            session.pack(wrong)
+            sgt.Session(model, weights=wrong)
+        with pytest.raises(ValueError, match="^weights is"):
+            sgt.Session.estimate_memory(model, weights=wrong)
 
 
-def test_memory(model):
-    memory = sgt.Session.estimate_memory(model, sequences=3)
+@pytest.mark.parametrize("weights", ["float32", "bfloat16"])
+def test_memory(model, weights):
+    memory = sgt.Session.estimate_memory(model, sequences=3, weights=weights)
     assert memory.total == memory.cache + memory.weights + memory.scratch > 0
-    assert memory.packed > 0
+    assert (memory.weights > 0) == (weights == "bfloat16")
     before = model.context.memory.current
-    session = sgt.Session(model, sequences=3)
+    session = sgt.Session(model, sequences=3, weights=weights)
     assert model.context.memory.current - before == memory.total
     session.close()
     assert model.context.memory.current == before

@@ -42,7 +42,7 @@ def test_what_users_write_is_checked(tmp_path, cache):
         "sgt.Optimizer(model, schedule='cosin')\n"
         "sgt.SparseGrowth(ramp='warn')\n"
         "sgt.train(model, [], entropies='none').run()\n"
-        "sgt.Session(model).pack('int8')\n"
+        "sgt.Session(model, weights='int8')\n"
         "sgt.plot.report(sgt.History(), kind='first')\n"
         "class Mine(sgt.Policy):\n"
         "    entropy = 'mean'\n"
@@ -55,7 +55,7 @@ def test_what_users_write_is_checked(tmp_path, cache):
         text=True,
         timeout=500,
     )
-    for line, argument in enumerate(("schedule", "ramp", "entropies", "dtype", "kind"), 6):
+    for line, argument in enumerate(("schedule", "ramp", "entropies", "weights", "kind"), 6):
         wrong = f'use.py:{line}: error: Argument (1|"{argument}") to .* has incompatible type'
         assert re.search(wrong, result.stdout), result.stdout
     assert "use.py:11" not in result.stdout and "use.py:12" not in result.stdout

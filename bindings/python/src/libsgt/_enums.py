@@ -21,14 +21,14 @@ Fade = Literal["linear", "cosine", "exponential"]
 Direction = Literal["deep_to_shallow", "shallow_to_deep"]
 HeadChoice = Literal["highest", "lowest", "random"]
 SavedType = Literal["float32", "bfloat16", "float16"]
-PackedType = Literal["float32", "bfloat16"]
+SessionWeights = Literal["float32", "bfloat16"]
 Isa = Literal["baseline", "avx2", "avx512"]
 
 LOG_LEVEL = {"error": 1, "warning": 2, "info": 3, "debug": 4}
 PHASE = {"forward": 1, "backward": 2, "evaluate": 3, "decode": 4, "load": 5, "save": 6}
 DTYPE = {"float32": 1, "float64": 2, "bfloat16": 3, "float16": 4, "int32": 5}
 SAVED_TYPE = {word: DTYPE[word] for word in ("float32", "bfloat16", "float16")}
-PACKED_TYPE = {word: DTYPE[word] for word in ("float32", "bfloat16")}
+SESSION_WEIGHTS = {word: DTYPE[word] for word in ("float32", "bfloat16")}
 ENTROPY = {"none": 0, "last": 1, "mean": 2, "both": 3}
 PART = {"weight": 1, "gradient": 2}
 FLOPS_DEPTH = {"vanilla": 0, "now": 1, "grown": 2}

@@ -293,7 +293,6 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_session_create": (_status, [_new, _handle, _p(s.sgt_session_options)]),
     "sgt_session_free": (None, [_handle]),
     "sgt_session_refresh": (_status, [_handle]),
-    "sgt_session_pack": (_status, [_handle, _int32("dtype")]),
     "sgt_session_feed": (_status, [_array, _handle, _int32("sequence"), _array, _int32("count")]),
     "sgt_session_feed_batch": (_status, [_handle, _p(s.sgt_feed)]),
     "sgt_session_length": (c_int32, [_handle, _int32("sequence")]),

@@ -497,6 +497,7 @@ class sgt_session_options(Sized):
         ("sequences", c_int32),
         ("max_length", c_int32),
         ("chunk", c_int32),
+        ("weights", c_int32),
     ]
 
 
@@ -508,7 +509,6 @@ class sgt_session_memory(Sized):
         ("weights", c_uint64),
         ("scratch", c_uint64),
         ("total", c_uint64),
-        ("packed", c_uint64),
     ]
 
 

@@ -48,13 +48,12 @@ OnToken = Callable[..., Any]
 
 
 class SessionMemory(NamedTuple):
-    """Bytes of a session; ``packed``: more, for ``pack("bfloat16")``."""
+    """Bytes of a session. weights: gathered ones of looped heads, and rounded copies."""
 
     cache: int
     weights: int
     scratch: int
     total: int
-    packed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +77,14 @@ class Generation(NamedTuple):
     log_prob: float
 
 
-def _options(sequences: int, max_length: int, chunk: int) -> Any:
+def _options(
+    sequences: int, max_length: int, chunk: int, weights: _enums.SessionWeights
+) -> Any:
     return _structs.sgt_session_options(
-        sequences=sequences, max_length=max_length, chunk=chunk
+        sequences=sequences,
+        max_length=max_length,
+        chunk=chunk,
+        weights=_enums.number(_enums.SESSION_WEIGHTS, weights, "weights"),
     )
 
 
@@ -88,19 +92,27 @@ class Session(Owner):
     """Sequences of tokens side by side, over one model.
 
     sequences S; max_length: tokens that each may have, 0: the model's max_seq_len; chunk: rows of
-    activations worked on at a time. Logits are those of one forward over all tokens. After a change
-    of weights or plan every call that computes is a StateError until ``refresh``. Several sessions
-    of one model run in several threads.
+    activations worked on at a time; weights: what products read, "float32" the model's own,
+    "bfloat16" rounded copies, which halve the bytes read for each token at some loss of accuracy.
+    Logits are those of one forward over all tokens. After a change of weights or plan every call
+    that computes is a StateError until ``refresh``. Several sessions of one model run in several
+    threads.
 
-    Raises InvalidArgumentError, OutOfRangeError (the message names the option),
-    SizeOverflowError, OutOfMemoryError, MemoryLimitError, BackendError.
+    Raises InvalidArgumentError, OutOfRangeError (the message names the option), ValueError (another
+    type of weights), SizeOverflowError, OutOfMemoryError, MemoryLimitError, BackendError.
     """
 
     def __init__(
-        self, model: Model, *, sequences: int = 1, max_length: int = 0, chunk: int = 512
+        self,
+        model: Model,
+        *,
+        sequences: int = 1,
+        max_length: int = 0,
+        chunk: int = 512,
+        weights: _enums.SessionWeights = "float32",
     ) -> None:
         instance(model, (Model,), "model")
-        options = _options(sequences, max_length, chunk)
+        options = _options(sequences, max_length, chunk, weights)
         pointer = ctypes.c_void_p()
         with model._guard.reading:
             call(lib.sgt_session_create, byref(pointer), model._pointer, byref(options))
@@ -115,11 +127,16 @@ class Session(Owner):
 
     @staticmethod
     def estimate_memory(
-        model: Model, *, sequences: int = 1, max_length: int = 0, chunk: int = 512
+        model: Model,
+        *,
+        sequences: int = 1,
+        max_length: int = 0,
+        chunk: int = 512,
+        weights: _enums.SessionWeights = "float32",
     ) -> SessionMemory:
         """What a session of the model's current plan would take, before it is allocated."""
         instance(model, (Model,), "model")
-        options = _options(sequences, max_length, chunk)
+        options = _options(sequences, max_length, chunk, weights)
         memory = _structs.sgt_session_memory()
         with model._guard.reading:
             call(
@@ -142,13 +159,6 @@ class Session(Owner):
         """Starts over with the model's weights and plan of now; every sequence is empty then."""
         with self._computing() as pointer:
             call(lib.sgt_session_refresh, pointer)
-
-    def pack(self, dtype: _enums.PackedType) -> None:
-        """Lays the weights out for decoding: "bfloat16" halves the bytes read for each token at
-        some loss of accuracy, "float32" gives that up. Raises ValueError (another type)."""
-        number = _enums.number(_enums.PACKED_TYPE, dtype, "dtype")
-        with self._computing() as pointer:
-            call(lib.sgt_session_pack, pointer, number)
 
     # ---- feeding ----
 
