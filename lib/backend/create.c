@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Making a context with its backend, and saying what it runs. */
+/* Makes a context with its backend, and tells hosts and plug-ins what the backend is. */
 #include <sgt/sys/backend.h>
 
 #include "../base/error.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Opening a backend for a context, and its memory. Where its memory is host-visible, a portable
- * instance is opened beside it: for operations that it leaves out or declines, and for memory where
- * it brings none.
+ * Opens a backend for a context, and reaches its memory. Where that memory is host-visible, an
+ * instance of the portable backend is opened beside it. It runs the operations that the backend
+ * leaves out or declines, and gives the memory where the backend brings none.
  */
 #include "dispatch_data.h"
 
@@ -25,7 +25,8 @@ sgt_status sgti_slot_status(const sgti_dispatch *dispatch, int32_t result, uint6
     sgt_status status = result < 0 ? result : SGT_E_BACKEND;
     if (sgti_failures() == failures)
         return sgti_fail(status, "backend '%s' failed in %s", dispatch->table->name, slot);
-    /* A backend sees no more of a failed allocation than NULL. */
+    /* The limit was hit inside the allocation service, which tells the backend no more than NULL,
+     * so it reports lack of memory; the host shall learn the true reason. */
     if (status == SGT_E_OUT_OF_MEMORY && sgti_last_failure() == SGT_E_MEMORY_LIMIT)
         return SGT_E_MEMORY_LIMIT;
     return status;
@@ -44,7 +45,7 @@ static int32_t open_instance(void **instance, const sgti_dispatch *dispatch,
     return table->open(instance, &args);
 }
 
-/* What an instance says of itself; its name where it says nothing. */
+/* Asks an instance to describe itself; where it says nothing, its name is the description. */
 static sgt_backend_description describe(const sgt_backend *table, void *instance)
 {
     sgt_backend_description said = {.size = sizeof said, .kernels = table->name};
@@ -65,7 +66,7 @@ static void describe_kernels(sgti_dispatch *dispatch)
                 portable.kernels ? "; " : "", portable.kernels ? portable.kernels : "");
 }
 
-/* Closes nothing on success. */
+/* Opens the portable instance where it is needed and decides whose memory slots are used. */
 static sgt_status open_stand_in(sgti_dispatch *dispatch)
 {
     const sgt_backend *table = dispatch->table;
@@ -106,8 +107,8 @@ static void close_dispatch(sgt_context *context)
     sgti_release(&context->memory, dispatch, sizeof *dispatch);
 }
 
-/* The faster product: the portable kernels where they have AVX-512, BLIS elsewhere (measured in
- * doc/performance.md). */
+/* The default is what multiplies faster: the portable kernels with AVX-512, elsewhere BLIS
+ * (measured in doc/performance.md). */
 static const char *default_backend(const char *isa)
 {
 #ifdef SGTI_HAVE_BLIS

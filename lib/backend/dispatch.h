@@ -23,7 +23,7 @@ uint64_t sgti_logits_bytes(const sgti_dispatch *dispatch);
 
 int sgti_host_visible(const sgti_dispatch *dispatch);
 
-/* NULL where memory is not host-visible. Address of the first element of a tensor. */
+/* The address of the first element of a tensor; NULL where memory is not host-visible. */
 void *sgti_host_address(const sgti_dispatch *dispatch, const sgt_tensor *tensor);
 
 sgt_status sgti_buffer_allocate(sgt_buffer **buffer, sgti_dispatch *dispatch, uint64_t bytes);
@@ -34,7 +34,7 @@ sgt_status sgti_write(sgti_dispatch *dispatch, const sgt_tensor *tensor, const v
 sgt_status sgti_fill(sgti_dispatch *dispatch, const sgt_tensor *tensor, double value);
 sgt_status sgti_sync(sgti_dispatch *dispatch);
 
-/* y = x; y += alpha x; y *= alpha; y = x + z; y = x converted. */
+/* In this order: y = x; y += alpha x; y *= alpha; y = x + z; y = x converted to the type of y. */
 sgt_status sgti_copy(sgti_dispatch *dispatch, const sgt_tensor *y, const sgt_tensor *x);
 sgt_status sgti_axpy(sgti_dispatch *dispatch, const sgt_tensor *y, float alpha,
                      const sgt_tensor *x);
@@ -43,7 +43,7 @@ sgt_status sgti_add(sgti_dispatch *dispatch, const sgt_tensor *y, const sgt_tens
                     const sgt_tensor *z);
 sgt_status sgti_convert(sgti_dispatch *dispatch, const sgt_tensor *y, const sgt_tensor *x);
 
-/* C = alpha A B + beta D; d NULL: C. */
+/* C = alpha A B + beta D, where a NULL d stands for C itself. */
 sgt_status sgti_gemm(sgti_dispatch *dispatch, const sgt_tensor *c, float alpha,
                      const sgt_tensor *a, const sgt_tensor *b, float beta, const sgt_tensor *d);
 
@@ -61,25 +61,27 @@ sgt_status sgti_norm(sgti_dispatch *dispatch, sgt_norm_args *args);
 sgt_status sgti_adamw(sgti_dispatch *dispatch, sgt_adamw_args *args);
 sgt_status sgti_gather_rows(sgti_dispatch *dispatch, sgt_rows_args *args);
 sgt_status sgti_scatter_add_rows(sgti_dispatch *dispatch, sgt_rows_args *args);
-/* y = x W^T (+ d). SGT_E_UNSUPPORTED, without a message, where it is left to gemm. */
+/* y = x W^T (+ d). SGT_E_UNSUPPORTED, without a message, means that the caller shall use gemm. */
 sgt_status sgti_linear(sgti_dispatch *dispatch, sgt_linear_args *args);
-/* Nothing where the backend has nothing to prepare. */
+/* Tells the backend that products will read this weight; SGT_OK too where it prepares nothing. */
 sgt_status sgti_prepare_weight(sgti_dispatch *dispatch, const sgt_tensor *weight);
 
 /* ---- graphs: calls recorded once and replayed ---- */
 
 int sgti_can_capture(const sgti_dispatch *dispatch);
 
-/* Between the two nothing but operations, copies and fills may be called; they are recorded, not
- * run, and what the backend declines then fails. end ends the capture even when it fails. */
+/* Between these two calls nothing but operations, copies and fills may be called. They are recorded
+ * instead of run, and an operation that the backend declines is an error then, because the portable
+ * kernels cannot stand in inside a graph. sgti_capture_end ends the capture even when it fails. */
 sgt_status sgti_capture_begin(sgti_dispatch *dispatch);
 sgt_status sgti_capture_end(sgt_graph **graph, sgti_dispatch *dispatch);
 
 sgt_status sgti_replay(sgti_dispatch *dispatch, sgt_graph *graph);
-/* NULL is fine. */
+/* `graph` may be NULL. */
 void sgti_graph_free(sgti_dispatch *dispatch, sgt_graph *graph);
 
-/* What lies behind a buffer. Errors: SGT_E_UNSUPPORTED (the backend does not tell). */
+/* *native becomes the backend's own handle of a buffer, for other libraries that know the device.
+ * Errors: SGT_E_UNSUPPORTED (the backend does not tell). */
 sgt_status sgti_native(sgt_native *native, sgti_dispatch *dispatch, sgt_buffer *buffer);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The inside of a dispatch: an open backend of a context and the portable one that stands in. */
+/* The inside of a dispatch: a context's open backend, and the portable one that stands in for
+ * it. */
 #ifndef SGTI_DISPATCH_DATA_H
 #define SGTI_DISPATCH_DATA_H
 
@@ -30,8 +31,8 @@ struct sgti_dispatch {
     char kernels[SGTI_KERNELS_TEXT];
 };
 
-/* The status of a slot that returned `result`; sees to it that a failure has a message when none
- * was recorded since `failures`. */
+/* Turns what a slot returned into a status. A failed slot may have left no message (then the number
+ * of failures is still `failures`, as before the call): this records one that names the slot. */
 sgt_status sgti_slot_status(const sgti_dispatch *dispatch, int32_t result, uint64_t failures,
                             const char *slot);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Recording the calls of a step and replaying them, and the way to a buffer for other libraries. */
+/* Records the calls of a step and replays them, and shows buffers to other libraries. */
 #include "dispatch_data.h"
 
 #include "../base/error.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Asking the processor. An instruction set counts when CPUID has all of its features and the
+ * Asks the processor. An instruction set counts when CPUID has all of its features and the
  * operating system saves its registers (XGETBV); a virtual machine may hide either.
  */
 #include "isa_choice.h"
@@ -22,13 +22,13 @@ static const char *const names[LEVELS] = {"baseline", "avx2", "avx512"};
 
 #include <cpuid.h>
 
-/* Features, by leaf and register of CPUID. */
+/* The features of x86-64-v3 and v4, by the leaf and register of CPUID that tells them. */
 #define LEAF_1_ECX        (bit_FMA | bit_MOVBE | bit_OSXSAVE | bit_AVX | bit_F16C)
 #define LEAF_7_EBX_AVX2   (bit_BMI | bit_AVX2 | bit_BMI2)
 #define LEAF_7_EBX_AVX512 (bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW | bit_AVX512VL)
 #define LEAF_80000001_ECX bit_LZCNT
 
-/* Register state that the operating system saves. */
+/* Bits of the register XCR0: what the operating system saves when it switches threads. */
 #define SAVED_AVX    0x06u /* xmm, ymm */
 #define SAVED_AVX512 0xe6u /* and the masks and both halves of zmm */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which instruction set the kernels of a context use. */
+/* Chooses the instruction set that the kernels of a context use. */
 #ifndef SGTI_ISA_CHOICE_H
 #define SGTI_ISA_CHOICE_H
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The operations on tensors. A call goes to the backend's slot. Where there is none, or it
- * declines, the portable kernels get a copy of the arguments whose buffers are replaced by host
- * addresses.
+ * The operations on tensors. A call goes to the backend's slot. Where there is none, or it declines
+ * (returns SGT_E_UNSUPPORTED without a message), the portable kernels do the work. If the memory is
+ * the backend's own, they get a copy of the arguments in which host addresses replace the buffers,
+ * because a buffer of the portable backend is nothing but an address:
+ *
+ *     args --> backend's slot --declines--> copy of args --> portable slot --declines--> error,
+ *                                                     or "do it by other calls" if additional
  */
 #include "dispatch_data.h"
 
@@ -18,7 +22,7 @@ typedef struct operation {
     const char *name;
     size_t slot;        /* SGT_SLOT */
     uint32_t bytes;     /* of the arguments */
-    int32_t additional; /* 1: the caller knows another way, so that nobody has to do it */
+    int32_t additional; /* 1: the caller knows another way, so it is no error if nobody does it */
 } operation;
 
 static const operation operations[SGTI_OPERATIONS] = {
@@ -29,7 +33,7 @@ static const operation operations[SGTI_OPERATIONS] = {
 #undef ADDITIONAL
 };
 
-/* A copy of any arguments, with host addresses for buffers. */
+/* Room for a copy of any operation's arguments and of the tensors that they point to. */
 typedef struct host_args {
     union {
 #define MEMBER(name, type) type name;
@@ -39,6 +43,8 @@ typedef struct host_args {
     sgt_tensor tensors[SGT_MOST_ARGS_TENSORS];
 } host_args;
 
+/* Copies the arguments; each of their tensors becomes a copy whose buffer is a host address. Where
+ * in the arguments the pointers to tensors lie is in a table by operation. */
 static const void *copy_for_host(host_args *copy, const sgti_dispatch *dispatch,
                                  const operation *called, const void *args)
 {
@@ -59,7 +65,7 @@ static const void *copy_for_host(host_args *copy, const sgti_dispatch *dispatch,
     return bytes;
 }
 
-/* A slot that is not there declines everything. */
+/* Calls a slot; one that is not there declines everything. */
 static int32_t call_slot(const sgt_backend *table, void *instance, sgti_operation which,
                          const void *args)
 {
@@ -74,7 +80,7 @@ static int32_t call_slot(const sgt_backend *table, void *instance, sgti_operatio
     }
 }
 
-/* What nobody did. */
+/* The error for an operation that nobody does; its message says why nothing stands in. */
 static sgt_status refuse(const sgti_dispatch *dispatch, const operation *called)
 {
     return sgti_fail(SGT_E_UNSUPPORTED, "backend '%s' declines %s, %s", dispatch->table->name,
@@ -89,7 +95,7 @@ static sgt_status refuse(const sgti_dispatch *dispatch, const operation *called)
 static sgt_status operate(sgti_dispatch *dispatch, sgti_operation which, void *args)
 {
     const operation *called = &operations[which];
-    memcpy(args, &called->bytes, sizeof called->bytes); /* its size */
+    memcpy(args, &called->bytes, sizeof called->bytes); /* `size`, the first field of all of them */
     uint64_t failures = sgti_failures();
     double begun = sgti_profile_begin(dispatch);
     int32_t result = call_slot(dispatch->table, dispatch->instance, which, args);
@@ -214,7 +220,7 @@ sgt_status sgti_gemm(sgti_dispatch *dispatch, const sgt_tensor *c, float alpha,
     return operate(dispatch, SGTI_OP_gemm, &args);
 }
 
-/* ---- a memory slot that takes arguments, and a slot that may do nothing ---- */
+/* ---- copy, which is a slot of the memory, and prepare_weight, which may do nothing ---- */
 
 sgt_status sgti_copy(sgti_dispatch *dispatch, const sgt_tensor *y, const sgt_tensor *x)
 {

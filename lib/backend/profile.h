@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Wall time by operation, for benchmarks. Off unless started; not for contexts used by several
- * threads at the same time. */
+/* Adds up wall time by operation, for benchmarks. It is off unless started, and not meant for
+ * contexts that several threads use at the same time. */
 #ifndef SGTI_PROFILE_H
 #define SGTI_PROFILE_H
 
@@ -16,14 +16,16 @@ typedef enum sgti_profile_slot {
     SGTI_PROFILE_SLOTS
 } sgti_profile_slot;
 
-/* Adds seconds to seconds[slot] until stopped; `seconds` is the caller's, set to 0 here. Waits for
- * each operation, so that a backend that runs ahead is timed rightly. */
+/* Sets the caller's `seconds` to 0 and adds the time of each call to seconds[slot] until stopped.
+ * Each operation is waited for, so that a backend which returns before the work is done is timed
+ * rightly. */
 void sgti_profile_start(sgti_dispatch *dispatch, double seconds[SGTI_PROFILE_SLOTS]);
 void sgti_profile_stop(sgti_dispatch *dispatch);
 
 const char *sgti_profile_name(int slot);
 
-/* Used by the operations: 0 when profiling is off. */
+/* The operations call these around their work. The first returns the time; 0 when profiling is
+ * off. */
 double sgti_profile_begin(const sgti_dispatch *dispatch);
 void sgti_profile_end(const sgti_dispatch *dispatch, int slot, double begun);
 

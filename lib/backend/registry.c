@@ -20,11 +20,11 @@
 
 typedef struct plugin {
     void *handle;
-    sgt_backend table; /* of this version: what an older plug-in does not have is NULL */
+    sgt_backend table; /* a copy in this version's size; what an older plug-in lacks is NULL */
 } plugin;
 
 static sgti_lock lock = SGTI_LOCK_INITIALIZER;
-static plugin plugins[MOST_PLUGINS]; /* with their number, under the lock */
+static plugin plugins[MOST_PLUGINS]; /* they and their number are guarded by the lock */
 static int plugin_count;
 
 static const sgt_backend *const built_in[] = {
@@ -60,7 +60,7 @@ static sgt_status lacks(const sgt_backend *table, const char *origin, const char
         missing = #slot;
 #define FIND_PRESENT(slot) present = present || table->slot;
 
-/* `table` is of this version. */
+/* The memory slots must be all there or all missing. */
 static sgt_status check_memory_slots(const sgt_backend *table, const char *origin)
 {
     const char *missing = NULL;
@@ -129,7 +129,7 @@ sgt_status sgti_backend_check(const sgt_backend *backend, const char *origin)
     return adopt(&own, backend, origin);
 }
 
-/* Under the lock. NULL: none of that name. */
+/* Called under the lock. Returns NULL when no backend has that name. */
 static const sgt_backend *find(const char *name)
 {
     for (size_t i = 0; i < BUILT_IN_COUNT; i++)
@@ -169,7 +169,8 @@ static sgt_status enter_plugin(sgt_backend *table, void *handle, const char *pat
     return adopt(table, given, path);
 }
 
-/* Under the lock. Keeps the handle, or finds that the same file is there already. */
+/* Called under the lock. Enters a plug-in into the table, unless it is there already: dlopen gives
+ * the same handle for the same file. *keep says whether the table holds the handle now. */
 static sgt_status register_plugin(const char **name, int *keep, void *handle,
                                   const sgt_backend *table, const char *path)
 {

@@ -12,7 +12,8 @@ extern const sgt_backend_host sgti_backend_services;
 /* Checks a table: ABI, size, name, required slots. The message names what is missing. */
 sgt_status sgti_backend_check(const sgt_backend *backend, const char *origin);
 
-/* Plug-ins of another struct size are seen through a table of this version. */
+/* Finds a backend by name: SGT_E_NOT_FOUND. The table has this version's size, even where the
+ * plug-in was built with another one. */
 sgt_status sgti_backend_find(const sgt_backend **backend, const char *name);
 
 extern const sgt_backend sgti_portable_backend; /* lib/backend/portable */

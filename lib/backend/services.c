@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the library does for a backend; `host` is the context. */
+/* What the library does for a backend: messages, memory, threads. `host` is the context. */
 #include "registry.h"
 
 #include "../base/error.h"

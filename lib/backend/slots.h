@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The function slots of struct sgt_backend by what the library asks of them. describe,
- * host_pointer, prepare_weight and native are in no list: they may be NULL always.
+ * Lists the function slots of struct sgt_backend by what the library asks of them. Whoever needs
+ * something for each slot of a kind (an enum, a name, a check) passes a macro X to its list.
+ * describe, host_pointer, prepare_weight and native are in no list: they may always be NULL.
  */
 #ifndef SGTI_SLOTS_H
 #define SGTI_SLOTS_H
@@ -12,7 +13,8 @@
     X(close)                                                                                       \
     X(gemm)
 
-/* All are there, or none and no host_pointer: then memory is that of the portable backend. */
+/* A backend has all of these or none. With none, and no host_pointer either, its memory is that of
+ * the portable backend. */
 #define SGTI_MEMORY_SLOTS(X)                                                                       \
     X(allocate)                                                                                    \
     X(free)                                                                                        \
@@ -22,8 +24,8 @@
     X(fill)                                                                                        \
     X(sync)
 
-/* With the types of their arguments. The portable kernels stand in for them where memory is
- * host-visible; elsewhere a backend has to have them. */
+/* Operations, with the types of their arguments. The portable kernels stand in for them where
+ * memory is host-visible; elsewhere a backend has to have them all. */
 #define SGTI_OPTIONAL_SLOTS(X)                                                                     \
     X(embedding, sgt_embedding_args)                                                               \
     X(embedding_backward, sgt_embedding_backward_args)                                             \
@@ -44,17 +46,17 @@
     X(gather_rows, sgt_rows_args)                                                                  \
     X(scatter_add_rows, sgt_rows_args)
 
-/* Nobody needs these: where neither the backend nor the portable kernels do a call, the library
- * does the same by others. */
+/* Nobody has to have these: where neither the backend nor the portable kernels do such a call, the
+ * library reaches the same result by other operations. */
 #define SGTI_ADDITIONAL_SLOTS(X) X(linear, sgt_linear_args)
 
-/* All that may decline a call. */
+/* All operations; each of them may decline a call. */
 #define SGTI_OPERATION_SLOTS(X)                                                                    \
     X(gemm, sgt_gemm_args)                                                                         \
     SGTI_OPTIONAL_SLOTS(X)                                                                         \
     SGTI_ADDITIONAL_SLOTS(X)
 
-/* All are there, or none. */
+/* A backend has all of these or none. */
 #define SGTI_GRAPH_SLOTS(X)                                                                        \
     X(capture_begin)                                                                               \
     X(capture_end)                                                                                 \

@@ -15,7 +15,7 @@ typedef struct sgti_storage {
 sgt_status sgti_storage_allocate(sgti_storage *storage, sgti_dispatch *dispatch, uint64_t bytes,
                                  const char *what);
 
-/* Gives it back and leaves *storage empty. */
+/* Gives the buffer back and leaves *storage empty. */
 void sgti_storage_free(sgti_storage *storage, sgti_dispatch *dispatch);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The table of the BLIS backend: products. It has no memory slots, so that memory is the portable
- * backend's and buffers are host addresses. */
+/* The table of the BLIS backend, which has products only. It has no memory slots: memory is the
+ * portable backend's, and buffers are host addresses. */
 #include "blis_private.h"
 
 #include "../registry.h"

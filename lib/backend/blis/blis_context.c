@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which kernels BLIS runs, and its memory.
+ * Chooses the kernels that BLIS runs, and makes it take its memory early.
  *
- * BLIS knows the processors of its own time and takes its slowest kernels on any other, so that
- * the choice is made here from the instruction set, where BLIS lets one choose.
+ * BLIS knows the processors of its own time and takes its slowest kernels on any newer one. So the
+ * choice is made here, from the instruction set, where the version of BLIS at hand allows it.
  */
 #include "blis_private.h"
 
@@ -20,7 +20,8 @@
 
 #if !defined(BLIS_FAMILY_X86_64)
 
-/* What this BLIS was built for; its header says it by macros without a value. */
+/* 1 when this BLIS was built with kernels of that number. Its header tells by macros without a
+ * value, which only #ifdef can ask for. */
 static int has_kernels(long id)
 {
     static const long built[] = {
@@ -61,7 +62,8 @@ static int has_kernels(long id)
 
 #endif
 
-/* BLIS reads this variable when it starts and aborts on a number it has no kernels for. */
+/* BLIS reads this variable when it starts, and ends the process if it has no kernels of that
+ * number; so the variable is looked at here before BLIS starts. */
 static int arch_variable_is_usable(void)
 {
     const char *value = getenv("BLIS_ARCH_TYPE");
@@ -94,7 +96,8 @@ static unsigned amd_family(void)
 
 #endif
 
-/* The best of the contexts that this BLIS was built with; -1: let BLIS choose. */
+/* The best kernels that this BLIS was built with and the instruction set allows; -1: BLIS
+ * chooses. */
 static int choose_arch(const char *isa)
 {
     (void)isa;
@@ -125,7 +128,8 @@ static int choose_arch(const char *isa)
 
 #endif
 
-/* BLIS aborts when it gets no memory, so that what it is about to take is asked for first. */
+/* BLIS ends the process when it gets no memory. So as much as it is about to take is allocated here
+ * and freed again: if this fails, it is an error that can be returned. */
 static int32_t probe(const sgti_blis *blis, size_t bytes)
 {
     char *memory = malloc(bytes);
@@ -172,23 +176,31 @@ int32_t sgti_blis_choose(sgti_blis *blis, const char *isa)
     return 0;
 }
 
-/* ---- memory ---- */
+/*
+ * ---- memory ----
+ *
+ * BLIS packs blocks of A and B into memory that it keeps for later products, one set of blocks per
+ * product that runs at the same time. So a product on every thread at once makes it allocate all
+ * that later ones will take. The extents are chosen so that the packed blocks get their full size.
+ */
 
-#define RESERVE_SMALL 32
+#define RESERVE_SMALL 32 /* a dimension that does not matter */
 
 typedef struct reservation {
     cntx_t *context;
     int64_t m;
     int64_t n;
     int64_t k;
-    int by_columns;  /* how C is stored: kernels transpose the product for one of the two */
+    /* 1: C is stored by columns. For one of the two ways BLIS computes the transposed product, in
+     * which A and B change places; so both are run. */
+    int by_columns;
     float *operands; /* A, B, and one C per part */
     int32_t parts;
     atomic_int inside;
     atomic_int late;
 } reservation;
 
-/* Bytes of a packed block for a data type: `size` is BLIS_MC or BLIS_NC. */
+/* The bytes of a packed block of A (size BLIS_MC) or B (BLIS_NC) for a data type. */
 static int64_t block_bytes(const cntx_t *context, num_t type, int size)
 {
     cntx_t *c = (cntx_t *)context;
@@ -196,7 +208,8 @@ static int64_t block_bytes(const cntx_t *context, num_t type, int size)
            (int64_t)bli_cntx_get_blksz_max_dt(type, BLIS_KC, c) * (int64_t)bli_dt_size(type);
 }
 
-/* The size that BLIS gives its blocks at first: for its own choice of kernels and any type. */
+/* The bytes that BLIS gives a block at first: the most that its own choice of kernels needs for any
+ * data type. */
 static int64_t first_block_bytes(int size)
 {
     const cntx_t *context = bli_gks_query_cntx();
@@ -207,7 +220,9 @@ static int64_t first_block_bytes(int size)
     return most;
 }
 
-/* Only blocks that are too small at first need a product that is large in that dimension. */
+/* How large a product must be in one dimension: small if the blocks that BLIS makes at first are
+ * large enough for the chosen kernels; else as large as a whole block, so that it makes them
+ * larger. */
 static int64_t reserve_extent(const cntx_t *context, int size)
 {
     if (first_block_bytes(size) >= block_bytes(context, BLIS_FLOAT, size))
@@ -216,8 +231,9 @@ static int64_t reserve_extent(const cntx_t *context, int size)
 }
 
 /*
- * BLIS makes one set of blocks per product that runs at the same time: each part waits until all
- * are inside their product. A pool thread that does not come is waited for once.
+ * BLIS makes one set of blocks per product that runs at the same time. So each part waits here
+ * until all of them are inside their product. If a thread of the pool does not come within 300 ms,
+ * nobody waits for it again: its blocks are made later, when they are needed.
  */
 static void wait_for_all(reservation *job)
 {
@@ -234,8 +250,9 @@ static void wait_for_all(reservation *job)
 
 #ifdef SGTI_BLIS_HOOK
 
-/* Stands in for the inner loops, which run when everything is packed. BLIS passes more arguments,
- * which ones depends on its version. */
+/* Takes the place of BLIS's inner loops, which run when A and B are packed, so that all parts meet
+ * while they hold their blocks. BLIS passes more arguments than these; which ones depends on its
+ * version. */
 static void meet(const obj_t *a, const obj_t *b, const obj_t *c)
 {
     (void)a;
@@ -259,7 +276,7 @@ static void reserve_part(void *argument, int64_t part, int32_t thread)
                                         job->by_columns ? job->m : 1, &c);
     rntm_t runtime = BLIS_RNTM_INITIALIZER;
     bli_rntm_set_num_threads(1, &runtime);
-    bli_rntm_disable_l3_sup(&runtime); /* small products do not pack */
+    bli_rntm_disable_l3_sup(&runtime); /* else BLIS would not pack a product this small */
 #ifdef SGTI_BLIS_HOOK
     bli_obj_set_ker_fn((obj_ker_fn_t)(void (*)(void))meet, &c);
     bli_obj_set_ker_params(job, &c);
@@ -291,7 +308,7 @@ static int32_t reserve(const sgti_blis *blis, int64_t m, int64_t n, int by_colum
 int32_t sgti_blis_reserve(const sgti_blis *blis)
 {
     static const int sizes[] = {BLIS_MC, BLIS_NC};
-    static const size_t small_blocks = 1u << 20; /* control structures of a thread */
+    static const size_t small_blocks = 1u << 20; /* covers BLIS's control structures of a thread */
     size_t bytes = small_blocks;
     for (int i = 0; i < 2; i++)
         bytes += (size_t)(first_block_bytes(sizes[i]) +

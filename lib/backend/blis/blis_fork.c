@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * BLIS guards its blocks with locks of its own, which a forked child cannot set right. So the
- * threads inside BLIS are counted, for the whole process as its blocks are: when there were any at
- * the fork, the child leaves BLIS alone for good.
+ * BLIS guards its blocks with locks of its own, which a forked child cannot repair. So the threads
+ * inside BLIS are counted, over the whole process because BLIS's blocks are the process's. If the
+ * count was not 0 at the fork, a lock may be held for ever, and the child leaves BLIS alone for
+ * good.
  */
 #include "blis_private.h"
 

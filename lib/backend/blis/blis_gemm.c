@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The product. C is cut into tiles, each the work of one thread and one call of BLIS with one
- * thread. The cut depends on the shape only, so that results do not depend on the number of
- * threads. BLIS aborts on strides that it finds inconsistent; such a call is declined, and so is
- * every one in a forked child that cannot rely on BLIS.
+ * The product. C is cut into tiles, and each tile is one call of BLIS on one thread. The cut
+ * depends on the shape only, so that results do not depend on the number of threads. BLIS ends the
+ * process on strides that it finds inconsistent; so such a call is declined, and so is every call
+ * in a forked child that cannot rely on BLIS.
  */
 #include "blis_private.h"
 
@@ -34,7 +34,8 @@ typedef struct product {
 
 /* ---- operands ---- */
 
-/* The stride of a dimension of one element means nothing: it becomes what BLIS accepts. */
+/* A matrix as BLIS takes it. The stride of a dimension with one element says nothing about memory
+ * and may be anything; it is replaced by one that BLIS accepts. */
 static operand operand_of(const sgt_tensor *tensor)
 {
     int32_t row = tensor->rank - 2;
@@ -63,7 +64,8 @@ static operand transposed(operand x)
     return y;
 }
 
-/* What BLIS takes: dense in one dimension, and no element in two places. */
+/* 1 when BLIS takes these strides: contiguous in one dimension, and rows or columns do not
+ * overlap. */
 static int is_matrix(const operand *x)
 {
     return (x->column_stride == 1 && x->row_stride >= x->columns) ||
@@ -78,10 +80,11 @@ static float *element(const operand *x, int64_t batch, int64_t row, int64_t colu
 /* ---- the cut ---- */
 
 /*
- * Large tiles are fast, many tiles balance: up to MOST_TILES parts of at least TILE_WORK
- * multiply-adds, not smaller than TILE_LEAST. C is stored by rows here; a tile may be narrow
- * rather than low, because the kernels for such a C pack less for it. Rows come in twelves and
- * columns in thirty-twos, multiples of the kernels' own tiles.
+ * Large tiles run fast, and many tiles keep all threads busy. The cut aims at up to MOST_TILES
+ * tiles of about TILE_WORK multiply-adds each. Sides are cut to at most TILE_ROWS and TILE_COLUMNS,
+ * and as a rule not below TILE_LEAST. C is stored by rows here, and columns are cut before rows:
+ * BLIS packs less for a narrow tile than for a low one. Tiles are multiples of 12 rows and 32
+ * columns, which the kernels' own tiles divide.
  */
 #define MOST_TILES  8
 #define TILE_WORK   (1 << 25)

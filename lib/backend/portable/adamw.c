@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* AdamW in one pass over parameters, gradients and moments; formulas in <sgt/optimizer.h>. */
+/*
+ * AdamW in one pass over parameters, gradients and moments; the formulas are in <sgt/optimizer.h>.
+ * All parameters are one long vector, of which the arguments name pieces: each has a rate and a
+ * decay of its own. A piece is cut into parts for the threads, and elements do not depend on each
+ * other.
+ *
+ *     vector   | piece 0: rate, decay      | piece 1  | piece 2 ..
+ *              | part | part | part | part | part     | part | part ..
+ */
 #include "parts.h"
 #include "row_kernels.h"
 
@@ -10,7 +18,7 @@ typedef struct job {
     float *grad;
     float *moment1;
     float *moment2;
-    uint16_t *copy; /* bf16; NULL: not wanted */
+    uint16_t *copy; /* the new parameters as bf16; NULL: not wanted */
     int64_t count;
 } job;
 

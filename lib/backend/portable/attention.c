@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Causal attention of the portable backend. A part is a block of query rows of one sequence for
- * some heads that read the same key/value head, so that keys are packed once for all of them. How
- * rows are cut depends on the shape only.
+ * Causal attention of the portable backend. A part, the work that one thread takes at a time, is a
+ * block of query rows of one sequence, for a group of heads that read the same key/value head:
  *
- * Entropies of a head are sums over its blocks. Parts leave theirs in slots on the caller's stack,
- * which adds them up in order after each wave of parts: nothing depends on which part ends first,
- * and nothing is allocated.
+ *                      head 0   head 1   head 2   head 3        heads 0, 1 read key/value head 0,
+ *     rows 0..         |    part 0   |   |    part 2   |        heads 2, 3 read key/value head 1
+ *     rows block_rows..|    part 1   |   |    part 3   |
+ *
+ * Keys are packed once for all heads of a group. How rows are cut depends on the shape only.
+ *
+ * The entropy of a head is a sum over its blocks of rows. To add it up in a fixed order without
+ * allocating, parts run in waves: each part of a wave leaves its sums in a slot on the caller's
+ * stack, and after the wave the caller adds the slots up in the order of the parts.
  */
 #include "portable.h"
 
@@ -26,7 +31,7 @@ typedef struct entropy_slot {
 typedef struct attention {
     const sgti_portable *portable;
     const sgt_attention_args *args;
-    const int32_t *kv_heads; /* the lists of args; but for this one NULL where they are missing */
+    const int32_t *kv_heads; /* the lists of args; the next three are NULL where they are missing */
     const float *gains;
     const int32_t *offsets;
     const int32_t *lengths;
@@ -34,12 +39,12 @@ typedef struct attention {
     int64_t groups;       /* runs of at most SGTI_ATTENTION_HEADS heads of one key/value head */
     int64_t blocks;       /* of query rows */
     int64_t block_rows;
-    int64_t wave;         /* parts whose entropies fit the slots */
-    int64_t first_part;   /* of the wave */
+    int64_t wave;         /* how many parts have entropies that fit the slots; all if not wanted */
+    int64_t first_part;   /* the first of this wave */
     entropy_slot *slots;  /* [wave, SGTI_ATTENTION_HEADS]; NULL: no entropies */
 } attention;
 
-/* The heads of a group: from *first on, their number returned. */
+/* Returns how many heads a group has; *first becomes the first of them. */
 static int64_t group_heads(int64_t *first, const attention *a, int64_t group)
 {
     const int32_t *kv_heads = a->kv_heads;
@@ -82,7 +87,9 @@ static int64_t offset_of(const attention *a, int64_t sequence)
     return a->offsets ? a->offsets[sequence] : 0;
 }
 
-/* Long blocks pack keys less often; shorter ones when there would be few parts. */
+/* Cuts the rows into blocks. Each block packs all keys before it, so long blocks pack less; but
+ * with few sequences and heads, blocks are halved until there are enough parts for several threads.
+ * The last steps make the blocks evenly long, in multiples of the rows of a tile. */
 static void cut(attention *a)
 {
     int64_t rows = a->args->q->shape[1];
@@ -106,7 +113,7 @@ static void run_part(void *argument, int64_t index, int32_t thread)
     int64_t whole = a->first_part + index;
     int64_t sequence = whole / (a->groups * a->blocks);
     int64_t group = whole / a->blocks % a->groups;
-    int64_t block = a->blocks - 1 - whole % a->blocks; /* the longest first */
+    int64_t block = a->blocks - 1 - whole % a->blocks; /* late rows see most keys: they go first */
     int64_t row = block * a->block_rows;
     int64_t rows = length_of(a, sequence) - row;
     int64_t head;
@@ -180,7 +187,7 @@ static void collect_entropies(const attention *a, int64_t parts)
     }
 }
 
-/* Sums become means over the rows that see more than one key. */
+/* Makes means of the sums, over the rows that see more than one key: others have no entropy. */
 static void finish_entropies(const attention *a)
 {
     const sgt_attention_args *args = a->args;

@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Gradients of causal attention in the portable backend. Usually a part is one key/value head of
- * one sequence: it walks over all pairs of blocks, five products each, and writes dq, dk and dv of
- * its own. A call whose threads such parts would leave idle is cut finer, into blocks of keys for dk
- * and dv and blocks of queries for dq: seven products, since the scores are computed for each. Both
- * add up every element in the same order, so the choice may look at the number of threads.
+ * one sequence with all heads that read it. It walks over all pairs of a block of keys and a block
+ * of queries, with five products each (q k^T, do v^T; dv, dk, dq), and nobody else writes its dq,
+ * dk and dv.
+ *
+ * If there are so few such parts that threads would be idle, each is cut finer: into blocks of
+ * keys, which give dk and dv, and blocks of queries, which give dq. Both kinds need the scores and
+ * the slopes, so this takes seven products instead of five:
+ *
+ *              keys ->                      a part for dk, dv is a column of these blocks,
+ *     queries  |##\                         a part for dq is a row
+ *        |     |####\
+ *        v     |######\
+ *
+ * Every element is added up in the same order in both cuts, so the choice between them may depend
+ * on the number of threads without changing a bit.
  */
 #include "portable.h"
 
@@ -13,8 +24,8 @@
 #include "matrix_kernels.h"
 #include "parts.h"
 
-/* Products for each pair of blocks in either cut; blocks of keys and of queries of the finer one.
- * With other blocks of keys than the kernel's own, sums would be cut elsewhere. */
+/* The products for each pair of blocks in either cut, and the blocks of the finer one. Its blocks
+ * of keys are the kernel's own: with others, sums would be rounded elsewhere. */
 enum {
     WHOLE_PRODUCTS = 5,
     FINE_PRODUCTS = 7,
@@ -30,11 +41,11 @@ typedef struct attention_backward {
     int64_t heads;
     int64_t kv_heads;
     int64_t length;
-    int64_t key_parts;   /* of one (sequence, key/value head): 1 unless cut finer */
-    int64_t query_parts; /* the same, 0 unless cut finer */
+    int64_t key_parts;   /* for each sequence and key/value head; 1 unless cut finer */
+    int64_t query_parts; /* the same; 0 unless cut finer */
 } attention_backward;
 
-/* The heads that read a key/value head: from *first on, their number returned. */
+/* Returns how many heads read a key/value head; *first becomes the first of them. */
 static int64_t readers(int64_t *first, const attention_backward *a, int64_t kv_head)
 {
     const int32_t *reads = a->reads;
@@ -59,7 +70,7 @@ static void zero_rows(float *rows, int64_t stride, int64_t first, int64_t last, 
         memset(rows + row * stride, 0, (size_t)width * sizeof(float));
 }
 
-/* Everything of a part but its ranges and which gradients it gives. */
+/* A part that covers all queries and keys and gives all gradients; run_part narrows it. */
 static sgti_attention_backward_part part_of(const attention_backward *a, int64_t sequence,
                                             int64_t kv_head)
 {
@@ -67,7 +78,7 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
     int64_t head;
     int64_t heads = readers(&head, a, kv_head);
     if (heads == 0)
-        head = 0; /* only dk and dv are used then */
+        head = 0; /* nobody reads this key/value head: only dk and dv are used, which become 0 */
     return (sgti_attention_backward_part){
         .heads = heads,
         .head_dim = args->q->shape[3],
@@ -100,7 +111,9 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
     };
 }
 
-/* Whole parts take as many rounds as the busiest thread has of them. */
+/* Compares the time of both cuts, in products. Whole parts take as many rounds as the busiest
+ * thread has parts, and in the last round some threads are idle; the finer cut keeps all of them
+ * busy. */
 static int fine_is_faster(int64_t wholes, int64_t threads)
 {
     return WHOLE_PRODUCTS * sgti_ceil_div(wholes, threads) * threads > FINE_PRODUCTS * wholes;
@@ -121,7 +134,7 @@ static void run_part(void *argument, int64_t index, int32_t thread)
         part.query_begin = part.key_begin;
         part.dq = NULL;
     } else if (a->query_parts > 0) {
-        part.query_begin = (pieces - 1 - piece) * QUERY_BLOCK; /* the longest first */
+        part.query_begin = (pieces - 1 - piece) * QUERY_BLOCK; /* late queries see most: first */
         part.query_end = sgti_min_i64(part.query_begin + QUERY_BLOCK, a->length);
         part.key_end = part.query_end;
         part.dk = NULL;

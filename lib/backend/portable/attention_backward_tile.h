@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One part of the gradient of causal attention, on blocks of keys times blocks of queries. With
- * o = gain P v and delta = rowsum(do o), where the forward left the row log-sum-exp:
+ * One part of the gradient of causal attention, on blocks of keys times blocks of queries. The
+ * forward gave o = gain P v and left the log-sum-exp of each row, so that the probabilities P need
+ * no second softmax. With delta = sum over a row of do o, which is sum_j P_j dP_j:
  *
  *     P  = exp(scale q k^T - lse)        dv += gain P^T do
  *     dP = gain do v^T                   dk += scale dS^T q
  *     dS = P (dP - delta)                dq += scale dS k
  *
- * Keys are the outer loop: they are packed once, dk and dv of a block stay in scratch. dq is added
- * up in place over the blocks of keys, always from the first on. Only for files compiled once per
- * instruction set.
+ * Blocks of keys are the outer loop: a block is packed once, and its dk and dv stay in scratch
+ * until they are whole. dq is added up in place, over the blocks of keys from the first on. Scratch
+ * holds P and dS of one pair of blocks only, never of a whole sequence.
+ *
+ * Only for files compiled once per instruction set.
  */
 #ifndef SGTI_ATTENTION_BACKWARD_TILE_H
 #define SGTI_ATTENTION_BACKWARD_TILE_H
@@ -36,7 +39,7 @@ _Static_assert(((5 * ATTENTION_KEYS + 2 * BACKWARD_QUERIES) * SGTI_ATTENTION_MAX
                 2 * BACKWARD_QUERIES * SCORE_ROW) * sizeof(float) <= SGTI_MATRIX_SCRATCH_BYTES,
                "a part of the gradient of attention fits the scratch");
 
-/* A block of queries of one head against the packed block of keys. */
+/* A block of queries of one head, and the packed block of keys. */
 typedef struct backward_block {
     ptrdiff_t head;
     ptrdiff_t query0;
@@ -80,7 +83,7 @@ static void backward_pack_keys(const sgti_attention_backward_part *p, const back
     }
 }
 
-/* weights = scale q k^T and slopes = gain do v^T, up to where rows see. */
+/* weights = scale q k^T and slopes = gain do v^T, as far as rows see. */
 static void backward_scores(const sgti_attention_backward_part *p, const backward_state *s,
                             const backward_block *b)
 {
@@ -103,7 +106,7 @@ static void backward_scores(const sgti_attention_backward_part *p, const backwar
     causal_scores(&scores, b->rows, b->keys, b->seen);
 }
 
-/* do . o of one row. */
+/* delta, the dot product of do and o, of one row. */
 static inline float row_delta(const float *dout, const float *out, ptrdiff_t head_dim)
 {
     sgti_v16 sum = sgti_v16_zero();
@@ -116,8 +119,8 @@ static inline float row_delta(const float *dout, const float *out, ptrdiff_t hea
     return sgti_v16_sum(sum);
 }
 
-/* Scores become P, dP becomes dS; zeros from `count` on up to `end`, which products over panels
- * read beside the stairs. */
+/* Turns scores into P and dP into dS for one row. What follows up to `end` becomes zero, because
+ * the products over panels of rows or keys read a little beyond the stairs. */
 static inline void row_slopes(float *weight, float *slope, ptrdiff_t count, ptrdiff_t end,
                               float lse, float delta)
 {
@@ -148,7 +151,8 @@ static void backward_rows(const sgti_attention_backward_part *p, const backward_
     }
 }
 
-/* target += alpha W^T X for W of scores: a panel of keys starts at the first row that sees it. */
+/* target += alpha W^T X, where W is P or dS. For a panel of keys the sum over rows starts at the
+ * first row that sees any of it. */
 static void add_over_rows(const backward_state *s, const backward_block *b, float *target,
                           const float *weights, const float *vectors, float alpha)
 {
@@ -176,7 +180,7 @@ static void add_over_rows(const backward_state *s, const backward_block *b, floa
         }
 }
 
-/* dq += scale dS k, or = for the first block of keys. */
+/* dq += scale dS k, or dq = for the first block of keys, so that nobody needs to clear it. */
 static void add_over_keys(const sgti_attention_backward_part *p, const backward_state *s,
                           const backward_block *b)
 {

@@ -1,13 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One part of causal attention with the softmax kept online (Milakov and Gimelshein, 2018; Dao et
- * al., 2022): for each block of keys, the scores of the part's rows, their exponentials against the
- * running maximum m, and the weighted sums of values, rescaled where m grows. Per row also
- * Z = sum e^(s-m) and, for the entropy H = ln Z - A/Z, A = sum e^(s-m) (s-m); when m grows by D,
- * A becomes e^-D (A - D Z) and then Z becomes e^-D Z.
+ * One part of causal attention, with an online softmax (Milakov and Gimelshein, 2018; Dao et al.,
+ * 2022): the scores of a row are never there all at once. For scores s of a row and values v, each
+ * row keeps
  *
- * A row depends only on the keys that it sees: not even a NaN beyond them reaches it. Only for
- * files compiled once per instruction set.
+ *     m = max s                   Z = sum e^(s-m)
+ *     O = sum e^(s-m) v           A = sum e^(s-m) (s-m)       (A only if entropies are wanted)
+ *
+ * over the keys so far. The next block of keys adds its terms to all four. If it raises m by D, the
+ * old sums are first brought to the new maximum, by what e^(s-m-D) = e^-D e^(s-m) makes of them:
+ *
+ *     O' = e^-D O      Z' = e^-D Z      A' = e^-D (A - D Z)   with the old Z
+ *
+ * After the last block the row's output is O/Z, its log-sum-exp m + ln Z, and its entropy, with
+ * probabilities p = e^(s-m)/Z, is - sum p ln p = ln Z - A/Z.
+ *
+ *     for each block of ATTENTION_KEYS keys:           packed once for all heads of the part
+ *         for each head, for each strip of rows:
+ *             scores  [STRIP_ROWS, keys]               strip_scores: q k^T
+ *             scores become e^(s-m); m, Z, A follow    row_update
+ *             O += scores v                            add_values
+ *
+ * A row depends only on the keys that it sees: not even a NaN in a later key or value reaches it.
+ * Only for files compiled once per instruction set.
  */
 #ifndef SGTI_ATTENTION_FORWARD_TILE_H
 #define SGTI_ATTENTION_FORWARD_TILE_H
@@ -17,18 +32,19 @@
 #include "attention_tile.h"
 #include "gemm_tile.h"
 
-/* Up to so many rows, as in decoding, keys are read where they are: packing would cost more. */
+/* With at most so many rows, as in decoding, keys are read where they are: packing would cost more
+ * than the products. */
 #define ATTENTION_FEW_ROWS 8
 
-/* Rows whose scores with a block of keys are alive at one time: they stay near in the cache. */
+/* The rows of a strip: few enough that its scores stay in a near cache until they are used. */
 #define STRIP_ROWS 96
 
 /* A part's scratch; `width` is the head dimension filled up to whole vectors. */
 typedef struct forward_state {
     float *keys;         /* [head_dim, ATTENTION_KEYS], transposed */
     float *values;       /* [ATTENTION_KEYS, width] */
-    float *scores;       /* [STRIP_ROWS, SCORE_ROW], then probabilities without 1/Z */
-    float *sums;         /* [heads * rows, width], sums of values */
+    float *scores;       /* [STRIP_ROWS, SCORE_ROW], first s and then e^(s-m) */
+    float *sums;         /* [heads * rows, width], O */
     double *total;       /* [heads * rows], Z */
     double *moment;      /* [heads * rows], A */
     float *maximum;      /* [heads * rows], m */
@@ -42,7 +58,7 @@ _Static_assert(((2 * ATTENTION_KEYS + SGTI_ATTENTION_ROWS) * SGTI_ATTENTION_MAX_
                    SGTI_MATRIX_SCRATCH_BYTES,
                "a part of attention fits the scratch");
 
-/* Rows of one head against the block of keys from key0. */
+/* Some rows of one head, and the block of keys from key0 on. */
 typedef struct strip {
     ptrdiff_t head;
     ptrdiff_t row;       /* the first, in the part */
@@ -53,6 +69,7 @@ typedef struct strip {
     ptrdiff_t seen;      /* keys of the block that the first row sees, see attention_tile.h */
 } strip;
 
+/* Cuts the scratch. The doubles come before `maximum`, so that they stay aligned. */
 static forward_state forward_layout(const sgti_attention_part *p, void *scratch)
 {
     ptrdiff_t rows = p->heads * p->rows;
@@ -72,7 +89,8 @@ static inline float exp_one(float x)
     return sgti_piece_exp(sgti_piece_set(x))[0];
 }
 
-/* Row maximum of count scores, NaN ignored: the exponentials bring it back. */
+/* The maximum of `count` scores. A NaN may be passed over: its exponential is NaN, so that the sums
+ * show it anyway. */
 static inline float row_maximum(const float *score, ptrdiff_t count)
 {
     sgti_v16 highest = sgti_v16_set(-INFINITY);
@@ -85,8 +103,9 @@ static inline float row_maximum(const float *score, ptrdiff_t count)
     return sgti_v16_highest(highest);
 }
 
-/* score = e^(score - m) for a whole number of vectors, those past count 0; *total is their sum and
- * *moment, if entropies are wanted, the sum of e^x x. with_moment is a constant where inlined. */
+/* Turns scores into e^x with x = score - m, up to a whole number of vectors; those past `count`
+ * become 0. *total becomes the sum of e^x and *moment, if entropies are wanted, that of e^x x.
+ * with_moment is a constant where this is inlined. */
 static inline __attribute__((always_inline)) void row_exponentials(float *score, ptrdiff_t count,
                                                                    float m, int with_moment,
                                                                    float *total, float *moment)
@@ -100,7 +119,9 @@ static inline __attribute__((always_inline)) void row_exponentials(float *score,
                          ? sgti_v16_load(score + j)
                          : sgti_v16_load_tail(score + j, (size_t)(count - j), -INFINITY);
         sgti_v16 x = sgti_v16_sub(s, shift);
-        /* e^-200 is 0, and 0 times -200 is 0, where 0 times -infinity is not. NaN stays. */
+        /* A score of -infinity must add 0 to the moment, but 0 times -infinity is NaN. At -200 the
+         * exponential is 0 already, and 0 times -200 is 0. A NaN stays one: it is the second
+         * argument of max. */
         if (with_moment)
             x = sgti_v16_max(sgti_v16_set(-200.0f), x);
         sgti_v16 e = sgti_v16_exp(x);
@@ -113,7 +134,8 @@ static inline __attribute__((always_inline)) void row_exponentials(float *score,
     *moment = with_moment ? sgti_v16_sum(product) : 0.0f;
 }
 
-/* Takes one row's scores of a block into its m, Z, A and rescales its sums of values. */
+/* Takes one row's scores of a block into its m, Z and A, turns them into e^(s-m), and rescales O.
+ * The row has no old sums in the first block. */
 static void row_update(const forward_state *s, ptrdiff_t row, float *score, ptrdiff_t count,
                        int first, int with_moment)
 {
@@ -123,7 +145,7 @@ static void row_update(const forward_state *s, ptrdiff_t row, float *score, ptrd
     float moment;
 
     m = m > old ? m : old;
-    /* Of keys that all score -infinity so far each weighs 0, where -infinity less itself is NaN. */
+    /* While all scores are -infinity each key weighs 0; -infinity minus itself would be NaN. */
     float shift = m > -INFINITY ? m : 0.0f;
     if (with_moment)
         row_exponentials(score, count, shift, 1, &total, &moment);
@@ -149,9 +171,15 @@ static void row_update(const forward_state *s, ptrdiff_t row, float *score, ptrd
     s->moment[row] += moment;
 }
 
-/* sums += P V for a strip. A panel of rows takes the keys that all its rows see at once; the stairs
- * below are taken row by row, so that no row multiplies a value that it does not see, not even by
- * 0. */
+/*
+ * O += P V for a strip, where P holds the e^(s-m). A panel of rows takes the keys that all its rows
+ * see in one product. The keys of its stairs are added row by row, so that no row multiplies a
+ * value that it does not see: even 0 times NaN would be NaN.
+ *
+ *     panel   1 1 1 1 . . .      1: one product of `depth` keys for all rows
+ *             1 1 1 1 2 . .      2: a product of one row each
+ *             1 1 1 1 2 2 .
+ */
 static void add_values(const forward_state *s, const strip *b)
 {
     for (ptrdiff_t j = 0; j < s->width; j += TILE_COLS) {
@@ -186,7 +214,8 @@ static void add_values(const forward_state *s, const strip *b)
     }
 }
 
-/* scores = scale Q K^T of a strip. */
+/* scores = scale Q K^T for a strip; with few rows as dot products, also for keys that no row of the
+ * strip sees (row_update leaves those out). */
 static void strip_scores(const sgti_attention_part *p, const forward_state *s, const strip *b)
 {
     const float *q = p->q + b->head * p->q_head + b->row * p->q_row;
@@ -222,6 +251,8 @@ static void strip_scores(const sgti_attention_part *p, const forward_state *s, c
     }
 }
 
+/* Packs a block of keys and values, where packing pays. Values whose rows are no whole vectors are
+ * always packed, because tiles read whole vectors. */
 static void pack_block(const sgti_attention_part *p, forward_state *s, ptrdiff_t key0,
                        ptrdiff_t keys)
 {
@@ -239,7 +270,8 @@ static void pack_block(const sgti_attention_part *p, forward_state *s, ptrdiff_t
     }
 }
 
-/* out = gain sums / Z, lse = m + ln Z, and the entropies of one head's rows. */
+/* Writes out = gain O/Z, lse = m + ln Z and the entropies of one head's rows. An entropy is divided
+ * by its largest possible value, the ln of the number of keys that the row sees. */
 static void finish_head(const sgti_attention_part *p, const forward_state *s, ptrdiff_t head)
 {
     float gain = p->gains ? p->gains[head] : 1.0f;

@@ -1,14 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the forward and the backward of attention share: products of blocks of which a causal mask
- * leaves a staircase. Row i of a block of scores sees the first seen + i columns:
+ * What the forward and the backward of attention share: products on blocks of scores (queries times
+ * keys), of which the causal mask leaves a staircase. Query i sees the keys 0 .. i, so of the
+ * blocks of scores those below the diagonal are whole, those above it are never made, and those on
+ * it have stairs:
  *
- *     seen = 2:  x x . . .        Panels of rows are computed up to what their last row sees, and
- *                x x x . .        reductions over rows start at the first row that sees a column;
- *                x x x x .        what lies wholly above the stairs costs nothing.
+ *              keys ->
+ *     queries  +----+----+----+          a block on the diagonal: row i sees the first
+ *        |     |####|    |    |          seen + i columns
+ *        v     |####|\   |    |
+ *              +----+----+----+              seen = 2:  x x . . .
+ *              |####|####|\   |                         x x x . .
+ *              |####|####|##\ |                         x x x x .
+ *              +----+----+----+
  *
- * seen may be negative: the first rows then see nothing. Only for files compiled once per
- * instruction set.
+ * Products compute a panel of TILE_ROWS rows up to what its last row sees; sums over rows start at
+ * the first row that sees a column. So only the corners inside a panel are computed for nothing.
+ * `seen` may be negative: the first rows then see nothing.
+ *
+ * Only for files compiled once per instruction set.
  */
 #ifndef SGTI_ATTENTION_TILE_H
 #define SGTI_ATTENTION_TILE_H
@@ -17,8 +27,8 @@
 #include "tile_pack.h"
 #include "tile_product.h"
 
-/* Keys of a block, and floats between rows of its scores: not a power of two, so that walking down
- * a column does not stay in few cache sets. */
+/* Keys of a block, and floats between rows of its scores. The latter is no power of two, because
+ * the elements of a column would then compete for few sets of the cache. */
 enum { ATTENTION_KEYS = SGTI_ATTENTION_KEYS, SCORE_ROW = ATTENTION_KEYS + SGTI_LANES };
 
 static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b)
@@ -36,7 +46,7 @@ static inline ptrdiff_t whole_vectors(ptrdiff_t count)
     return (count + SGTI_LANES - 1) / SGTI_LANES * SGTI_LANES;
 }
 
-/* The first row that sees a column. */
+/* The first row that sees `column`. */
 static inline ptrdiff_t first_row(ptrdiff_t column, ptrdiff_t seen)
 {
     return larger(0, column - seen + 1);
@@ -53,7 +63,7 @@ static inline void pack_keys_transposed(float *target, const float *source, ptrd
             memset(target + d * ATTENTION_KEYS + keys, 0, (size_t)(filled - keys) * sizeof(float));
 }
 
-/* Rows of head_dim floats, filled with zeros to whole vectors. */
+/* Copies rows of head_dim floats one behind the other, each filled with zeros to whole vectors. */
 static inline void pack_vectors(float *target, const float *source, ptrdiff_t source_row,
                                 ptrdiff_t rows, ptrdiff_t head_dim)
 {
@@ -64,8 +74,8 @@ static inline void pack_vectors(float *target, const float *source, ptrdiff_t so
             memset(target + i * width + head_dim, 0, (size_t)(width - head_dim) * sizeof(float));
 }
 
-/* Scores: C = alpha A B^T for the columns that rows see, and on to whole vectors: C has room and
- * B^T, packed by pack_keys_transposed, is filled. */
+/* C = alpha A B^T for the columns that rows see, and on to whole vectors, for which C has room and
+ * B^T, packed by pack_keys_transposed, has zeros. */
 static inline void causal_scores(const tile *block, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t seen)
 {
     for (ptrdiff_t j = 0; j < cols; j += TILE_COLS)

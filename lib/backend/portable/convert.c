@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Conversion between F32, F64, BF16 and F16, to nearest even. The pairs with F32 that matter run
- * through kernels where memory is contiguous; everything else goes element by element through
- * double, which holds every value of the other types.
+ * Converts between F32, F64, BF16 and F16, rounding to nearest even. The 16-bit types to and from
+ * F32 have kernels for contiguous memory; everything else goes element by element through double,
+ * which holds every value of the other types.
  */
 #include "../../base/number_formats.h"
 #include "../../core/tensors.h"
@@ -49,7 +49,7 @@ static void write_element(char *target, int32_t dtype, double value)
     }
 }
 
-/* 1 when a kernel for the pair did the strip. */
+/* Returns 1 when there is a kernel for this pair of types, which then has converted the strip. */
 static int convert_contiguous(const conversion *c, char *target, const char *source, size_t n)
 {
     void *y = target;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Softmax cross-entropy of rows of logits, with the gradient of the sum. */
+/* Softmax cross-entropy of rows of logits, with the gradient of the sum of all losses. A row with a
+ * target below 0 is left out: its loss and its gradient are 0. */
 #include <string.h>
 
 #include "parts.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* copy, fill, add, axpy and scale on tensors of any strides. */
+/* copy, fill, add, axpy and scale on tensors of any strides: each is a function for one strip,
+ * which the walk calls. Contiguous strips go to a kernel, others element by element. */
 #include <string.h>
 
 #include "../../core/tensors.h"
@@ -10,7 +11,7 @@
 
 /* ---- copy ---- */
 
-/* With the size constant after inlining, each memcpy is one move. */
+/* `size` is a constant after inlining, so that each memcpy becomes one move. */
 static inline void copy_steps(const sgti_strip *strips, int64_t n, size_t size)
 {
     const sgti_strip y = strips[SGTI_Y];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Gathers rows of a table, and adds gradients back to them. */
+/* Gathers the rows of a table that ids name, and adds their gradients back. */
 #include <string.h>
 
 #include "parts.h"
@@ -54,8 +54,8 @@ int32_t sgti_portable_embedding(void *instance, const sgt_embedding_args *args)
     return SGT_OK;
 }
 
-/* A part owns a range of columns of the whole table, so that rows hit twice need no lock and are
- * added in the order of the tokens. */
+/* A part owns a range of columns of the whole table. So a row that several tokens name needs no
+ * lock, and its gradient is always added up in the order of the tokens. */
 static void scatter(void *argument, int64_t part, int32_t thread)
 {
     (void)thread;

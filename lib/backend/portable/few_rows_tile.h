@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Products of few rows, as in decoding: dot products straight from memory. B is read once and in the
- * order in which it lies, which is what processors foresee best; what is done with it is hidden
- * behind the reading. Several rows take two columns at a time, so that they are loaded half as often
- * themselves. An element is always summed in the same order, in FEW_CHAINS interleaved chains of
- * vectors, whatever the rows and columns beside it.
+ * Products of few rows, as in decoding, are dot products straight from memory. B is read once, in
+ * the order in which it lies, which is what processors fetch ahead best; the arithmetic is done
+ * while they wait for memory. Several rows of A take two columns of B at a time, so that the rows
+ * are loaded half as often.
+ *
+ * An element is always summed in the same order, whatever rows and columns are computed with it: a
+ * dot product is two chains of vectors (FEW_CHAINS), which lets two additions run at the same time,
+ *
+ *     column   | vector | vector | vector | vector | .. | rest |
+ *     chain        0        1        0        1           one by one
+ *
+ * then the chains are added, then their lanes, then the rest.
  *
  * Only for files compiled once per instruction set.
  */
@@ -15,8 +22,8 @@
 #include "matrix_kernels.h"
 #include "tile_product.h"
 
-/* Vectors of a column that are summed apart, and columns of B and rows of A that share what was
- * loaded: all sums stay in registers. */
+/* The chains of a dot product, and how many columns of B and rows of A are multiplied with each
+ * other once they are loaded: as many as have all their sums in registers. */
 enum {
     FEW_CHAINS = 2,
     FEW_COLS = 2,
@@ -30,7 +37,8 @@ enum {
 typedef uint16_t few_halves __attribute__((vector_size(SGTI_PIECE_BYTES / 2)));
 typedef few_halves few_loose_halves __attribute__((aligned(2), may_alias));
 
-/* A register's worth of a column from element k on. is_bf16 is a constant where inlined. */
+/* Loads a register of a column from element k on. A bfloat16 is the upper half of a float32, so a
+ * shift converts it. is_bf16 is a constant where this is inlined. */
 static inline __attribute__((always_inline)) sgti_piece few_load(const void *column, ptrdiff_t k,
                                                                  int is_bf16)
 {
@@ -47,7 +55,7 @@ static inline __attribute__((always_inline)) float few_one(const void *column, p
     return is_bf16 ? sgti_bf16_to_f32(((const uint16_t *)column)[k]) : ((const float *)column)[k];
 }
 
-/* The chains added up, then the lanes. */
+/* Adds the chains up, then the lanes. */
 static inline float few_total(const sgti_piece chain[FEW_CHAINS])
 {
     sgti_quad quads[SGTI_PIECE_LANES / 4];
@@ -59,7 +67,7 @@ static inline float few_total(const sgti_piece chain[FEW_CHAINS])
     return (quads[0][0] + quads[0][2]) + (quads[0][1] + quads[0][3]);
 }
 
-/* Element (i,j) of C from the chains of its vectors; what is left of the depth starts at k. */
+/* Finishes element (i,j) of C: its chains, and the rest of the depth, which starts at k. */
 static inline __attribute__((always_inline)) void few_store(const sgti_few_rows_part *p,
                                                             ptrdiff_t i, ptrdiff_t j, ptrdiff_t k,
                                                             const sgti_piece chain[FEW_CHAINS],
@@ -76,7 +84,7 @@ static inline __attribute__((always_inline)) void few_store(const sgti_few_rows_
     p->c[i * p->c_row + j] = total;
 }
 
-/* One vector of every row with one of every column, into chain c. */
+/* Multiplies one vector of every row with one of every column, into chain c. */
 static inline __attribute__((always_inline)) void
 few_turn(sgti_piece sum[FEW_SHARED_ROWS][FEW_COLS][FEW_CHAINS], const float *a, ptrdiff_t a_row,
          const char *b, ptrdiff_t column, ptrdiff_t k, int c, int rows, int cols, int is_bf16)
@@ -118,7 +126,8 @@ static inline __attribute__((always_inline)) void few_dots(const sgti_few_rows_p
             few_store(p, i0 + i, j0 + j, k, sum[i][j], is_bf16);
 }
 
-/* All rows with `cols` columns: after the first few rows these come from the cache. */
+/* All rows times `cols` columns: only the first few rows wait for the columns to come from
+ * memory. */
 static inline __attribute__((always_inline)) void few_columns(const sgti_few_rows_part *p,
                                                               ptrdiff_t j, int cols, int is_bf16)
 {

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The matrix product of the portable backend: cuts C into parts by its shape and hands them to the
- * kernel. Each part packs what it reads of A and B for itself, so parts are large. No element's sum
- * is split, and the result is the same for any number of threads.
+ * The matrix product of the portable backend. It cuts C into parts by its shape and hands them to
+ * the kernel. Each part packs what it reads of A and B for itself, so small parts would pack the
+ * same matrix many times. No part shares the sum of an element with another, so the result is the
+ * same for any number of threads.
  */
 #include "portable.h"
 
 #include "matrix_kernels.h"
 #include "parts.h"
 
-/* Enough parts for a few cores; none so small that packing B weighs in. */
+/* These give enough parts for a few cores, and none so small that packing B takes most of it. */
 enum { WANTED_PARTS = 8, MIN_ROWS = 192, MIN_COLS = 256, MAX_ROWS = 1536, MAX_COLS = 1024 };
 
-/* Products of fewer operations than this are one part: waking threads costs more. */
+/* Parts of fewer multiply-adds than this are not halved: waking a thread would cost more. */
 #define MIN_PART_WORK ((int64_t)1 << 21)
 
-/* Part edges fall on multiples of what every kernel's tile divides. */
+/* Edges of parts are multiples of these, which are whole tiles of every instruction set. */
 enum { ROW_STEP = 6, COL_STEP = 64 };
 
 typedef struct product {
@@ -38,7 +39,7 @@ static void swap(int64_t *a, int64_t *b)
     *b = kept;
 }
 
-/* C^T = B^T A^T: for a C whose rows are contiguous instead of its columns. */
+/* C^T = B^T A^T: kernels write rows of C, so for a C that lies by columns this is what they do. */
 static void transpose_product(product *p)
 {
     sgti_gemm_part old = p->whole;
@@ -53,7 +54,7 @@ static void transpose_product(product *p)
     swap(&p->a_batch, &p->b_batch);
 }
 
-/* Even pieces of about `size`, on multiples of `step`. */
+/* Returns the size of even pieces of `total`, about `size` each and a multiple of `step`. */
 static int64_t even_pieces(int64_t *pieces, int64_t total, int64_t size, int64_t step)
 {
     int64_t piece = sgti_ceil_div(sgti_ceil_div(total, sgti_ceil_div(total, size)), step) * step;

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One part of a matrix product: packed blocks of B and tile_product on them (the loops of Goto and
- * van de Geijn, 2008). Rows of A are read where they are: packing them was never faster. Columns of
- * A are packed. Products of a few rows, as in decoding, would spend their time packing B: they are
- * dot products straight from memory.
+ * One part of a matrix product, in the loops of Goto and van de Geijn (2008), each of which keeps
+ * something in a nearer cache:
+ *
+ *     for GEMM_COLS columns of C
+ *         for GEMM_DEPTH of the depth:       pack a block of B             third-level cache
+ *             for GEMM_ROWS rows of C:       pack a block of A, if needed  second-level cache
+ *                 tile_product: for a panel of B                           first-level cache
+ *                     for TILE_ROWS rows: a tile of C                      registers
+ *
+ * The second loop runs upwards, so an element of C is summed in pieces of GEMM_DEPTH, in the same
+ * order whatever part it is in. Rows of A are read where they are, because packing them was never
+ * faster; only an A that lies by columns is packed. Products of few rows, as in decoding, would
+ * spend their time packing B: they are dot products straight from memory.
  *
  * Only for files compiled once per instruction set.
  */
@@ -15,7 +24,7 @@
 #include "tile_pack.h"
 #include "tile_product.h"
 
-/* A block of B fills half of the scratch; a block of A stays in the second-level cache. */
+/* A block of B fills half of a thread's scratch; a block of A fits the second-level cache. */
 #define GEMM_DEPTH 256
 #define GEMM_COLS 1024
 #define GEMM_ROWS (TILE_ROWS * 40)
@@ -46,7 +55,7 @@ static void gemm_few_rows(const sgti_gemm_part *p)
     few_rows_part(&few);
 }
 
-/* C = D for a D whose columns are not contiguous. */
+/* C = D, for a D whose rows are not contiguous: the tiles then read C instead. */
 static void gemm_copy_d(const sgti_gemm_part *p)
 {
     for (ptrdiff_t i = 0; i < p->rows; i++)
@@ -54,7 +63,7 @@ static void gemm_copy_d(const sgti_gemm_part *p)
             p->c[i * p->c_row + j] = p->d[i * p->d_row + j * p->d_col];
 }
 
-/* All rows of the part with one block of B, given the tile for its first row and column. */
+/* All rows of the part times one block of B; `block` is the tile at the first row and column. */
 static void gemm_rows(const sgti_gemm_part *p, tile block, ptrdiff_t k0, ptrdiff_t cols,
                       float *packed_a)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The products of decoding: few rows of x against a whole weight matrix, which is read once. Parts
- * are small pieces of the matrix, so that every thread reads memory until the end; and they are
- * handed out so that a thread's next piece mostly lies behind its last one, because memory is read
- * fastest in long runs:
+ * The products of decoding: few rows of x times a whole weight matrix, which is read once. Parts
+ * are small pieces of the matrix, so that all threads read memory until the end. The matrix is cut
+ * into as many runs as there are threads, and parts take turns among the runs, so that a thread's
+ * next piece mostly follows its last one: memory is read fastest in long runs.
  *
- *     pieces of the matrix   | 0 2 4 6 8 ..       | 1 3 5 7 9 ..       |     two threads
+ *     parts in the order of the matrix, two threads   | 0 2 4 6 8 ..       | 1 3 5 7 9 ..       |
  *
  * An element is one dot product, so that results depend neither on the cut nor on the threads.
  */
@@ -14,7 +14,7 @@
 #include "matrix_kernels.h"
 #include "parts.h"
 
-/* Bytes of the matrix in a part: some microseconds of reading. */
+/* The bytes of the matrix in a part: some microseconds of reading. */
 #define PART_BYTES ((int64_t)64 << 10)
 
 /* A matrix of fewer bytes is one part. */
@@ -26,8 +26,8 @@ typedef struct linear {
     int64_t element_bytes;
     int64_t per_part; /* columns of the product */
     int64_t parts;
-    int64_t runs;     /* in which pieces are handed out */
-    int64_t per_run;  /* pieces of a run */
+    int64_t runs;     /* stretches of the matrix between which parts take turns */
+    int64_t per_run;  /* pieces in a run */
 } linear;
 
 static void run_part(void *argument, int64_t index, int32_t thread)

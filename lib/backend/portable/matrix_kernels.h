@@ -20,8 +20,10 @@
 #define SGTI_ATTENTION_MAX_HEAD_DIM 512
 
 /*
- * Part of a product, C = alpha A B + beta D: C [rows,cols] with columns contiguous, A [rows,depth]
- * and B [depth,cols] each with one of its strides 1, D with any, NULL for beta 0. D may be C.
+ * Part of a product, C = alpha A B + beta D. The rows of C [rows,cols] are contiguous; A
+ * [rows,depth] and B [depth,cols] each have one stride that is 1; D has any strides, is NULL for
+ * beta 0, and may be C. Strides count floats: a_row is the step from one row of A to the next,
+ * a_col from one column to the next, and so on.
  */
 typedef struct sgti_gemm_part {
     int64_t rows;
@@ -42,10 +44,10 @@ typedef struct sgti_gemm_part {
     int64_t d_col;
 } sgti_gemm_part;
 
-/* Products of at most so many rows are dot products. */
+/* Products of at most this many rows are computed as dot products. */
 enum { SGTI_FEW_ROWS = 8 };
 
-/* The same for few rows: rows of A and columns of B contiguous, B also of bf16. */
+/* The same for few rows. The rows of A and the columns of B are contiguous, and B may be bf16. */
 typedef struct sgti_few_rows_part {
     int64_t rows;
     int64_t cols;
@@ -64,8 +66,8 @@ typedef struct sgti_few_rows_part {
     int64_t d_col;
 } sgti_few_rows_part;
 
-/* Most heads and most rows in all (heads * rows) of a part of attention; keys that the kernels of
- * attention and its gradient take at a time, from the first of a part on. */
+/* The most heads of a part of attention, its most rows in all (heads * rows), and how many keys the
+ * kernels of attention and of its gradient take at a time, from the first key of a part on. */
 enum { SGTI_ATTENTION_HEADS = 4, SGTI_ATTENTION_ROWS = 512, SGTI_ATTENTION_KEYS = 128 };
 
 /*
@@ -98,7 +100,7 @@ typedef struct sgti_attention_part {
 /*
  * Part of the gradient of attention over one key/value head of one sequence: all pairs of a query
  * in [query_begin, query_end) and a key in [key_begin, key_end) that it sees. Pointers are at
- * position 0 and the first head. Strides as in the forward.
+ * position 0 and the first head; strides are as in the forward.
  */
 typedef struct sgti_attention_backward_part {
     int64_t heads;
@@ -124,10 +126,14 @@ typedef struct sgti_attention_backward_part {
     int64_t dout_head;
     const float *lse;
     int64_t lse_head;
-    float *dq; /* rows of the queries, whole if key_begin is 0; NULL: not wanted */
+    /* dq of the queries; NULL: not wanted. It is whole if key_begin is 0 and no key that these
+     * queries see is left out. */
+    float *dq;
     int64_t dq_row;
     int64_t dq_head;
-    float *dk; /* rows of the keys, whole if no later query is left out; NULL: not wanted, as dv */
+    /* dk and dv of the keys; both NULL: not wanted. They are whole if no query that sees these keys
+     * is left out. */
+    float *dk;
     int64_t dk_row;
     float *dv;
     int64_t dv_row;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The sum of squares of pieces of a vector, in double, as partial sums added in order. */
+/* The sum of squares of pieces of a vector, in double. Each part makes a partial sum; these are
+ * added in the order of the parts, whichever thread made them. */
 #include "parts.h"
 #include "row_kernels.h"
 

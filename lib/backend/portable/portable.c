@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The table of the portable backend, and what is not an operation: opening, memory, transfers. A
- * buffer is the address of its memory, so a plug-in can run these slots on memory of its own.
+ * The table of the portable backend, and its slots that are no operations: opening, memory and
+ * transfers. A buffer is the address of its memory, so a plug-in can run these slots on memory of
+ * its own.
  */
 #include "portable.h"
 

@@ -25,13 +25,13 @@ typedef struct sgti_portable {
     size_t scratch_bytes;
 } sgti_portable;
 
-/* Address of element 0. */
+/* The address of a float32 tensor's first element. */
 static inline float *sgti_data(const sgt_tensor *tensor)
 {
     return (float *)(void *)tensor->buffer + tensor->offset;
 }
 
-/* The same for a list of integers or floats that may be missing. */
+/* The same for lists of integers or floats that may be missing; NULL then. */
 static inline const int32_t *sgti_integers(const sgt_tensor *tensor)
 {
     return tensor ? (const int32_t *)(const void *)tensor->buffer + tensor->offset : NULL;
@@ -48,7 +48,8 @@ static inline void *sgti_thread_scratch(const sgti_portable *portable, int32_t t
     return portable->scratch + (size_t)thread * portable->scratch_bytes;
 }
 
-/* Slots, one file per operation. They decline what does not fit the table of sgt_args_fit. */
+/* The slots, one file per operation. They decline arguments that sgt_args_fit refuses: fields that
+ * this version does not know, and types that the slot does not take. */
 int32_t sgti_portable_gemm(void *instance, const sgt_gemm_args *args);
 int32_t sgti_portable_linear(void *instance, const sgt_linear_args *args);
 int32_t sgti_portable_attention(void *instance, const sgt_attention_args *args);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * RMSNorm (Zhang and Sennrich, arXiv 1910.07467) of rows, forward and backward. The gradient of
- * the weight is summed in two stages: each part of the rows into a row of the scratch, then those
- * rows in order.
+ * RMSNorm (Zhang and Sennrich, arXiv 1910.07467) of rows, forward and backward. The gradient of the
+ * weight is a sum over all rows, which is taken in two stages so that threads do not meet: each
+ * part of the rows sums into a row of the scratch of its own, and then those rows are added in
+ * order.
  */
 #include <string.h>
 
@@ -92,7 +93,7 @@ int32_t sgti_portable_rmsnorm_backward(void *instance, const sgt_rmsnorm_backwar
         .columns = args->x->shape[1],
         .eps = args->eps,
     };
-    /* Not more parts than rows of scratch, not smaller ones than are worth a thread. */
+    /* There are no more parts than rows of scratch, and none too small to be worth a thread. */
     j.rows_per_part = sgti_ceil_div(j.rows, SGT_RMSNORM_PARTS);
     if (j.rows_per_part < sgti_rows_per_part(j.columns))
         j.rows_per_part = sgti_rows_per_part(j.columns);

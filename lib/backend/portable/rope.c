@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rotary positions (Su et al., arXiv 2104.09864), the half-split form: element i of a head turns
- * with element dh/2 + i. The gradient is the rotation back.
+ * Rotary positions (Su et al., arXiv 2104.09864) in the half-split form: elements i and dh/2 + i of
+ * a head are a pair, which turns by an angle that grows with the position. The gradient of a
+ * rotation is the rotation back.
  */
 #include "parts.h"
 #include "row_kernels.h"

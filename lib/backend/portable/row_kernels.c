@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Compiled once per instruction set. Where an element of the result depends on one index only, a
- * plain loop is left to the compiler; reductions and exponentials use sixteen lanes by hand, the
- * last incomplete group through load_tail and store_tail.
+ * This file is compiled once per instruction set. Where elements of the result do not depend on
+ * each other, a plain loop is left to the compiler. Reductions and exponentials use sixteen lanes
+ * by hand, so that the order of their sums is fixed; the last group, if it is not full, goes
+ * through load_tail and store_tail. Names here are as in the table of row_kernels.h, which has the
+ * contracts.
  */
 #include "row_kernels.h"
 
@@ -81,14 +83,14 @@ static void f16_to_f32(float *restrict y, const uint16_t *restrict x, size_t n)
         y[i] = sgti_f16_to_f32(x[i]);
 }
 
-/* ---- sums in double ---- */
+/* ---- sums in double: the lanes of a vector added to sixteen doubles ---- */
 
 typedef double wide __attribute__((vector_size(SGTI_PIECE_BYTES)));
 typedef float narrow __attribute__((vector_size(SGTI_PIECE_BYTES / 2)));
 
 enum { WIDE_PIECES = 2 * SGTI_PIECES };
 
-/* Sixteen running sums. */
+/* Sixteen running sums, one a lane. */
 typedef struct wide_sum {
     wide piece[WIDE_PIECES];
 } wide_sum;
@@ -129,7 +131,7 @@ static inline void add_squares(wide_sum *sum, sgti_v16 value)
         sum->piece[p] += exact.piece[p] * exact.piece[p];
 }
 
-/* The lanes are added by halves. */
+/* Adds the lanes, the upper half to the lower one until one is left. */
 static double total(const wide_sum *sum)
 {
     double lane[SGTI_LANES];
@@ -154,7 +156,8 @@ static double sum_of_squares(const float *x, size_t n)
 
 /* ---- RMSNorm ---- */
 
-/* 1 / sqrt(mean(x^2) + eps). */
+/* 1 / sqrt(mean(x^2) + eps). Two sums take turns, so that one addition need not wait for the
+ * other. */
 static float inverse_rms(const float *x, float eps, size_t d)
 {
     sgti_v16 even = sgti_v16_zero();
@@ -272,7 +275,8 @@ static void swiglu(float *out, const float *gate, const float *up, size_t n)
     }
 }
 
-/* silu'(g) = s (1 + g (1 - s)) with s = sigmoid(g). Results take the places of the arguments. */
+/* With s = sigmoid(g), silu'(g) = s (1 + g (1 - s)). Each result takes the place of the argument
+ * that it may overwrite in memory, too. */
 static inline void swiglu_gradient(sgti_v16 *dout_to_out, sgti_v16 *gate_to_dgate,
                                    sgti_v16 *up_to_dup)
 {
@@ -326,8 +330,8 @@ static float highest(const float *x, size_t n)
     return sgti_v16_highest(top);
 }
 
-/* Sum of e^(x - shift), the terms kept unless `terms` is NULL. In double: what little the others
- * weigh beside a certain target is the whole loss. */
+/* The sum of e^(x - shift), whose terms are kept unless `terms` is NULL. It is in double, because
+ * when the target is nearly certain, the loss is what little the other terms add to its 1. */
 static double sum_of_exponentials(float *terms, const float *x, float shift, size_t n)
 {
     const sgti_v16 minus = sgti_v16_set(shift);
@@ -349,7 +353,9 @@ static double sum_of_exponentials(float *terms, const float *x, float shift, siz
     return total(&sum);
 }
 
-/* Where every logit is -infinity, or one is +infinity or NaN, all results are NaN. */
+/* The largest logit is subtracted before the exponentials, so that none overflows. dlogits may be
+ * logits: so what is needed of logits[target] is read before the terms are written over it. Where
+ * every logit is -infinity, or one is +infinity or NaN, all results are NaN. */
 static float cross_entropy(float *dlogits, const float *logits, size_t target, size_t n)
 {
     float top = highest(logits, n);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Inner loops over contiguous elements, compiled once per instruction set. Each runs on one thread
- * and sums in an order that depends on the length only. Arrays may start at any multiple of their
- * element and do not overlap unless the comment says so.
+ * and sums in an order that depends on the length only. Arrays need no more alignment than their
+ * elements, and do not overlap unless the comment says so.
  */
 #ifndef SGTI_ROW_KERNELS_H
 #define SGTI_ROW_KERNELS_H
@@ -12,7 +12,7 @@
 
 #include "../../base/strict_math.h"
 
-/* The scalars of one AdamW update; formulas in <sgt/optimizer.h>. */
+/* The scalars of one AdamW update; the formulas are in <sgt/optimizer.h>. */
 typedef struct sgti_adamw_step {
     float grad_scale;
     float beta1;
@@ -33,7 +33,7 @@ typedef struct sgti_row_kernels {
 
     /* y = w x / sqrt(mean(x^2) + eps); y may be x. */
     void (*rmsnorm)(float *y, const float *x, const float *weight, float eps, size_t d);
-    /* dx += and dweight += the gradients from dy. */
+    /* Adds the gradients that follow from dy to dx and to dweight. */
     void (*rmsnorm_backward)(float *dx, float *dweight, const float *dy, const float *x,
                              const float *weight, float eps, size_t d);
 
@@ -42,11 +42,13 @@ typedef struct sgti_row_kernels {
 
     /* out = silu(gate) up; out may be gate or up. */
     void (*swiglu)(float *out, const float *gate, const float *up, size_t n);
-    /* Also out, what the forward gave. dgate may be gate, dup may be up, out may be dout. */
+    /* Gives the gradients, and also `out` as the forward gave it, so that nobody has to keep it.
+     * dgate may be gate, dup may be up, out may be dout. */
     void (*swiglu_backward)(float *dgate, float *dup, float *out, const float *dout,
                             const float *gate, const float *up, size_t n);
 
-    /* -ln softmax(logits)[target], and its gradient unless dlogits is NULL; it may be logits. */
+    /* Returns -ln softmax(logits)[target], and gives its gradient unless dlogits is NULL; dlogits
+     * may be logits. */
     float (*cross_entropy)(float *dlogits, const float *logits, size_t target, size_t n);
 
     /* One pass over parameters, gradients (set to zero) and both moments. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Blocks of rows that an index names, gathered and scattered, each as one copy or sum. */
+/* Gathers and scatters blocks of rows that an index names; each block is one copy or one sum. */
 #include "portable.h"
 
-/* `count` rows from `first` on. */
+/* `count` rows of a matrix from row `first` on. */
 static sgt_tensor rows_of(const sgt_tensor *matrix, int64_t first, int64_t count)
 {
     sgt_tensor rows = *matrix;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * SwiGLU (Shazeer, arXiv 2002.05202) without its products: out = silu(gate) up with silu(x) = x /
- * (1 + e^-x).
+ * The elementwise middle of SwiGLU (Shazeer, arXiv 2002.05202), without its three matrix products:
+ * out = silu(gate) up with silu(x) = x / (1 + e^-x).
  */
 #include "parts.h"
 #include "row_kernels.h"

@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Copies of blocks of A and B in the order in which tile_product reads them. A is copied in the
- * form that it has; only a B whose columns are contiguous is transposed on the way. Columns are
- * filled up with zeros to whole vectors.
+ * Copies blocks of A and B into the order in which tile_product reads them: panel after panel, and
+ * in a panel k after k. The numbers say where an element goes, with panels of 3 and 4 for short:
+ *
+ *     B, panels of columns               A by columns, panels of rows
+ *
+ *     k=0   0  1  2  3 | 12 13 14 15               k=0 k=1
+ *     k=1   4  5  6  7 | 16 17 18 19         i=0    0   3
+ *     k=2   8  9 10 11 | 20 21 22 23         i=1    1   4
+ *                                            i=2    2   5
+ *                                                  -------
+ *                                            i=3    6   9   (after a gap, see pack_a_pitch)
+ *
+ * So a tile reads its panel straight on, without jumps that cost address translations and cache
+ * lines. A is copied in the form that it has; a B that lies by columns is transposed on the way.
+ * The last panel of B is filled up with zeros to TILE_COLS columns.
  *
  * Only for files compiled once per instruction set.
  */
@@ -26,7 +38,7 @@ static inline void quad_store(float *target, sgti_quad value)
     *(sgti_loose_quad *)(void *)target = value;
 }
 
-/* target[j][i] = factor * source[i][j] for i, j < 4. */
+/* target[j][i] = source[i][j] for i, j < 4: two rounds of interleaving, in registers. */
 static inline void transpose_quad(float *target, ptrdiff_t target_row, const float *source,
                                   ptrdiff_t source_row)
 {
@@ -44,8 +56,8 @@ static inline void transpose_quad(float *target, ptrdiff_t target_row, const flo
     quad_store(target + 3 * target_row, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
 }
 
-/* target[j][i] = source[i][j], i < rows, j < cols. Sixteen columns at a time, so that both sides
- * stay within few lines of the cache. */
+/* target[j][i] = source[i][j] for i < rows, j < cols. It goes by sixteen columns of the source, so
+ * that the lines of the cache which both sides touch are used up before they are dropped. */
 static inline void transpose(float *target, ptrdiff_t target_row, const float *source,
                              ptrdiff_t source_row, ptrdiff_t rows, ptrdiff_t cols)
 {
@@ -64,14 +76,15 @@ static inline void transpose(float *target, ptrdiff_t target_row, const float *s
             target[j * target_row + i] = source[i * source_row + j];
 }
 
-/* Floats between panels of A packed by columns; the line between them keeps the panels, which are
- * filled side by side, out of the same cache sets. */
+/* Floats from one panel of A, packed by columns, to the next. The panels are filled side by side;
+ * the cache line between them keeps them from competing for the same sets of the cache. */
 static inline ptrdiff_t pack_a_pitch(ptrdiff_t depth)
 {
     return depth * TILE_ROWS + SGTI_LANES;
 }
 
-/* a[k * a_depth + i], i < rows, in panels of TILE_ROWS: panel[k * TILE_ROWS + i]. */
+/* Packs A by columns: a[k * a_depth + i] becomes panel[k * TILE_ROWS + i], with i from the first
+ * row of the panel on. */
 static inline void pack_a_columns(float *target, const float *a, ptrdiff_t a_depth, ptrdiff_t rows,
                                   ptrdiff_t depth)
 {
@@ -87,7 +100,7 @@ static inline void pack_a_columns(float *target, const float *a, ptrdiff_t a_dep
     }
 }
 
-/* Rows of A one after the other, a_row apart before and target_row after. */
+/* Copies rows: a_row floats apart in the source, target_row apart in the target. */
 static inline void pack_rows(float *target, ptrdiff_t target_row, const float *a, ptrdiff_t a_row,
                              ptrdiff_t rows, ptrdiff_t cols)
 {
@@ -95,7 +108,8 @@ static inline void pack_rows(float *target, ptrdiff_t target_row, const float *a
         memcpy(target + i * target_row, a + i * a_row, (size_t)cols * sizeof(float));
 }
 
-/* One panel of B, element (k,j) at b[k * b_row + j * b_col] where one stride is 1. */
+/* Packs one panel of B, whose element (k,j) is b[k * b_row + j * b_col] with one of the strides
+ * 1. */
 static inline void pack_b_panel(float *target, const float *b, ptrdiff_t b_row, ptrdiff_t b_col,
                                 ptrdiff_t depth, ptrdiff_t cols)
 {

@@ -3,14 +3,26 @@
  * The innermost product: a tile of C, at most TILE_ROWS x TILE_COLS, that stays in registers while
  * k runs over the whole depth. Everything above (gemm, attention) is loops around it.
  *
- *             TILE_COLS                       A comes in two forms:
- *           +-----------+                     by rows     a(i,k) = a[i * lda + k]
- *     depth | b[k][j]   |                     by columns  a(i,k) = a[k * lda + i]
- *           +-----------+
- *   a(i,k)    c += a b     TILE_ROWS          so that neither A nor A^T is ever transposed.
+ *                          TILE_COLS                A comes in two forms, so that neither A nor A^T
+ *                     +-----------------+           is ever transposed:
+ *               depth | b[k * ldb + j]  |
+ *                     +-----------------+             by rows     a(i,k) = a[i * lda + k]
+ *           +------+  +-----------------+             by columns  a(i,k) = a[k * lda + i]
+ * TILE_ROWS |a(i,k)|  | c += a b        |
+ *           +------+  +-----------------+
+ *             depth
  *
- * k goes up from 0, each element has one accumulator, and alpha's product is rounded: a result does
- * not depend on the tile in which it was computed. Only for files compiled once per instruction set.
+ * For each k the tile takes one row of B, TILE_VECTORS registers, and for each of its rows one
+ * element of A, which is copied into all lanes of a register and multiplied with them:
+ *
+ *     b       | vector 0 | vector 1 | ..
+ *     a(0,k)  | sum[0][0]| sum[0][1]| ..       24 sums with AVX-512 and ARM's 32 registers,
+ *     a(1,k)  | sum[1][0]| sum[1][1]| ..       12 with the 16 registers of SSE and AVX
+ *
+ * k goes up from 0, each element of C has one accumulator, and the product with alpha is rounded
+ * before it is added to anything: so a result does not depend on the tile that it was computed in.
+ *
+ * Only for files compiled once per instruction set.
  */
 #ifndef SGTI_TILE_PRODUCT_H
 #define SGTI_TILE_PRODUCT_H
@@ -19,7 +31,7 @@
 
 #include "vector_math.h"
 
-/* TILE_ROWS * TILE_VECTORS accumulators, TILE_VECTORS of B and one of A fit the registers. */
+/* TILE_ROWS * TILE_VECTORS sums, TILE_VECTORS vectors of B and one of A fit the registers. */
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILE_VECTORS 4
 #else
@@ -28,8 +40,8 @@
 #define TILE_ROWS 6
 #define TILE_COLS (TILE_VECTORS * SGTI_PIECE_LANES)
 
-/* Before a loop of a constant few turns: an array of accumulators lies in registers only if every
- * index is a constant. */
+/* Stands before loops with a small, constant number of turns: compilers keep an array of sums in
+ * registers only if every index is a constant. */
 #if defined(__clang__)
 #define TILE_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -76,8 +88,9 @@ static inline void tile_store_tail(float *c, const float *d, float beta, sgti_pi
         c[j] = d ? beta * d[j] + lanes[j] : lanes[j];
 }
 
-/* rows, vectors and form are constants where this is inlined. The last vector of C may be partial:
- * vectors * SGTI_PIECE_LANES - SGTI_PIECE_LANES < cols. */
+/* One tile with exactly `rows` rows and `vectors` vectors of columns. Both and `form` are constants
+ * where this is inlined. The last vector of C may be partial: cols is above (vectors - 1) *
+ * SGTI_PIECE_LANES and up to vectors * SGTI_PIECE_LANES. */
 static inline __attribute__((always_inline)) void tile_any(const tile *t, ptrdiff_t cols, int rows,
                                                            int vectors, enum tile_form form)
 {
@@ -126,6 +139,7 @@ static inline __attribute__((always_inline)) void tile_any(const tile *t, ptrdif
     }
 }
 
+/* A function for each number of rows and vectors and each form, and a table of them all. */
 #define TILE_DEFINE(rows, vectors)                                                                 \
     static void tile_rows_##rows##_##vectors(const tile *t, ptrdiff_t cols)                        \
     {                                                                                              \
@@ -152,7 +166,7 @@ TILE_DEFINE_ROWS(2)
 TILE_DEFINE_ROWS(4)
 TILE_DEFINE_ROWS(6)
 
-/* Tiles of 1, 2, 4 and 6 rows; 5 and 3 are two of them. */
+/* There are tiles of 1, 2, 4 and 6 rows; 3 rows are a tile of 2 and one of 1, 5 are 4 and 1. */
 static const tile_fn tile_table[2][4][TILE_VECTORS] = {
     {TILE_LIST(rows, 1), TILE_LIST(rows, 2), TILE_LIST(rows, 4), TILE_LIST(rows, 6)},
     {TILE_LIST(columns, 1), TILE_LIST(columns, 2), TILE_LIST(columns, 4), TILE_LIST(columns, 6)},
@@ -184,9 +198,10 @@ static inline void tile_run(tile t, ptrdiff_t rows, ptrdiff_t cols, enum tile_fo
 }
 
 /*
- * A whole block of C from the same description. A's panels of TILE_ROWS rows lie a_panel apart and
- * B's panels of TILE_COLS columns b_panel apart; where a matrix is not packed these are what its
- * strides say. One panel of B is used for all rows before the next: it stays in the cache.
+ * A whole block of C, from the tile at its first row and column. A's panels of TILE_ROWS rows lie
+ * a_panel floats apart and B's panels of TILE_COLS columns b_panel apart; where a matrix is not
+ * packed its strides give these numbers. All rows use a panel of B before the next one's turn
+ * comes, so that it stays in the nearest cache.
  */
 static inline void tile_product(const tile *block, ptrdiff_t rows, ptrdiff_t cols,
                                 ptrdiff_t a_panel, ptrdiff_t b_panel, enum tile_form form)

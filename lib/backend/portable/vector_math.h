@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sixteen floats as one value, whatever the instruction set: one 512-bit register, two of 256 bits
- * or four of 128. Lane i is always element i, so a reduction adds in one fixed order for each
- * instruction set. (A plain 64-byte vector type would do the same, but compilers keep it in memory
- * where the hardware has no such register.)
+ * Sixteen floats as one value, whatever the instruction set: one register of 512 bits, two of 256
+ * or four of 128, called its pieces. Lane i is always element i, so that code over lanes means the
+ * same everywhere and a reduction adds in one fixed order. (A plain 64-byte vector type would do
+ * the same, but compilers keep it in memory where the hardware has no such register.)
  *
  * Only for files compiled once per instruction set. NaN and infinities pass through as in IEEE
  * arithmetic; products and sums may be fused.
@@ -21,6 +21,8 @@
 
 #define SGTI_LANES 16
 
+/* SGTI_EACH(action) does `action` for every piece, by its constant index: a loop would be correct
+ * too, but compilers do not always unroll it, and then the pieces go through memory. */
 #if defined(__AVX512F__)
 #define SGTI_PIECES 1
 #define SGTI_EACH(action) action(0)
@@ -49,12 +51,15 @@ typedef struct sgti_v16 {
 
 /* ---- one register ---- */
 
+/* All lanes get the value. It is written as a difference because a vector and a scalar make a
+ * vector, and x - 0 is x for every x, which x + 0 is not for -0. */
 static inline sgti_piece sgti_piece_set(float value)
 {
     return value - (sgti_piece){0};
 }
 
-/* The value, rounded: what follows is not fused with the product that it is. Compilers fuse in one
+/* Forces a product to be rounded before it is used: the compiler cannot look through the empty
+ * assembly and so cannot fuse the product with a sum that follows. Left alone, it would fuse in one
  * variant of a kernel and not in the next, and the bits would differ. */
 static inline sgti_piece sgti_piece_rounded(sgti_piece value)
 {
@@ -102,14 +107,20 @@ static inline sgti_piece sgti_piece_min(sgti_piece a, sgti_piece b)
 }
 
 /*
- * e^x within 1.1 units in the last place; 0 and infinity where the result leaves float32,
- * denormals on the way down; NaN for NaN. x = n ln 2 + r with |r| <= ln(2)/2, e^r by a polynomial
- * (Cody and Waite 1980; coefficients of Cephes expf), 2^n as two factors so that both ends of the
- * range come out right.
+ * e^x within 1.1 units in the last place; 0 and infinity where the result leaves float32, denormals
+ * on the way down; NaN for NaN.
+ *
+ *     x = n ln 2 + r  with a whole n and |r| <= ln(2)/2,  so  e^x = 2^n e^r
+ *
+ * Adding and subtracting 1.5 * 2^23 rounds to a whole number, because floats of that size have no
+ * fraction; the last bits of the sum are n itself, as an integer. ln 2 is subtracted in two parts,
+ * the first so short that its product with n is exact (Cody and Waite, 1980). e^r is a polynomial
+ * (coefficients of Cephes expf). Without AVX-512, 2^n is multiplied in as two factors, since n may
+ * be beyond what one exponent can say.
  */
 static inline sgti_piece sgti_piece_exp(sgti_piece x)
 {
-    const float round = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+    const float round = 12582912.0f; /* 1.5 * 2^23, whose bits are 0x4b400000 */
     sgti_piece t = sgti_piece_min(sgti_piece_set(89.0f), x);
     t = sgti_piece_max(sgti_piece_set(-104.0f), t);
 
@@ -153,7 +164,7 @@ static inline sgti_v16 sgti_v16_zero(void)
     return sgti_v16_set(0.0f);
 }
 
-/* From and to any address of floats. */
+/* Loads and stores take any address of floats; it need not be aligned to vectors. */
 static inline sgti_v16 sgti_v16_load(const float *source)
 {
     sgti_v16 result;
@@ -172,7 +183,8 @@ static inline void sgti_v16_store(float *target, sgti_v16 value)
 #undef SGTI_ACTION
 }
 
-/* The first `count` lanes (1 to 16); the others are `rest`. Nothing past them is touched. */
+/* Loads the first `count` lanes (1 to 16) and sets the others to `rest`. No memory past the first
+ * `count` floats is touched. */
 static inline sgti_v16 sgti_v16_load_tail(const float *source, size_t count, float rest)
 {
 #if defined(__AVX512F__)
@@ -259,7 +271,8 @@ static inline sgti_v16 sgti_v16_exp(sgti_v16 x)
     return result;
 }
 
-/* Sum of the lanes: halves added until one is left, the same tree for every instruction set. */
+/* The sum of the lanes: the upper half is added to the lower one until one lane is left. This tree
+ * is the same for every instruction set. */
 static inline float sgti_v16_sum(sgti_v16 value)
 {
     sgti_quad q[4];
@@ -268,7 +281,7 @@ static inline float sgti_v16_sum(sgti_v16 value)
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-/* Largest lane; a NaN may or may not win. */
+/* The largest lane. If there is a NaN the result may be that or another lane. */
 static inline float sgti_v16_highest(sgti_v16 value)
 {
     sgti_quad q[4];

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The walk sorts and merges the dimensions, then cuts rows times columns into parts. Dimensions are
+ * kept from the outermost to the innermost: | outer ones .. | rows | columns |, where columns run
+ * along the output's row.
+ */
 #include "walk.h"
 
 #include "../../core/tensors.h"
@@ -24,8 +29,8 @@ typedef struct walk {
     char *data[SGTI_OPERANDS];
     int rank;
     dimension dims[SGT_MAX_RANK]; /* after setup the last `rank`: outer ones, rows, columns */
-    int blocked;                  /* some input is not contiguous along the columns */
-    int64_t rows;                 /* all but columns */
+    int blocked;                  /* 1: some input is not contiguous along the columns */
+    int64_t rows;                 /* the product of all dimensions but the columns */
     int64_t rows_per_part;
     int64_t columns_per_part;
     int64_t column_parts;
@@ -41,7 +46,7 @@ static dimension *columns_of(walk *w)
     return &w->dims[COLUMNS];
 }
 
-/* Takes the dimensions longer than one, the largest stride of y first. */
+/* Takes the dimensions longer than one and sorts them by y's strides, the largest first. */
 static void collect(walk *w, const sgt_tensor *const *tensors)
 {
     for (int32_t i = 0; i < tensors[SGTI_Y]->rank; i++) {
@@ -57,6 +62,7 @@ static void collect(walk *w, const sgt_tensor *const *tensors)
     }
 }
 
+/* 1 when a step of `outer` is the same as walking through all of `inner`, in every tensor. */
 static int follow_each_other(const walk *w, const dimension *outer, const dimension *inner)
 {
     for (int k = 0; k < w->operands; k++) {
@@ -82,7 +88,8 @@ static void merge(walk *w)
         w->rank = kept + 1;
 }
 
-/* Moves the dimensions to the end of the array, with ones before them. */
+/* Moves the dimensions to the end of the array and puts dimensions of one element before them, so
+ * that rows and columns always exist. */
 static void pad(walk *w)
 {
     int shift = SGT_MAX_RANK - w->rank;
@@ -90,7 +97,8 @@ static void pad(walk *w)
         w->dims[i] = i >= shift ? w->dims[i - shift] : (dimension){.size = 1};
 }
 
-/* Where operand k runs across the columns, makes the dimension in which it is closest the rows. */
+/* For an operand that is not contiguous along the columns: the dimension in which its elements are
+ * closest becomes the rows, so that square blocks use whole cache lines of it. */
 static void choose_rows(walk *w, int k)
 {
     int best = ROWS;
@@ -117,7 +125,8 @@ static void choose_blocks(walk *w, const sgt_tensor *const *tensors)
     }
 }
 
-/* One block: `count` rows from `row`, inside one outer index, and `width` columns. */
+/* Walks over one block: `count` rows from `row` on, which have the same outer indices, and `width`
+ * columns. */
 static void walk_block(walk *w, int64_t row, int64_t count, int64_t column, int64_t width)
 {
     const dimension *d = w->dims;

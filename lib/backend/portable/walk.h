@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Walking over up to three tensors of one shape and any strides at once, on all threads, in pieces
- * of rows. Dimensions that lie behind each other in every tensor are merged, and the one in which
- * the output is contiguous becomes the row, so that dense tensors are a few long rows. Where an
- * input runs across (a transpose), the pieces follow each other in square blocks that stay in
- * cache.
+ * Walks over up to three tensors of one shape, each with any strides, at once and on all threads,
+ * and calls a function for each piece of a row. Dimensions that follow each other without a gap in
+ * every tensor are merged, and the one in which the output's elements are closest becomes the row,
+ * so that dense tensors are one long row. If an input is not contiguous along that row (a
+ * transpose), pieces are short and go in square blocks, so that both sides stay in the cache:
+ *
+ *     output, by rows    |-> |-> |        the input of such a block is read down its columns
+ *                        |-> |-> |
  */
 #ifndef SGTI_WALK_H
 #define SGTI_WALK_H
@@ -19,10 +22,12 @@ typedef struct sgti_strip {
 
 enum { SGTI_Y = 0, SGTI_X = 1, SGTI_Z = 2, SGTI_OPERANDS = 3 };
 
-/* strips[SGTI_Y] is written; only as many as were passed are there. */
+/* Works on one piece of `n` elements. strips[SGTI_Y] is written; there are as many strips as
+ * tensors were passed to sgti_walk. */
 typedef void (*sgti_strip_fn)(const void *context, const sgti_strip *strips, int64_t n);
 
-/* x, then z, may be NULL. y does not repeat elements. */
+/* Walks; y is the output, x and z are inputs. z may be NULL, and then x too. The strides of y give
+ * each element a place of its own. */
 void sgti_walk(const sgti_portable *portable, const sgt_tensor *y, const sgt_tensor *x,
                const sgt_tensor *z, sgti_strip_fn strip, const void *context);
 
