@@ -110,26 +110,6 @@ END_TEST
 
 /* ---- steps that are not finite ---- */
 
-/* Weights, then both moments, of every parameter. */
-static float *snapshot(const small_training *tiny, const sgt_optimizer *optimizer, size_t *count)
-{
-    float *all = NULL;
-    *count = 0;
-    for (int32_t p = 0; p < sgt_model_n_parameters(tiny->model); p++) {
-        size_t n = tiny_model_count(tiny, p);
-        float *parts[3] = {tiny_model_read(tiny, p, SGT_PART_WEIGHT),
-                           tiny_model_read_moment(tiny, optimizer, p, SGT_MOMENT_FIRST),
-                           tiny_model_read_moment(tiny, optimizer, p, SGT_MOMENT_SECOND)};
-        all = realloc(all, (*count + 3 * n) * sizeof *all);
-        for (int i = 0; i < 3; i++) {
-            memcpy(all + *count, parts[i], n * sizeof *all);
-            *count += n;
-            free(parts[i]);
-        }
-    }
-    return all;
-}
-
 static void expect_skip(float value)
 {
     small_training tiny = tiny_model_make();
@@ -138,7 +118,7 @@ static void expect_skip(float value)
     size_t count;
     tiny_model_write_gradients(&tiny, 1, 1.0);
     sgtt_ok(sgt_optimizer_step(&report, optimizer, NULL));
-    float *before = snapshot(&tiny, optimizer, &count);
+    float *before = tiny_model_snapshot(&tiny, optimizer, &count);
 
     tiny_model_write_gradients(&tiny, 2, 1.0);
     poison(&tiny, "model.layers.0.mlp.down_proj.weight", value);
@@ -146,7 +126,7 @@ static void expect_skip(float value)
     ck_assert_int_eq(report.skipped, 1);
     ck_assert_int_eq(report.step, 2);
     ck_assert(!isfinite(report.grad_norm));
-    float *after = snapshot(&tiny, optimizer, &count);
+    float *after = tiny_model_snapshot(&tiny, optimizer, &count);
     ck_assert_mem_eq(before, after, count * sizeof *before);
     expect_zero_gradients(&tiny);
     sgtt_fails(sgt_optimizer_step(&report, optimizer, NULL), SGT_E_STATE, "backward");
@@ -228,7 +208,7 @@ START_TEST(a_skipped_step_leaves_no_trace_in_later_updates)
         tiny_model_write_gradients(&tiny, 2, 1.0);
         sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
         ck_assert_int_eq(sgt_optimizer_steps(optimizer), with_skip ? 3 : 2);
-        snapshots[with_skip] = snapshot(&tiny, optimizer, &count);
+        snapshots[with_skip] = tiny_model_snapshot(&tiny, optimizer, &count);
         sgtt_small_free(&tiny);
     }
     ck_assert_mem_eq(snapshots[0], snapshots[1], count * sizeof(float));
@@ -264,14 +244,14 @@ START_TEST(a_failing_norm_changes_nothing)
     sgt_backend table = *tiny.context->dispatch->table;
     size_t count;
     tiny_model_write_gradients(&tiny, 1, 1.0);
-    float *before = snapshot(&tiny, optimizer, &count);
+    float *before = tiny_model_snapshot(&tiny, optimizer, &count);
     real_table = tiny.context->dispatch->table;
     table.norm = failing_norm;
     calls_left = 0;
     tiny.context->dispatch->table = &table;
     sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_BACKEND, "norm");
     tiny.context->dispatch->table = real_table;
-    float *after = snapshot(&tiny, optimizer, &count);
+    float *after = tiny_model_snapshot(&tiny, optimizer, &count);
     ck_assert_mem_eq(before, after, count * sizeof *before);
     ck_assert_int_eq(sgt_optimizer_steps(optimizer), 0);
     sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
@@ -357,10 +337,10 @@ START_TEST(the_rate_callback_decides)
     for (int i = 0; i < 4; i++) {
         size_t count;
         tiny_model_write_gradients(&tiny, 2, 1.0);
-        float *before = snapshot(&tiny, optimizer, &count);
+        float *before = tiny_model_snapshot(&tiny, optimizer, &count);
         log.answer = refused[i];
         sgtt_fails(sgt_optimizer_step(&report, optimizer, NULL), SGT_E_OUT_OF_RANGE, "rate callback");
-        float *after = snapshot(&tiny, optimizer, &count);
+        float *after = tiny_model_snapshot(&tiny, optimizer, &count);
         ck_assert_mem_eq(before, after, count * sizeof *before);
         ck_assert_int_eq(sgt_optimizer_steps(optimizer), 1);
         free(before);

@@ -101,3 +101,23 @@ float *tiny_model_read_moment(const small_training *tiny, const sgt_optimizer *o
     sgtt_ok(sgt_optimizer_read_moment(values, count, optimizer, parameter, moment));
     return values;
 }
+
+float *tiny_model_snapshot(const small_training *tiny, const sgt_optimizer *optimizer,
+                           size_t *count)
+{
+    float *all = NULL;
+    *count = 0;
+    for (int32_t p = 0; p < sgt_model_n_parameters(tiny->model); p++) {
+        size_t n = tiny_model_count(tiny, p);
+        float *parts[3] = {tiny_model_read(tiny, p, SGT_PART_WEIGHT),
+                           tiny_model_read_moment(tiny, optimizer, p, SGT_MOMENT_FIRST),
+                           tiny_model_read_moment(tiny, optimizer, p, SGT_MOMENT_SECOND)};
+        all = realloc(all, (*count + 3 * n) * sizeof *all);
+        for (int i = 0; i < 3; i++) {
+            memcpy(all + *count, parts[i], n * sizeof *all);
+            *count += n;
+            free(parts[i]);
+        }
+    }
+    return all;
+}

@@ -27,4 +27,8 @@ float *tiny_model_read(const small_training *tiny, int32_t parameter, int32_t pa
 float *tiny_model_read_moment(const small_training *tiny, const sgt_optimizer *optimizer,
                               int32_t parameter, int32_t moment);
 
+/* Weights, then both moments, of every parameter in fresh memory; *count: how many numbers. */
+float *tiny_model_snapshot(const small_training *tiny, const sgt_optimizer *optimizer,
+                           size_t *count);
+
 #endif
