@@ -98,7 +98,7 @@ static sgt_status make_growth(tuning *t, const sgt_model_config *config)
     options.max_gain = t->o.gain;
     if (status == SGT_OK)
         status = sgt_growth_policy_sparse(&t->policy, t->context, config->n_layers, config->n_heads,
-                                       &options);
+                                          &options);
     return status == SGT_OK ? sgt_growth_create(&t->growth, t->model, t->policy, NULL) : status;
 }
 

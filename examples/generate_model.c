@@ -31,7 +31,8 @@ static int load_step(sgt_model **model, sgt_context *context, const char *folder
                         folder);
     if (status == SGT_OK)
         status = sgt_checkpoint_get_path(path, &room, folder, step);
-    return status == SGT_OK ? load_checkpoint(model, context, path) : call_failed("looking for checkpoints", status);
+    return status == SGT_OK ? load_checkpoint(model, context, path)
+                            : call_failed("looking for checkpoints", status);
 }
 
 int model_load(sgt_model **model, sgt_context *context, const char *path, int64_t step)

@@ -16,7 +16,7 @@ typedef struct long_text {
     int32_t n_new;        /* at least 1 */
     const int32_t *stop;  /* [n_stop] new tokens that end the text; they belong to it */
     int32_t n_stop;       /* 0: none */
-    sgt_token_fn callback; /* gets each new token and may stop, as in sgt_session_generate_options */
+    sgt_token_fn callback; /* gets each new token and may stop, as in sgt_session_generate */
     void *user;
     int32_t made;         /* out: new tokens */
 } long_text;

@@ -172,7 +172,7 @@ static int make_sgt_policy(run *r)
     if (options.ramp < 0 || options.direction < 0 || options.head_choice < 0)
         return EXIT_BAD_INPUT;
     sgt_status status = sgt_growth_policy_sparse(&r->policy, r->context, (int32_t)o->layers,
-                                              (int32_t)o->heads, &options);
+                                                 (int32_t)o->heads, &options);
     return status == SGT_OK ? EXIT_DONE : call_failed("making the growth policy", status);
 }
 

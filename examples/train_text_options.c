@@ -58,13 +58,14 @@ static const command_line description = {
     .program = "train_text",
     .usage = "usage: train_text TEXT [--OPTION VALUE]...\n"
              "Trains a byte-level Sparse Growing Transformer on the bytes of the file TEXT.\n",
-    .notes = "Lines of progress: loss is the mean since the line before, bytes/s and GFLOP/s are those\n"
-             "of training steps alone, depth is what the loops have cost so far, in FLOPs, beyond the\n"
-             "model without loops. Bits per byte is the loss on held-out text; 8 is pure guessing.\n"
-             "\n"
-             "The last evaluation may take a tenth of --minutes more.\n"
-             "Ctrl-C ends the training early, with the report. Exit status: 0 done, 1 failed,\n"
-             "2 the command line or the text is not usable.",
+    .notes =
+        "Lines of progress: loss is the mean since the line before, bytes/s and GFLOP/s are those\n"
+        "of training steps alone, depth is what the loops have cost so far, in FLOPs, beyond the\n"
+        "model without loops. Bits per byte is the loss on held-out text; 8 is pure guessing.\n"
+        "\n"
+        "The last evaluation may take a tenth of --minutes more.\n"
+        "Ctrl-C ends the training early, with the report. Exit status: 0 done, 1 failed,\n"
+        "2 the command line or the text is not usable.",
     .rows = rows,
     .n_rows = sizeof rows / sizeof rows[0],
     .least = 1,

@@ -303,7 +303,8 @@ END_TEST
 /* A feed of many tokens through many layers has more steps than 32 bits tell. */
 START_TEST(progress_beyond_32_bits_is_told_in_proportion)
 {
-    static const int64_t totals[] = {INT32_MAX, INT64_C(1) << 31, INT64_C(1) << 40, INT64_C(1) << 42};
+    static const int64_t totals[] = {INT32_MAX, INT64_C(1) << 31, INT64_C(1) << 40,
+                                     INT64_C(1) << 42};
     watch kept = {0};
     sgt_context *context;
     sgt_context_options options = defaults();

@@ -58,7 +58,7 @@ static sgt_status open_growth(bench_loop *loop, const bench_shape *shape)
     sgt_growth_sparse_options_init(&rule, sizeof rule);
     rule.first_step = rule.window = shape->first_step;
     sgt_status status = sgt_growth_policy_sparse(&loop->policy, loop->context, shape->n_layers,
-                                              shape->n_heads, &rule);
+                                                 shape->n_heads, &rule);
     if (status == SGT_OK)
         status = sgt_growth_create(&loop->growth, loop->model, loop->policy, NULL);
     return status;
@@ -84,11 +84,8 @@ sgt_status bench_loop_open(bench_loop **loop, const bench_shape *shape)
 sgt_status bench_loop_step(double *loss, bench_loop *loop, const int32_t *tokens,
                            const int32_t *targets, int32_t batch, int32_t seq, int64_t step)
 {
-    sgt_batch data = {.size = sizeof data,
-                      .batch = batch,
-                      .seq = seq,
-                      .tokens = tokens,
-                      .targets = targets};
+    sgt_batch data = {
+        .size = sizeof data, .batch = batch, .seq = seq, .tokens = tokens, .targets = targets};
     sgt_metrics metrics = {.size = sizeof metrics};
     sgt_step_report report = {.size = sizeof report};
     sgt_growth_event event = {.size = sizeof event};

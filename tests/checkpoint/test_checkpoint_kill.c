@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A process that saves again and again is killed at random moments: what it leaves is always a whole
- * checkpoint of one of its steps. SGT_TEST_KILLS rounds, 30 by default. And folders: names, the
- * latest, keeping the last, whatever a killed save left.
+ * A process that saves again and again is killed at random moments: what it leaves is always a
+ * whole checkpoint of one of its steps. SGT_TEST_KILLS rounds, 30 by default. And folders: names,
+ * the latest, keeping the last, whatever a killed save left.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -150,7 +150,8 @@ START_TEST(paths_are_made)
     bytes--;
     sgtt_fails(sgt_checkpoint_get_path(path, &bytes, "run", 1000), SGT_E_OUT_OF_RANGE, "needs");
     sgtt_fails(sgt_checkpoint_get_path(path, &bytes, "run", -1), SGT_E_OUT_OF_RANGE, "step is -1");
-    sgtt_fails(sgt_checkpoint_get_path(path, &bytes, "", 1), SGT_E_INVALID_ARGUMENT, "folder is empty");
+    sgtt_fails(sgt_checkpoint_get_path(path, &bytes, "", 1), SGT_E_INVALID_ARGUMENT,
+               "folder is empty");
 }
 END_TEST
 

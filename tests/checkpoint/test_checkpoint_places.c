@@ -50,8 +50,7 @@ static sgt_status save(int which)
 {
     scratch_path(saved, places[which].name);
     scratch_path(partial, places[which].partial);
-    return places[which].export ? sgt_hf_save(t.model, folder, NULL)
-                                : training_save(&t, saved);
+    return places[which].export ? sgt_hf_save(t.model, folder, NULL) : training_save(&t, saved);
 }
 
 /* There, a file of ours under one name, with these permissions; and nothing half beside it. */

@@ -91,8 +91,10 @@ static const struct {
     {"\"sgt.checkpoint\":\"1\"", "\"sgt.checkpoint\":\"0\"", SGT_E_FORMAT, "sgt.checkpoint is '0'"},
     {"\"sgt.checkpoint\":\"1\"", "\"sgt.checkpoimt\":\"1\"", SGT_E_FORMAT, "no checkpoint of"},
     {"\"model.d_model\":", "\"model.d_mudel\":", SGT_E_FORMAT, "'model.d_model' is missing"},
-    {"\"plan\":{", "\"model.layers.0.gate\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},"
-     "\"plan\":{", SGT_E_VERSION, "tensor 'model.layers.0.gate' is not known to this libsgt"},
+    {"\"plan\":{",
+     "\"model.layers.0.gate\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},"
+     "\"plan\":{",
+     SGT_E_VERSION, "tensor 'model.layers.0.gate' is not known to this libsgt"},
     {"\"model.d_model\":", "\"model.experts\":\"8\",\"model.d_model\":", SGT_E_VERSION,
      "metadata: 'model.experts' is not known to this libsgt"},
     {"\"optimizer.lr\":", "\"optimizer.rank\":\"8\",\"optimizer.lr\":", SGT_E_VERSION,
@@ -117,7 +119,8 @@ static const struct {
      "optimizer.steps is not possible"},
     {"\"growth.last_step\":\"5\"", "\"growth.last_step\":\"9007199254740993\"", SGT_E_FORMAT,
      "growth.last_step is not possible"},
-    {"\"optimizer.lr\":\"0x3f", "\"optimizer.lr\":\"0xff", SGT_E_FORMAT, "sgt_optimizer_options.lr"},
+    {"\"optimizer.lr\":\"0x3f", "\"optimizer.lr\":\"0xff", SGT_E_FORMAT,
+     "sgt_optimizer_options.lr"},
     {"\"optimizer.lr\":\"0x3f", "\"optimizer.lr\":\"0X3f", SGT_E_FORMAT, "optimizer.lr is"},
     {"\"flops.executed\":\"0x4", "\"flops.executed\":\"0xf", SGT_E_FORMAT, "flops.executed"},
     {"\"growth.saved\":\"1\"", "\"growth.saved\":\"2\"", SGT_E_FORMAT, "growth.saved"},
@@ -182,7 +185,8 @@ START_TEST(another_policy_is_refused)
     sgtt_ok(sgt_growth_create(&other.growth, other.model, other.policy, NULL));
     sgtt_ok(training_save(&other, before));
     sgtt_ok(sgt_checkpoint_open(&checkpoint, other.context, path));
-    sgtt_fails(load(), SGT_E_INVALID_ARGUMENT, "'growth.policy': the state is of a policy sgt with");
+    sgtt_fails(load(), SGT_E_INVALID_ARGUMENT,
+               "'growth.policy': the state is of a policy sgt with");
     check_untouched();
     sgt_checkpoint_free(checkpoint);
 }
@@ -217,7 +221,8 @@ START_TEST(what_cannot_be_saved_is_refused)
     values[1] = "\xff";
     sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "UTF-8");
     options.keys = NULL;
-    sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "keys is NULL");
+    sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT,
+               "keys is NULL");
     options.n_values = 0;
     options.optimizer = other.optimizer;
     sgtt_fails(sgt_checkpoint_save(t.model, path, &options), SGT_E_INVALID_ARGUMENT, "optimizer");

@@ -94,7 +94,7 @@ START_TEST(between_update_and_growth_nothing_is_lost)
 }
 END_TEST
 
-/* How a step is computed is no part of the file: a run that needs little memory asks for it again. */
+/* How a step is computed is not in the file: a run that needs little memory asks for it again. */
 START_TEST(a_resumed_run_may_recompute)
 {
     small_training whole = training_start(1, 5), first = training_start(1, 5);
@@ -271,8 +271,9 @@ START_TEST(a_model_alone_is_saved_and_loaded)
     sgtt_ok(sgt_checkpoint_save(t.model, path, NULL));
     made.context = training_context(1);
     sgt_checkpoint *checkpoint = open_saved(made.context);
-    sgtt_fails(sgt_checkpoint_create(&made.model, &made.optimizer, NULL, checkpoint, NULL, NULL, NULL),
-               SGT_E_NOT_FOUND, "no optimizer was saved");
+    sgtt_fails(
+        sgt_checkpoint_create(&made.model, &made.optimizer, NULL, checkpoint, NULL, NULL, NULL),
+        SGT_E_NOT_FOUND, "no optimizer was saved");
     ck_assert_ptr_null(made.model);
     sgtt_ok(sgt_checkpoint_create(&made.model, NULL, NULL, checkpoint, NULL, NULL, NULL));
     sgt_checkpoint_free(checkpoint);

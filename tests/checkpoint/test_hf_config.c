@@ -72,8 +72,7 @@ static const struct {
     {"\"vocab_size\": 19", "\"vocab_size\": 18", SGT_E_FORMAT, "has the shape [19, 20], not [18"},
     {"\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4", SGT_E_FORMAT,
      "'model.layers.3.input_layernorm.weight' is missing"},
-    {"\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2", SGT_E_UNSUPPORTED,
-     "'model.layers.2."},
+    {"\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2", SGT_E_UNSUPPORTED, "'model.layers.2."},
     {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", SGT_E_INVALID_ARGUMENT,
      "config.json: n_kv_heads 3"},
     {"\"mlp_bias\"", "\"hidden_size\": 20, \"mlp_bias\"", SGT_E_FORMAT,
@@ -170,7 +169,7 @@ START_TEST(presence_decides_about_the_head)
     sgt_model_config config = {.size = sizeof config};
     sgtt_ok(sgt_hf_save(model, hf_folder, NULL));
     hf_edit_config(_i ? "\"tie_word_embeddings\": true" : "\"tie_word_embeddings\": false",
-                _i ? "\"tie_word_embeddings\": false" : "\"tie_word_embeddings\": true");
+                   _i ? "\"tie_word_embeddings\": false" : "\"tie_word_embeddings\": true");
     sgt_hf_load_options options;
     sgtt_ok(sgt_hf_load_options_init(&options, sizeof options));
     if (_i) { /* there is none, though config.json says that there is */

@@ -71,8 +71,8 @@ static void move(const char *from, const char *to)
     ck_assert_int_eq(rename(in(old, workshop, from), in(new, folder, to)), 0);
 }
 
-/* A model whose weights are a shard of the folder: all of them, whatever the map names. The folder's
- * config.json is its. */
+/* A model whose weights are a shard of the folder: all of them, whatever the map names. The
+ * folder's config.json is its. */
 static sgt_model *make_shard(const char *name, const sgt_model_config *config, uint64_t seed)
 {
     sgt_model *model = sgtt_model(context, config, seed);
@@ -90,8 +90,8 @@ static const char *parameter_name(const sgt_model *model, int32_t index)
     return view.name;
 }
 
-/* Names every parameter but `without` in ONE; where they alternate, every second in TWO. `more` goes
- * before the end of the map. */
+/* Names every parameter but `without` in ONE; where they alternate, every second in TWO. `more`
+ * goes before the end of the map. */
 static void write_index(const sgt_model *model, int alternate, const char *more,
                         const char *without)
 {
@@ -149,7 +149,8 @@ START_TEST(what_the_map_leaves_out_is_passed_over)
     sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), SGT_E_UNSUPPORTED,
                ONE ": tensor 'model.layers.3.mlp.up_proj.weight' is of no part");
     write_index(of_three, 1, known, NULL);
-    sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), SGT_E_FORMAT, "inv_freq' is missing");
+    sgtt_fails(sgt_hf_load(&none, context, folder, NULL, NULL), SGT_E_FORMAT,
+               "inv_freq' is missing");
     sgt_model_free(loaded);
     sgt_model_free(of_three);
     sgt_model_free(of_four);

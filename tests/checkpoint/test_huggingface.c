@@ -101,8 +101,7 @@ START_TEST(a_finite_weight_does_not_become_infinite)
     sgtt_ok(sgt_model_write_parameter(model, index, SGT_PART_WEIGHT, values, view.count));
     options.dtype = ends[_i].dtype;
     if (ends[_i].message) {
-        sgtt_fails(sgt_hf_save(model, hf_folder, &options), SGT_E_OUT_OF_RANGE,
-                   ends[_i].message);
+        sgtt_fails(sgt_hf_save(model, hf_folder, &options), SGT_E_OUT_OF_RANGE, ends[_i].message);
         void *after = scratch_read(path, &after_bytes);
         ck_assert_uint_eq(before_bytes, after_bytes);
         ck_assert_mem_eq(before, after, before_bytes);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Files of very many tensors: finding them by name does not take time by the square of their number,
- * and the progress callback is asked between them, so that a host can stop a long load or save.
+ * Files of very many tensors: finding them by name does not take time by the square of their
+ * number, and the progress callback is asked between them, so that a host can stop a long load or
+ * save.
  */
 #include <stdlib.h>
 #include <time.h>
@@ -193,7 +194,8 @@ START_TEST(a_stopped_call_changes_nothing)
     expect(SGT_PHASE_LOAD, 5);
     sgtt_fails(sgt_hf_load(&none, s.context, folder, NULL, NULL), 7, stopped);
     expect(SGT_PHASE_LOAD, 5);
-    sgtt_fails(sgt_checkpoint_create(&none, NULL, NULL, s.checkpoint, NULL, NULL, NULL), 7, stopped);
+    sgtt_fails(sgt_checkpoint_create(&none, NULL, NULL, s.checkpoint, NULL, NULL, NULL), 7,
+               stopped);
     ck_assert_ptr_null(none);
     expect(SGT_PHASE_LOAD, 5);
     sgtt_fails(sgt_checkpoint_load(s.model, s.optimizer, NULL, s.checkpoint, NULL), 7, stopped);

@@ -97,7 +97,8 @@ static const struct {
     {"\"eos_token_id\": [5, 7],", NULL, "null", "[\n    5,\n    7\n  ]", "null"},
     {"\"eos_token_id\": [5],", NULL, "null", "[\n    5\n  ]", "null"},
     {"\"eos_token_id\": [],", NULL, "null", "[]", "null"},
-    {"\"bos_token_id\": [4], \"eos_token_id\": null, \"pad_token_id\": -1,", NULL, "4", "null", "-1"},
+    {"\"bos_token_id\": [4], \"eos_token_id\": null, \"pad_token_id\": -1,", NULL, "4", "null",
+     "-1"},
     {"\"bos_token_id\": 0, \"eos_token_id\": 0, \"pad_token_id\": 19,", NULL, "0", "0", "19"},
     {"\"bos_token_id\": 128000, \"eos_token_id\": [128001, 128008, 128009],", NULL, "128000",
      "[\n    128001,\n    128008,\n    128009\n  ]", "null"},
@@ -140,7 +141,8 @@ static const struct {
     {"\"eos_token_id\": [1, 2.5],", "eos_token_id is neither"},
     {"\"eos_token_id\": [[1]],", "at eos_token_id"},
     {"\"eos_token_id\": 3000000000,", "eos_token_id is neither"},
-    {"\"eos_token_id\": [0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,"
+    {"\"eos_token_id\": "
+     "[0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,"
      "8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4],",
      "eos_token_id is neither"},
     {"\"bos_token_id\": [1, 2],", "bos_token_id is no token id"},
@@ -162,7 +164,7 @@ START_TEST(what_is_no_token_is_named)
 }
 END_TEST
 
-/* Numbers for other programs: where they cannot be understood, they are as if they were not there. */
+/* Numbers for other programs: those that cannot be understood are as if they were not there. */
 START_TEST(what_others_train_with_is_written_again)
 {
     static const struct {

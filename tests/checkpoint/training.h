@@ -14,8 +14,8 @@ sgt_growth_policy *training_policy(sgt_context *context, int kind);
 /* A context with so many threads, on the backend that the environment asks for. */
 sgt_context *training_context(int32_t threads);
 
-/* Everything, freshly made; `seed` of the weights. The short one is of the dense kind, the first takes
- * over a context. */
+/* Everything, freshly made; `seed` of the weights. The short one is of the dense kind, the first
+ * takes over a context. */
 small_training training_in(sgt_context *context, int kind, uint64_t seed);
 small_training training_start_kind(int kind, int32_t threads, uint64_t seed);
 small_training training_start(int32_t threads, uint64_t seed);

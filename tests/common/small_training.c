@@ -94,7 +94,7 @@ static sgt_status make_growth(small_training *t, const sgtt_small_recipe *r)
     sgt_status status = SGT_OK;
     if (r->rule && !t->policy) {
         status = sgt_growth_policy_sparse(&t->policy, t->context, r->config.n_layers,
-                                       r->config.n_heads, r->rule);
+                                          r->config.n_heads, r->rule);
         status = checked(status, t->policy);
     }
     if (!status && t->policy && !t->growth)
@@ -203,8 +203,8 @@ sgt_status sgtt_small_resume(small_training *t, const char *path)
     if (!status && t->model) {
         status = sgt_checkpoint_load(t->model, t->optimizer, t->growth, checkpoint, NULL);
     } else if (!status) {
-        status = sgt_checkpoint_create(&t->model, &t->optimizer, &t->growth, checkpoint,
-                                       t->policy, NULL, NULL);
+        status = sgt_checkpoint_create(&t->model, &t->optimizer, &t->growth, checkpoint, t->policy,
+                                       NULL, NULL);
         status = checked(status, t->model);
     }
     sgt_checkpoint_free(checkpoint);

@@ -64,7 +64,7 @@ typedef struct small_training {
 typedef struct sgtt_small_recipe {
     const sgt_context_options *context;
     sgt_model_config config;
-    const sgt_model_options *options;   /* this and the next two: NULL for the defaults */
+    const sgt_model_options *options; /* this and the next two: NULL for the defaults */
     const sgt_model_init_options *init;
     const sgt_optimizer_options *optimizer;
     const sgt_growth_sparse_options *rule; /* NULL: it grows only by a policy it has already */

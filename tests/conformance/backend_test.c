@@ -126,11 +126,16 @@ static int read_arguments(arguments *a, int count, char **values)
 {
     enum { OP = 1, ROUNDS, SEED, ISA, THREADS, TIMEOUT, IN_PLACE, LIST, VERSION, HELP };
     static const struct option options[] = {
-        {"op", required_argument, NULL, OP},           {"rounds", required_argument, NULL, ROUNDS},
-        {"seed", required_argument, NULL, SEED},       {"isa", required_argument, NULL, ISA},
-        {"threads", required_argument, NULL, THREADS}, {"timeout", required_argument, NULL, TIMEOUT},
-        {"in-place", no_argument, NULL, IN_PLACE},     {"list", no_argument, NULL, LIST},
-        {"version", no_argument, NULL, VERSION},       {"help", no_argument, NULL, HELP},
+        {"op", required_argument, NULL, OP},
+        {"rounds", required_argument, NULL, ROUNDS},
+        {"seed", required_argument, NULL, SEED},
+        {"isa", required_argument, NULL, ISA},
+        {"threads", required_argument, NULL, THREADS},
+        {"timeout", required_argument, NULL, TIMEOUT},
+        {"in-place", no_argument, NULL, IN_PLACE},
+        {"list", no_argument, NULL, LIST},
+        {"version", no_argument, NULL, VERSION},
+        {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0}};
     int64_t rounds = 2, seed = 1, threads = 2, timeout = 600;
     int option, right = 1;

@@ -57,7 +57,8 @@ static void compare_one_step(pair *p)
     forward_backward(&theirs, got, &p->subject);
     sgtt_compare_floats(got, expected, (uint64_t)count, SGTT_TENSOR_BOUND, 0.0, "logits");
     sgtt_compare_number(theirs.loss, ours.loss, SGTT_LOSS_BOUND * ours.loss, "the loss");
-    sgtt_compare_tensors(&p->subject, &p->portable, SGT_PART_GRADIENT, SGTT_TENSOR_BOUND, "gradient");
+    sgtt_compare_tensors(&p->subject, &p->portable, SGT_PART_GRADIENT, SGTT_TENSOR_BOUND,
+                         "gradient");
     sgtt_compare_entropies(&p->subject, &p->portable);
     free(got);
     free(expected);
@@ -76,7 +77,8 @@ static void check_kind(const sgtt_subject *subject, int kind)
         const sgtt_small_taken expected = sgtt_training_step(&p.portable, step);
         sgtt_compare_number(got.loss, expected.loss, SGTT_RUN_BOUND, "a loss of the run");
     }
-    sgtt_compare_tensors(&p.subject, &p.portable, SGT_PART_WEIGHT, SGTT_WEIGHT_BOUND, "last weights");
+    sgtt_compare_tensors(&p.subject, &p.portable, SGT_PART_WEIGHT, SGTT_WEIGHT_BOUND,
+                         "last weights");
     close_pair(&p);
 }
 
@@ -111,7 +113,8 @@ void sgtt_check_growth(const void *subject)
                      "the plans differ at step %lld", (long long)step);
     }
     sgtt_require(actions >= 3, "the model did not grow");
-    sgtt_compare_tensors(&p.subject, &p.portable, SGT_PART_WEIGHT, SGTT_WEIGHT_BOUND, "last weights");
+    sgtt_compare_tensors(&p.subject, &p.portable, SGT_PART_WEIGHT, SGTT_WEIGHT_BOUND,
+                         "last weights");
     close_pair(&p);
 }
 

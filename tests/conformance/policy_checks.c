@@ -233,8 +233,8 @@ void sgtt_check_refused_memory(const void *argument)
             if (status == SGT_OK)
                 break;
             /* An event that was refused: the policy did not hear that its edit failed. */
-            sgtt_require(used_up && status != SGT_E_INVALID_ARGUMENT, "step %lld: %s: %s", (long long)expected[i].step,
-                         sgt_status_name(status), sgt_error_message());
+            sgtt_require(used_up && status != SGT_E_INVALID_ARGUMENT, "step %lld: %s: %s",
+                         (long long)expected[i].step, sgt_status_name(status), sgt_error_message());
             size_t now;
             void *after = sgtt_plan_bytes(&now, r.plan);
             sgtt_require(now == bytes && memcmp(before, after, bytes) == 0,

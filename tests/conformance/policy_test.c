@@ -91,14 +91,21 @@ typedef struct arguments {
 /* 0: go on; else the exit status plus 1. */
 static int read_arguments(arguments *a, int count, char **values)
 {
-    enum { CHECK = 1, LAYERS, HEADS, STEPS, SEED, OVERHEAD, TIMEOUT, IN_PLACE, LIST, VERSION, HELP };
+    enum { CHECK = 1, LAYERS, HEADS, STEPS, SEED, OVERHEAD, TIMEOUT, IN_PLACE, LIST, VERSION,
+           HELP };
     static const struct option options[] = {
-        {"check", required_argument, NULL, CHECK},   {"layers", required_argument, NULL, LAYERS},
-        {"heads", required_argument, NULL, HEADS},   {"steps", required_argument, NULL, STEPS},
-        {"seed", required_argument, NULL, SEED},     {"overhead", required_argument, NULL, OVERHEAD},
-        {"timeout", required_argument, NULL, TIMEOUT}, {"in-place", no_argument, NULL, IN_PLACE},
-        {"list", no_argument, NULL, LIST},           {"version", no_argument, NULL, VERSION},
-        {"help", no_argument, NULL, HELP},           {NULL, 0, NULL, 0}};
+        {"check", required_argument, NULL, CHECK},
+        {"layers", required_argument, NULL, LAYERS},
+        {"heads", required_argument, NULL, HEADS},
+        {"steps", required_argument, NULL, STEPS},
+        {"seed", required_argument, NULL, SEED},
+        {"overhead", required_argument, NULL, OVERHEAD},
+        {"timeout", required_argument, NULL, TIMEOUT},
+        {"in-place", no_argument, NULL, IN_PLACE},
+        {"list", no_argument, NULL, LIST},
+        {"version", no_argument, NULL, VERSION},
+        {"help", no_argument, NULL, HELP},
+        {NULL, 0, NULL, 0}};
     int64_t layers = 6, heads = 4, steps = 400, seed = 1, timeout = 300;
     double overhead = 1.0;
     int option, right = 1;

@@ -6,7 +6,8 @@
 
 #include <sgt/sgt.h>
 
-#if !SGT_VERSION_AT_LEAST(0, 2, 0) || SGT_VERSION_AT_LEAST(SGT_VERSION_MAJOR, SGT_VERSION_MINOR + 1, 0)
+#if !SGT_VERSION_AT_LEAST(0, 2, 0) ||                                                              \
+    SGT_VERSION_AT_LEAST(SGT_VERSION_MAJOR, SGT_VERSION_MINOR + 1, 0)
 #error "the version of the headers compares wrongly"
 #endif
 

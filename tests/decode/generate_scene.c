@@ -68,7 +68,7 @@ sgt_session_generate_options generate_defaults(void)
 }
 
 sgt_generation generate(const scene *s, const int32_t *tokens, int32_t count,
-                               const sgt_session_generate_options *options)
+                        const sgt_session_generate_options *options)
 {
     sgt_generation made = {.size = sizeof made};
     sgtt_ok(sgt_session_generate(&made, s->session, 0, s->sampler, tokens, count, options));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Models with every kind of plan for the tests of sessions, and what a whole forward says of them. */
+/* Models with every kind of plan for tests of sessions, and what a whole forward says of them. */
 #ifndef SGTT_SESSION_CASES_H
 #define SGTT_SESSION_CASES_H
 

@@ -236,7 +236,8 @@ START_TEST(eos_ends_it)
         options.stop_tokens = i == 2 ? &none : NULL; /* a list without entries */
         sgtt_ok(sgt_session_rewind(s.session, 0, 0));
         sgt_generation made = generate(&s, prompt, PROMPT, &options);
-        ck_assert_int_eq(made.end, i == 0 ? SGT_GENERATE_END_STOP_TOKEN : SGT_GENERATE_END_MAX_TOKENS);
+        ck_assert_int_eq(made.end,
+                         i == 0 ? SGT_GENERATE_END_STOP_TOKEN : SGT_GENERATE_END_MAX_TOKENS);
         ck_assert_int_eq(made.count, i == 0 ? first + 1 : COUNT);
         ck_assert_mem_eq(tokens, whole, (size_t)made.count * sizeof *tokens);
     }

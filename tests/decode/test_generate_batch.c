@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* sgt_session_generate_batch: each text is the one that it would be alone, whatever the others do. */
+/* sgt_session_generate_batch: each text is what it would be alone, whatever the others do. */
 #include <stdlib.h>
 #include <string.h>
 

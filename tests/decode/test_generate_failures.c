@@ -27,8 +27,8 @@ START_TEST(a_negative_answer_is_returned)
 }
 END_TEST
 
-static void refuse_options(const scene *s, const sgt_session_generate_options *options, sgt_status status,
-                           const char *message)
+static void refuse_options(const scene *s, const sgt_session_generate_options *options,
+                           sgt_status status, const char *message)
 {
     sgt_generation made = {.size = sizeof made, .count = 77};
     sgtt_fails(sgt_session_generate(&made, s->session, 0, s->sampler, prompt, PROMPT, options),
@@ -43,7 +43,8 @@ START_TEST(options_that_cannot_be)
     int32_t tokens[2] = {0, VOCAB};
     sgt_session_generate_options options = generate_defaults();
     options.max_tokens = -1;
-    refuse_options(&s, &options, SGT_E_OUT_OF_RANGE, "sgt_session_generate_options.max_tokens is -1");
+    refuse_options(&s, &options, SGT_E_OUT_OF_RANGE,
+                   "sgt_session_generate_options.max_tokens is -1");
     options = generate_defaults();
     options.tokens = tokens;
     refuse_options(&s, &options, SGT_E_INVALID_ARGUMENT, "max_tokens is 0: how many");

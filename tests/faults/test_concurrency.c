@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What may happen at the same time, happening at the same time: evaluations, saves and readers of one
- * model, trainings of their own in one context and in contexts of their own, contexts that come and
- * go. Every number is that of a quiet life. ThreadSanitizer runs this with CK_FORK=no.
+ * What may happen at the same time, happening at the same time: evaluations, saves and readers of
+ * one model, trainings of their own in one context and in contexts of their own, contexts that come
+ * and go. Every number is that of a quiet life. ThreadSanitizer runs this with CK_FORK=no.
  */
 #include <pthread.h>
 #include <stdio.h>

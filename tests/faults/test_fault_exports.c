@@ -2,8 +2,8 @@
 /*
  * An export over an older one stops at every call about files, and nothing is cleaned up, as when
  * the process is killed: the folder then holds the old model, the new one, or is refused; never the
- * weights of one under the depth plan of the other, nor, where the old one lay in shards, the weights
- * of both, nor the tokenizer of the other. The next export ends well.
+ * weights of one under the depth plan of the other, nor, where the old one lay in shards, the
+ * weights of both, nor the tokenizer of the other. The next export ends well.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -140,7 +140,8 @@ static int open_descriptors(void)
 
 /* ---- sweeps ---- */
 
-static int64_t live(training_life *life, io_fault fault, int64_t at, int64_t most, sgt_status status)
+static int64_t live(training_life *life, io_fault fault, int64_t at, int64_t most,
+                    sgt_status status)
 {
     *life = (training_life){.options = sgtt_model_options(),
                          .allowed = {status != SGT_OK ? status : SGT_E_IO},

@@ -129,7 +129,8 @@ START_TEST(the_mode_of_the_host_does_not_matter)
         live(&life, threads);
         life_check_equal(&usual_life, &life, modes[_i].name);
     }
-    life = (training_life){.options = sgtt_model_options(), .before = enter_mode, .after = leave_mode};
+    life =
+        (training_life){.options = sgtt_model_options(), .before = enter_mode, .after = leave_mode};
     life.options.progress = change_mode;
     live(&life, 2);
     life_check_equal(&usual_life, &life, modes[_i].name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A whole life on a thread with the stack that doc/threading.md asks for. Beyond its end is nothing. */
+/* A whole life on a thread with the stack that doc/threading.md asks for, and nothing beyond it. */
 #include <pthread.h>
 
 #include "whole_life.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A whole life in which nothing fails, with one thread and with two: the same numbers. valgrind runs
- * this too. */
+/* A whole life in which nothing fails, with one thread and with two: the same numbers. valgrind
+ * runs this too. */
 #include "whole_life.h"
 
 START_TEST(threads_do_not_matter)

@@ -152,8 +152,9 @@ static void be_reborn(life_people *p, training_life *life)
          sgt_growth_policy_sparse(&p->t.policy, context, LAYERS, HEADS, &p->rule));
     MAKE(life, checkpoint, sgt_checkpoint_open(&checkpoint, context, life->path));
     ck_assert_str_eq(sgt_checkpoint_value(checkpoint, "place"), "file 3, byte 17 \xc3\xa9");
-    MAKE(life, p->t.model, sgt_checkpoint_create(&p->t.model, &p->t.optimizer, &p->t.growth,
-                                                 checkpoint, p->t.policy, NULL, NULL));
+    MAKE(life, p->t.model,
+         sgt_checkpoint_create(&p->t.model, &p->t.optimizer, &p->t.growth, checkpoint, p->t.policy,
+                               NULL, NULL));
     sgt_checkpoint_free(checkpoint);
 }
 

@@ -30,7 +30,8 @@ static const char *const good[] = {
     "\n {}",
     "{ \"a\" :\t[ ]\r} \n",
     "{\"a\":[1,-1,0,-0,9223372036854775807,-9223372036854775808]}",
-    "{\"a\":[1.5,-0.0,1e3,1E+3,12.25e-3,0.1,1e-400,2.2250738585072014e-308,1.7976931348623157e308]}",
+    "{\"a\":[1.5,-0.0,1e3,1E+3,12.25e-3,0.1,1e-400,2.2250738585072014e-308,"
+    "1.7976931348623157e308]}",
     "{\"a\":true,\"b\":false,\"c\":null}",
     "{\"a\":\"\",\"b\":\"x\",\"\":\"empty\"}",
     "{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
@@ -135,7 +136,8 @@ END_TEST
 
 static const sgti_json_wanted members[] = {{.key = "in"}, {.key = NULL}};
 static const sgti_json_wanted wanted[] = {
-    {.key = "kept"}, {.key = "part", .members = members}, {.key = "there", .presence = 1}, {.key = "all_*"}, {.key = NULL}};
+    {.key = "kept"},  {.key = "part", .members = members}, {.key = "there", .presence = 1},
+    {.key = "all_*"}, {.key = NULL}};
 
 #define KEPT "\"kept\":1"
 
@@ -264,7 +266,8 @@ START_TEST(what_is_written_is_sorted_and_whole)
     ck_assert_int_eq(json_equal(tree, again), 1);
     twice = sgti_json_text(again, 2);
     ck_assert_str_eq(text, twice);
-    ck_assert_int_eq(strncmp(text, "{\n  \"a\": 0,\n  \"aaaaaaaaaaaaaaaaaaaaaaaaaaa\": 26,", 46), 0);
+    ck_assert_int_eq(strncmp(text, "{\n  \"a\": 0,\n  \"aaaaaaaaaaaaaaaaaaaaaaaaaaa\": 26,", 46),
+                     0);
     free(text);
     free(twice);
     json_decref(tree);

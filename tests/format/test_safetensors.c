@@ -178,7 +178,8 @@ START_TEST(a_folder_without_leave_is_a_status)
     ck_assert_int_eq(chmod(folder, 0700), 0);
     check_untouched();
     snprintf(path, sizeof path, "%.480s/no/file", folder);
-    sgtt_fails(write_sample(0, NULL), SGT_E_IO, "no/file: cannot be created: its folder is not there");
+    sgtt_fails(write_sample(0, NULL), SGT_E_IO,
+               "no/file: cannot be created: its folder is not there");
 }
 END_TEST
 
@@ -202,12 +203,14 @@ START_TEST(what_a_dead_writer_left_is_written_over)
     char partial[SCRATCH_PATH];
     sgti_safetensors file;
     scratch_path(partial, "file.safetensors.partial");
-    scratch_write(partial, "a much longer text than the file that comes now ................."
-                           "................................................................."
-                           "................................................................."
-                           "................................................................."
-                           "................................................................."
-                           ".................................................................", 380);
+    scratch_write(partial,
+                  "a much longer text than the file that comes now ................."
+                  "................................................................."
+                  "................................................................."
+                  "................................................................."
+                  "................................................................."
+                  ".................................................................",
+                  380);
     ck_assert_int_eq(truncate(partial, 100000), 0);
     sgtt_ok(write_sample(1, NULL));
     sgtt_ok(sgti_safetensors_open(&file, &memory, path));

@@ -39,7 +39,8 @@ static const attack attacks[] = {
     {"{\"a\":" A("F32", "[\"1\"]", "0", "4") "}", 4, SGT_E_FORMAT, "something else than sizes"},
     {"{\"a\":" A("F32", "[18446744073709551616]", "0", "4") "}", 4, SGT_E_FORMAT, "too big"},
     {"{\"a\":" A("F32", "[4294967296,4294967296,1]", "0", "4") "}", 4, SGT_E_FORMAT, "product"},
-    {"{\"a\":" A("F32", "[4611686018427387904]", "0", "0") "}", 0, SGT_E_FORMAT, "size does not fit"},
+    {"{\"a\":" A("F32", "[4611686018427387904]", "0", "0") "}", 0, SGT_E_FORMAT,
+     "size does not fit"},
     {"{\"a\":" A("F32", "[1]", "-4", "0") "}", 4, SGT_E_FORMAT, "are not two offsets"},
     {"{\"a\":" A("F32", "[1]", "4", "0") "}", 4, SGT_E_FORMAT, "wrong way round"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, SGT_E_FORMAT,
@@ -145,7 +146,8 @@ START_TEST(a_hostile_length_is_refused)
     sgti_safetensors file;
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         write_file(lengths[i], "{}", 2, 0);
-        sgtt_fails(sgti_safetensors_open(&file, &memory, path), SGT_E_FORMAT, "more than 100000000");
+        sgtt_fails(sgti_safetensors_open(&file, &memory, path), SGT_E_FORMAT,
+                   "more than 100000000");
     }
     write_file(3, "{}", 2, 0);
     sgtt_fails(sgti_safetensors_open(&file, &memory, path), SGT_E_FORMAT, "in a file of 10");
@@ -162,7 +164,8 @@ START_TEST(other_kinds_of_files_are_named)
     } files[] = {
         {"GGUF\3\0\0\0\x20\1\0\0\0\0\0\0", 16, "is a GGUF file, no safetensors file"},
         {"GGUF", 4, "is a GGUF file"},
-        {"PK\3\4\0\0\x8\x8\0\0", 10, "is a zip archive, as torch.save makes one, no safetensors file"},
+        {"PK\3\4\0\0\x8\x8\0\0", 10,
+         "is a zip archive, as torch.save makes one, no safetensors file"},
         {"\x80\2\x8a\nl\xfc\x9c\x46\xf9 ", 10, "is a pickle, no safetensors file"},
         {"version https://git-lfs.github.com/spec/v1\n", 43, "is a pointer of Git LFS, no"},
         {"root:x:0:0:root:/root:/bin/bash\n", 32, "is no safetensors file: its header would have"},
@@ -243,7 +246,8 @@ START_TEST(a_file_that_shrinks_is_a_status)
     sgtt_ok(sgti_safetensors_open(&file, &memory, path));
     sgtt_ok(sgti_safetensors_read(&file, &file.tensors[0], values, 8, 0));
     ck_assert_int_eq(truncate(path, (off_t)file.data + 6), 0);
-    sgtt_fails(sgti_safetensors_read(&file, &file.tensors[0], values, 8, 0), SGT_E_IO, "tensor 'a'");
+    sgtt_fails(sgti_safetensors_read(&file, &file.tensors[0], values, 8, 0), SGT_E_IO,
+               "tensor 'a'");
     ck_assert_ptr_nonnull(strstr(sgt_error_message(), "it was longer"));
     sgti_safetensors_close(&file);
 }

@@ -362,12 +362,15 @@ static void count_memory(world *w)
 void make_a_call(world *w)
 {
     static void (*const calls[])(world *) = {
-        make_model, forward,       forward,         forward_logits, backward,      backward,
-        evaluate,   zero_gradients, backward_logits, read_logits,   parameter,     entropies,
-        collect,    fail_soon,      stop_soon,       count_memory,  api_optimizer, api_optimizer_step,
-        api_policy, api_growth,     api_growth_step, api_plan,      api_plan_edit, api_set_plan,
-        api_bytes,  api_checkpoint, api_session,     api_feed,       api_feed,      api_session_change,
-        api_sampler, api_pick,      api_generate,
+        make_model,      forward,            forward,       forward_logits,
+        backward,        backward,           evaluate,      zero_gradients,
+        backward_logits, read_logits,        parameter,     entropies,
+        collect,         fail_soon,          stop_soon,     count_memory,
+        api_optimizer,   api_optimizer_step, api_policy,    api_growth,
+        api_growth_step, api_plan,           api_plan_edit, api_set_plan,
+        api_bytes,       api_checkpoint,     api_session,   api_feed,
+        api_feed,        api_session_change, api_sampler,   api_pick,
+        api_generate,
     };
     calls[choose(&w->in, (int32_t)(sizeof calls / sizeof *calls))](w);
 }

@@ -53,7 +53,8 @@ static void edit_gains(world *w, const plan_facts *plan, int32_t layer)
 {
     static const float samples[] = {0.0f, 1.0f, 0.5f, 0.25f, 1.5f, -0.5f, NAN, 0.75f};
     float gains[HEADS];
-    int32_t pass = choose(&w->in, 5) - 1, what = choose(&w->in, 3), head = choose(&w->in, HEADS + 1);
+    int32_t pass = choose(&w->in, 5) - 1, what = choose(&w->in, 3),
+            head = choose(&w->in, HEADS + 1);
     for (int i = 0; i < HEADS; i++)
         gains[i] = samples[choose(&w->in, 8)];
     sgt_status expected = plan->handle ? SGT_OK : SGT_E_INVALID_ARGUMENT;
@@ -142,7 +143,8 @@ static void plan_bytes(world *w)
     sgt_plan_free(again);
 }
 
-/* Whole bytes are taken by the policy that gave them; damaged ones may be, and are then given again. */
+/* Whole bytes are taken by the policy that gave them; damaged ones may be, and are then given
+ * again. */
 static void policy_bytes(world *w)
 {
     uint8_t bytes[4096], again[4096];

@@ -98,7 +98,8 @@ static sgt_status foretell_feed(const session_facts *s, int32_t sequence, int32_
 void api_feed(world *w)
 {
     session_facts *s = choose_session(w);
-    int32_t sequence = choose(&w->in, SEQUENCES + 2) - 1, count = choose(&w->in, MOST_LENGTH + 3) - 1;
+    int32_t sequence = choose(&w->in, SEQUENCES + 2) - 1,
+            count = choose(&w->in, MOST_LENGTH + 3) - 1;
     int32_t seed = choose(&w->in, 256), bad = choose(&w->in, 10) == 0 && count > 0;
     int32_t scores = choose(&w->in, 3) == 0, tokens[MOST_LENGTH + 2];
     sgt_score score = {.size = sizeof score, .count = -7};
@@ -274,7 +275,8 @@ void api_generate(world *w)
     int32_t after = sgt_session_length(s->handle, sequence);
     if (done)
         end = generation.end;
-    if (done && (after != before + count + generation.count - 1 || end < SGT_GENERATE_END_STOP_TOKEN))
+    if (done &&
+        (after != before + count + generation.count - 1 || end < SGT_GENERATE_END_STOP_TOKEN))
         abort();
     if (after < before || (expected != SGT_OK && expected != answer && after != before))
         abort();

@@ -64,7 +64,8 @@ void api_optimizer_step(world *w)
                           : m->gradients == GRADIENTS_INVALID ? SGT_E_GRADIENTS_INVALID
                           : m->gradients == GRADIENTS_ZERO    ? SGT_E_STATE
                                                               : SGT_OK;
-    int done = told(w, "sgt_optimizer_step", sgt_optimizer_step(&report, o->handle, NULL), expected);
+    int done =
+        told(w, "sgt_optimizer_step", sgt_optimizer_step(&report, o->handle, NULL), expected);
     if (sgt_optimizer_steps(o->handle) != steps + done || (done && report.step != steps + 1))
         abort();
     if (!done)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a sequence of calls should do: the handles of a host, and beside each what the contract says
- * about it. Every call's status is foretold from that. Memory can be made to run out and calls to be
- * stopped at any point; then it says what may be left behind.
+ * about it. Every call's status is foretold from that. Memory can be made to run out and calls to
+ * be stopped at any point; then it says what may be left behind.
  */
 #ifndef SGTT_API_WORLD_H
 #define SGTT_API_WORLD_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any bytes as a checkpoint, or as a Hugging Face folder. What is accepted is a model that computes.
+ * Any bytes as a checkpoint, or as a Hugging Face folder. What is accepted is a model that
+ * computes.
  *
  *     kind (1): even: the checkpoint
  *               odd:  length of config.json (2) | config.json | model.safetensors
@@ -18,7 +19,8 @@
 enum { NAME = 128 };
 
 static sgt_context *context;
-static char folder[NAME], checkpoint_file[NAME + 16], config_file[NAME + 16], tensor_file[NAME + 32];
+static char folder[NAME], checkpoint_file[NAME + 16], config_file[NAME + 16],
+    tensor_file[NAME + 32];
 
 static void need(int condition)
 {

@@ -14,7 +14,8 @@ enum { DEPTH = 12 };
 /* `whole`: the tree of all, NULL where not all of it is JSON. */
 static void try_wanted(const json_t *whole, const char *data, size_t size)
 {
-    static const sgti_json_wanted wanted[] = {{.key = "a"}, {.key = "b", .presence = 1}, {.key = NULL}};
+    static const sgti_json_wanted wanted[] = {
+        {.key = "a"}, {.key = "b", .presence = 1}, {.key = NULL}};
     json_t *tree = NULL;
     sgt_status status = sgti_json_parse(&tree, data, size, wanted, DEPTH, "fuzz");
     if (status != SGT_OK) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Any bytes as a depth plan: what is accepted is a plan that can be saved, read again and edited. */
+/* Any bytes as a depth plan: what is accepted can be saved, read again and edited. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -59,9 +59,9 @@ sgt_growth_policy *golden_policy(golden_case *c, const json_t *growth, int32_t n
     if (golden_has(growth, "exclude"))
         exclude = read_exclude(&options, c, growth);
     if (!c->broken &&
-        !golden_called(c->run,
-                       sgt_growth_policy_sparse(&policy, c->run->context, n_layers, n_heads, &options),
-                       "sgt_growth_policy_sparse"))
+        !golden_called(
+            c->run, sgt_growth_policy_sparse(&policy, c->run->context, n_layers, n_heads, &options),
+            "sgt_growth_policy_sparse"))
         c->broken = 1;
     free(exclude);
     return policy;

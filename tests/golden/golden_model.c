@@ -11,9 +11,10 @@ static const double small_norm = 1e-6;
 static void read_config(sgt_model_config *config, golden_case *c)
 {
     const json_t *object = golden_object(c, c->json, "config");
-    golden_only(c, object,
-                "vocab_size d_model n_layers n_heads n_kv_heads head_dim d_ff max_seq_len rope_theta "
-                "norm_eps tied");
+    golden_only(
+        c, object,
+        "vocab_size d_model n_layers n_heads n_kv_heads head_dim d_ff max_seq_len rope_theta "
+        "norm_eps tied");
     sgt_model_config_init(config, sizeof *config);
     config->vocab_size = golden_integer(c, object, "vocab_size", 1);
     config->d_model = golden_integer(c, object, "d_model", 1);

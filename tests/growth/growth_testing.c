@@ -147,7 +147,7 @@ void *sgtt_plan_bytes(size_t *bytes, const sgt_plan *plan)
 }
 
 sgt_growth_policy *sgtt_policy_sparse(sgt_context *context, int32_t n_layers, int32_t n_heads,
-                                   const sgt_growth_sparse_options *options)
+                                      const sgt_growth_sparse_options *options)
 {
     sgt_growth_policy *policy = NULL;
     sgtt_ok(sgt_growth_policy_sparse(&policy, context, n_layers, n_heads, options));

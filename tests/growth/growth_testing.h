@@ -52,6 +52,6 @@ void *sgtt_plan_bytes(size_t *bytes, const sgt_plan *plan);
 
 /* The built-in policy; options may be NULL. */
 sgt_growth_policy *sgtt_policy_sparse(sgt_context *context, int32_t n_layers, int32_t n_heads,
-                                   const sgt_growth_sparse_options *options);
+                                      const sgt_growth_sparse_options *options);
 
 #endif

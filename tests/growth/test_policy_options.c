@@ -48,7 +48,7 @@ START_TEST(null_means_defaults)
 END_TEST
 
 #define FIELD(name, value)                                                                         \
-    {#name, offsetof(sgt_growth_sparse_options, name),                                                \
+    {#name, offsetof(sgt_growth_sparse_options, name),                                             \
      sizeof(((sgt_growth_sparse_options *)NULL)->name), value}
 
 static const struct {

@@ -198,8 +198,8 @@ static void attention_pass(double *x, double *entropies[2], const naive_model *n
     for (int64_t h = 0; h < heads; h++) {
         int64_t group = h / (heads / groups);
         double both[2], gain = gains ? gains[h] : 1.0;
-        attend(out + h * dh, both, &sgti_dense_pattern, q + h * dh, heads * dh, k + group * dh, v + group * dh,
-               groups * dh, rows, dh);
+        attend(out + h * dh, both, &sgti_dense_pattern, q + h * dh, heads * dh, k + group * dh,
+               v + group * dh, groups * dh, rows, dh);
         for (int i = 0; i < 2; i++)
             entropies[i][h] = gain > 0.0 ? both[i] : NAN;
         for (int64_t t = 0; t < rows; t++)

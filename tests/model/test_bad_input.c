@@ -153,7 +153,7 @@ static const struct {
     {FIELD(head_dim), 7, SGT_E_INVALID_ARGUMENT, "head_dim is 7, must be even"},
     {FIELD(head_dim), -6, SGT_E_OUT_OF_RANGE, "head_dim"},
     {FIELD(head_dim), 100000, SGT_E_OUT_OF_RANGE, "head_dim"},
-    {FIELD(head_dim), 0, SGT_E_INVALID_ARGUMENT, 
+    {FIELD(head_dim), 0, SGT_E_INVALID_ARGUMENT,
      "head_dim is 5 (d_model 20 / n_heads 4), must be even"},
     {FIELD(d_ff), 0, SGT_E_OUT_OF_RANGE, "d_ff"},
     {FIELD(max_seq_len), 0, SGT_E_OUT_OF_RANGE, "max_seq_len"},
@@ -183,7 +183,8 @@ START_TEST(wrong_numbers_of_a_configuration)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         sgt_model_config config = sgtt_config();
         config.rope_theta = bad[i];
-        sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_OUT_OF_RANGE, "rope_theta");
+        sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_OUT_OF_RANGE,
+                   "rope_theta");
         config = sgtt_config();
         config.norm_eps = bad[i];
         sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_OUT_OF_RANGE, "norm_eps");
@@ -205,7 +206,8 @@ START_TEST(wrong_numbers_of_a_configuration)
     config = sgtt_config();
     config.d_model = 22;
     config.head_dim = 0;
-    sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_INVALID_ARGUMENT, "d_model 22");
+    sgtt_fails(sgt_model_create(&none, context, &config, NULL), SGT_E_INVALID_ARGUMENT,
+               "d_model 22");
     ck_assert_ptr_null(none);
 }
 END_TEST
@@ -349,13 +351,14 @@ START_TEST(wrong_places_and_counts)
     sgtt_fails(sgt_model_find_parameter(&index, model, ""), SGT_E_NOT_FOUND, "''");
     ck_assert_int_eq(index, 77);
     sgtt_fails(sgt_model_parameter(&view, model, -1, SGT_PART_WEIGHT), SGT_E_OUT_OF_RANGE, "-1");
-    sgtt_fails(sgt_model_parameter(&view, model, count, SGT_PART_WEIGHT), SGT_E_OUT_OF_RANGE, "has");
+    sgtt_fails(sgt_model_parameter(&view, model, count, SGT_PART_WEIGHT), SGT_E_OUT_OF_RANGE,
+               "has");
     sgtt_fails(sgt_model_parameter(&view, model, 0, 3), SGT_E_OUT_OF_RANGE, "part 3");
     ck_assert_int_eq(view.rank, 77);
     sgtt_fails(sgt_model_read_parameter(values, 379, model, 0, SGT_PART_WEIGHT), SGT_E_OUT_OF_RANGE,
                "model.embed_tokens.weight has 380");
-    sgtt_fails(sgt_model_write_parameter(model, 0, SGT_PART_GRADIENT, values, 381), SGT_E_OUT_OF_RANGE,
-               "381");
+    sgtt_fails(sgt_model_write_parameter(model, 0, SGT_PART_GRADIENT, values, 381),
+               SGT_E_OUT_OF_RANGE, "381");
     ck_assert_float_eq(values[0], (float)UNTOUCHED);
     sgtt_ok(sgt_model_forward_logits(&view, model, &batch));
     sgtt_fails(sgt_model_read_logits(logits, 189, model), SGT_E_OUT_OF_RANGE, "190");

@@ -30,9 +30,9 @@ static evaluation evaluate(const sgt_model *model, const sgt_batch *batch)
     e.logits = calloc(e.tokens * e.vocab, sizeof(float));
     e.last_logits = calloc(e.batch * e.vocab, sizeof(float));
     sgt_model_evaluate_options options = {.size = sizeof options,
-                                    .token_losses = e.token_losses,
-                                    .logits = e.logits,
-                                    .last_logits = e.last_logits};
+                                          .token_losses = e.token_losses,
+                                          .logits = e.logits,
+                                          .last_logits = e.last_logits};
     sgtt_ok(sgt_model_evaluate(&e.metrics, model, batch, &options));
     return e;
 }

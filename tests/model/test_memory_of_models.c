@@ -101,8 +101,8 @@ static sgt_model_memory estimate_of(const sgt_context *context, const sgt_model_
                                               .optimizer = n->optimizer,
                                               .logits = n->logits,
                                               .model = &model};
-    sgtt_ok(sgt_model_estimate_memory(&estimate, context, config, plan, n->batch, n->seq,
-                                      &options));
+    sgtt_ok(
+        sgt_model_estimate_memory(&estimate, context, config, plan, n->batch, n->seq, &options));
     return estimate;
 }
 

@@ -22,7 +22,7 @@ static void check_entropies(const sgt_model *model, const naive_result *naive, c
                 const double *expected =
                     &naive->entropy[kind][((int64_t)layer * naive->max_passes + pass) * heads];
                 sgtt_ok(sgt_model_get_entropies(found, model, layer, pass,
-                                            kind ? SGT_ENTROPY_MEAN : SGT_ENTROPY_LAST));
+                                                kind ? SGT_ENTROPY_MEAN : SGT_ENTROPY_LAST));
                 for (int32_t h = 0; h < heads; h++)
                     ck_assert_msg(isnan(expected[h]) ? isnan(found[h])
                                                      : fabs(found[h] - expected[h]) <= 1e-5,

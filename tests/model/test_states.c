@@ -246,11 +246,13 @@ START_TEST(a_stopped_backward_invalidates_the_gradients)
     ck_assert_int_eq(sgt_model_backward(model, 1.0, NULL), INT32_MAX);
     ck_assert_int_eq(watch.calls, _i + 1);
     REFUSED(sgt_model_backward(model, 1.0, NULL));
-    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_GRADIENTS_INVALID, "zero_gradients");
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_GRADIENTS_INVALID,
+               "zero_gradients");
     watch = (struct watch){0};
     forward();
     sgtt_ok(sgt_model_backward(model, 1.0, NULL)); /* a whole one does not mend them */
-    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_GRADIENTS_INVALID, "zero_gradients");
+    sgtt_fails(sgt_optimizer_step(NULL, optimizer, NULL), SGT_E_GRADIENTS_INVALID,
+               "zero_gradients");
     sgtt_ok(sgt_model_zero_gradients(model));
     REFUSED(sgt_optimizer_step(NULL, optimizer, NULL));
     forward();

@@ -96,10 +96,8 @@ void life_check_equal(const training_life *a, const training_life *b, const char
 void life_begin(life_people *p, training_life *life, const sgt_model_config *config, int kind)
 {
     const sgt_model_options options = sgtt_small_options(kind);
-    const sgtt_small_recipe recipe = {.context = &life->options,
-                                      .config = *config,
-                                      .options = &options,
-                                      .rule = &p->rule};
+    const sgtt_small_recipe recipe = {
+        .context = &life->options, .config = *config, .options = &options, .rule = &p->rule};
     const int large = config->max_seq_len > 80;
     TRY(life, sgtt_small_make(&p->t, &recipe));
     sgtt_randomize(p->t.model, 21);
@@ -155,7 +153,8 @@ void life_take_step(life_people *p, training_life *life, int32_t step)
     TRY(life, sgt_model_evaluate(&evaluated, p->t.model, &p->batches[step % 2], NULL));
     do
         life_enter(life);
-    while (was_stopped(life, sgt_optimizer_step(&report, p->t.optimizer, NULL), "sgt_optimizer_step"));
+    while (was_stopped(life, sgt_optimizer_step(&report, p->t.optimizer, NULL),
+                       "sgt_optimizer_step"));
     sgt_growth_input input = {.size = sizeof input, .step = step, .loss = loss};
     TRY(life, sgt_growth_step(&event, p->t.growth, &input));
     life->losses[1] = loss;
@@ -186,7 +185,7 @@ void life_step_by_hand(life_people *p, training_life *life)
         sgtt_ok(sgt_model_read_logits(dlogits, view.count, p->t.model));
         life_enter(life);
     } while (life_refused(life, sgt_model_backward_logits(p->t.model, dlogits, NULL),
-                                "sgt_model_backward_logits") &&
+                          "sgt_model_backward_logits") &&
              sgt_model_zero_gradients(p->t.model) == SGT_OK);
     sgtt_ok(sgt_model_get_entropies(entropies, p->t.model, 1, 1, SGT_ENTROPY_MEAN));
     for (int32_t head = 0; head < sgt_plan_n_heads(plan); head++)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A training that tells what it saw: context, model, optimizer, growth that selects, deepens, fades
- * and fixes, micro-batches, evaluations, at the end a step with a loss and a plan of the host's own.
- * Any call may be refused: the refusal is looked at, the fault lifted, and the call made again on
- * the same handles. Two lives must then tell the same numbers.
+ * and fixes, micro-batches, evaluations, at the end a step with a loss and a plan of the host's
+ * own. Any call may be refused: the refusal is looked at, the fault lifted, and the call made again
+ * on the same handles. Two lives must then tell the same numbers.
  */
 #ifndef SGTT_TRAINING_LIFE_H
 #define SGTT_TRAINING_LIFE_H

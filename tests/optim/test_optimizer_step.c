@@ -339,7 +339,8 @@ START_TEST(the_rate_callback_decides)
         tiny_model_write_gradients(&tiny, 2, 1.0);
         float *before = tiny_model_snapshot(&tiny, optimizer, &count);
         log.answer = refused[i];
-        sgtt_fails(sgt_optimizer_step(&report, optimizer, NULL), SGT_E_OUT_OF_RANGE, "rate callback");
+        sgtt_fails(sgt_optimizer_step(&report, optimizer, NULL), SGT_E_OUT_OF_RANGE,
+                   "rate callback");
         float *after = tiny_model_snapshot(&tiny, optimizer, &count);
         ck_assert_mem_eq(before, after, count * sizeof *before);
         ck_assert_int_eq(sgt_optimizer_steps(optimizer), 1);

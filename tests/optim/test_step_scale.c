@@ -29,8 +29,7 @@ static sgt_optimizer *create(small_training *tiny, double clip)
 
 static sgt_optimizer_step_options scaled_by(double scale)
 {
-    return (sgt_optimizer_step_options){.size = sizeof(sgt_optimizer_step_options),
-                                        .scale = scale};
+    return (sgt_optimizer_step_options){.size = sizeof(sgt_optimizer_step_options), .scale = scale};
 }
 
 /* Three steps on gradients times `written`, taken with the scale `scale`. */
