@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The host's way to parameters, by index and name: views and copies. */
+/* Hosts reach parameters by index or name: through views of their memory, or by copies. */
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../base/structs.h"
@@ -32,7 +32,8 @@ sgt_status sgt_model_find_parameter(int32_t *index, const sgt_model *model, cons
     return SGT_OK;
 }
 
-/* Finds the tensor that index and part name. */
+/* Finds the weight or the gradient (`part`) of a parameter, after checking what the host asked
+ * for. */
 static sgt_status find_tensor(sgt_tensor *tensor, const sgt_model *model, int32_t index,
                               int32_t part)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A batch from the border into the arena, and its losses back. */
+/* Checks the batch that a host gives, brings it into the arena, and turns its losses into
+ * metrics. */
 #ifndef SGTI_BATCH_H
 #define SGTI_BATCH_H
 
@@ -27,7 +28,7 @@ sgt_status sgti_batch_begin(sgti_checked_batch *batch, const sgt_model *model,
 /* Uploads tokens, and targets where there are any. */
 sgt_status sgti_write_batch(const sgti_work *work, const sgt_batch *batch);
 
-/* The metrics of per-row losses [N]; summed in double, row by row. */
+/* Makes metrics of the losses [N] of all rows, which are summed in double, row by row. */
 sgt_metrics sgti_batch_metrics(const sgti_checked_batch *batch, const float *losses);
 
 #endif

@@ -26,7 +26,7 @@ static sgt_status projections_of(sgti_projections *weights, const sgti_work *wor
     return SGT_OK;
 }
 
-/* The entropies of a pass, [B,h] doubles; kind 0: last, 1: mean. */
+/* Where a pass leaves its entropies, [B,h] doubles; kind 0: last, 1: mean. */
 static sgt_tensor entropy_of(const sgti_work *work, const sgti_part *part, int kind)
 {
     int64_t batch = work->layout->shape.batch, heads = part->pass->n_heads;
@@ -37,6 +37,8 @@ static sgt_tensor entropy_of(const sgti_work *work, const sgti_part *part, int k
     return tensor;
 }
 
+/* Attention among the rows of the batch. Training keeps the log-sum-exp of each row, from which
+ * backward makes the probabilities again. */
 static sgt_status attend(const sgti_work *work, const sgti_part *part, sgt_tensor qkv,
                          sgt_tensor flat)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * All parts of a forward one after another; backward goes through the same list from its end.
+ * Runs all parts of a forward one after another; backward goes through the same list from its end.
+ * Between the runs of blocks the host's progress callback may stop either.
  */
 #include "../core/tensors.h"
 #include "work.h"
@@ -25,7 +26,8 @@ static sgt_status run_forward(const sgti_work *work, const sgti_run *run)
     return status;
 }
 
-/* Under recompute the activations of the run are made again first, all but its output. */
+/* Under recompute the activations of a run were not kept: the run's parts make them again before
+ * its backward. Its output is not needed, and entropies were collected the first time. */
 static sgt_status remake(const sgti_work *work, const sgti_run *run)
 {
     sgti_work again = *work;
@@ -66,7 +68,8 @@ sgt_status sgti_blocks_forward(const sgti_work *work)
     return status;
 }
 
-/* The first element of a layer; of n_layers, what comes behind the last one. */
+/* Where a layer's weights begin in the buffer; for layer n_layers, where those of the last one end:
+ * the final norm and the head come there. */
 static uint64_t first_element(const sgt_model *model, int32_t layer)
 {
     const sgti_parameters *p = &model->parameters;
@@ -75,6 +78,8 @@ static uint64_t first_element(const sgt_model *model, int32_t layer)
     return p->list[index].offset;
 }
 
+/* Tells that the gradients of these elements are complete. A layer that runs several times is
+ * complete after its first run, which backward reaches last. */
 static void announce(const sgt_model *model, uint64_t first, uint64_t end)
 {
     if (model->gradients_ready)

@@ -16,7 +16,7 @@ void sgti_entropies_clear(sgti_entropies *entropies)
     entropies->unseen = 0;
 }
 
-/* Elements of one kind. */
+/* How many sums of one kind there are. */
 static uint64_t count_of(const sgt_model *model, int32_t max_passes)
 {
     return (uint64_t)model->config.n_layers * (uint64_t)max_passes *
@@ -43,7 +43,8 @@ sgt_status sgti_entropies_reserve(sgt_model *model, int32_t max_passes, int32_t 
     return SGT_OK;
 }
 
-/* Starts anew when the step was closed or the kinds or the plan changed. */
+/* Goes on with the sums of this step, or starts new ones: when an optimizer has closed the step, or
+ * when kinds or passes are others now, so that old and new sums mean different things. */
 static void begin(sgt_model *model, int32_t max_passes, int32_t kinds)
 {
     sgti_entropies *e = &model->entropies;
@@ -58,7 +59,8 @@ static void begin(sgt_model *model, int32_t max_passes, int32_t kinds)
         e->last[i] = NAN;
 }
 
-/* Mean over the batch of values [B,h], added to the sums [H] of one pass. */
+/* Adds the mean over the batch of values [B,h] to the sums [H] of one pass; the first batch of a
+ * step replaces the NaN that says that a head did not run. */
 static void add_pass(double *sums, const double *values, int32_t batch, const sgti_pass *pass,
                      int first)
 {
@@ -71,7 +73,7 @@ static void add_pass(double *sums, const double *values, int32_t batch, const sg
     }
 }
 
-/* Adds what one attention part left. */
+/* Adds what one attention part left in `values`, at the sums of its layer and pass. */
 static void add_part(sgti_entropies *e, const sgt_model *model, const double *values,
                      const sgti_shape *shape, const sgti_part *part, int32_t kinds)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Collecting the entropies of a step: sums over micro-batches, in double. */
+/* Collects the entropies of the heads over a step: sums over its micro-batches, in double. */
 #ifndef SGTI_ENTROPY_H
 #define SGTI_ENTROPY_H
 
@@ -7,14 +7,14 @@
 #include "plan_data.h"
 
 typedef struct sgti_entropies {
-    int32_t kinds;      /* enum sgt_entropy the host chose */
+    int32_t kinds;      /* enum sgt_entropy: what the host wants */
     int32_t collected;  /* kinds present in the sums */
     int32_t batches;    /* micro-batches in the sums; 0: nothing was observed in this step */
     int32_t unseen;     /* 1: a batch came since growth last looked, which sets it to 0 */
     int32_t max_passes; /* the largest number of passes of a layer */
-    double *last;       /* [n_layers, max_passes, n_heads] sums; NaN: did not run */
-    double *mean;       /* likewise; the same allocation as last */
-    uint64_t capacity;  /* of that allocation, in doubles */
+    double *last;       /* [n_layers, max_passes, n_heads] sums; NaN: the head did not run */
+    double *mean;       /* the same for the other kind; it lies in the allocation of `last` */
+    uint64_t capacity;  /* of this allocation, in doubles */
 } sgti_entropies;
 
 /* What a step collected, on its way between a model and a file. */
@@ -32,11 +32,13 @@ struct sgti_work;
 /* Forgets what was collected. */
 void sgti_entropies_clear(sgti_entropies *entropies);
 
-/* Takes the memory for plans of so many passes; what was collected stays. */
+/* Takes the memory for a plan in which no layer runs more than max_passes; what was collected
+ * stays. */
 sgt_status sgti_entropies_reserve(struct sgt_model *model, int32_t max_passes, int32_t kinds);
 
 /* Reads what the passes of a finished forward left in the arena into `values` [layout.n_entropies]
- * and adds it, in memory that was reserved. The first of a step forgets the step before. */
+ * and adds it to the sums, whose memory was reserved. The first forward of a step starts new
+ * sums. */
 sgt_status sgti_entropies_add(struct sgt_model *model, const struct sgti_work *work,
                               double *values);
 
@@ -44,14 +46,15 @@ sgt_status sgti_entropies_add(struct sgt_model *model, const struct sgti_work *w
  * doubles of one kind. SGT_E_STATE when that kind was not collected. */
 sgt_status sgti_entropies_copy(double *means, const struct sgt_model *model, int32_t kind);
 
-/* Growth has looked at what was collected. */
+/* Notes that growth has looked at what was collected. */
 void sgti_entropies_mark_seen(sgti_entropies *entropies);
 
-/* What growth has not seen yet, borrowed; 0: there is nothing. */
+/* *record becomes what growth has not seen yet; its values stay the model's. Returns 0 when there
+ * is nothing. */
 int sgti_entropies_unseen(sgti_entropy_record *record, const struct sgt_model *model);
 
-/* Puts a record in the place of what was collected; takes over the memory of its values, and leaves
- * NULL there, unless there is room for a copy. */
+/* Puts a record in the place of what was collected. If there is room its values are copied; else
+ * their memory is taken over, and NULL left in the record. */
 void sgti_entropies_restore(struct sgt_model *model, sgti_entropy_record *record);
 
 void sgti_entropies_destroy(sgti_entropies *entropies, sgti_memory *memory);

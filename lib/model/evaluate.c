@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The loss and logits of a batch without gradients. Works on a workspace of its own, so that
- * evaluations of one model may run in several threads.
+ * The loss and logits of a batch without gradients. An evaluation has a workspace of its own, so
+ * that evaluations of one model may run in several threads.
  */
 #include <string.h>
 
@@ -19,7 +19,8 @@ sgt_status sgt_model_evaluate_options_init(sgt_model_evaluate_options *options, 
                             "sgt_model_evaluate_options");
 }
 
-/* The outputs that were asked for; losses come last so that a failure leaves less behind. */
+/* Makes the outputs that were asked for. Losses stay in the workspace: the host gets them only when
+ * everything has succeeded. */
 static sgt_status evaluate_head(const sgti_work *work, const sgti_checked_batch *batch,
                                 float *losses, const sgt_model_evaluate_options *options)
 {

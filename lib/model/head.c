@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Final norm, output head and cross-entropy, a chunk of rows at a time, so that the logits of a big
- * vocabulary are never stored. A training step makes the gradient of the loss together with the
- * loss: d_final [N,d] and d_head [V,d] of the SUM of losses stay until backward knows its scale.
+ * vocabulary are never all there. For this a training step makes the gradient of the loss in the
+ * forward, while a chunk's logits are there. It does not know yet by which scale backward will
+ * multiply the loss; so it keeps d_final [N,d] and d_head [V,d], the gradients of the sum of all
+ * losses, and backward scales them.
+ *
+ *     for each chunk of R rows:    h = norm(x)          [R,d]
+ *                                  logits = h W^T       [R,V]
+ *                                  losses, dlogits      [R], and [R,V] over the logits
+ *                                  d_final = dlogits W  [R,d]
+ *                                  d_head += dlogits^T h
  */
 #include "../base/integers.h"
 #include "../core/tensors.h"
@@ -33,7 +41,7 @@ sgt_status sgti_head_logits(const sgti_work *work, int64_t first, int64_t stride
     return status;
 }
 
-/* Losses of a chunk, and in a training step their gradients. */
+/* Computes the losses of a chunk, and in a training step their gradients. */
 static sgt_status chunk_loss(const sgti_work *work, const sgt_tensor *logits, const sgt_tensor *h,
                              int64_t first, int64_t rows, void *argument)
 {
@@ -64,7 +72,7 @@ sgt_status sgti_head_losses(const sgti_work *work, float *losses)
     return status ? status : sgti_read(work->dispatch, losses, &all);
 }
 
-/* layout.dx = gradient of the norm's input from d_final. */
+/* layout.dx becomes the gradient of the final norm's input, from d_final. */
 static sgt_status final_norm_backward(const sgti_work *work)
 {
     const sgti_head_place *head = &work->layout->head;
@@ -95,7 +103,7 @@ sgt_status sgti_head_logits_backward(const sgti_work *work, const float *dlogits
     sgt_tensor d_final = sgti_at(work, &head->d_final), dl = sgti_at(work, &head->logits);
     sgt_tensor w = head_weight(work);
     sgt_tensor dw = sgti_matrix_gradient(work, work->model->parameters.head_matrix);
-    /* A host may make them over the logits it was shown. */
+    /* A host may have written dlogits over the logits that it was shown: then they are in place. */
     sgt_status status = sgti_host_address(work->dispatch, &dl) == dlogits
                             ? SGT_OK
                             : sgti_write(work->dispatch, &dl, dlogits);

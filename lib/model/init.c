@@ -15,7 +15,7 @@
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_init_options, cut)
 #define PART_ELEMENTS   65536
-#define LARGEST_NORMAL  10.0 /* beyond what 53 bits of a uniform number become */
+#define LARGEST_NORMAL  10.0 /* 53 random bits give no normal number as large as this */
 
 sgt_status sgt_model_init_options_init(sgt_model_init_options *options, size_t size)
 {
@@ -25,7 +25,7 @@ sgt_status sgt_model_init_options_init(sgt_model_init_options *options, size_t s
                             "sgt_model_init_options");
 }
 
-/* A run of consecutive elements of one parameter. */
+/* Consecutive elements of one parameter. */
 typedef struct draw {
     float *values;
     uint64_t count;
@@ -53,7 +53,7 @@ static void draw_all(sgt_model *model, draw *d)
     sgti_parallel_for(model->context->pool, parts, draw_part, d);
 }
 
-/* Memory that the host cannot see is written through a buffer of many parts. */
+/* Draws into memory that the host cannot see: through a buffer large enough for all threads. */
 static sgt_status draw_hidden(sgt_model *model, draw *d, const sgt_tensor *weight)
 {
     uint64_t total = d->count, room = 64 * (uint64_t)PART_ELEMENTS;

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Walks through a forward without running it: each part takes its regions from the arenas in the
+ * order in which it will run. The same walk measures a layout and fills it. Nothing here depends on
+ * values, so that a layout can be made, and its memory known, before anything runs.
+ */
 #include "layout.h"
 
 #include <sgt/sys/backend.h>
@@ -8,9 +13,9 @@
 #include "../core/tensors.h"
 #include "parts/part.h"
 
-/* Logits are made for so many rows at a time that they take about this many bytes, where the
- * backend wishes nothing else: enough for products of a processor to run at full speed, little
- * beside the activations. */
+/* Unless the backend wishes something else, logits are made for so many rows at a time that they
+ * take about this many bytes: enough for the products of a processor to run at full speed, and
+ * little beside the activations. */
 #define CHUNK_BYTES    ((uint64_t)64 << 20)
 #define CHUNK_MULTIPLE 64
 
@@ -18,8 +23,8 @@
 typedef struct planner {
     sgti_layout *layout;
     sgti_regions regions;
-    sgti_region x;  /* the stream behind the last part */
-    uint64_t scratch_mark; /* what lives through the whole step lies below */
+    sgti_region x;  /* the stream as the last part leaves it */
+    uint64_t scratch_mark; /* scratch below it, dx, lives through the whole step */
 } planner;
 
 static sgti_region take_stream(planner *p)
@@ -27,7 +32,8 @@ static sgti_region take_stream(planner *p)
     return sgti_take(&p->regions, SGTI_KEPT, 0, p->regions.shape->config->d_model, SGT_F32);
 }
 
-/* One part of a run. *y is where the next one finds the stream; NULL: a fresh region. */
+/* Places one part of a run. *y is where it shall leave the stream; NULL: in a fresh region. Scratch
+ * of the part before is over, so this part's begins at the same mark. */
 static void place_part(planner *p, sgti_part *part, const sgti_region *y)
 {
     sgti_regions *regions = &p->regions;
@@ -57,7 +63,8 @@ static void count_passes(int32_t *n_runs, int32_t *n_passes, const sgti_shape *s
     *n_passes = shape->passes->layers[layer].n_passes;
 }
 
-/* The attention part of one pass. Measuring, the pass lives no longer than the part. */
+/* Places the attention part of one pass. While only measuring there may be no unrolled passes; then
+ * the pass is counted here, and nothing keeps a pointer to it. */
 static void place_pass(planner *p, sgti_part *part, int32_t number, const sgti_region *y)
 {
     const sgti_shape *shape = p->regions.shape;
@@ -68,7 +75,8 @@ static void place_pass(planner *p, sgti_part *part, int32_t number, const sgti_r
     place_part(p, part, y);
 }
 
-/* One run of a layer, the parts of which are laid out by the picture in layout.h. */
+/* Places one run of a layer; layout.h has a picture. `inner` is where the parts but the last leave
+ * the stream, and `last` where that one does; NULL means a fresh region each time. */
 static void place_run(planner *p, int32_t layer, int32_t run, int32_t n_passes)
 {
     const sgti_shape *shape = p->regions.shape;
@@ -78,8 +86,9 @@ static void place_run(planner *p, int32_t layer, int32_t run, int32_t n_passes)
     const sgti_region *inner = sgti_is_training(shape) ? NULL : &in_place, *last = inner;
     sgti_region end;
     if (shape->recompute) {
-        /* What is remade lies above the output. It may lie over the outputs of later runs: those
-         * are made after it in forward, and no longer needed before it in backward. */
+        /* The output of the run is kept. What is made again for its backward lies above it, where
+         * later runs put their outputs. This does no harm: in forward those are made after this
+         * run, and in backward they are no longer needed when this run is made again. */
         end = take_stream(p);
         last = &end;
     }
@@ -111,7 +120,7 @@ static void place_blocks(planner *p)
         for (int32_t run = 0; run < n_runs; run++)
             place_run(p, layer, run, n_passes);
     }
-    /* Above what recomputed runs share. */
+    /* What follows lies above what the runs share under recompute. */
     sgti_arena *kept = &p->regions.arenas[SGTI_KEPT];
     sgti_arena_reset(kept, kept->peak);
 }
@@ -126,6 +135,7 @@ static void place_batch(planner *p)
         sgti_take(&p->regions, SGTI_KEPT, 1, (int64_t)layout->n_entropies, SGT_F64);
 }
 
+/* R, how many rows of logits are made at a time; all of them when the host is shown the logits. */
 static int64_t chunk_rows(const sgti_shape *shape)
 {
     uint64_t wanted = shape->logits_bytes ? shape->logits_bytes : CHUNK_BYTES;
@@ -159,7 +169,7 @@ static void place_head(planner *p)
     head->norm_scratch = sgti_take_scratch(regions, SGT_RMSNORM_PARTS, d);
 }
 
-/* Where each arena begins, now that their sizes are known; 1: they fit. */
+/* Puts the arenas behind each other, now that their sizes are known; returns 1 when they fit. */
 static int stack_arenas(sgti_layout *layout, const sgti_regions *regions)
 {
     int fits = 1;

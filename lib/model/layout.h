@@ -12,12 +12,24 @@
  *       needs (q|k|v, lse, gate|up, ..);    find again         needs while it runs
  *       gradients of the head
  *
- * What is kept depends on the mode, shown for two runs of a block with one extra pass:
+ * What is kept depends on the mode. With one extra pass, a run of a block is three parts, which
+ * lead the stream x from x0 to x3: attention pass 0 (x0 to x1), attention pass 1 (x1 to x2) and the
+ * feed-forward part (x2 to x3). The next run leads it from x3 to x6, and so on:
  *
- *     training       x0 qkv0 x1 qkv1 x2 gate|up x3 qkv3 ...     everything has its own place
+ *     training       x0 qkv0 x1 qkv1 x2 gate|up x3 qkv3 ...     everything has a place of its own
  *     recompute      x0 x3 x6 .. and one run's qkv, x, gate|up   the runs lie over each other
- *     evaluation,    x                                           every x is the same region and
+ *     evaluation,    x                                           every x is the same region, and
  *     decoding                                                   the rest is scratch
+ *
+ * How long regions live, in the training of one block:
+ *
+ *                     forward                         | backward
+ *                     pass 0  pass 1  feed-forward    | feed-forward  pass 1  pass 0
+ *     x0, qkv0, lse0  |-------------------------------|----------------------------|
+ *     x1, qkv1, lse1          |-----------------------|--------------------|
+ *     x2, gate|up                     |---------------|------------|
+ *     dx                                              |-----------------------------
+ *     scratch         |-----| |-----| |----------|    | |----------|  |----|  |----|
  *
  * Decisions are kept under recompute too, so that a remade forward reads what the first one chose.
  */
@@ -36,11 +48,10 @@ typedef struct sgti_part {
     const sgti_pass *pass;  /* of an attention part */
     int32_t index;          /* in the list of parts */
     int32_t layer;
-    /* Of an attention part: */
+    /* An attention part has these two. Its entropies are the last [B,h] and then the mean [B,h]. */
     int32_t entropy_pass;   /* its number among the layer's passes of all runs */
-    uint64_t entropy;       /* where in layout.entropy its entropies are, in doubles: the last
-                               [B,h], then the mean [B,h] */
-    /* Of every part: */
+    uint64_t entropy;       /* where in layout.entropy its entropies begin, in doubles */
+    /* Every part has these. */
     sgti_region x;          /* [N,d] the stream before it */
     sgti_region y;          /* [N,d] the stream after it; may be x */
     sgti_region own[SGTI_PART_REGIONS]; /* by the kind's own numbers */
@@ -53,7 +64,7 @@ typedef struct sgti_run {
     int32_t n_parts;
 } sgti_run;
 
-/* What the head works in. R rows of logits are made at a time. */
+/* Where the head works. It makes R rows of logits at a time. */
 typedef struct sgti_head_place {
     sgti_region x;       /* [N,d] input of the final norm */
     sgti_region h;       /* [R,d] its output */
@@ -82,8 +93,8 @@ typedef struct sgti_layout {
     sgti_head_place head;
 } sgti_layout;
 
-/* Fills a layout for a shape that was checked. Its lists must be NULL, to measure, or have room for
- * all runs and parts. Errors: SGT_E_OVERFLOW. */
+/* Fills a layout for a shape that was checked. Its lists `runs` and `parts` must be NULL, and then
+ * it is only measured, or have room for all runs and parts. Errors: SGT_E_OVERFLOW. */
 sgt_status sgti_layout_plan(sgti_layout *layout, const sgti_shape *shape);
 
 #endif

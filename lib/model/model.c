@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Life of a model: creation, references, configuration, plan. */
+/* The life of a model: creation, references, configuration, plan. */
 #include "model.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@
 
 #define TOTAL_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_total, overhead)
 
-/* Zero weights, unit norms. */
+/* Sets all weights to 0, but those of norms to 1. */
 static sgt_status create_weights(sgt_model *model)
 {
     sgt_status status = sgti_storage_allocate(&model->weights, model->dispatch,
@@ -148,7 +148,9 @@ const sgt_plan *sgt_model_plan(const sgt_model *model)
     return model ? model->plan : NULL;
 }
 
-/* Memory for the last shape of step under a new plan; nothing before the first step. */
+/* Makes sure that a step like the last one will have memory under a new plan, so that a plan which
+ * is too large fails here and not in the middle of a step. There is nothing to do before the first
+ * step. */
 static sgt_status reserve_for_plan(sgt_model *model, const sgt_plan *plan)
 {
     sgti_shape shape = model->training.layout.shape;
@@ -165,8 +167,8 @@ static sgt_status reserve_for_plan(sgt_model *model, const sgt_plan *plan)
                                   model->entropies.kinds | model->growth_entropy);
 }
 
-/* Passes and lists of a plan in the memory that is there. On failure they are those of the model's
- * plan again. */
+/* Unrolls a plan in the memory of the old passes and lists. On failure the model's plan is unrolled
+ * there again. */
 static sgt_status remake_passes(sgt_model *model, const sgt_plan *plan)
 {
     sgti_passes_remake(model->passes, &model->config, plan, model->plans_set + 1);
@@ -180,6 +182,7 @@ static sgt_status remake_passes(sgt_model *model, const sgt_plan *plan)
     return status;
 }
 
+/* Unrolls a plan in new memory; the old passes go only when nothing can fail any more. */
 static sgt_status replace_passes(sgt_model *model, const sgt_plan *plan)
 {
     sgti_memory *memory = &model->context->memory;
@@ -203,7 +206,8 @@ static sgt_status replace_passes(sgt_model *model, const sgt_plan *plan)
     return SGT_OK;
 }
 
-/* Gains alone change in the memory that is there, so that a ramp allocates nothing. */
+/* A plan that takes as many bytes as the old one, because only gains change for example, is
+ * unrolled in place: so a ramp of gains allocates nothing. */
 static sgt_status take_plan(sgt_model *model, const sgt_plan *plan)
 {
     int fits = sgti_passes_bytes(&model->config, plan) == model->passes->bytes;
@@ -226,7 +230,7 @@ sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan)
     sgt_status status = sgti_plan_check(plan, model->config.n_layers, model->config.n_heads);
     if (status)
         return status;
-    if (sgt_plan_equal(plan, model->plan)) /* perhaps other targets */
+    if (sgt_plan_equal(plan, model->plan)) /* only targets may differ, which no pass depends on */
         return sgti_plan_assign(model->plan, plan);
     return take_plan(model, plan);
 }

@@ -30,9 +30,9 @@ typedef enum sgti_gradient_state {
     SGTI_GRADIENTS_INVALID  /* a backward failed half-way */
 } sgti_gradient_state;
 
-/* Told that the gradients of the elements first .. first + count - 1 are complete. Backward calls
- * it for the head, then layer by layer from the last one on, then for the embedding. Together these
- * are the whole buffer, each element once. */
+/* Hears that the gradients of the elements first .. first + count - 1 are complete. Backward calls
+ * it for the final norm and the head, then for layer after layer from the last one on, then for the
+ * embedding: for each element of the buffer once. */
 typedef void (*sgti_ready_fn)(void *user, uint64_t first, uint64_t count);
 
 struct sgt_model {
@@ -42,9 +42,9 @@ struct sgt_model {
     sgt_model_config config; /* every default resolved */
     sgt_model_options options;
     sgt_plan *plan;
-    sgti_passes *passes;     /* the plan unrolled, */
-    sgti_storage lists;      /* and its lists in the backend's memory */
-    uint64_t plans_set;      /* the serial number of the passes */
+    sgti_passes *passes;     /* the plan, unrolled */
+    sgti_storage lists;      /* the lists of the passes in the backend's memory */
+    uint64_t plans_set;      /* how many plans were set: the serial number of the passes */
     sgt_special_tokens tokens;
     sgti_hf_notes notes;
 
@@ -56,7 +56,7 @@ struct sgt_model {
 
     sgti_model_state state;
     sgti_gradient_state gradient_state;
-    int32_t step_closed; /* the step is over: the next forward starts a new one */
+    int32_t step_closed; /* 1: the step is over, and the next forward starts a new one */
     int64_t loss_count;  /* targets of the last sgt_model_forward */
 
     sgti_ready_fn gradients_ready; /* NULL: nobody wants to know */
@@ -66,18 +66,19 @@ struct sgt_model {
     int32_t growth_entropy; /* kinds an attached growth needs */
     int32_t growth_attached;
 
-    int64_t draws; /* training forwards so far, where some part draws; else 0. All the state that
-                      random numbers of a model have */
+    /* The training forwards so far if some part draws random numbers, else 0. It is all the state
+     * that the random numbers of a model have. */
+    int64_t draws;
     double executed_flops;
     double vanilla_flops;
     double step_flops[2]; /* forward FLOPs of the last training batch: executed, vanilla */
 };
 
-/* Keeps a model alive; the reference may change it. */
+/* Adds a reference, which keeps the model alive. Who holds one may change the model. */
 sgt_model *sgti_model_ref(const sgt_model *model);
 void sgti_model_unref(sgt_model *model);
 
-/* That there are no more ids than fit; `where` opens the message. */
+/* Checks flags and the number of ids; `where` opens the message. */
 sgt_status sgti_special_tokens_check(const sgt_special_tokens *tokens, const char *where);
 
 /* The weight or gradient of a parameter as a tensor. */
@@ -88,35 +89,38 @@ sgt_tensor sgti_gradient(const sgt_model *model, int32_t index);
 
 /* An optimizer has used the gradients up and zeroed them: the next forward starts a new step. */
 void sgti_model_close_step(sgt_model *model);
-/* Some of the gradients were used up, others not. */
+/* An optimizer failed half-way: some of the gradients were used up, others not. */
 void sgti_model_spoil_gradients(sgt_model *model);
 /* 1 while gradients or entropies of a step are being collected. */
 int sgti_model_step_is_open(const sgt_model *model);
 
-/* A growth comes and goes. SGT_E_STATE when there is one already. */
+/* A growth attaches itself, SGT_E_STATE when there is one already, and leaves. */
 sgt_status sgti_model_attach_growth(sgt_model *model);
 void sgti_model_detach_growth(sgt_model *model);
-/* The kinds of entropy (enum sgt_entropy) that it needs from now on. */
+/* The growth needs these kinds of entropy (enum sgt_entropy) from now on. */
 void sgti_model_want_entropy(sgt_model *model, int32_t kinds);
 
-/* The running totals of a training that goes on. */
+/* A checkpoint restores the running totals of a training that goes on. */
 void sgti_model_restore_totals(sgt_model *model, double executed, double vanilla, int64_t draws);
 
-/* After an optimizer changed the weights in place. */
+/* Someone has changed the weights in place: what depends on them is out of date. */
 void sgti_model_touch_weights(sgt_model *model);
 
-/* Tells the backend of matrices that changed since the last call. Thread-safe. */
+/* Tells the backend of matrices that changed since the last call. Any thread may call. */
 sgt_status sgti_model_prepare_weights(const sgt_model *model);
 
-/* Forward FLOPs per token under the current plan, and without loops. */
+/* flops[0] becomes the forward FLOPs per token under the current plan, flops[1] those without
+ * loops. */
 void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq);
 
-/* What files and hosts may tell of: a double holds it, and steps from there on do not overflow. */
+/* The largest number of steps that files and hosts may tell: a double holds it exactly, and
+ * counting on from there does not overflow. */
 #define SGTI_MOST_STEPS (INT64_C(1) << 53)
 
 #define SGTI_VIEW_MINIMUM SGTI_SIZE_THROUGH(sgt_tensor_view, data)
 
-/* A view of something shaped like parameter `index`; the check of a host's array for it. */
+/* Makes a view of a tensor shaped like parameter `index`; checks a host's array for such a
+ * tensor. */
 void sgti_parameter_view(sgt_tensor_view *view, const sgt_model *model, int32_t index,
                          const sgt_tensor *tensor);
 sgt_status sgti_check_count(const sgt_model *model, int32_t index, const void *values,

@@ -24,7 +24,7 @@ static void place_layer(sgti_placer *placer, const sgt_model_config *config, int
     placer->layer = -1;
 }
 
-/* Everything, in the order of the buffer: embedding, layers, final norm, head. */
+/* Declares everything, in the order of the buffer: embedding, layers, final norm, head. */
 static void place_all(sgti_placer *placer, const sgt_model_config *config)
 {
     sgti_parameters *into = placer->into;
@@ -45,7 +45,7 @@ static void place_all(sgti_placer *placer, const sgt_model_config *config)
     into->elements = placer->arena.used / sizeof(float);
 }
 
-/* The lists in one block of memory; NULL: its bytes are counted. */
+/* Cuts the lists out of one block of memory and returns its bytes; `memory` NULL: only counts. */
 static uint64_t cut_lists(sgti_parameters *parameters, void *memory, int32_t n_layers)
 {
     sgti_carver c = {.memory = memory};

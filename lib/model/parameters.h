@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which parameter tensors a model has, in which order, and where they lie in the weight buffer
- * (gradients and moments use the same offsets). Each part of a block declares its own; what one
- * product reads together lies together without gaps and is one matrix.
+ * Which parameter tensors a model has, in which order, and where they lie in the buffer of weights.
+ * Gradients and moments lie at the same offsets in theirs. Each part of a block declares its own
+ * parameters. Those that one product reads lie on top of each other without gaps and are one
+ * matrix:
+ *
+ *     | embedding | layer 0: norm | q k v | o | norm | gate up | down | layer 1 .. | norm | head |
+ *       table                       matrix  matrix     matrix    matrix                     matrix
  */
 #ifndef SGTI_PARAMETERS_H
 #define SGTI_PARAMETERS_H
@@ -23,8 +27,9 @@ typedef enum sgti_initial {
 typedef struct sgti_parameter {
     uint64_t offset; /* elements */
     uint64_t count;
-    uint64_t stream; /* of its random numbers: a hash of the name, so that a model with more
-                        parameters draws the same values for those that it shares */
+    /* The stream of its random numbers is a hash of the name, so that a model with more parameters
+     * draws the same values for those that it shares with another. */
+    uint64_t stream;
     int32_t rank;
     int32_t decays; /* 1: SGT_DECAY_MATRICES includes it */
     sgti_initial initial;
@@ -42,7 +47,7 @@ typedef struct sgti_matrix {
 /* The parts of a block, in their order. */
 enum sgti_block_part { SGTI_ATTENTION, SGTI_FEED_FORWARD, SGTI_BLOCK_PARTS };
 
-/* Where the parameters and matrices of a layer's parts begin. */
+/* The indices of the first parameter and of the first matrix of each part of a layer. */
 typedef struct sgti_layer_index {
     int32_t parameter[SGTI_BLOCK_PARTS];
     int32_t matrix[SGTI_BLOCK_PARTS];
@@ -52,26 +57,26 @@ typedef struct sgti_parameters {
     void *memory;  /* one allocation of `bytes` for the lists */
     uint64_t bytes;
     sgti_parameter *list;     /* [count] */
-    const sgti_parameter **by_name; /* the same, sorted */
+    const sgti_parameter **by_name; /* the same, sorted by name */
     sgti_matrix *matrices;    /* [n_matrices] */
     sgti_layer_index *layers; /* [n_layers] */
     int32_t count;
     int32_t n_matrices;
     int32_t embedding;   /* index of a parameter */
     int32_t final_norm;  /* likewise */
-    int32_t head_matrix; /* of the logits; the embedding's memory when tied */
+    int32_t head_matrix; /* the matrix of the logits; it is the embedding's memory when tied */
     uint64_t elements;   /* of the whole buffer, with the gaps of alignment */
 } sgti_parameters;
 
-/* Only counts: *parameters gets its numbers and `bytes`, but no lists. The config must have been
- * checked. Errors: SGT_E_OVERFLOW. */
+/* Only counts: *parameters gets its numbers and `bytes`, but no lists. `config` was checked.
+ * Errors: SGT_E_OVERFLOW. */
 sgt_status sgti_parameters_measure(sgti_parameters *parameters, const sgt_model_config *config);
 
 sgt_status sgti_parameters_create(sgti_parameters *parameters, sgti_memory *memory,
                                   const sgt_model_config *config);
 void sgti_parameters_destroy(sgti_parameters *parameters, sgti_memory *memory);
 
-/* The index of the one with this name, -1 when there is none. */
+/* The index of the parameter with this name; -1 when there is none. */
 int32_t sgti_parameters_find(const sgti_parameters *parameters, const char *name);
 
 #endif

@@ -5,13 +5,16 @@
 
 #include "../base/carver.h"
 
-/* The heads of one pass as they are found; arrays that are NULL are left out. */
+/* The heads of one pass, while they are being listed. Arrays that are NULL are not filled: so the
+ * same code counts and lists. */
 typedef struct head_lists {
     int32_t n_heads, n_groups;
-    int32_t *rows, *kv_heads; /* of rows, list_heads fills in the heads */
+    int32_t *rows, *kv_heads; /* list_heads puts the heads into rows; list_rows adds the rest */
     float *gains;
 } head_lists;
 
+/* Heads that read the same key/value head stand next to each other, so a new group begins whenever
+ * the key/value head changes. Groups are numbered among those that are read. */
 static void list_heads(head_lists *lists, const sgt_model_config *config, const float *values)
 {
     int32_t per_group = config->n_heads / config->n_kv_heads;
@@ -71,7 +74,7 @@ static const float *gains_of(const sgt_plan *plan, int32_t layer, int32_t number
     return number == 0 ? NULL : sgt_plan_gains(plan, layer, number);
 }
 
-/* A pass with the numbers of its lists. */
+/* Makes a pass of its lists; its index is not known here. */
 static sgti_pass pass_of(int32_t number, const sgt_model_config *config, const head_lists *lists)
 {
     return (sgti_pass){.number = number,
@@ -102,7 +105,9 @@ typedef struct builder {
     const sgt_plan *plan;
 } builder;
 
-/* Behind the heads, which are their own rows of q, the rows of the groups in k and in v. */
+/* Completes `rows`. q|k|v is a matrix of blocks of head_dim rows: first H blocks of q, then Hkv of
+ * k and Hkv of v. The heads, which list_heads has put there, are their own blocks of q; behind them
+ * come the blocks of their key/value heads in k and in v. */
 static void list_rows(head_lists *lists, const sgt_model_config *config)
 {
     int32_t per_group = config->n_heads / config->n_kv_heads;
@@ -146,7 +151,8 @@ static size_t lists_bytes_of_pass(const sgt_model_config *config)
     return (size_t)sgti_list_entries(config) * sizeof(int32_t);
 }
 
-/* Counts (memory NULL) or makes everything. Two calls make the same cuts. */
+/* Makes everything in `memory`, or only counts where that is NULL. Both calls cut the memory
+ * alike. */
 static sgti_passes build(builder *b, void *memory, int32_t n_passes)
 {
     sgti_passes totals = {.n_layers = b->config->n_layers};
@@ -155,7 +161,7 @@ static sgti_passes build(builder *b, void *memory, int32_t n_passes)
     b->layers = sgti_carve(&b->carver, totals.n_layers, sizeof *b->layers);
     b->passes = sgti_carve(&b->carver, n_passes, sizeof *b->passes);
     b->lists = sgti_carve(&b->carver, n_passes, lists_bytes_of_pass(b->config));
-    if (b->lists) /* what a pass of fewer heads leaves free is written to the backend too */
+    if (b->lists) /* the backend gets all of it, also what a pass of fewer heads leaves free */
         memset(b->lists, 0, (size_t)n_passes * lists_bytes_of_pass(b->config));
     for (int32_t layer = 0; layer < totals.n_layers; layer++)
         add_layer(b, layer, &totals);

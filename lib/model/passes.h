@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A depth plan unrolled: which attention passes every layer runs, with which heads. The passes are
- * made when a plan is set. From then on layouts, sessions and entropies only read them.
+ * A depth plan, unrolled: which attention passes every layer runs, with which heads. The passes are
+ * made when a plan is set; from then on layouts, sessions and entropies only read them.
  *
  * Pass 0 of a layer is the block's own, with every head at gain 1; pass k > 0 is the k-th loop and
  * runs the heads whose gain is above 0. All runs of a block have the same passes.
  *
- * What operations read of a pass lies in one block of lists, the same on the host and, by
- * pass_lists.h, in the backend's memory. Each pass has room for all heads in it:
+ * What operations read of a pass are lists. They lie in one block, which looks the same on the host
+ * and in the backend's memory (pass_lists.h). Each pass has room for all heads in it, so that its
+ * place does not depend on how many run:
  *
  *     | rows [h + 2g] .. | kv_heads [h] .. | gains [h] .. |  of pass 0, then of pass 1, ..
  *       H + 2 Hkv          H                 H
@@ -25,8 +26,8 @@ typedef struct sgti_pass {
     int32_t n_heads;         /* h query heads that run */
     int32_t n_groups;        /* g key/value heads that they read */
     int32_t sparse;          /* 1: h < H, so the weights of these heads are gathered */
-    const int32_t *rows;     /* [h + 2g] its blocks of head_dim rows in q|k|v, ascending */
-    const int32_t *heads;    /* [h] ascending: the first of rows */
+    const int32_t *rows;     /* [h + 2g] its blocks of head_dim rows of q|k|v, ascending */
+    const int32_t *heads;    /* [h] its heads, ascending; they are the first entries of rows */
     const int32_t *kv_heads; /* [h] which of its g key/value heads a head reads */
     const float *gains;      /* [h]; NULL for pass 0: all 1 */
 } sgti_pass;
@@ -39,28 +40,28 @@ typedef struct sgti_layer_passes {
 
 typedef struct sgti_passes {
     uint64_t bytes;      /* of the allocation */
-    uint64_t serial;     /* tells them apart from all that the same model had before */
+    uint64_t serial;     /* tells these passes from all that the same model had before */
     int32_t n_layers;
     int32_t n_passes;    /* of all layers, each counted once */
     int32_t n_runs;      /* of all layers */
-    int32_t most_passes; /* that one layer runs in a forward */
-    int64_t n_entries;   /* of the lists of all passes, */
-    const int32_t *lists; /* and these */
+    int32_t most_passes; /* the most that one layer runs in a forward */
+    int64_t n_entries;   /* entries in the lists of all passes */
+    const int32_t *lists; /* [n_entries] */
     const sgti_pass *all;              /* [n_passes] */
     const sgti_layer_passes *layers;   /* [n_layers] */
 } sgti_passes;
 
-/* Entries of the lists of one pass. */
+/* How many entries the lists of one pass have. */
 int64_t sgti_list_entries(const sgt_model_config *config);
 
-/* How many heads have a value above 0, and how many key/value heads they read; values [H], NULL:
- * all. The only place where heads of a pass are counted. */
+/* Counts the heads whose value in values [H] is above 0 (NULL: all), and the key/value heads that
+ * they read. This is the only place where the heads of a pass are counted. */
 void sgti_count_heads(int32_t *n_heads, int32_t *n_groups, const sgt_model_config *config,
                       const float *values);
 
-/* What a layer would run under a plan (NULL: no loops), before it is unrolled. */
+/* What a layer would run under a plan (NULL: no loops) that is not unrolled. */
 void sgti_count_passes(int32_t *n_runs, int32_t *n_passes, const sgt_plan *plan, int32_t layer);
-/* The most that one layer runs in a forward. */
+/* The most passes that one layer would run in a forward. */
 int32_t sgti_most_passes(const sgt_model_config *config, const sgt_plan *plan);
 /* The numbers of one pass, without lists. */
 sgti_pass sgti_count_pass(const sgt_model_config *config, const sgt_plan *plan, int32_t layer,
@@ -71,12 +72,12 @@ sgti_pass sgti_count_pass(const sgt_model_config *config, const sgt_plan *plan, 
 sgt_status sgti_passes_create(sgti_passes **passes, sgti_memory *memory,
                               const sgt_model_config *config, const sgt_plan *plan,
                               uint64_t serial);
-/* The same in the memory of passes whose plan takes as many bytes. */
+/* Unrolls another plan, which takes as many bytes, in the memory of passes that exist. */
 void sgti_passes_remake(sgti_passes *passes, const sgt_model_config *config, const sgt_plan *plan,
                         uint64_t serial);
 void sgti_passes_free(sgti_passes *passes, sgti_memory *memory);
 
-/* The bytes that creating them takes, and those that their lists take in the backend's memory. */
+/* The bytes that passes take on the host, and those of their lists in the backend's memory. */
 uint64_t sgti_passes_bytes(const sgt_model_config *config, const sgt_plan *plan);
 uint64_t sgti_lists_bytes(const sgt_model_config *config, const sgt_plan *plan);
 

@@ -16,7 +16,7 @@ static void name_parameter(sgti_parameter *parameter, const char *name, int32_t 
     parameter->stream = sgti_random_hash(parameter->name, strlen(parameter->name));
 }
 
-/* Adds one parameter that lies at `offset` elements; columns 0: a vector. */
+/* Adds one parameter, which lies at `offset` elements; columns 0 means a vector. */
 static void add(sgti_placer *placer, const char *name, uint64_t offset, int64_t rows,
                 int64_t columns, sgti_initial initial)
 {
@@ -35,7 +35,7 @@ static void add(sgti_placer *placer, const char *name, uint64_t offset, int64_t 
     into->count++;
 }
 
-/* Room for rows * columns weights; the offset is in elements. */
+/* Takes room for rows * columns weights and returns its offset, in elements. */
 static uint64_t take(sgti_placer *placer, int64_t rows, int64_t columns)
 {
     return sgti_arena_take(&placer->arena, (uint64_t)rows, (uint64_t)columns, sizeof(float)) /

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Declaring parameters, one after the other: each gets a name, a shape and its place in the weight
- * buffer. The same declarations are run twice, to count and to fill the lists.
+ * Takes the declarations of parameters, one after the other: each gets a name, a shape and its
+ * place in the buffer of weights. The same declarations are run twice, to count and to fill the
+ * lists.
  */
 #ifndef SGTI_PLACER_H
 #define SGTI_PLACER_H
@@ -23,7 +24,7 @@ void sgti_place_vector(sgti_placer *placer, const char *name, int64_t n, sgti_in
  * place in the buffer, in elements. */
 uint64_t sgti_place_table(sgti_placer *placer, const char *name, int64_t rows, int64_t columns);
 
-/* Declares that products read a table, too, as a matrix. */
+/* Declares that a product reads a table as a matrix, too: the head, when it is tied. */
 void sgti_place_shared_matrix(sgti_placer *placer, uint64_t offset, int64_t rows, int64_t columns);
 
 /* Declares n parameters [rows[i], columns], on top of each other, that one product reads as one

@@ -271,7 +271,7 @@ static void store(float *to, const float *from, int32_t count)
         to[h] = sgti_unsigned_zero(from[h]);
 }
 
-/* Passes that the layer had already keep their gains and targets; new ones start at 1. */
+/* Passes that the layer already had keep their gains and targets; those of new passes are 1. */
 static void fill_gains(sgti_layer_plan *fresh, const sgt_plan *plan, const sgti_layer_plan *old)
 {
     int32_t common = fresh->depth < old->depth ? fresh->depth : old->depth;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The bytes of a depth plan, for files and messages. Equal plans have equal bytes. Bytes of a
- * stranger are checked before anything is allocated for them.
+ * A depth plan as bytes, for files and messages between programs. Equal plans have equal bytes.
+ * Bytes may come from anybody, so they are checked before anything is allocated for what they
+ * claim.
  *
  *     u32 magic, version, n_layers, n_heads
  *     per layer: u32 depth, extra runs; f32 gains [K,H], targets [K,H]
@@ -14,7 +15,7 @@
 
 #define PLAN_MAGIC   UINT32_C(0x50544753) /* "SGTP" */
 #define PLAN_VERSION UINT32_C(1)
-#define LAYER_BYTES  8 /* of a layer without loops: depth, runs */
+#define LAYER_BYTES  8 /* what a layer without loops takes: depth and runs */
 
 static void write_plan(sgti_writer *writer, const sgt_plan *plan)
 {
@@ -49,7 +50,8 @@ sgt_status sgt_plan_save(void *data, size_t *bytes, const sgt_plan *plan)
     return SGT_OK;
 }
 
-/* Reads a layer of a plan without loops. Allocates only after its bytes are known to be there. */
+/* Reads one layer into a plan that has no loops there yet. It allocates only when it has seen that
+ * the bytes for it are there. */
 static sgt_status read_layer(sgt_plan *plan, sgti_reader *reader, int32_t layer)
 {
     int32_t depth = sgti_get_i32(reader);

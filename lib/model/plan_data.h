@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The inside of a depth plan. */
+/*
+ * The inside of a depth plan. A gain is what a head of a pass is multiplied by now; its target is
+ * the gain that a ramp leads to.
+ */
 #ifndef SGTI_PLAN_DATA_H
 #define SGTI_PLAN_DATA_H
 
@@ -18,7 +21,7 @@ struct sgt_plan {
     sgti_layer_plan layers[]; /* [n_layers] */
 };
 
-/* How many gains the passes of a layer of this depth have: K*H; as many targets. */
+/* How many gains a layer of this depth has, K*H; it has as many targets. */
 static inline uint64_t sgti_gain_count(const sgt_plan *plan, int32_t depth)
 {
     return (uint64_t)depth * (uint64_t)plan->n_heads;
@@ -30,13 +33,14 @@ static inline float sgti_unsigned_zero(float gain)
     return gain + 0.0f;
 }
 
-/* Bytes of memory that a plan for so many layers takes; NULL: a plan without loops. */
+/* The bytes of memory that a plan for n_layers takes; plan NULL: one without loops. */
 uint64_t sgti_plan_memory(int32_t n_layers, const sgt_plan *plan);
 
 /* 1: the layer has the same depth, gains and runs in two plans of one shape. */
 int sgti_plan_same_layer(const sgt_plan *a, const sgt_plan *b, int32_t layer);
 
-/* Makes `plan` equal to `source` (same shape), targets too; untouched on failure. */
+/* Makes `plan` equal to `source`, which has the same shape, targets too. On failure it is as it
+ * was. */
 sgt_status sgti_plan_assign(sgt_plan *plan, const sgt_plan *source);
 
 /* Checks that a plan has this shape and valid gains. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Regions of the memory of a forward. They are taken from three arenas; a shape says how large
- * everything is. layout.h has the picture, and parts take their own regions.
+ * Regions of the memory of a forward. They are taken from three arenas, and a shape says how large
+ * everything is. layout.h has a picture of them; each part takes its own.
  */
 #ifndef SGTI_REGIONS_H
 #define SGTI_REGIONS_H
@@ -21,17 +21,17 @@ typedef enum sgti_mode {
 /* Everything that a layout depends on. */
 typedef struct sgti_shape {
     const sgt_model_config *config; /* resolved */
-    const sgti_passes *passes; /* NULL: only measured, for the plan below */
-    const sgt_plan *plan;      /* NULL: no loops */
+    const sgti_passes *passes; /* NULL: the layout is only measured, for the plan below */
+    const sgt_plan *plan;      /* NULL: no loops; not read where there are passes */
     sgti_mode mode;
     int32_t recompute; /* 1: keep only the inputs of runs */
-    int32_t batch;     /* B; 0 in decoding, where rows are not of equal sequences */
+    int32_t batch;     /* B; 0 in decoding, where sequences have different lengths */
     int32_t seq;       /* T */
-    int64_t rows;      /* N = B T; in decoding the most that run at a time */
-    uint64_t logits_bytes; /* that the backend likes to make at a time; 0: the library's choice */
+    int64_t rows;      /* N = B T; in decoding the most rows that run at a time */
+    uint64_t logits_bytes; /* what the backend likes to make at a time; 0: the library chooses */
 } sgti_shape;
 
-/* The shape of a batch, without passes, plan and wishes of the backend. */
+/* The shape of a batch; passes or plan and the backend's wish for logits are left to the caller. */
 sgti_shape sgti_batch_shape(const sgt_model_config *config, const sgt_model_options *options,
                             sgti_mode mode, int32_t batch, int32_t seq);
 

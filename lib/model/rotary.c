@@ -7,7 +7,7 @@
 #include "../core/config_fields.h"
 
 enum {
-    BLOCK_ELEMENTS = 1024, /* filled at once; even the widest head has a few positions in it */
+    BLOCK_ELEMENTS = 1024, /* pairs filled at once: some positions of even the widest head */
     MOST_PAIRS = SGTI_MAX_HEAD_DIM / 2
 };
 
@@ -36,7 +36,7 @@ void sgti_rotary_free(sgti_rotary *rotary, sgti_dispatch *dispatch)
     *rotary = (sgti_rotary){0};
 }
 
-/* Cosine and sine, [P,dh/2] each. */
+/* The two tables, [P,dh/2] each. */
 static void tables_of(sgt_tensor *cosine, sgt_tensor *sine, const sgti_rotary *rotary, int64_t half)
 {
     int64_t positions = rotary->positions;
@@ -44,7 +44,8 @@ static void tables_of(sgt_tensor *cosine, sgt_tensor *sine, const sgti_rotary *r
     *sine = sgti_tensor_2d(rotary->tables.buffer, (uint64_t)(positions * half), positions, half);
 }
 
-/* Positions first .. first+count-1. */
+/* Fills positions first .. first+count-1. Angles are in double: a late position times a frequency
+ * has too few digits left in float32. */
 static sgt_status fill_block(const sgti_rotary *rotary, sgti_dispatch *dispatch,
                              const double *frequencies, int64_t half, int32_t first, int32_t count)
 {
@@ -73,7 +74,9 @@ sgt_status sgti_rotary_fill(sgti_rotary *rotary, sgti_dispatch *dispatch,
         return SGT_OK;
     for (int32_t i = 0; i < half; i++)
         frequencies[i] = pow(config->rope_theta, -2.0 * (double)i / config->head_dim);
-    while (rotary->filled < needed) { /* whole blocks: tokens come one by one */
+    /* Whole blocks are filled, more than needed: when tokens come one by one, this is seldom
+     * called. */
+    while (rotary->filled < needed) {
         int32_t rest = rotary->positions - rotary->filled;
         int32_t count = rest < most ? rest : most;
         sgt_status status =

@@ -38,7 +38,7 @@ sgt_status sgt_model_get_special_tokens(sgt_special_tokens *tokens, const sgt_mo
     return SGT_OK;
 }
 
-/* What is not there is 0, so that equal tokens are equal bytes. */
+/* Sets ids that are not there to 0, so that equal tokens are equal bytes. */
 static void clear_rest(sgt_special_tokens *tokens)
 {
     if (!tokens->has_bos)

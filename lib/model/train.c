@@ -2,9 +2,11 @@
 /*
  * Training forward and backward, and the rules of what may follow what:
  *
- *     IDLE --forward--> LOSS_READY --backward--> IDLE
- *     IDLE --forward_logits--> LOGITS_READY --backward_logits--> IDLE
- *     any --plan or weight change, failed forward--> IDLE
+ *     any state    --forward-->         LOSS_READY
+ *     any state    --forward_logits-->  LOGITS_READY
+ *     LOSS_READY   --backward-->        IDLE
+ *     LOGITS_READY --backward_logits--> IDLE
+ *     any state    --a change of plan or weights, a forward that fails on its way--> IDLE
  */
 #include <math.h>
 
@@ -15,7 +17,8 @@
 #include "batch.h"
 #include "work.h"
 
-/* *zero: whether all matrices are 0. `room` is the backend's, for a double. */
+/* *zero becomes 1 when all matrices are 0. `room` is memory of the backend for the sum, a
+ * double. */
 static sgt_status find_weights(int *zero, const sgt_model *model, const sgti_storage *room)
 {
     sgt_tensor weights =
@@ -40,8 +43,9 @@ static sgt_status find_weights(int *zero, const sgt_model *model, const sgti_sto
     return status;
 }
 
-/* Zero matrices have zero gradients: a model that nobody gave weights would stay so for ever. Only
- * where nobody said that they changed are they looked at; a host may have written through views. */
+/* Warns when training begins with all matrices 0: their gradients are 0 too, so they would stay so
+ * for ever. The weights are looked at only if nobody said that they changed; a host may have
+ * written them through views all the same. */
 static sgt_status warn_of_missing_weights(const sgt_model *model, const sgti_storage *room)
 {
     int zero;
@@ -78,7 +82,8 @@ static sgt_status ensure_gradients(sgt_model *model)
     return SGT_OK;
 }
 
-/* Memory, the batch in the arena, all blocks. */
+/* The common part of both forwards: takes memory, brings the batch into the arena, runs all
+ * blocks. */
 static sgt_status run_blocks(sgti_work *work, sgt_model *model, const sgt_batch *batch,
                              sgti_mode mode)
 {
@@ -108,7 +113,7 @@ static sgt_status run_blocks(sgti_work *work, sgt_model *model, const sgt_batch 
     return status ? status : sgti_blocks_forward(work);
 }
 
-/* What a finished forward leaves behind. */
+/* Records a finished forward in the model: entropies, FLOPs, draws, state. */
 static sgt_status commit_forward(sgt_model *model, const sgti_work *work, sgti_model_state state)
 {
     double per_token[2];
@@ -148,7 +153,8 @@ sgt_status sgt_model_forward(sgt_metrics *metrics, sgt_model *model, const sgt_b
     return SGT_OK;
 }
 
-/* Either kind of backward: `scale` of the loss, or the host's dlogits. */
+/* Either kind of backward: from the loss times `scale`, or from the host's dlogits. While it adds
+ * to the gradients they are marked invalid, which they stay if it fails. */
 static sgt_status backward(sgt_model *model, double scale, const float *dlogits)
 {
     int nothing = !dlogits && model->loss_count == 0;
@@ -213,7 +219,7 @@ sgt_status sgt_model_backward(sgt_model *model, double scale,
     return backward(model, scale, NULL);
 }
 
-/* The logits of all rows stay where they were made. */
+/* In this mode one chunk has all rows, and their logits stay where they were made. */
 static sgt_status keep_logits(const sgti_work *work, const sgt_tensor *logits, const sgt_tensor *h,
                               int64_t first, int64_t rows, void *argument)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Weights and gradients as tensors, and who is told when weights change. */
+/* Weights and gradients as tensors; and how it becomes known that weights have changed: by a new
+ * generation, which is compared wherever something was made from weights. */
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../core/tensors.h"

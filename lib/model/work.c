@@ -4,7 +4,7 @@
 #include "../base/integers.h"
 #include "../core/tensors.h"
 
-/* Rows of a rounded matrix that are converted at a time where the backend does not multiply it. */
+/* How many rows of a bf16 matrix are converted at a time where no kernel multiplies it as it is. */
 #define PANEL_ROWS 512
 
 sgt_tensor sgti_at(const sgti_work *work, const sgti_region *region)
@@ -46,7 +46,8 @@ uint64_t sgti_panel_bytes(int64_t columns)
     return (uint64_t)PANEL_ROWS * (uint64_t)columns * sizeof(float);
 }
 
-/* Panel after panel of a rounded matrix: converted, then an ordinary product. */
+/* Multiplies with a bf16 matrix, one panel of its rows after the other: a panel is converted to
+ * float32, and gives some columns of y by an ordinary product. */
 static sgt_status multiply_by_panels(const sgti_work *work, const sgt_tensor *y,
                                      const sgt_tensor *x, const sgt_tensor *w, const sgt_tensor *d)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One forward or backward at work: what the parts of the network compute with. Shapes stand in
- * comments; N is the number of rows (tokens) of the call. Errors of all functions are those of the
- * backend.
+ * One forward or backward at work: what the parts of a block compute with. Shapes stand in
+ * comments; N is the number of rows (tokens) of the call. The errors of all functions are those of
+ * the backend.
  */
 #ifndef SGTI_WORK_H
 #define SGTI_WORK_H
@@ -13,7 +13,7 @@
 
 struct sgti_work;
 
-/* The projections of one attention pass: whole, or gathered for its heads. */
+/* The projections of one attention pass: the whole matrices, or those gathered for some heads. */
 typedef struct sgti_projections {
     sgt_tensor qkv; /* [(h+2g)dh, d] */
     sgt_tensor o;   /* [d, h dh] */
@@ -45,16 +45,15 @@ typedef struct sgti_work {
     const sgti_providers *providers;
     sgt_buffer *arena;      /* the block that the layout describes */
     const sgti_rotary *rotary; /* filled for every position of this call */
-    sgt_buffer *lists;      /* of its passes: pass_lists.h */
-    sgt_buffer *panel;      /* inference: some rows of a matrix that is not float32, converted; NULL
-                               where no matrix is rounded */
+    sgt_buffer *lists;      /* the lists of its passes: pass_lists.h */
+    sgt_buffer *panel;      /* room for converted rows of a bf16 matrix; NULL: there is none */
     int64_t rows;           /* N of this call */
     int32_t entropy;        /* kinds to collect */
     int32_t remake;         /* 1: under recompute, a forward again for the sake of backward */
     int32_t inference;      /* 1: products by the slot `linear` where the backend has it */
-    int32_t phase;          /* enum sgt_phase for the progress callback; */
-    int64_t progress_done;  /* runs of blocks before this call, */
-    int64_t progress_total; /* of so many in all */
+    int32_t phase;          /* enum sgt_phase, for the progress callback, as are the next two */
+    int64_t progress_done;  /* runs of blocks that were done before this call */
+    int64_t progress_total; /* runs of blocks in all */
 } sgti_work;
 
 /* The work of the batch that a workspace was prepared for. */
@@ -71,11 +70,11 @@ int32_t sgti_part_matrix(const sgti_work *work, const sgti_part *part, int32_t n
 /* The gradient [rows, columns] of a matrix of the model. */
 sgt_tensor sgti_matrix_gradient(const sgti_work *work, int32_t number);
 
-/* y [N,out] = x [N,in] w^T (+ d; NULL: nothing; d may be y). w [out,in]. */
+/* y [N,out] = x [N,in] w^T + d, with w [out,in]. d may be NULL, which adds nothing, or y. */
 sgt_status sgti_multiply(const sgti_work *work, const sgt_tensor *y, const sgt_tensor *x,
                          const sgt_tensor *w, const sgt_tensor *d);
 
-/* Bytes of a panel for matrices of at most so many columns. */
+/* The bytes of a panel for matrices of at most this many columns. */
 uint64_t sgti_panel_bytes(int64_t columns);
 
 /* dw [out,in] += dy^T x (overwritten when beta is 0); dx [N,in] = dy w. */
@@ -84,7 +83,7 @@ sgt_status sgti_weight_gradient(const sgti_work *work, const sgt_tensor *dw, flo
 sgt_status sgti_input_gradient(const sgti_work *work, const sgt_tensor *dx, const sgt_tensor *dy,
                                const sgt_tensor *w);
 
-/* y = RMSNorm(x) with the norm weight of this parameter; x, y of one shape [rows,d]. */
+/* y = RMSNorm(x), weighted by this parameter; x and y have one shape [rows,d]. */
 sgt_status sgti_norm_forward(const sgti_work *work, const sgt_tensor *y, const sgt_tensor *x,
                              int32_t parameter);
 /* Adds to dx [N,d] and to the gradient of the weight, from dy [N,d]. */
@@ -97,34 +96,35 @@ sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const sgt_ten
 
 /* ---- block.c: all parts one after another ---- */
 
-/* Embedding of layout.ids and every part, with the progress callback between runs. */
+/* Runs the embedding of layout.ids and every part, with the progress callback between runs. */
 sgt_status sgti_blocks_forward(const sgti_work *work);
-/* From layout.dx, the gradient of the last stream, to the gradients of every weight below. */
+/* Goes from layout.dx, the gradient of the last stream, down to the embedding and adds to the
+ * gradients of all weights on the way. */
 sgt_status sgti_blocks_backward(const sgti_work *work);
 
 /* ---- head.c: final norm, logits, loss ---- */
 
-/* What is done with logits [rows,V] of `rows` rows from `first` on; h [rows,d] are the rows they
+/* Does something with the logits [rows,V] of `rows` rows from `first` on; h [rows,d] is what they
  * were made of. */
 typedef sgt_status (*sgti_logits_fn)(const sgti_work *work, const sgt_tensor *logits,
                                      const sgt_tensor *h, int64_t first, int64_t rows,
                                      void *argument);
 
-/* Logits of the rows first, first + stride, .. (count of them), a chunk at a time. `first` of the
- * callback counts among these. */
+/* Makes the logits of `count` rows, first, first + stride, .., a chunk at a time. The callback's
+ * `first` counts among these rows: it begins at 0. */
 sgt_status sgti_head_logits(const sgti_work *work, int64_t first, int64_t stride, int64_t count,
                             sgti_logits_fn use, void *argument);
 
 /* Computes the losses of all rows against layout.targets, into host memory [N]. In a training step
- * also d_final and d_head, the unscaled gradients of their sum. */
+ * it makes d_final and d_head too, the unscaled gradients of their sum. */
 sgt_status sgti_head_losses(const sgti_work *work, float *losses);
 
-/* Scales d_final and d_head, into layout.dx and the gradients of head and final norm. */
+/* Scales d_final and d_head, adds to the gradients of head and final norm, and makes layout.dx. */
 sgt_status sgti_head_loss_backward(const sgti_work *work, double scale);
 /* The same from dlogits [N,V] in host memory. */
 sgt_status sgti_head_logits_backward(const sgti_work *work, const float *dlogits);
 
-/* Logits as above to host memory [count,V]. */
+/* Reads the logits of rows chosen as above into host memory [count,V]. */
 sgt_status sgti_head_read_logits(const sgti_work *work, float *logits, int64_t first,
                                  int64_t stride, int64_t count);
 

@@ -6,7 +6,7 @@
 #include "../base/carver.h"
 #include "../base/error.h"
 
-/* The arrays of a step in the host allocation. */
+/* Cuts the arrays of a step out of the host allocation and returns its bytes; host NULL: counts. */
 static uint64_t cut_arrays(sgti_workspace *workspace, char *host, const sgti_layout *layout)
 {
     sgti_carver c = {.memory = host};
@@ -63,7 +63,7 @@ static sgt_status resize_host(sgti_workspace *workspace, sgti_memory *memory, ui
     return SGT_OK;
 }
 
-/* Gives up blocks of another size, then takes these. On failure some may be missing. */
+/* Gives up blocks that have another size and takes new ones. On failure some may be missing. */
 static sgt_status resize(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_memory *memory,
                          const sgt_model_config *config, const sizes *new, const char *what)
 {
@@ -85,8 +85,9 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Old blocks are given up first, so that old and new never add up; when the new ones cannot be
- * had, the old sizes are taken back. */
+/* Makes blocks at least as large as needed. Old blocks are given up before new ones are taken, so
+ * that both never count together. If the new ones cannot be had, blocks of the old sizes are taken
+ * back, and the message of the failure with them is kept. */
 static sgt_status grow(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_memory *memory,
                        const sgt_model_config *config, const sizes *needed, const char *what)
 {
@@ -105,7 +106,7 @@ static sgt_status grow(sgti_workspace *workspace, sgti_dispatch *dispatch, sgti_
     return status;
 }
 
-/* 1 when the layout was planned for this very shape. */
+/* 1 when the layout was planned for this very shape; T follows from rows and batch. */
 static int is_planned_for(const sgti_workspace *workspace, const sgti_shape *shape)
 {
     const sgti_shape *own = &workspace->layout.shape;
@@ -114,7 +115,7 @@ static int is_planned_for(const sgti_workspace *workspace, const sgti_shape *sha
            workspace->passes_serial == shape->passes->serial;
 }
 
-/* Measures a layout and takes its memory; what was planned in it before is gone. */
+/* Measures a layout and takes memory for it; what was planned there before is gone. */
 static sgt_status make_room(sgti_layout *layout, sgti_workspace *workspace,
                             sgti_dispatch *dispatch, sgti_memory *memory, const sgti_shape *shape)
 {

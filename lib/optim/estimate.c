@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How much memory a model, its optimizer and a step will take, by the same arithmetic that later
- * allocates it. The file is here, and not with the model, because it knows optimizers too.
+ * Tells how much memory a model, its optimizer and a step will take, by the same arithmetic that
+ * later allocates it. The file is here, and not with the model, because it knows optimizers too.
  */
 #include "../base/error.h"
 #include "../base/float_mode.h"
@@ -20,7 +20,7 @@ sgt_status sgt_model_memory_options_init(sgt_model_memory_options *options, size
                             "sgt_model_memory_options");
 }
 
-/* The memory of a step of `shape`, which has a plan or none. */
+/* Adds up the memory of a model and of a step of `shape`, whose plan may be NULL. */
 static sgt_status estimate(sgt_model_memory *e, const sgti_shape *shape,
                            const sgt_model_memory_options *options)
 {
@@ -46,7 +46,7 @@ static sgt_status estimate(sgt_model_memory *e, const sgti_shape *shape,
     return SGT_OK;
 }
 
-/* The host's options and those of the model that they point to. */
+/* Reads the host's options, and the options of the model that they may point to. */
 static sgt_status read_options(sgt_model_memory_options *own, sgt_model_options *model,
                                const sgt_model_memory_options *caller)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Optimizers: making and freeing them, factors, and the way into their moments. The update itself
- * is in step.c.
+ * Makes and frees optimizers, and lets hosts reach their rates, factors and moments. The update
+ * itself is in step.c.
  */
 #include "optimizer.h"
 
@@ -16,7 +16,7 @@
 #include "../core/tensors.h"
 #include "schedule.h"
 
-/* The lists in the host allocation; returns its bytes. */
+/* Cuts the lists out of the host allocation and returns its bytes; host NULL: only counts. */
 static uint64_t cut_lists(sgt_optimizer *optimizer, char *host, int32_t n_parameters)
 {
     sgti_carver c = {.memory = host};
@@ -117,7 +117,8 @@ int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer)
     return optimizer ? optimizer->steps : 0;
 }
 
-sgt_status sgt_optimizer_get_scheduled_rate(double *lr, const sgt_optimizer *optimizer, int64_t step)
+sgt_status sgt_optimizer_get_scheduled_rate(double *lr, const sgt_optimizer *optimizer,
+                                            int64_t step)
 {
     SGTI_DEFAULT_FLOATS;
     if (!lr || !optimizer)

@@ -11,34 +11,34 @@
 #define SGTI_OPTIMIZER_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_optimizer_options, rate_user)
 
 typedef struct sgti_factors {
-    double rate; /* 0: frozen */
+    double rate; /* 0: the parameter is frozen */
     double decay;
 } sgti_factors;
 
 struct sgt_optimizer {
     sgt_model *model;              /* counted */
     sgt_optimizer_options options; /* checked */
-    int64_t steps;                 /* taken, skipped ones too: what schedules see */
-    int64_t updates;               /* applied: t of the bias corrections */
-    sgti_storage moments;  /* all first moments, then all second, laid out as the weights */
+    int64_t steps;                 /* steps taken, skipped ones too: what schedules see */
+    int64_t updates;               /* steps that changed weights: t of the bias corrections */
+    sgti_storage moments; /* all first moments, then all second ones, laid out as the weights */
     sgti_storage norm;    /* a double: the squared norm of a step's gradients */
-    void *host;           /* the lists below in one allocation, all [parameters.count] */
+    void *host;           /* one allocation for the lists below, all [parameters.count] */
     sgti_factors *factors;
-    int32_t n_pieces;     /* of a step: the parameters that are not frozen, */
-    int64_t *firsts;      /* and for each of them these */
+    int32_t n_pieces;     /* the parameters that are not frozen: a piece of the weights each, */
+    int64_t *firsts;      /* for which a step fills these four lists */
     int64_t *counts;
     float *rates;
     float *decays;
 };
 
-/* Bytes of everything but the moments. */
+/* The bytes of an optimizer without its moments. */
 uint64_t sgti_optimizer_bytes(int32_t n_parameters);
 
-/* Options as a caller gave them (NULL: defaults), checked. */
+/* Reads the options that a caller gave (NULL: defaults) and checks them. */
 sgt_status sgti_optimizer_options_read(sgt_optimizer_options *own,
                                        const sgt_optimizer_options *caller);
 
-/* What a file tells of an optimizer. */
+/* What a file tells about an optimizer. */
 typedef struct sgti_optimizer_record {
     int64_t steps;
     int64_t updates;

@@ -39,7 +39,7 @@ static sgt_status check_numbers(const sgt_optimizer_options *options)
         {options->beta2, SGTI_FROM_0_TO_1, "sgt_optimizer_options.beta2"},
         {options->weight_decay, SGTI_AT_LEAST_0, "sgt_optimizer_options.weight_decay"},
         {options->clip, SGTI_AT_LEAST_0, "sgt_optimizer_options.clip"},
-        /* Without it a weight whose gradient is always 0 would become 0/0. */
+        /* With eps 0, a weight whose gradient is always 0 would be changed by 0/0. */
         {options->eps, SGTI_ABOVE_0, "sgt_optimizer_options.eps"},
     };
     sgt_status status = SGT_OK;

@@ -60,8 +60,8 @@ sgt_status sgti_schedule_check(const sgt_optimizer_options *options)
     return SGT_OK;
 }
 
-/* How far a step is on the way from `from` (0) to `to` (1). Where `to` is not behind `from`, it
- * is 0. */
+/* How far a step has come on the way from `from` (0) to `to` (1); always 0 if there is no way,
+ * since `to` is not above `from`. */
 static double fraction(int64_t step, int64_t from, int64_t to)
 {
     if (step > to)

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One optimizer step: rate, gradient norm, then either AdamW on every parameter or, when the norm
- * is not finite, nothing but zeroing the gradients. Allocates nothing. Whatever can be refused is
- * refused before the first weight changes; if the backend fails after that, the gradients are
- * marked invalid, since some of them were used up.
+ * One optimizer step: it chooses the rate and takes the norm of the gradients. Then it either runs
+ * AdamW on every parameter that is not frozen or, if the norm is not finite or too large, only
+ * zeroes the gradients. Nothing is allocated. Whatever can be refused is refused before the first
+ * weight changes; if the backend fails after that, the gradients are marked invalid, since some of
+ * them were used up.
+ *
+ *     weights                 | embedding | norm | q | k | v | o | ..    (and gradients, moments)
+ *     pieces, `o` is frozen   |     0     |  1   | 2 | 3 | 4 |   | ..    each with rate and decay
+ *
+ * Norm and update are one call of the backend each, over all pieces.
  */
 #include "optimizer.h"
 
@@ -20,7 +26,8 @@
 #define REPORT_MINIMUM SGTI_SIZE_THROUGH(sgt_step_report, clip_scale)
 #define STEP_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_optimizer_step_options, scale)
 
-/* Added to the norm that is divided by, in case it is near 0, as PyTorch's clip_grad_norm_ does. */
+/* It is added to the norm that the gradients are divided by, in case that is near 0; PyTorch's
+ * clip_grad_norm_ adds the same. */
 static const double clip_margin = 1e-6;
 
 static sgt_status check_state(const sgt_model *model)
@@ -55,13 +62,13 @@ static int is_frozen(const sgt_optimizer *optimizer, int32_t index)
     return optimizer->factors[index].rate == 0.0;
 }
 
-/* The whole of a buffer that is laid out as the weights, from `first` on. */
+/* A vector of all elements of a buffer that is laid out as the weights, from `first` on. */
 static sgt_tensor all_of(const sgt_model *model, const sgti_storage *storage, uint64_t first)
 {
     return sgti_tensor_1d(storage->buffer, first, (int64_t)model->parameters.elements);
 }
 
-/* The parameters that are not frozen. */
+/* Lists the parameters that are not frozen. */
 static void list_pieces(sgt_optimizer *optimizer)
 {
     const sgti_parameters *parameters = &optimizer->model->parameters;
@@ -102,7 +109,8 @@ static double clip_scale(double clip, double norm)
     return fmin(1.0, clip / (norm + clip_margin));
 }
 
-/* 1 - beta^t with the beta that the kernel uses: its moments are then unbiased exactly. */
+/* 1 - beta^t, with beta rounded to the float32 that the kernel uses: so the correction fits the
+ * moments that it makes. */
 static float bias_correction(double beta, int64_t updates)
 {
     return (float)(1.0 - pow((double)(float)beta, (double)updates));
@@ -117,7 +125,7 @@ static double decay_of(const sgt_optimizer *optimizer, int32_t index)
     return options->weight_decay * optimizer->factors[index].decay;
 }
 
-/* Checks that rate and decay, times their factors, stay within float32. */
+/* Checks that rate and decay, multiplied by their factors, stay within float32. */
 static sgt_status check_products(const sgt_optimizer *optimizer, double lr)
 {
     for (int32_t i = 0; i < optimizer->model->parameters.count; i++)
@@ -128,7 +136,7 @@ static sgt_status check_products(const sgt_optimizer *optimizer, double lr)
     return SGT_OK;
 }
 
-/* Of the parameters that are not frozen. */
+/* Lists rate and decay of the parameters that are not frozen, in the order of list_pieces. */
 static void list_rates(sgt_optimizer *optimizer, double lr)
 {
     int32_t piece = 0;
@@ -189,8 +197,9 @@ static sgt_status update_weights(sgt_optimizer *optimizer, double lr, double sca
     return status;
 }
 
-/* The second moment holds squares of gradients in float32. An infinite one would stay there, so a
- * step of a larger norm than this is skipped. */
+/* The second moment holds squares of gradients in float32, and an infinite one would stay infinite
+ * for ever. So a step whose norm is above this, about the root of the largest float32, is
+ * skipped. */
 #define LARGEST_NORM 1.8e19
 
 static sgt_status zero_gradients(const sgt_model *model)

@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One attention pass, y = x + sum_h g_h Attn_h(RMSNorm1(x)), and its gradient. A pass of some of
- * the heads runs the same code on gathered weights, so that every product shrinks with their number.
+ * the heads runs the same code on gathered weights, so that every product shrinks with their
+ * number.
+ *
+ *     forward                                 backward, from dy
+ *       h    = RMSNorm1(x)       [N,d]          dWo   += dy^T out,  d_out = dy Wo
+ *       qkv  = h Wqkv^T          [N,(h+2g)dh]   d_qkv  = through the softmax, then rotated back
+ *       q, k are rotated in place               h      = RMSNorm1(x) once more
+ *       out  = g Attn(q, k, v)   [N,h dh]       dWqkv += d_qkv^T h,  dh = d_qkv Wqkv
+ *       y    = x + out Wo^T      [N,d]          dx     = dy + through the norm, from dh
+ *
+ * Training keeps qkv, out and the log-sum-exp of each row; h is cheap and is made again.
  */
 #include "attention.h"
 
@@ -32,7 +42,8 @@ static void place(sgti_part *part, sgti_regions *regions)
     const sgt_model_config *config = regions->shape->config;
     int64_t d = config->d_model, dh = config->head_dim;
     int64_t h = part->pass->n_heads, g = part->pass->n_groups;
-    /* A loop of all heads gets room too: when it loses some, memory must not grow. */
+    /* A loop with all heads gathers nothing, but gets the room too: when it loses some heads, the
+     * memory must not have to grow. */
     int64_t gathered = part->pass->number > 0 && regions->shape->mode != SGTI_DECODE
                            ? 2 * (h + g) * dh : 0;
     sgti_region *own = part->own;
@@ -101,8 +112,8 @@ static sgt_status forward(const sgti_work *work, const sgti_part *part)
 
 /* ---- backward ---- */
 
-/* The gradients that the pass's products add to: those of the whole matrices, or gathered ones,
- * which are overwritten (beta 0) and scattered afterwards. */
+/* Where the gradients of the pass's products go: added to those of the whole matrices (*beta 1), or
+ * written over gathered ones (*beta 0), which are added to the whole ones afterwards. */
 static sgti_projections gradients_of(float *beta, const sgti_work *work, const sgti_part *part)
 {
     *beta = part->pass->sparse ? 0.0f : 1.0f;
@@ -115,7 +126,7 @@ static sgti_projections gradients_of(float *beta, const sgti_work *work, const s
         .o = sgti_matrix_gradient(work, sgti_part_matrix(work, part, SGTI_MATRIX_O))};
 }
 
-/* d_qkv from the gradient of what the heads read, through the softmax and the rotation. */
+/* Makes d_qkv from the gradient of what the heads read, through the softmax and the rotation. */
 static sgt_status attend_backward(const sgti_work *work, const sgti_part *part, sgt_tensor *d_flat,
                                   sgt_tensor *d_qkv)
 {
@@ -149,7 +160,7 @@ static sgt_status attend_backward(const sgti_work *work, const sgti_part *part, 
     return status ? status : sgti_rotate(work, &d_view.rotated, NULL, 1);
 }
 
-/* The output projection: its gradient, and d_qkv from the gradient dx of the pass's output. */
+/* The upper half of backward: the gradient of the output projection, and d_qkv. */
 static sgt_status output_backward(const sgti_work *work, const sgti_part *part,
                                   const sgti_projections *weights,
                                   const sgti_projections *gradients, float beta)
@@ -165,7 +176,8 @@ static sgt_status output_backward(const sgti_work *work, const sgti_part *part,
     return status ? status : attend_backward(work, part, &d_out, &d_qkv);
 }
 
-/* The input projections and the norm: their gradients, and what they add to dx. */
+/* The lower half: the gradients of the input projections and of the norm, and what is added to dx,
+ * which already is the gradient through the residual, so that the sum is the gradient of x. */
 static sgt_status input_backward(const sgti_work *work, const sgti_part *part,
                                  const sgti_projections *weights,
                                  const sgti_projections *gradients, float beta)
@@ -203,8 +215,9 @@ static sgt_status backward(const sgti_work *work, const sgti_part *part)
     return status ? status : input_backward(work, part, &weights, &gradients, beta);
 }
 
-/* Per head: q and o, 2 d dh each, and its scores and sums; k and v likewise per key/value head. A
- * causal query sees half of the keys. */
+/* Each head takes 2 d dh for q and as much for o, and each key/value head the same for k and v. The
+ * scores and the sums of values take 2 dh each for every key that a query sees: half of the
+ * sequence on average, as attention is causal. */
 static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
 {
     double d = query->config->d_model, dh = query->config->head_dim;

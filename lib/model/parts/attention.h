@@ -26,40 +26,40 @@ enum sgti_attention_region {
     SGTI_REGION_OUT,   /* [N,h dh] what the heads read, times their gains */
     SGTI_REGION_LSE,   /* [B,h,T]; training */
     SGTI_REGION_H,     /* [N,d] output of the norm; this and all below are scratch */
-    SGTI_REGION_GATHERED,   /* weights of some heads: q|k|v rows, then o columns */
-    SGTI_REGION_D_GATHERED, /* their gradients; training, like the rest */
+    SGTI_REGION_GATHERED,   /* weights of some heads: rows of q|k|v, then columns of o */
+    SGTI_REGION_D_GATHERED, /* their gradients; only in training, like the rest */
     SGTI_REGION_DH,    /* [N,d] */
     SGTI_REGION_D_OUT, /* [N,h dh] */
     SGTI_REGION_D_QKV, /* [N,(h+2g)dh] */
     SGTI_REGION_NORM   /* scratch of the norm's gradient */
 };
 
-/* q [B,T,h,dh], k and v [B,T,g,dh] inside a [N,(h+2g)dh] matrix. */
+/* Views of q [B,T,h,dh], k and v [B,T,g,dh] inside a matrix qkv [N,(h+2g)dh]. */
 typedef struct sgti_qkv {
     sgt_tensor q, k, v;
-    sgt_tensor rotated; /* q and k: [B,T,h+g,dh] */
+    sgt_tensor rotated; /* q and k together, which lie side by side: [B,T,h+g,dh] */
 } sgti_qkv;
 
-/* Of `batch` sequences of equal length. */
+/* Makes the views, for `batch` sequences of equal length. */
 sgti_qkv sgti_split_qkv(const sgti_pass *pass, const sgt_tensor *qkv, int64_t batch,
                         int64_t head_dim);
 
-/* What scores are multiplied by: 1 / sqrt(dh). */
+/* The factor of the scores: 1 / sqrt(dh). */
 float sgti_attention_scale(const sgt_model_config *config);
 
 /* The two matrices in a block of gathered weights that starts at `first` elements of a buffer. */
 sgti_projections sgti_gathered_projections(const sgt_model_config *config, const sgti_pass *pass,
                                            sgt_buffer *buffer, uint64_t first);
-/* Its elements. */
+/* How many elements such a block has. */
 uint64_t sgti_gathered_elements(const sgt_model_config *config, const sgti_pass *pass);
 
 /* ---- gather.c ---- */
 
-/* Copies the pass's rows of q|k|v and columns of o into `gathered`. lists: those of its passes. */
+/* Copies the pass's rows of q|k|v and columns of o into `gathered`; `lists` are those of passes. */
 sgt_status sgti_gather_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
                              sgt_buffer *lists, const sgti_projections *gathered);
 
-/* Adds gradients of such matrices to the gradients of the whole ones. */
+/* Adds the gradients of gathered matrices to the gradients of the whole ones. */
 sgt_status sgti_scatter_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
                               sgt_buffer *lists, const sgti_projections *gradients);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The kinds of blocks that there are. */
+/* The kinds of blocks that there are: one, for every layer. */
 #include "part.h"
 
 static const sgti_block standard = {

@@ -9,8 +9,9 @@
 
 typedef sgt_status (*move_fn)(sgti_dispatch *dispatch, sgt_rows_args *args);
 
-/* Both matrices of the pass between their whole form in `storage` (weights or gradients) and the
- * gathered one. Columns of o are rows of its transpose. */
+/* Moves both matrices of the pass between their whole form in `storage` (weights or gradients) and
+ * the gathered one, in the direction of `move`. It moves rows; columns of o are rows of its
+ * transpose. */
 static sgt_status move_both(const sgt_model *model, int32_t layer, const sgti_pass *pass,
                             sgt_buffer *lists, const sgti_projections *gathered, move_fn move,
                             const sgti_storage *storage)

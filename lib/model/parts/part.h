@@ -14,11 +14,11 @@
 
 struct sgti_work; /* work.h */
 
-/* A token of what model and shape FLOPs are asked for. */
+/* What the FLOPs of one token are asked for. */
 typedef struct sgti_flops_query {
     const sgt_model_config *config;
-    double heads;  /* that run; of an attention part */
-    double groups; /* key/value heads that they read */
+    double heads;  /* heads that run, for an attention part */
+    double groups; /* key/value heads that they read, likewise */
     int32_t seq;
     int full_square; /* 1: as if every query saw all seq keys */
 } sgti_flops_query;
@@ -26,9 +26,10 @@ typedef struct sgti_flops_query {
 typedef struct sgti_part_kind {
     const char *name;
     enum sgti_block_part slot; /* which part of a block it can be */
-    int32_t draws; /* 1: a training forward draws random numbers. They depend on a seed, the place of
-                      what is drawn and work->model->draws, and on nothing else; what was drawn is
-                      a decision, which backward and a remade forward find in its region */
+    /* 1: a training forward draws random numbers. They depend on a seed, on the place of what is
+     * drawn and on work->model->draws, and on nothing else. What was drawn is a decision: it is
+     * kept in a region of that arena, where backward and a remade forward find it. */
+    int32_t draws;
 
     /* Declares the parameters of one layer, in the order of the kind's own numbers. */
     void (*parameters)(sgti_placer *placer, const sgt_model_config *config);
@@ -36,18 +37,20 @@ typedef struct sgti_part_kind {
     /* Takes the regions part->own; part->x is known, part->y not yet. */
     void (*place)(sgti_part *part, sgti_regions *regions);
 
-    /* y [N,d] = x + what the part adds. With work->remake only what backward needs is made again;
-     * y is left. */
+    /* y [N,d] = x + what the part adds. With work->remake only what backward needs is made again. A
+     * feed-forward part then need not make y, as it is the last of its run; an attention part must,
+     * because y is the next part's x. */
     sgt_status (*forward)(const struct sgti_work *work, const sgti_part *part);
 
-    /* layout.dx [N,d]: the gradient of y becomes that of x; gradients of weights are added to. */
+    /* Turns layout.dx [N,d] from the gradient of y into that of x, and adds to the gradients of
+     * weights. */
     sgt_status (*backward)(const struct sgti_work *work, const sgti_part *part);
 
     /* Adds the forward FLOPs of one token to the components. */
     void (*flops)(sgt_flops *flops, const sgti_flops_query *query);
 } sgti_part_kind;
 
-/* A kind of block. */
+/* A kind of block: which kinds of parts it has. */
 typedef struct sgti_block {
     const sgti_part_kind *parts[SGTI_BLOCK_PARTS];
 } sgti_block;

@@ -38,7 +38,7 @@ static void place(sgti_part *part, sgti_regions *regions)
     part->own[NORM_SCRATCH] = sgti_take_scratch(regions, SGT_RMSNORM_PARTS, d);
 }
 
-/* gate and up [N,ff] inside gate_up. */
+/* The gate and up halves [N,ff] of gate_up. */
 static sgt_tensor gate_of(sgt_tensor gate_up)
 {
     return sgti_columns(gate_up, 0, gate_up.shape[1] / 2);
@@ -54,7 +54,7 @@ static sgt_tensor weight(const sgti_work *work, const sgti_part *part, int32_t m
     return work->providers->matrix(work, sgti_part_matrix(work, part, matrix));
 }
 
-/* h and gate_up from x. */
+/* Makes h and gate_up from x. */
 static sgt_status expand(const sgti_work *work, const sgti_part *part)
 {
     sgt_tensor x = sgti_at(work, &part->x), h = sgti_at(work, &part->own[H]);
@@ -72,7 +72,7 @@ static sgt_status forward(const sgti_work *work, const sgti_part *part)
         return status;
     sgt_tensor gate_up = sgti_at(work, &part->own[GATE_UP]);
     sgt_tensor gate = gate_of(gate_up), up = up_of(gate_up);
-    /* Backward needs the gate; without one, the product may lie over it. */
+    /* Backward needs the gate as it is; where no backward follows, the result may lie over it. */
     sgt_tensor act =
         sgti_is_training(&work->layout->shape) ? sgti_at(work, &part->own[ACT]) : gate;
     sgt_swiglu_args args = {.gate = &gate, .up = &up, .out = &act};
@@ -84,7 +84,9 @@ static sgt_status forward(const sgti_work *work, const sgti_part *part)
     return sgti_multiply(work, &y, &act, &w, &x);
 }
 
-/* gate_up becomes its gradient and act what the forward gave; adds the gradient of down. */
+/* Turns gate_up into its gradient and adds the gradient of Wdown. act is first the gradient of the
+ * activation; the kernel then puts the activation itself there, which the gradient of Wdown
+ * needs. */
 static sgt_status down_backward(const sgti_work *work, const sgti_part *part)
 {
     sgt_tensor dy = sgti_at(work, &work->layout->dx);
