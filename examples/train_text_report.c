@@ -216,9 +216,9 @@ static double cost_of_depth(const sgt_model *model)
     sgt_flops plain = {.size = sizeof plain}, looped = {.size = sizeof looped};
     sgt_model_get_config(&config, model);
     sgt_flops_options_init(&options, sizeof options);
-    options.depth = SGT_FLOPS_VANILLA;
+    options.loops = SGT_FLOPS_LOOPS_VANILLA;
     sgt_flops_count(&plain, &config, sgt_model_plan(model), &options);
-    options.depth = SGT_FLOPS_NOW;
+    options.loops = SGT_FLOPS_LOOPS_NOW;
     sgt_flops_count(&looped, &config, sgt_model_plan(model), &options);
     return looped.training / plain.training - 1;
 }

@@ -26,6 +26,7 @@ typedef struct sgt_context sgt_context;
  */
 typedef struct sgt_allocator {
     uint32_t size;
+    int32_t reserved; /* 0 */
     void *(*allocate)(void *user, size_t alignment, size_t bytes);
     void (*release)(void *user, void *memory, size_t bytes);
     void *user;
@@ -115,6 +116,7 @@ SGT_API void sgt_context_free(sgt_context *context);
  * each thread. */
 typedef struct sgt_context_memory {
     uint32_t size;
+    int32_t reserved;     /* 0 */
     uint64_t current;     /* bytes allocated now through the context */
     uint64_t peak;        /* the most ever */
     uint64_t limit;       /* 0: none */

@@ -52,10 +52,13 @@ static void libc_release(void *user, void *memory, size_t bytes)
 
 sgt_status sgti_memory_init(sgti_memory *memory, const sgt_allocator *allocator, uint64_t limit)
 {
-    sgt_allocator own = {sizeof own, libc_allocate, libc_release, NULL};
+    sgt_allocator own = {
+        .size = sizeof own, .allocate = libc_allocate, .release = libc_release};
     if (allocator) {
         sgt_status status = sgti_struct_read(&own, sizeof own, allocator, ALLOCATOR_MINIMUM,
                                              "sgt_allocator");
+        if (status == SGT_OK)
+            status = sgti_check_reserved(own.reserved, "sgt_allocator");
         if (status)
             return status;
         if (!own.allocate || !own.release)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * FLOPs of a forward pass from a config and a plan, by component. They are doubles, in which the
+ * FLOPs of one token from a config and a plan, by component. They are doubles, in which the
  * count of one token is exact up to 2^53 and cannot overflow.
  */
 #include "flops.h"
@@ -14,8 +14,8 @@
 #include "parts/part.h"
 #include "plan_data.h"
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_options, full_square)
-#define FLOPS_MINIMUM   SGTI_SIZE_THROUGH(sgt_flops, training)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_options, phase)
+#define FLOPS_MINIMUM   SGTI_SIZE_THROUGH(sgt_flops, head)
 
 /* Adds one attention pass that runs the heads with a value above 0; NULL: all. */
 static void add_pass(sgt_flops *flops, const sgti_part_kind *kind, sgti_flops_query query,
@@ -29,7 +29,7 @@ static void add_pass(sgt_flops *flops, const sgti_part_kind *kind, sgti_flops_qu
 }
 
 static void add_layer(sgt_flops *flops, const sgti_flops_query *query, const sgt_plan *plan,
-                      int32_t layer, int32_t depth)
+                      int32_t layer, int32_t loops)
 {
     const sgti_block *block = sgti_block_of(query->config, layer);
     const sgti_part_kind *attention = block->parts[SGTI_ATTENTION];
@@ -37,11 +37,11 @@ static void add_layer(sgt_flops *flops, const sgti_flops_query *query, const sgt
     double runs = 1.0;
     add_pass(&run, attention, *query, NULL);
     block->parts[SGTI_FEED_FORWARD]->flops(&run, query);
-    if (plan && depth != SGT_FLOPS_VANILLA) {
+    if (plan && loops != SGT_FLOPS_LOOPS_VANILLA) {
         for (int32_t pass = 1; pass <= sgt_plan_depth(plan, layer); pass++)
             add_pass(&run, attention, *query,
-                     depth == SGT_FLOPS_NOW ? sgt_plan_gains(plan, layer, pass)
-                                            : sgt_plan_targets(plan, layer, pass));
+                     loops == SGT_FLOPS_LOOPS_NOW ? sgt_plan_gains(plan, layer, pass)
+                                                  : sgt_plan_targets(plan, layer, pass));
         runs += sgt_plan_extra_runs(plan, layer);
     }
     flops->projections += runs * run.projections;
@@ -50,21 +50,25 @@ static void add_layer(sgt_flops *flops, const sgti_flops_query *query, const sgt
 }
 
 void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const sgt_plan *plan,
-                        int32_t seq, int32_t depth, int full_square)
+                        const sgt_flops_options *options)
 {
-    const sgti_flops_query query = {.config = config, .seq = seq, .full_square = full_square};
+    const sgti_flops_query query = {.config = config,
+                                    .seq = options->seq,
+                                    .full_square = options->full_square,
+                                    .phase = options->phase};
     memset(flops, 0, sizeof *flops);
     flops->size = sizeof *flops;
     for (int32_t layer = 0; layer < config->n_layers; layer++)
-        add_layer(flops, &query, plan, layer, depth);
+        add_layer(flops, &query, plan, layer, options->loops);
     flops->head = 2.0 * (double)config->d_model * config->vocab_size;
     flops->forward = flops->projections + flops->attention + flops->feed_forward + flops->head;
-    flops->training = 3.0 * flops->forward;
+    flops->training = options->phase == SGT_PHASE_FORWARD ? 3.0 * flops->forward : 0.0;
 }
 
 static const sgt_flops_options default_options = {
     .size = sizeof(sgt_flops_options),
-    .depth = SGT_FLOPS_NOW,
+    .loops = SGT_FLOPS_LOOPS_NOW,
+    .phase = SGT_PHASE_FORWARD,
 };
 
 sgt_status sgt_flops_options_init(sgt_flops_options *options, size_t size)
@@ -79,13 +83,22 @@ static sgt_status check_options(sgt_flops_options *options, const sgt_model_conf
         return sgti_fail(SGT_E_OUT_OF_RANGE,
                          "sgt_flops_options.seq is %d, not in 0 .. max_seq_len = %d",
                          (int)options->seq, (int)config->max_seq_len);
-    if (options->depth < SGT_FLOPS_VANILLA || options->depth > SGT_FLOPS_GROWN)
+    if (options->loops < SGT_FLOPS_LOOPS_VANILLA || options->loops > SGT_FLOPS_LOOPS_GROWN)
         return sgti_fail(SGT_E_OUT_OF_RANGE,
-                         "sgt_flops_options.depth is %d, not an sgt_flops_loops",
-                         (int)options->depth);
+                         "sgt_flops_options.loops is %d, not an sgt_flops_loops",
+                         (int)options->loops);
     if (options->full_square != 0 && options->full_square != 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "sgt_flops_options.full_square is %d, not 0 or 1",
                          (int)options->full_square);
+    if (options->phase == 0)
+        options->phase = SGT_PHASE_FORWARD;
+    if (options->phase != SGT_PHASE_FORWARD && options->phase != SGT_PHASE_EVALUATE &&
+        options->phase != SGT_PHASE_DECODE)
+        return sgti_fail(SGT_E_OUT_OF_RANGE,
+                         "sgt_flops_options.phase is %d, not SGT_PHASE_FORWARD (%d), "
+                         "SGT_PHASE_EVALUATE (%d) or SGT_PHASE_DECODE (%d)",
+                         (int)options->phase, SGT_PHASE_FORWARD, SGT_PHASE_EVALUATE,
+                         SGT_PHASE_DECODE);
     if (options->seq == 0)
         options->seq = config->max_seq_len;
     return SGT_OK;
@@ -110,7 +123,7 @@ sgt_status sgt_flops_count(sgt_flops *flops, const sgt_model_config *config, con
         status = sgti_plan_check(plan, resolved.n_layers, resolved.n_heads);
     if (status)
         return status;
-    sgti_flops_measure(&own, &resolved, plan, chosen.seq, chosen.depth, chosen.full_square);
+    sgti_flops_measure(&own, &resolved, plan, &chosen);
     sgti_struct_write(flops, &own, sizeof own);
     return SGT_OK;
 }

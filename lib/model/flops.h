@@ -5,17 +5,19 @@
 
 #include <sgt/flops.h>
 
-/* Fills *flops but for size: one token of a sequence of seq. config is resolved, plan of its shape
- * or NULL, depth one of enum sgt_flops_loops, full_square as in sgt_flops_options. */
+/* Fills *flops. config is resolved, plan of its shape or NULL; the options are right, and their
+ * seq is not 0. */
 void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const sgt_plan *plan,
-                        int32_t seq, int32_t depth, int full_square);
+                        const sgt_flops_options *options);
 
-/* The causal forward FLOPs of one token. */
+/* The forward FLOPs of one token of a training forward, with causal attention. */
 static inline double sgti_flops_forward(const sgt_model_config *config, const sgt_plan *plan,
-                                        int32_t seq, int32_t depth)
+                                        int32_t seq, int32_t loops)
 {
+    const sgt_flops_options options = {
+        .size = sizeof options, .seq = seq, .loops = loops, .phase = SGT_PHASE_FORWARD};
     sgt_flops flops;
-    sgti_flops_measure(&flops, config, plan, seq, depth, 0);
+    sgti_flops_measure(&flops, config, plan, &options);
     return flops.forward;
 }
 

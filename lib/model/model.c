@@ -237,8 +237,8 @@ sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan)
 
 void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq)
 {
-    flops[0] = sgti_flops_forward(&model->config, model->plan, seq, SGT_FLOPS_NOW);
-    flops[1] = sgti_flops_forward(&model->config, model->plan, seq, SGT_FLOPS_VANILLA);
+    flops[0] = sgti_flops_forward(&model->config, model->plan, seq, SGT_FLOPS_LOOPS_NOW);
+    flops[1] = sgti_flops_forward(&model->config, model->plan, seq, SGT_FLOPS_LOOPS_VANILLA);
 }
 
 sgt_status sgt_model_get_flops(sgt_flops_total *total, const sgt_model *model)

@@ -61,21 +61,26 @@ def broken_rules(headers):
                 yield f"{struct.name}.{member.name} is of type {member.type}"
 
 
+def width(member, kind, constants_of):
+    count = re.search(r"\[(\w+)\]$", member.type)
+    return (4 if kind in ("I32", "U32", "F32") else 8) * \
+        (int(constants_of.get(count[1], 0)) if count else 1)
+
+
 def padded(headers, table):
-    """Structs whose last field is not their last byte: an older caller's padding is not zero, and
-    would be taken for the next field."""
+    """Holes of structs. What an older caller has there is not zero, so that a hole without a name,
+    in the middle or at the end, could not become a field."""
     constants_of = dict(re.findall(r"^CONSTANT\((\w+), (-?\d+)\)", table, re.M))
     for struct in structs_of(headers):
-        last = struct.members[-1]
+        place = {name: (int(offset), kind) for name, offset, kind in re.findall(
+            rf"^FIELD\({struct.name}, (\w+)(?:\[0\])?, (\d+), (\w+)\)", table, re.M)}
         size = re.search(rf"^STRUCT\({struct.name}, (\d+)\)", table, re.M)
-        field = re.search(rf"^FIELD\({struct.name}, {re.escape(c_name(last))}, (\d+), (\w+)\)",
-                          table, re.M)
-        if size and field:
-            count = re.search(r"\[(\w+)\]$", last.type)
-            count = int(constants_of.get(count[1], 0)) if count else 1
-            width = 4 if field[2] in ("I32", "U32", "F32") else 8
-            if int(field[1]) + width * count != int(size[1]):
-                yield f"{struct.name} has padding behind {last.name}"
+        known = [m for m in struct.members if m.name in place]
+        starts = [place[m.name][0] for m in known[1:]] + ([int(size[1])] if size else [])
+        for member, start in zip(known, starts):
+            offset, kind = place[member.name]
+            if offset + width(member, kind, constants_of) != start:
+                yield f"{struct.name} has padding behind {member.name}"
 
 
 def check(include, path):

@@ -258,7 +258,9 @@ static void own_release(void *user, void *memory, size_t bytes)
 
 START_TEST(no_memory_for_blis_is_an_error)
 {
-    sgt_allocator allocator = {sizeof allocator, own_allocate, own_release, NULL};
+    sgt_allocator allocator = {.size = sizeof allocator,
+                               .allocate = own_allocate,
+                               .release = own_release};
     sgt_context_options options;
     sgt_context *context = NULL;
     sgtt_ok(sgt_context_options_init(&options, sizeof options));

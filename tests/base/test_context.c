@@ -169,7 +169,10 @@ static void host_release(void *user, void *memory, size_t bytes)
 
 static sgt_status create_with_host(sgt_context **context, host *state)
 {
-    const sgt_allocator allocator = {sizeof allocator, host_allocate, host_release, state};
+    const sgt_allocator allocator = {.size = sizeof allocator,
+                                     .allocate = host_allocate,
+                                     .release = host_release,
+                                     .user = state};
     sgt_context_options options = defaults();
     options.allocator = &allocator;
     options.threads = 2;

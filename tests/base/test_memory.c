@@ -144,7 +144,10 @@ START_TEST(a_hosts_allocator_is_used)
     host state = {0};
     sgti_memory memory;
     void *block;
-    const sgt_allocator allocator = {sizeof allocator, host_allocate, host_release, &state};
+    const sgt_allocator allocator = {.size = sizeof allocator,
+                                     .allocate = host_allocate,
+                                     .release = host_release,
+                                     .user = &state};
     sgtt_ok(sgti_memory_init(&memory, &allocator, 0));
     sgtt_ok(sgti_allocate_aligned(&block, &memory, 128, 77, "a block"));
     ck_assert_uint_eq(state.current, 77);
@@ -160,7 +163,10 @@ START_TEST(its_failure_is_an_error)
     host state = {.fail_at = 2};
     sgti_memory memory;
     void *block, *other = &state;
-    const sgt_allocator allocator = {sizeof allocator, host_allocate, host_release, &state};
+    const sgt_allocator allocator = {.size = sizeof allocator,
+                                     .allocate = host_allocate,
+                                     .release = host_release,
+                                     .user = &state};
     sgtt_ok(sgti_memory_init(&memory, &allocator, 0));
     sgtt_ok(sgti_allocate_aligned(&block, &memory, 64, 10, "a block"));
     sgtt_fails(sgti_allocate_zeroed(&other, &memory, 5, 4, "the second"), SGT_E_OUT_OF_MEMORY,
@@ -176,13 +182,13 @@ END_TEST
 START_TEST(an_allocator_must_be_whole)
 {
     sgti_memory memory;
-    sgt_allocator allocator = {sizeof allocator, host_allocate, NULL, NULL};
+    sgt_allocator allocator = {.size = sizeof allocator, .allocate = host_allocate};
     sgtt_fails(sgti_memory_init(&memory, &allocator, 0), SGT_E_INVALID_ARGUMENT,
                "sgt_allocator: release is NULL");
-    allocator = (sgt_allocator){sizeof allocator, NULL, host_release, NULL};
+    allocator = (sgt_allocator){.size = sizeof allocator, .release = host_release};
     sgtt_fails(sgti_memory_init(&memory, &allocator, 0), SGT_E_INVALID_ARGUMENT,
                "sgt_allocator: allocate is NULL");
-    allocator = (sgt_allocator){0, host_allocate, host_release, NULL};
+    allocator = (sgt_allocator){.allocate = host_allocate, .release = host_release};
     sgtt_fails(sgti_memory_init(&memory, &allocator, 0), SGT_E_STRUCT_SIZE, "sgt_allocator");
 }
 END_TEST
@@ -204,7 +210,10 @@ START_TEST(threads_never_meet_in_the_hosts_allocator)
     host state = {0};
     sgti_memory memory;
     pthread_t threads[4];
-    const sgt_allocator allocator = {sizeof allocator, host_allocate, host_release, &state};
+    const sgt_allocator allocator = {.size = sizeof allocator,
+                                     .allocate = host_allocate,
+                                     .release = host_release,
+                                     .user = &state};
     sgtt_ok(sgti_memory_init(&memory, &allocator, 0));
     for (int i = 0; i < 4; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, allocate_often, &memory), 0);

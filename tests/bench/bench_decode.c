@@ -179,22 +179,23 @@ static void measure_prefill(bench_run *run, figures *f, const bench_options *o)
     f->prefill = bench_median(seconds, ROUNDS);
     sgt_flops_options_init(&options, sizeof options);
     options.seq = o->seq;
+    options.phase = SGT_PHASE_EVALUATE;
     bench_check(sgt_flops_count(&flops, &o->config, run->plans[VANILLA], &options), "flops");
-    double head = 2.0 * o->config.d_model * (double)o->config.vocab_size;
-    f->prefill_flops = (flops.forward - head) * o->seq + head;
+    f->prefill_flops = (flops.forward - flops.head) * o->seq + flops.head;
     shape.batch = 1;
     f->gemm_rate = bench_gemm_rate(run->context, &shape, BENCH_FORWARD_BLOCKS);
 }
 
-/* Bytes of the matrices that every token is multiplied with, and of those that loops add. */
-static double weight_bytes(const bench_run *run)
+/* Bytes of the matrices that every token is multiplied with, and of those that loops add. Each
+ * weight is 4 bytes and takes part in one multiply-add. */
+static double weight_bytes(const bench_options *o)
 {
-    sgt_model_config config = {.size = sizeof config};
-    bench_check(sgt_model_get_config(&config, run->model), "config");
-    double d = config.d_model, dh = config.head_dim;
-    double q = config.n_heads * dh, kv = config.n_kv_heads * dh;
-    double layer = 2.0 * d * (q + kv) + 3.0 * d * config.d_ff;
-    return 4.0 * (config.n_layers * layer + d * config.vocab_size);
+    sgt_flops flops = {.size = sizeof flops};
+    sgt_flops_options options;
+    sgt_flops_options_init(&options, sizeof options);
+    options.phase = SGT_PHASE_DECODE;
+    bench_check(sgt_flops_count(&flops, &o->config, NULL, &options), "flops");
+    return (flops.forward - flops.attention) / 2.0 * 4.0;
 }
 
 static double plan_bytes(const bench_run *run)
@@ -264,7 +265,7 @@ int main(int argc, char **argv)
     if (options.config.max_seq_len < options.prompt + options.tokens)
         options.config.max_seq_len = options.prompt + options.tokens;
     make(&run, &options);
-    f.bytes = weight_bytes(&run);
+    f.bytes = weight_bytes(&options);
     measure_decoding(&run, &f, &options);
     use_plan(&run, GROWN);
     f.overhead_bytes = plan_bytes(&run) / f.bytes;

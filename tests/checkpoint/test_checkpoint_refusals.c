@@ -334,8 +334,9 @@ static void limited_release(void *user, void *memory, size_t bytes)
 /* Makes a model from the file, and counts the blocks of the watched size meanwhile. */
 static sgt_status make_watched(void)
 {
-    static const sgt_allocator allocator = {sizeof allocator, watched_allocate, limited_release,
-                                            NULL};
+    static const sgt_allocator allocator = {.size = sizeof allocator,
+                                            .allocate = watched_allocate,
+                                            .release = limited_release};
     sgt_context_options options = sgtt_model_options();
     sgt_context *context = NULL;
     sgt_checkpoint *checkpoint = NULL;
@@ -420,8 +421,9 @@ static void *limited_allocate(void *user, size_t alignment, size_t bytes)
 
 static sgt_status allocate_from_budget(int32_t budget)
 {
-    static const sgt_allocator allocator = {sizeof allocator, limited_allocate, limited_release,
-                                            NULL};
+    static const sgt_allocator allocator = {.size = sizeof allocator,
+                                            .allocate = limited_allocate,
+                                            .release = limited_release};
     small_training life = {0};
     sgt_context_options options = sgtt_model_options();
     sgt_model_config config = training_config(SGTT_KIND_DENSE);

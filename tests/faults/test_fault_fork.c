@@ -157,7 +157,9 @@ static void *make_a_plan(void *context)
 
 START_TEST(a_fork_during_an_allocation)
 {
-    const sgt_allocator allocator = {sizeof allocator, hold_or_allocate, release, NULL};
+    const sgt_allocator allocator = {.size = sizeof allocator,
+                                     .allocate = hold_or_allocate,
+                                     .release = release};
     sgt_context_options options = sgtt_model_options();
     double before, after, losses[STEPS];
     pthread_t other;

@@ -138,7 +138,10 @@ void note_plan(model_facts *m, sgt_plan *before, int succeeded)
 void world_open(world *w, const uint8_t *data, size_t size)
 {
     sgt_context_options options;
-    sgt_allocator allocator = {sizeof allocator, allocate, release, w};
+    sgt_allocator allocator = {.size = sizeof allocator,
+                               .allocate = allocate,
+                               .release = release,
+                               .user = w};
     *w = (world){.in = {data, size}, .fail_in = -1, .stop_in = -1};
     if (sgt_context_options_init(&options, sizeof options) != SGT_OK)
         abort();

@@ -29,13 +29,13 @@ static sgt_model_config paper_config(void)
     return config;
 }
 
-static sgt_flops count(const sgt_model_config *config, const sgt_plan *plan, int32_t depth,
+static sgt_flops count(const sgt_model_config *config, const sgt_plan *plan, int32_t loops,
                        int32_t full_square)
 {
     sgt_flops flops = {.size = sizeof flops};
     sgt_flops_options options;
     sgtt_ok(sgt_flops_options_init(&options, sizeof options));
-    options.depth = depth;
+    options.loops = loops;
     options.full_square = full_square;
     sgtt_ok(sgt_flops_count(&flops, config, plan, &options));
     return flops;
@@ -43,8 +43,8 @@ static sgt_flops count(const sgt_model_config *config, const sgt_plan *plan, int
 
 static double overhead(const sgt_model_config *config, const sgt_plan *plan)
 {
-    double vanilla = count(config, plan, SGT_FLOPS_VANILLA, 0).forward;
-    return count(config, plan, SGT_FLOPS_NOW, 0).forward / vanilla - 1.0;
+    double vanilla = count(config, plan, SGT_FLOPS_LOOPS_VANILLA, 0).forward;
+    return count(config, plan, SGT_FLOPS_LOOPS_NOW, 0).forward / vanilla - 1.0;
 }
 
 /* Layers 13, 14, 15 with one extra pass of the first n heads. */
@@ -72,7 +72,7 @@ START_TEST(the_paper_s_shape)
     sgtt_ok(sgt_plan_create(&blocks, context, 16, 16));
     for (int32_t layer = 13; layer < 16; layer++)
         sgtt_ok(sgt_plan_set_extra_runs(blocks, layer, 1));
-    ck_assert_double_eq_tol(count(&config, NULL, SGT_FLOPS_NOW, 0).forward, 673.4e6, 0.05e6);
+    ck_assert_double_eq_tol(count(&config, NULL, SGT_FLOPS_LOOPS_NOW, 0).forward, 673.4e6, 0.05e6);
     ck_assert_double_eq_tol(100 * overhead(&config, two), 0.58, 0.005);
     ck_assert_double_eq_tol(100 * overhead(&config, all), 4.67, 0.005);
     ck_assert_double_eq_tol(100 * overhead(&config, blocks), 15.88, 0.005);
@@ -86,8 +86,8 @@ END_TEST
 START_TEST(components_add_up)
 {
     sgt_model_config config = paper_config();
-    sgt_flops causal = count(&config, NULL, SGT_FLOPS_NOW, 0);
-    sgt_flops full = count(&config, NULL, SGT_FLOPS_NOW, 1);
+    sgt_flops causal = count(&config, NULL, SGT_FLOPS_LOOPS_NOW, 0);
+    sgt_flops full = count(&config, NULL, SGT_FLOPS_LOOPS_NOW, 1);
     ck_assert_double_eq(causal.projections, 16.0 * 2 * 1024 * 64 * (2 * 16 + 2 * 16));
     ck_assert_double_eq(causal.attention, 16.0 * 2 * 1024 * 16 * 64);
     ck_assert_double_eq(causal.feed_forward, 16.0 * 6 * 1024 * 4096);
@@ -114,7 +114,7 @@ START_TEST(grouped_heads_share_keys_and_values)
     config.d_ff = 7;
     config.vocab_size = 11;
     config.max_seq_len = 5;
-    sgt_flops vanilla = count(&config, NULL, SGT_FLOPS_NOW, 0);
+    sgt_flops vanilla = count(&config, NULL, SGT_FLOPS_LOOPS_NOW, 0);
     ck_assert_double_eq(vanilla.projections, 2 * 2.0 * 10 * 6 * (2 * 8 + 2 * 2));
     ck_assert_double_eq(vanilla.attention, 2 * 2.0 * 5 * 8 * 6);
     ck_assert_double_eq(vanilla.feed_forward, 2 * 6.0 * 10 * 7);
@@ -122,13 +122,13 @@ START_TEST(grouped_heads_share_keys_and_values)
     sgtt_ok(sgt_plan_set_depth(plan, 1, 2));
     sgtt_ok(sgt_plan_set_gains(plan, 1, 1, (float[]){0, 1, 0, 0.25f, 0, 0, 0, 0}));
     sgtt_ok(sgt_plan_set_gains(plan, 1, 2, (float[]){0, 0, 0, 0.25f, 1, 0, 0, 0}));
-    sgt_flops looped = count(&config, plan, SGT_FLOPS_NOW, 0);
+    sgt_flops looped = count(&config, plan, SGT_FLOPS_LOOPS_NOW, 0);
     ck_assert_double_eq(looped.projections - vanilla.projections,
                         2.0 * 10 * 6 * (2 * 2 + 2 * 1) + 2.0 * 10 * 6 * (2 * 2 + 2 * 2));
     ck_assert_double_eq(looped.attention - vanilla.attention, 2.0 * 5 * 6 * 4);
     ck_assert_double_eq(looped.feed_forward, vanilla.feed_forward);
     sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 2));
-    sgt_flops repeated = count(&config, plan, SGT_FLOPS_NOW, 0);
+    sgt_flops repeated = count(&config, plan, SGT_FLOPS_LOOPS_NOW, 0);
     ck_assert_double_eq(repeated.feed_forward, 2 * vanilla.feed_forward);
     ck_assert_double_eq(repeated.attention - looped.attention,
                         2 * (looped.attention - vanilla.attention / 2));
@@ -147,11 +147,11 @@ START_TEST(now_and_grown_look_at_gains_and_targets)
     float targets[16] = {1, 1};
     for (int32_t layer = 13; layer < 16; layer++)
         sgtt_ok(sgt_plan_set_targets(fading, layer, 1, targets));
-    double now = count(&config, fading, SGT_FLOPS_NOW, 0).forward;
-    double grown = count(&config, fading, SGT_FLOPS_GROWN, 0).forward;
-    double vanilla = count(&config, fading, SGT_FLOPS_VANILLA, 0).forward;
-    ck_assert_double_eq(grown, count(&config, kept, SGT_FLOPS_NOW, 0).forward);
-    ck_assert_double_eq(vanilla, count(&config, NULL, SGT_FLOPS_NOW, 0).forward);
+    double now = count(&config, fading, SGT_FLOPS_LOOPS_NOW, 0).forward;
+    double grown = count(&config, fading, SGT_FLOPS_LOOPS_GROWN, 0).forward;
+    double vanilla = count(&config, fading, SGT_FLOPS_LOOPS_VANILLA, 0).forward;
+    ck_assert_double_eq(grown, count(&config, kept, SGT_FLOPS_LOOPS_NOW, 0).forward);
+    ck_assert_double_eq(vanilla, count(&config, NULL, SGT_FLOPS_LOOPS_NOW, 0).forward);
     ck_assert_double_lt(vanilla, grown);
     ck_assert_double_lt(grown, now);
     sgt_plan_free(fading);
@@ -169,6 +169,61 @@ START_TEST(the_length_of_sequences_counts)
     options.seq = 256;
     sgtt_ok(sgt_flops_count(&flops, &config, NULL, &options));
     ck_assert_double_eq(flops.attention, 16.0 * 2 * 256 * 16 * 64);
+}
+END_TEST
+
+static sgt_flops count_phase(const sgt_model_config *config, const sgt_plan *plan, int32_t seq,
+                             int32_t phase, int32_t full_square)
+{
+    sgt_flops flops = {.size = sizeof flops};
+    sgt_flops_options options;
+    sgtt_ok(sgt_flops_options_init(&options, sizeof options));
+    ck_assert_int_eq(options.phase, SGT_PHASE_FORWARD);
+    options.seq = seq;
+    options.phase = phase;
+    options.full_square = full_square;
+    sgtt_ok(sgt_flops_count(&flops, config, plan, &options));
+    return flops;
+}
+
+/* A decoded token sees all keys before it; only a training step has a backward. */
+START_TEST(phases_differ_in_keys_and_backward)
+{
+    sgt_context *context = open_context();
+    sgt_model_config config = paper_config();
+    sgt_plan *plan = three_layers(context, 2);
+    sgt_flops training = count_phase(&config, plan, 300, SGT_PHASE_FORWARD, 0);
+    sgt_flops zero = count_phase(&config, plan, 300, 0, 0);
+    sgt_flops evaluated = count_phase(&config, plan, 300, SGT_PHASE_EVALUATE, 0);
+    sgt_flops decoded = count_phase(&config, plan, 300, SGT_PHASE_DECODE, 0);
+    sgt_flops full = count_phase(&config, plan, 300, SGT_PHASE_DECODE, 1);
+    ck_assert_double_eq(training.training, 3 * training.forward);
+    ck_assert_mem_eq(&zero, &training, sizeof zero);
+    ck_assert_double_eq(evaluated.forward, training.forward);
+    ck_assert_double_eq(evaluated.training, 0);
+    ck_assert_double_eq(decoded.training, 0);
+    ck_assert_double_eq(decoded.attention, 4.0 * 300 * 64 * (16 * 16 + 3 * 2));
+    ck_assert_double_eq(decoded.attention, 2 * training.attention);
+    ck_assert_double_eq(decoded.projections, training.projections);
+    ck_assert_double_eq(decoded.feed_forward, training.feed_forward);
+    ck_assert_double_eq(decoded.forward - decoded.attention, training.forward - training.attention);
+    ck_assert_mem_eq(&full, &decoded, sizeof full);
+    sgt_plan_free(plan);
+    sgt_context_free(context);
+}
+END_TEST
+
+/* The mean of the tokens of a sequence that is decoded, but for half a key, is that of a forward. */
+START_TEST(decoded_tokens_add_up_to_a_forward)
+{
+    enum { LENGTH = 64 };
+    sgt_model_config config = paper_config();
+    double decoded = 0;
+    for (int32_t i = 1; i <= LENGTH; i++)
+        decoded += count_phase(&config, NULL, i, SGT_PHASE_DECODE, 0).forward;
+    double whole = LENGTH * count_phase(&config, NULL, LENGTH, SGT_PHASE_EVALUATE, 0).forward;
+    double half_a_key = 16.0 * 2 * 16 * 64;
+    ck_assert_double_eq(decoded, whole + LENGTH * half_a_key);
 }
 END_TEST
 
@@ -332,9 +387,15 @@ START_TEST(wrong_arguments_are_named)
     options.seq = -1;
     sgtt_fails(sgt_flops_count(&flops, &config, NULL, &options), SGT_E_OUT_OF_RANGE, "seq");
     options.seq = 0;
-    options.depth = 3;
-    sgtt_fails(sgt_flops_count(&flops, &config, NULL, &options), SGT_E_OUT_OF_RANGE, "depth");
-    options.depth = 0;
+    options.loops = 3;
+    sgtt_fails(sgt_flops_count(&flops, &config, NULL, &options), SGT_E_OUT_OF_RANGE, "loops");
+    options.loops = 0;
+    options.phase = SGT_PHASE_BACKWARD;
+    sgtt_fails(sgt_flops_count(&flops, &config, NULL, &options), SGT_E_OUT_OF_RANGE,
+               "sgt_flops_options.phase is 2, not SGT_PHASE_FORWARD (1)");
+    options.phase = -1;
+    sgtt_fails(sgt_flops_count(&flops, &config, NULL, &options), SGT_E_OUT_OF_RANGE, "phase is -1");
+    options.phase = SGT_PHASE_DECODE;
     options.full_square = 2;
     sgtt_fails(sgt_flops_count(&flops, &config, NULL, &options), SGT_E_OUT_OF_RANGE,
                "full_square");
@@ -357,6 +418,8 @@ int main(void)
     tcase_add_test(tcase, grouped_heads_share_keys_and_values);
     tcase_add_test(tcase, now_and_grown_look_at_gains_and_targets);
     tcase_add_test(tcase, the_length_of_sequences_counts);
+    tcase_add_test(tcase, phases_differ_in_keys_and_backward);
+    tcase_add_test(tcase, decoded_tokens_add_up_to_a_forward);
     tcase_add_test(tcase, a_forward_counts_once_and_a_backward_twice);
     tcase_add_test(tcase, a_loss_of_the_host_counts_alike);
     tcase_add_test(tcase, nothing_else_counts);

@@ -104,7 +104,9 @@ static int can_touch(volatile char *byte, int writing)
 
 START_TEST(memory_is_closed_between_operations)
 {
-    const sgt_allocator allocator = {sizeof allocator, allocate, release, NULL};
+    const sgt_allocator allocator = {.size = sizeof allocator,
+                                     .allocate = allocate,
+                                     .release = release};
     sgt_context *own;
     sgt_buffer *closed;
     sgt_context_options options;

@@ -145,7 +145,7 @@ CONSTANTS = {
     "PHASE": ("sgt_phase", "SGT_PHASE_"),
     "ENTROPY": ("sgt_entropy", "SGT_ENTROPY_"),
     "PART": ("sgt_parameter_part", "SGT_PART_"),
-    "FLOPS_DEPTH": ("sgt_flops_loops", "SGT_FLOPS_"),
+    "FLOPS_LOOPS": ("sgt_flops_loops", "SGT_FLOPS_LOOPS_"),
     "SCHEDULE": ("sgt_schedule", "SGT_SCHEDULE_"),
     "DECAY_SCOPE": ("sgt_decay_scope", "SGT_DECAY_"),
     "MOMENT": ("sgt_moment", "SGT_MOMENT_"),
@@ -176,7 +176,8 @@ def test_data_types():
 
 
 WORDS = {
-    "Collected": "ENTROPY", "FlopsDepth": "FLOPS_DEPTH", "Schedule": "SCHEDULE",
+    "Collected": "ENTROPY", "FlopsLoops": "FLOPS_LOOPS", "FlopsPhase": "FLOPS_PHASE",
+    "Schedule": "SCHEDULE",
     "DecayScope": "DECAY_SCOPE", "Moment": "MOMENT", "GrowthAction": "GROWTH_ACTION",
     "Ramp": "RAMP", "Fade": "FADE", "Direction": "DIRECTION", "HeadChoice": "HEAD_CHOICE",
     "SavedType": "SAVED_TYPE", "SessionWeights": "SESSION_WEIGHTS",
@@ -224,6 +225,8 @@ def test_option_defaults_are_those_of_the_library():
         getattr(lib, f"{name}_init")(ctypes.byref(struct), ctypes.sizeof(struct))
         return struct
 
+    tables = {"weights": "SESSION_WEIGHTS", "loops": "FLOPS_LOOPS"}
+
     def check(function, name, **renamed):
         struct = c_defaults(name)
         for parameter in inspect.signature(function).parameters.values():
@@ -231,9 +234,7 @@ def test_option_defaults_are_those_of_the_library():
             if parameter.default is inspect.Parameter.empty or field is None:
                 continue
             found = getattr(struct, field)
-            table = {"weights": _enums.SESSION_WEIGHTS}.get(field) or getattr(
-                _enums, field.upper(), None
-            )
+            table = getattr(_enums, tables.get(field, field.upper()), None)
             default = parameter.default
             if isinstance(default, str):
                 default = table[default]
@@ -250,6 +251,7 @@ def test_option_defaults_are_those_of_the_library():
     assert inspect.signature(sgt.SparseGrowth).parameters["exclude"].default == tuple(excluded)
     check(sgt.Sampler, "sgt_sampler_options", context=None, bias=None)
     check(sgt.Session, "sgt_session_options")
+    check(sgt.count_flops, "sgt_flops_options", plan=None)
     check(sgt.Growth, "sgt_growth_options")
     struct = c_defaults("sgt_model_config")
     config = sgt.ModelConfig(1, 1, 1, 1, 1, 1)

@@ -239,10 +239,15 @@ def test_flops_and_memory(context, batch):
     plan = sgt.Plan(context, 3, 4)
     plan.set_depth(1, 1)
     model.plan = plan
-    assert model.flops().forward > plain.forward == model.flops(depth="vanilla").forward
+    assert model.flops().forward > plain.forward == model.flops(loops="vanilla").forward
     assert context.estimate_memory(config, plan=plan, **options).total > estimate.total
-    with pytest.raises(ValueError, match="depth"):
-        model.flops(depth="later")
+    decoded = model.flops(phase="decode")
+    assert decoded.attention == 2 * model.flops().attention == model.flops(full_square=True).attention
+    assert decoded.training == 0 and decoded.head == plain.head
+    with pytest.raises(ValueError, match="loops"):
+        model.flops(loops="later")
+    with pytest.raises(ValueError, match="phase is 'backward', not one of 'forward', "):
+        model.flops(phase="backward")
 
 
 def test_limits(context):

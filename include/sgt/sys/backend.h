@@ -115,7 +115,8 @@ typedef struct sgt_backend_description {
 /*
  * They grow at their ends: a later library may pass a larger struct. A slot that does not know the
  * added fields must not ignore them, unless they are all 0, which means what it did before. Whoever
- * passes a copy of a struct on gives it the size of the copy.
+ * passes a copy of a struct on gives it the size of the copy. `reserved` fills a hole: it is 0 and
+ * never becomes a field, because a slot could not tell that it does not know it.
  */
 
 /* 1: the struct is of the slot's own size, or all that lies behind it is 0. */
@@ -137,6 +138,7 @@ typedef struct sgt_gemm_args {
     uint32_t size;
     float alpha;
     float beta;
+    int32_t reserved;    /* 0 */
     const sgt_tensor *a; /* A */
     const sgt_tensor *b; /* B */
     const sgt_tensor *c; /* C, the output */
@@ -148,6 +150,7 @@ typedef struct sgt_gemm_args {
  * counts is reading W at the speed of memory. */
 typedef struct sgt_linear_args {
     uint32_t size;
+    int32_t reserved;         /* 0 */
     const sgt_tensor *x;
     const sgt_tensor *weight; /* W */
     const sgt_tensor *y;
@@ -157,6 +160,7 @@ typedef struct sgt_linear_args {
 /* out[n,:] = table[ids[n],:]. table [V,d] rows, ids [N] int32 (valid), out [N,d] rows. */
 typedef struct sgt_embedding_args {
     uint32_t size;
+    int32_t reserved; /* 0 */
     const sgt_tensor *table;
     const sgt_tensor *ids;
     const sgt_tensor *out;
@@ -258,6 +262,7 @@ typedef struct sgt_attention_backward_args {
 /* out = silu(gate) * up. All [N,f] rows. out may be gate or up. */
 typedef struct sgt_swiglu_args {
     uint32_t size;
+    int32_t reserved; /* 0 */
     const sgt_tensor *gate;
     const sgt_tensor *up;
     const sgt_tensor *out;
@@ -267,6 +272,7 @@ typedef struct sgt_swiglu_args {
  * dup may be up, out may be dout. */
 typedef struct sgt_swiglu_backward_args {
     uint32_t size;
+    int32_t reserved; /* 0 */
     const sgt_tensor *gate;
     const sgt_tensor *up;
     const sgt_tensor *dout;
@@ -280,6 +286,7 @@ typedef struct sgt_swiglu_backward_args {
  * may be logits; NULL: not wanted. */
 typedef struct sgt_cross_entropy_args {
     uint32_t size;
+    int32_t reserved; /* 0 */
     const sgt_tensor *logits;
     const sgt_tensor *targets;
     const sgt_tensor *losses;
@@ -355,6 +362,7 @@ typedef struct sgt_rows_args {
  * products read it: the place to pack or convert a copy. */
 typedef struct sgt_prepare_weight_args {
     uint32_t size;
+    int32_t reserved; /* 0 */
     const sgt_tensor *weight;
 } sgt_prepare_weight_args;
 

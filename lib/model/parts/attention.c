@@ -221,8 +221,10 @@ static sgt_status backward(const sgti_work *work, const sgti_part *part)
 static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
 {
     double d = query->config->d_model, dh = query->config->head_dim;
+    int sees_all = query->full_square || query->phase == SGT_PHASE_DECODE;
+    double keys = sees_all ? query->seq : 0.5 * query->seq;
     flops->projections += 4.0 * d * dh * (query->heads + query->groups);
-    flops->attention += (query->full_square ? 4.0 : 2.0) * query->seq * dh * query->heads;
+    flops->attention += 4.0 * keys * dh * query->heads;
 }
 
 const sgti_part_kind sgti_softmax_attention = {

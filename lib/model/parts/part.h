@@ -21,6 +21,7 @@ typedef struct sgti_flops_query {
     double groups; /* key/value heads that they read, likewise */
     int32_t seq;
     int full_square; /* 1: as if every query saw all seq keys */
+    int32_t phase;   /* SGT_PHASE_FORWARD, _EVALUATE or _DECODE: what the token is computed in */
 } sgti_flops_query;
 
 typedef struct sgti_part_kind {

@@ -11,7 +11,8 @@ from typing import Any, Literal, Mapping
 # The words of arguments, for type checkers; a test compares them with the tables.
 Collected = Literal["none", "last", "mean", "both"]
 Kind = Literal["last", "mean"]
-FlopsDepth = Literal["vanilla", "now", "grown"]
+FlopsLoops = Literal["vanilla", "now", "grown"]
+FlopsPhase = Literal["forward", "evaluate", "decode"]
 Schedule = Literal["constant", "linear", "cosine", "warmup_stable_decay"]
 DecayScope = Literal["all", "matrices"]
 Moment = Literal["first", "second"]
@@ -31,7 +32,8 @@ SAVED_TYPE = {word: DTYPE[word] for word in ("float32", "bfloat16", "float16")}
 SESSION_WEIGHTS = {word: DTYPE[word] for word in ("float32", "bfloat16")}
 ENTROPY = {"none": 0, "last": 1, "mean": 2, "both": 3}
 PART = {"weight": 1, "gradient": 2}
-FLOPS_DEPTH = {"vanilla": 0, "now": 1, "grown": 2}
+FLOPS_LOOPS = {"vanilla": 0, "now": 1, "grown": 2}
+FLOPS_PHASE = {word: PHASE[word] for word in ("forward", "evaluate", "decode")}
 SCHEDULE = {"constant": 0, "linear": 1, "cosine": 2, "warmup_stable_decay": 3}
 DECAY_SCOPE = {"all": 0, "matrices": 1}
 MOMENT = {"first": 1, "second": 2}

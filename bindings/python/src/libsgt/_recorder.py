@@ -141,5 +141,5 @@ class Recorder:
 
     def _overhead_now(self) -> float:
         """Of a step under the current plan, over the same without loops, minus 1."""
-        now, plain_ = self._model.flops(), self._model.flops(depth="vanilla")
+        now, plain_ = self._model.flops(), self._model.flops(loops="vanilla")
         return now.training / plain_.training - 1

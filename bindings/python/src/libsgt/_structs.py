@@ -55,6 +55,7 @@ token_fn = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int32, c_int32)
 class sgt_allocator(Sized):
     _fields_ = [
         ("size", c_uint32),
+        ("reserved", c_int32),
         ("allocate", c_void_p),
         ("release", c_void_p),
         ("user", c_void_p),
@@ -94,6 +95,7 @@ class sgt_context_options(Sized):
 class sgt_context_memory(Sized):
     _fields_ = [
         ("size", c_uint32),
+        ("reserved", c_int32),
         ("current", c_uint64),
         ("peak", c_uint64),
         ("limit", c_uint64),
@@ -245,26 +247,29 @@ class sgt_flops_options(Sized):
     _fields_ = [
         ("size", c_uint32),
         ("seq", c_int32),
-        ("depth", c_int32),
+        ("loops", c_int32),
         ("full_square", c_int32),
+        ("phase", c_int32),
     ]
 
 
 class sgt_flops(Sized):
     _fields_ = [
         ("size", c_uint32),
+        ("reserved", c_int32),
+        ("forward", c_double),
+        ("training", c_double),
         ("projections", c_double),
         ("attention", c_double),
         ("feed_forward", c_double),
         ("head", c_double),
-        ("forward", c_double),
-        ("training", c_double),
     ]
 
 
 class sgt_flops_total(Sized):
     _fields_ = [
         ("size", c_uint32),
+        ("reserved", c_int32),
         ("executed", c_double),
         ("vanilla", c_double),
         ("overhead", c_double),

@@ -36,7 +36,7 @@ def _table(rows: List[_Row]) -> List[str]:
 def summary(model: "Model") -> str:
     """What ``Model.summary`` gives."""
     config, (depths, runs) = model.config, model.depths_and_runs()
-    now, plain = model.flops(), model.flops(depth="vanilla")
+    now, plain = model.flops(), model.flops(loops="vanilla")
     more = now.forward / plain.forward - 1
     head = [
         f"{config.n_layers} layers, d_model {config.d_model}, {config.n_heads} heads "

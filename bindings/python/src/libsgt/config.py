@@ -94,14 +94,15 @@ class SpecialTokens:
 
 
 class Flops(NamedTuple):
-    """FLOPs of the forward pass of one token; ``training`` is 3 times ``forward``."""
+    """FLOPs of one token: forward, the sum of the components behind it; training, of its part of a
+    training step, forward and backward (0 in other phases)."""
 
+    forward: float
+    training: float
     projections: float
     attention: float
     feed_forward: float
     head: float
-    forward: float
-    training: float
 
 
 class FlopsTotal(NamedTuple):
@@ -124,21 +125,24 @@ def count_flops(
     plan: Optional["Plan"] = None,
     *,
     seq: int = 0,
-    depth: _enums.FlopsDepth = "now",
+    loops: _enums.FlopsLoops = "now",
     full_square: bool = False,
+    phase: _enums.FlopsPhase = "forward",
 ) -> Flops:
     """Counts the matrix products of one token for a config and a plan (None: no loops).
 
-    seq T, 0: max_seq_len. depth: "vanilla" (without loops), "now", or "grown" (when all ramps are
-    over). full_square: attention over all T keys, as the paper counts. Raises OutOfRangeError,
-    InvalidArgumentError.
+    seq T, 0: max_seq_len. loops: "vanilla" (none), "now", or "grown" (when all ramps are over).
+    full_square: attention over all T keys, as the paper counts. phase: "forward", the mean token of
+    a training step; "evaluate", likewise; "decode", token number T of a session's sequence, which
+    sees T keys. Raises OutOfRangeError, InvalidArgumentError.
     """
     instance(config, (ModelConfig,), "config")
     check_plan(plan)
     options = _structs.sgt_flops_options(
         seq=seq,
-        depth=_enums.number(_enums.FLOPS_DEPTH, depth, "depth"),
+        loops=_enums.number(_enums.FLOPS_LOOPS, loops, "loops"),
         full_square=full_square,
+        phase=_enums.number(_enums.FLOPS_PHASE, phase, "phase"),
     )
     flops = _structs.sgt_flops()
     with reading(plan):

@@ -531,11 +531,21 @@ class Model(Owner):
     # ---- cost ----
 
     def flops(
-        self, seq: int = 0, depth: _enums.FlopsDepth = "now", full_square: bool = False
+        self,
+        seq: int = 0,
+        *,
+        loops: _enums.FlopsLoops = "now",
+        full_square: bool = False,
+        phase: _enums.FlopsPhase = "forward",
     ) -> Flops:
         """FLOPs of one token under the current plan, see ``count_flops``."""
         return count_flops(
-            self._config, self.plan, seq=seq, depth=depth, full_square=full_square
+            self._config,
+            self.plan,
+            seq=seq,
+            loops=loops,
+            full_square=full_square,
+            phase=phase,
         )
 
     @property
