@@ -35,7 +35,7 @@ typedef struct sgt_backend_info {
  * Says which kernels a context runs. The strings live as long as the context. Any thread.
  * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.2.
  */
-SGT_API sgt_status sgt_context_get_backend(sgt_backend_info *report, const sgt_context *context);
+SGT_API sgt_status sgt_context_get_backend(sgt_backend_info *info, const sgt_context *context);
 
 SGT_END_DECLS
 

@@ -125,7 +125,7 @@ typedef struct sgt_context_memory {
 
 /* Reads the memory counters. Any thread. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
  * 0.2. */
-SGT_API sgt_status sgt_context_get_memory(sgt_context_memory *usage, const sgt_context *context);
+SGT_API sgt_status sgt_context_get_memory(sgt_context_memory *memory, const sgt_context *context);
 
 SGT_END_DECLS
 

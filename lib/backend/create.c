@@ -8,7 +8,7 @@
 #include "dispatch_data.h"
 #include "registry.h"
 
-#define REPORT_MINIMUM  SGTI_SIZE_THROUGH(sgt_backend_info, host_visible)
+#define INFO_MINIMUM    SGTI_SIZE_THROUGH(sgt_backend_info, host_visible)
 
 static void log_choice(const sgt_context *context)
 {
@@ -48,23 +48,23 @@ sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *
     return SGT_OK;
 }
 
-sgt_status sgt_context_get_backend(sgt_backend_info *report, const sgt_context *context)
+sgt_status sgt_context_get_backend(sgt_backend_info *info, const sgt_context *context)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_status status = sgti_struct_check(report, REPORT_MINIMUM, "sgt_backend_info");
+    sgt_status status = sgti_struct_check(info, INFO_MINIMUM, "sgt_backend_info");
     if (status)
         return status;
     if (!context)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "context is NULL");
     const sgti_dispatch *dispatch = context->dispatch;
     const sgt_backend_info own = {.size = sizeof own,
-                                    .threads = sgti_pool_threads(context->pool),
-                                    .name = dispatch->table->name,
-                                    .kernels = dispatch->kernels,
-                                    .isa = dispatch->isa,
-                                    .generic = dispatch->generic,
-                                    .host_visible = sgti_host_visible(dispatch)};
-    sgti_struct_write(report, &own, sizeof own);
+                                  .threads = sgti_pool_threads(context->pool),
+                                  .name = dispatch->table->name,
+                                  .kernels = dispatch->kernels,
+                                  .isa = dispatch->isa,
+                                  .generic = dispatch->generic,
+                                  .host_visible = sgti_host_visible(dispatch)};
+    sgti_struct_write(info, &own, sizeof own);
     return SGT_OK;
 }
 

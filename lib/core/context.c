@@ -13,7 +13,7 @@
 #define MOST_THREADS 256
 #define LOG_LINE     1024
 
-#define USAGE_MINIMUM SGTI_SIZE_THROUGH(sgt_context_memory, allocations)
+#define MEMORY_MINIMUM SGTI_SIZE_THROUGH(sgt_context_memory, allocations)
 
 sgt_status sgt_context_options_init(sgt_context_options *options, size_t size)
 {
@@ -115,15 +115,15 @@ void sgt_context_free(sgt_context *context)
         sgti_context_unref(context);
 }
 
-sgt_status sgt_context_get_memory(sgt_context_memory *usage, const sgt_context *context)
+sgt_status sgt_context_get_memory(sgt_context_memory *memory, const sgt_context *context)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_status status = sgti_struct_check(usage, USAGE_MINIMUM, "sgt_context_memory");
+    sgt_status status = sgti_struct_check(memory, MEMORY_MINIMUM, "sgt_context_memory");
     if (status)
         return status;
     if (!context)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "context is NULL");
-    sgti_memory_report(usage, &context->memory);
+    sgti_memory_report(memory, &context->memory);
     return SGT_OK;
 }
 
