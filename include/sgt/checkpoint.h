@@ -18,9 +18,9 @@
  * devices, pipes and folders are refused. The permissions of the previous file are kept (its owner
  * may write the new one). doc/checkpoints.md describes the file.
  *
- * Threads: a save only reads its handles, but nothing else may change them meanwhile; a load changes
- * its handles. An open checkpoint may be read by several threads. Two savers of one path: the second
- * one fails.
+ * Threads: a save only reads its handles, but nothing else may change them meanwhile; a load
+ * changes its handles. An open checkpoint may be read by several threads. Two savers of one path:
+ * the second one fails.
  */
 #ifndef SGT_CHECKPOINT_H
 #define SGT_CHECKPOINT_H
@@ -68,9 +68,9 @@ SGT_API sgt_status sgt_checkpoint_save(const sgt_model *model, const char *path,
 /*
  * Opens a checkpoint and checks all of it but the data of its tensors. It stays readable when the
  * file is replaced or removed. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND, SGT_E_IO,
- * SGT_E_FORMAT (no checkpoint, or damaged), SGT_E_VERSION (made by a newer libsgt, which the format's
- * version or a key that is not known tells),
- * SGT_E_UNSUPPORTED, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1.
+ * SGT_E_FORMAT (no checkpoint, or damaged), SGT_E_VERSION (made by a newer libsgt, which the
+ * format's version or a key that is not known tells), SGT_E_UNSUPPORTED, SGT_E_OUT_OF_MEMORY,
+ * SGT_E_MEMORY_LIMIT. Since 0.1.
  */
 SGT_API sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context,
                                        const char *path);
@@ -141,9 +141,9 @@ SGT_API sgt_status sgt_checkpoint_load(sgt_model *model, sgt_optimizer *optimize
 
 /*
  * Makes the handles and loads into them, in the context of the checkpoint; model_options and
- * options may be NULL. optimizer NULL: none is made. growth and policy both or neither: the growth attaches the policy, which was made with the
- * options of the saved one. Errors as sgt_checkpoint_load and the functions that make the handles.
- * Since 0.2.
+ * options may be NULL. optimizer NULL: none is made. growth and policy both or neither: the growth
+ * attaches the policy, which was made with the options of the saved one. Errors as
+ * sgt_checkpoint_load and the functions that make the handles. Since 0.2.
  */
 SGT_API sgt_status sgt_checkpoint_create(sgt_model **model, sgt_optimizer **optimizer,
                                          sgt_growth **growth, const sgt_checkpoint *checkpoint,
@@ -157,7 +157,7 @@ SGT_API sgt_status sgt_checkpoint_create(sgt_model **model, sgt_optimizer **opti
  * return; path NULL: the length only. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (step
  * below 0, too little room). Since 0.2. */
 SGT_API sgt_status sgt_checkpoint_get_path(char *path, size_t *bytes, const char *folder,
-                                       int64_t step);
+                                           int64_t step);
 
 /* The highest step that has a file in the folder. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND
  * (none, or no folder), SGT_E_IO. Since 0.2. */

@@ -100,8 +100,8 @@ SGT_API sgt_status sgt_growth_sparse_options_init(sgt_growth_sparse_options *opt
  * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.2.
  */
 SGT_API sgt_status sgt_growth_policy_sparse(sgt_growth_policy **policy, sgt_context *context,
-                                         int32_t n_layers, int32_t n_heads,
-                                         const sgt_growth_sparse_options *options);
+                                            int32_t n_layers, int32_t n_heads,
+                                            const sgt_growth_sparse_options *options);
 
 /* Makes a policy that never changes anything. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE,
  * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1. */

@@ -61,12 +61,12 @@ typedef struct sgt_model_options {
 SGT_API sgt_status sgt_model_options_init(sgt_model_options *options, size_t size);
 
 /*
- * Makes a model with zero weights and unit norms; options may be NULL. Follow with sgt_model_init_weights or write
- * weights of your own: zeros have no gradient, and the first training forward on them warns in the
- * log. The model keeps the context alive. Gradients and activations are allocated by that forward.
- * Errors: SGT_E_INVALID_ARGUMENT and SGT_E_OUT_OF_RANGE (the message names the field),
- * SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since
- * 0.2.
+ * Makes a model with zero weights and unit norms; options may be NULL. Follow with
+ * sgt_model_init_weights or write weights of your own: zeros have no gradient, and the first
+ * training forward on them warns in the log. The model keeps the context alive. Gradients and
+ * activations are allocated by that forward. Errors: SGT_E_INVALID_ARGUMENT and SGT_E_OUT_OF_RANGE
+ * (the message names the field), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY,
+ * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.2.
  */
 SGT_API sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
                                     const sgt_model_config *config,
@@ -239,7 +239,7 @@ SGT_API int32_t sgt_model_n_passes(const sgt_model *model, int32_t layer);
  * SGT_E_STATE (this kind was not collected). Since 0.2.
  */
 SGT_API sgt_status sgt_model_get_entropies(double *entropies, const sgt_model *model, int32_t layer,
-                                       int32_t pass, int32_t kind);
+                                           int32_t pass, int32_t kind);
 
 /* ---- parameters: Hugging Face LLaMA names, every matrix [out, in] ---- */
 

@@ -192,7 +192,7 @@ void sgti_memory_unreserve(sgti_memory *memory, uint64_t bytes)
 void sgti_memory_report(sgt_context_memory *usage, const sgti_memory *memory)
 {
     sgt_context_memory own = {.size = sizeof own,
-                            .current = get(&memory->current),
+                              .current = get(&memory->current),
                             .peak = get(&memory->peak),
                             .limit = memory->limit,
                             .allocations = get(&memory->allocations)};

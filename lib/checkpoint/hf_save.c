@@ -209,7 +209,7 @@ static sgt_status write_folder(export *e, const char *folder)
 }
 
 sgt_status sgt_hf_save(const sgt_model *model, const char *folder,
-                             const sgt_hf_save_options *options)
+                       const sgt_hf_save_options *options)
 {
     SGTI_DEFAULT_FLOATS;
     sgt_hf_save_options own = {.size = sizeof own, .dtype = SGT_F32};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The elements of tensors: conversion between what is stored and float32. */
+/* Converts the elements of tensors between what files store and float32. */
 #include "safetensors.h"
 
 #include <float.h>
@@ -79,7 +79,8 @@ void sgti_st_from_float(void *stored, const float *floats, sgti_st_dtype dtype, 
 
 uint64_t sgti_st_find_overflow(const float *floats, sgti_st_dtype dtype, uint64_t count)
 {
-    /* This is half-way from the largest number to the next power of two, and rounds to infinity. */
+    /* The limit is half-way from the type's largest number to the next power of two: from there on
+     * numbers round to infinity. */
     float limit = dtype == SGTI_ST_F16 ? 0x1.ffep15f : 0x1.ffp127f;
     uint64_t i = 0;
     if (dtype == SGTI_ST_F32)

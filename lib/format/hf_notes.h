@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What config.json says to other programs: kept with a model, not acted on. */
+/* What a config.json says to other programs. A model keeps it for the next save, but does not act
+ * on it. */
 #ifndef SGTI_HF_NOTES_H
 #define SGTI_HF_NOTES_H
 

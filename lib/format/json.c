@@ -8,7 +8,8 @@
 #include "json_read.h"
 
 /* Walks over the text before anything is built: returns 0 when it has too many values. *longest
- * becomes the length of the longest run of bytes that may be a token. */
+ * becomes the length of the longest stretch between signs of JSON: no string or number is longer,
+ * so that the reader needs one buffer of that size. */
 static int count_values(uint64_t *longest, const char *text, uint64_t bytes)
 {
     uint64_t values = 0, begin = 0;
@@ -63,7 +64,7 @@ typedef struct sink {
     char *text;
     size_t used;
     size_t room;
-    int failed; /* for good: Jansson goes on writing after some refusals */
+    int failed; /* 1: for good, since Jansson goes on writing after some refusals */
 } sink;
 
 static int put_text(const char *text, size_t bytes, void *data)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Values that nobody wants: their brackets and strings are matched, nothing of them is kept. */
+/* Passes over values that nobody wants: only their brackets are matched and their strings must end.
+ * Nothing of them is kept; a bit for each open level says whether it is an object or a list. */
 #include "json_read.h"
 
 #include <limits.h>
@@ -10,7 +11,7 @@ typedef struct walk {
     const char *end;
     const char *wrong;
     int levels;
-    unsigned char is_object[(SGTI_JSON_MOST_LEVELS + CHAR_BIT - 1) / CHAR_BIT]; /* a bit a level */
+    unsigned char is_object[(SGTI_JSON_MOST_LEVELS + CHAR_BIT - 1) / CHAR_BIT]; /* bit by level */
 } walk;
 
 static int fail(walk *w, const char *wrong)
@@ -61,8 +62,8 @@ static int pass_string(walk *w)
     return 1;
 }
 
-/* Passes over a number of any size, a word, or whatever else has no space, no sign of JSON and
- * no zero byte in it. */
+/* Passes over a number of any size, a word, or anything else without white space, signs of JSON and
+ * zero bytes. */
 static int pass_scalar(walk *w)
 {
     static const char breaks[] = " \t\n\r{}[],:\"";
@@ -114,7 +115,7 @@ static int pass_begin(walk *w, int *ended)
     if (!open_level(w, c == '{'))
         return 0;
     if (peek(w) == (c == '{' ? '}' : ']'))
-        return 1; /* the level ends where a value might have */
+        return 1; /* an empty list or object: its level ends here, as a value would */
     *ended = 0;
     return c == '{' ? pass_key(w) : 1;
 }

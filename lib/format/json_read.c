@@ -7,24 +7,30 @@
 
 #include "../base/text.h"
 
+/*
+ * A recursive reader: each function reads one thing of the grammar at s->at and moves s->at behind
+ * it. Those that return int return 0 on failure, those that return a tree return NULL; the first
+ * reason stays in s->wrong, which is NULL while nothing is wrong and when memory was refused.
+ */
 typedef struct scanner {
     const char *start;
     const char *at;
     const char *end;
     char *token; /* a string without its escapes, or a number, with a zero behind it */
     size_t token_bytes;
-    const sgti_json_wanted *wanted; /* of the object at work; NULL: all */
-    int levels; /* that are open */
-    int depth;  /* the most that may be */
-    const char *wrong; /* the first thing that is; NULL: nothing yet, or memory */
-    char key[sizeof ((sgti_json_error *)0)->key]; /* where it is, "" before it is known */
+    const sgti_json_wanted *wanted; /* what is wanted of the object being read; NULL: all */
+    int levels; /* how many are open */
+    int depth;  /* the most that may be open */
+    const char *wrong;
+    char key[sizeof ((sgti_json_error *)0)->key]; /* at which key it is wrong; "": not known */
 } scanner;
 
 static json_t *read_value(scanner *s);
 
 /* ---- UTF-8 ---- */
 
-/* How many bytes a character has that begins with this one; 0 when no character does. */
+/* How many bytes a character has that begins with this one; 0 when none does. The first byte of a
+ * character of n > 1 bytes begins with n bits that are 1, then a 0. */
 static size_t bytes_by_first(unsigned char first)
 {
     if (first < 0x80)
@@ -35,7 +41,7 @@ static size_t bytes_by_first(unsigned char first)
     return 0;
 }
 
-/* How many bytes the character at `text` has; 0 when there is none. */
+/* How many bytes the character at `text` has; 0 when there is no valid one. */
 static size_t character(const unsigned char *text, size_t left)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -107,7 +113,7 @@ static void skip_space(scanner *s)
         s->at++;
 }
 
-/* Reads the four digits of \uXXXX behind the u; -1 when they are no digits. */
+/* Reads the four digits of \uXXXX, of which the u was read; -1 when they are no digits. */
 static int32_t hexadecimal(scanner *s)
 {
     int32_t value = 0;
@@ -124,7 +130,7 @@ static int32_t hexadecimal(scanner *s)
     return value;
 }
 
-/* Reads what is behind \u: one unit of UTF-16, or two. */
+/* Reads what follows \u: a character is one unit of UTF-16, or two that are a surrogate pair. */
 static int read_unicode(scanner *s)
 {
     int32_t value = hexadecimal(s);
@@ -161,7 +167,8 @@ static int read_escape(scanner *s)
     return 1;
 }
 
-/* Reads a string into s->token, without its escapes; so it is never longer than what is written. */
+/* Reads a string into s->token and resolves its escapes, which only makes it shorter: so the buffer
+ * is large enough. */
 static int read_string(scanner *s)
 {
     s->at++; /* the quote */
@@ -200,7 +207,7 @@ static int skip_digits(scanner *s)
     return 1;
 }
 
-/* Walks over a number as the grammar has it. */
+/* Walks over a number as the grammar has it. *is_real becomes 1 when it is no integer. */
 static int skip_number(scanner *s, int *is_real)
 {
     *is_real = 0;
@@ -229,7 +236,7 @@ static int skip_number(scanner *s, int *is_real)
 static int read_integer(json_int_t *value, const char *digits)
 {
     int negative = *digits == '-';
-    json_int_t sum = 0; /* below 0: there is one more number on that side */
+    json_int_t sum = 0; /* of the digits, negated: INT64_MIN has no positive counterpart */
     for (digits += negative; *digits != '\0'; digits++) {
         int digit = *digits - '0';
         if (sum < INT64_MIN / 10 || 10 * sum < INT64_MIN + digit)
@@ -297,7 +304,8 @@ static int pass(scanner *s, const char *(*over)(const char *, const char *, cons
     return 1;
 }
 
-/* Passes over a member whose key begins at `first`. The key may be one that cannot be read. */
+/* Passes over a member that is not wanted and whose key begins at `first`. That the key may be
+ * unreadable is no error then. */
 static int pass_member(scanner *s, const char *first)
 {
     s->at = first;
@@ -305,6 +313,7 @@ static int pass_member(scanner *s, const char *first)
     return pass(s, sgti_json_pass_string) && take_colon(s) && pass(s, sgti_json_pass_value);
 }
 
+/* For `presence`: passes over a value and gives null for null, true for anything else. */
 static json_t *notice_value(scanner *s)
 {
     const char *first = s->at;
@@ -313,6 +322,7 @@ static json_t *notice_value(scanner *s)
     return s->at - first == 4 && memcmp(first, "null", 4) == 0 ? json_null() : json_true();
 }
 
+/* For `optional`: reads a value; if that fails, it is passed over instead and null. */
 static json_t *read_optional(scanner *s)
 {
     const char *first = s->at;
@@ -344,7 +354,8 @@ static int read_member(scanner *s, json_t *object)
     if (peek(s) != '"')
         return fail(s, "string or '}' expected");
     int done = read_string(s);
-    if (s->wanted) /* one that cannot be read is wanted where all are */
+    /* A key that cannot be read counts as "": nobody wants it, unless a list has the key "*". */
+    if (s->wanted)
         wanted = find_wanted(s->wanted, done ? s->token : "");
     if (s->wanted && !wanted)
         return pass_member(s, first);
@@ -370,7 +381,8 @@ static int read_element(scanner *s, json_t *array)
     return value && json_array_append_new(array, value) == 0;
 }
 
-/* Reads an object or a list, with the function that reads one of its members. */
+/* Reads an object or a list into `made` (NULL: no memory), with the function that reads one of its
+ * members; `last` is the bracket that ends it. */
 static json_t *read_members(scanner *s, json_t *made, char last,
                             int (*read)(scanner *s, json_t *into), const char *expected)
 {

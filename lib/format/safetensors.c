@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Opening and checking a safetensors file. */
+/*
+ * Opens and checks a safetensors file. The header is parsed into a tree, from which the table of
+ * the tensors is made. That is then sorted by place, so that one walk finds holes and overlaps.
+ */
 #include "safetensors.h"
 
 #include <inttypes.h>
@@ -12,13 +15,13 @@
 #include "../base/number_formats.h"
 #include "../base/text.h"
 
-/* Levels of nesting: the header, the table of a tensor, its shape. */
+/* The levels of nesting: the header, the entry of a tensor, its shape. */
 #define HEADER_DEPTH 3
 
 #define LENGTH_BYTES 8 /* before the header */
 #define METADATA "__metadata__"
 
-/* Other keys of a tensor's table are passed over, as the reference reader does. */
+/* Other keys in a tensor's entry are passed over, as the reference reader does. */
 static const sgti_json_wanted tensor_keys[] = {
     {.key = "dtype"}, {.key = "shape"}, {.key = "data_offsets"}, {.key = NULL}};
 static const sgti_json_wanted header_keys[] = {
@@ -30,6 +33,7 @@ typedef struct dtype_row {
     sgti_st_dtype dtype;
 } dtype_row;
 
+/* The first rows are in the order of enum sgti_st_dtype, which indexes them. */
 static const dtype_row dtypes[] = {
     {"F64", 64, SGTI_ST_F64},     {"I64", 64, SGTI_ST_I64},
     {"U64", 64, SGTI_ST_U64},     {"F32", 32, SGTI_ST_F32},
@@ -142,7 +146,8 @@ static int against_name(const void *name, const void *entry)
     return strcmp(name, (*tensor)->name);
 }
 
-/* Checks that there is neither a hole nor an overlap, whatever the types are. */
+/* Checks that the tensors cover the data without hole or overlap; their types do not matter
+ * here. */
 static sgt_status check_places(const sgti_safetensors *file, uint64_t data_bytes)
 {
     uint64_t end = 0;
@@ -210,8 +215,8 @@ static int checksum_of_key(uint64_t *value, const sgti_safetensors *file, const 
     return 1;
 }
 
-/* Compares the checksum of the header, which every file with checksums has. It is over the whole
- * header, with zeros in its own place. */
+/* Compares the checksum of the header, which a file that has any checksum must have: else damage
+ * could hide by making it disappear. It is over the whole header with zeros in its own place. */
 static sgt_status check_header(const sgti_safetensors *file, const char *header, uint64_t bytes)
 {
     static const char mark[] = "\"" SGTI_ST_CHECKSUM "\":\"", zeros[] = "0000000000000000";
@@ -244,7 +249,7 @@ static sgt_status check_header(const sgti_safetensors *file, const char *header,
     return status;
 }
 
-/* Sorts the tensors as they lie in the file, and a list of them by name. */
+/* Sorts the tensors by their place in the file, and a list of them by name. */
 static sgt_status sort_tensors(sgti_safetensors *file)
 {
     void *list = NULL;
@@ -312,7 +317,7 @@ sgt_status sgti_safetensors_parse(sgti_safetensors *file, const char *header, ui
 
 /* ---- files ---- */
 
-/* Names the kind of a file that begins so; NULL when no known kind does. */
+/* Says what a file is that begins like this; NULL when it is none of the known kinds. */
 static const char *known_kind(const uint8_t *start, uint64_t bytes)
 {
     static const struct {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Writing a safetensors file. The length of the header is known from the start, so the data are
- * written first, behind its place. The header comes last, when all checksums are known.
+ * Writes a safetensors file. The header is made twice. The first time its checksums are not known
+ * yet, but they always have 16 digits, so its length is right: the data are written behind the
+ * place that it will take. The second header, with all checksums, is then written into that place.
  */
 #include "safetensors.h"
 
@@ -39,7 +40,7 @@ static int by_rank(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* The entry of a tensor in the header; NULL when memory is short. */
+/* Makes the entry of a tensor in the header; NULL when memory is short. */
 static json_t *describe(const sgti_st_output *output, uint64_t begin)
 {
     json_t *shape = json_array();
@@ -54,7 +55,7 @@ static json_t *describe(const sgti_st_output *output, uint64_t begin)
                      "data_offsets", (json_int_t)begin, (json_int_t)(begin + bytes_of(output)));
 }
 
-static const char no_checksum[] = "0000000000000000"; /* yet */
+static const char no_checksum[] = "0000000000000000"; /* what stands there before it is known */
 
 static int add_checksums(json_t *metadata, const sgti_st_output *outputs, uint64_t count)
 {
@@ -69,7 +70,7 @@ static int add_checksums(json_t *metadata, const sgti_st_output *outputs, uint64
     return failed;
 }
 
-/* The header as text, NULL when memory is short. */
+/* Makes the header as text; NULL when memory is short. */
 static char *make_header(const sgti_st_output *outputs, uint64_t count, json_t *metadata,
                          int checksums)
 {
@@ -96,7 +97,8 @@ static sgt_status out_of_memory(const char *path)
     return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for the header", path);
 }
 
-/* Pads the text to `room` bytes with spaces and, where there are checksums, sets its own. */
+/* Pads the text with spaces to `room` bytes and, if there are checksums, puts the header's own into
+ * it. */
 static sgt_status finish_header(char *header, const char *text, uint64_t room,
                                 sgti_checksum *checksum)
 {
@@ -104,7 +106,7 @@ static sgt_status finish_header(char *header, const char *text, uint64_t room,
     memcpy(header, text, strlen(text));
     if (!checksum)
         return SGT_OK;
-    /* Host strings hold no unescaped quote, so this is the key. */
+    /* In a string of the host's a quote would be escaped, so this can only be the key. */
     char *place = strstr(text, "\"" SGTI_ST_CHECKSUM "\":\"");
     if (!place)
         return sgti_fail(SGT_E_INTERNAL, "the header has no place for its checksum");
@@ -116,7 +118,7 @@ static sgt_status finish_header(char *header, const char *text, uint64_t room,
     return SGT_OK;
 }
 
-/* The first `start` bytes of the file: the length of the header, and the header. */
+/* Writes the first `start` bytes of the file: the length of the header, and the header. */
 static sgt_status put_header(sgti_st_writer *writer, const char *text, uint64_t start)
 {
     void *memory = NULL;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The driver: after an optimizer step it shows a policy what the model observed and hands the
- * policy's plan to the model. It knows no policy in particular. A step that fails changes neither
- * model nor policy and may be repeated.
+ * The driver: after an optimizer step it shows a policy what the model observed, and hands the plan
+ * that the policy wants to the model. It knows no policy in particular. A step that fails changes
+ * neither model nor policy and may be repeated.
+ *
+ *     model --entropies, plan, FLOPs--> observation --> policy --plan--> model
+ *                                                              --event--> host
  */
 #include "growth.h"
 
@@ -45,7 +48,7 @@ static sgt_status check_pair(const sgt_model *model, const sgt_growth_policy *po
     return SGT_OK;
 }
 
-/* Starts the policy on the model's plan and gives the model the policy's. */
+/* Starts the policy on the model's plan, and gives the model the plan that it starts with. */
 static sgt_status start(sgt_growth *growth, sgt_model *model, sgt_growth_policy *policy)
 {
     const sgt_plan *plan = NULL;
@@ -116,7 +119,7 @@ void sgt_growth_free(sgt_growth *growth)
 
 /* ---- a step ---- */
 
-/* Room for so many doubles. */
+/* Makes room for `count` doubles. */
 static sgt_status reserve(sgt_growth *growth, uint64_t count)
 {
     sgti_memory *memory = &growth->model->context->memory;
@@ -133,7 +136,8 @@ static sgt_status reserve(sgt_growth *growth, uint64_t count)
     return SGT_OK;
 }
 
-/* Adds the entropies that the model collected, in memory that the growth keeps. */
+/* Adds the entropies that the model collected to an observation, in memory that the growth
+ * keeps. */
 static sgt_status copy_entropies(sgt_growth_observation *made, sgt_growth *growth)
 {
     const sgt_model *model = growth->model;
@@ -154,7 +158,7 @@ static sgt_status copy_entropies(sgt_growth_observation *made, sgt_growth *growt
     return status;
 }
 
-/* What the model saw since the last step. */
+/* Makes an observation of what the model saw since the last step. */
 static sgt_status observe(sgt_growth_observation *observation, sgt_growth *growth,
                           const sgt_growth_input *input)
 {

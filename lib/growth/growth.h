@@ -10,12 +10,12 @@ struct sgt_growth {
     sgt_model *model;          /* counted */
     sgt_growth_policy *policy; /* counted */
     sgt_growth_options options;
-    int64_t last_step;
-    double *entropies; /* [2, n_layers, max_passes, n_heads] last, then mean, of the step */
-    uint64_t capacity; /* doubles there is room for */
+    int64_t last_step; /* of the last call; 0: none yet */
+    double *entropies; /* [2, n_layers, max_passes, n_heads] last, then mean, for a policy to see */
+    uint64_t capacity; /* how many doubles there is room for */
 };
 
-/* Tells the model again which entropies are needed; a policy calls it after it was loaded. */
+/* Tells the model again which entropies are needed: after a policy was loaded or has decided. */
 void sgti_growth_refresh(sgt_growth *growth);
 
 #endif

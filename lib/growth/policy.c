@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Policies of any kind: making and asking them. When a question fails, state and plan are as they
- * were before it. Buffers are kept from one question to the next, so that a step that changes no
- * depth allocates nothing.
+ * Makes and asks policies of any kind. When a question fails, state and plan are as they were
+ * before it. Buffers are kept from one question to the next, so that a step which changes no depth
+ * allocates nothing.
  */
 #include "policy.h"
 
@@ -145,7 +145,7 @@ static sgt_status make_room(sgt_growth_policy *policy, size_t bytes)
     return SGT_OK;
 }
 
-/* Keeps what sgti_policy_restore goes back to. */
+/* Saves what sgti_policy_restore goes back to. */
 static sgt_status remember(sgt_growth_policy *policy)
 {
     size_t bytes = 0;
@@ -183,7 +183,7 @@ sgt_status sgti_policy_start(const sgt_plan **candidate, sgt_growth_policy *poli
     return status;
 }
 
-/* A list of an event must be there, and each of its entries below `end`. */
+/* Checks that a list of an event is there and each of its entries in 0 .. end - 1. */
 static sgt_status check_list(const int32_t *list, int32_t count, int32_t end, const char *what)
 {
     if (count < 0 || (count > 0 && !list))
@@ -196,8 +196,8 @@ static sgt_status check_list(const int32_t *list, int32_t count, int32_t end, co
     return SGT_OK;
 }
 
-/* Checks that the plan has what the event of a custom policy claims. The built-in policies are
- * free to select a layer that had loops before they were asked. */
+/* Checks that the plan shows what the event of a custom policy claims. The built-in policies may
+ * select a layer whose loops the plan had already before they were asked. */
 static sgt_status check_claim(const sgt_growth_policy *policy, const sgt_growth_event *event,
                               const sgt_plan *before)
 {
@@ -275,7 +275,7 @@ static sgt_status check_observation(const sgt_growth_policy *policy,
     return SGT_OK;
 }
 
-/* Reads what the caller shows. Without a plan of its own the observation was made under `plan`. */
+/* Reads what the caller shows. An observation that names no plan was made under `plan`. */
 static sgt_status read_observation(sgt_growth_observation *own, const sgt_growth_policy *policy,
                                    const sgt_growth_observation *caller, const sgt_plan *plan)
 {

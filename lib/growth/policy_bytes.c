@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The bytes of a policy of any kind: whose they are, and then what the policy itself saves.
+ * A policy of any kind as bytes: a header that tells whose they are, and then what the policy
+ * itself saves.
  *
  *     u32 magic, version, kind, n_layers, n_heads, fixed; u64 length of the policy's own bytes
  */

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Calls of the functions of a policy. What a function returns is passed on untouched, also a code
- * of the host's own; a failure without a message gets one. A function may leave another
- * floating-point mode behind, so the mode is set anew after each.
+ * Calls the functions of a policy. What a function returns is passed on untouched, even a code of
+ * the host's own; a failure without a message gets one. A function may leave another floating-point
+ * mode behind, so the mode is set anew after each.
  */
 #include "policy.h"
 
 #include "../base/error.h"
 #include "../base/float_mode.h"
 
-/* `failures` is how many messages this thread had recorded before the call. A message that came
- * meanwhile stays, unless it is about something else than the code of the host's own. */
+/* Makes sure that a failure has a message. `failures` is how many this thread had recorded before
+ * the call; if there are more, the function left one. Where it returned a code above 0, its own,
+ * the message must have been recorded with that code: another one is about something that failed on
+ * the way and that the function went on after. */
 static sgt_status judge(uint64_t failures, int32_t returned, const char *function)
 {
     sgti_floats_renew();

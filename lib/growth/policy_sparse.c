@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Making the policy of the paper: options, one block of memory, the functions of its vtable. */
+/* Makes the policy of the paper: its options, its one block of memory, the functions of its
+ * vtable. */
 #include "policy_sparse.h"
 
 #include "policy.h"
@@ -62,7 +63,8 @@ static sgt_status check_excluded(const sgt_growth_sparse_options *o, int32_t n_l
     return SGT_OK;
 }
 
-static sgt_status check_options(const sgt_growth_sparse_options *o, int32_t n_layers, int32_t n_heads)
+static sgt_status check_options(const sgt_growth_sparse_options *o, int32_t n_layers,
+                                int32_t n_heads)
 {
     const struct {
         const char *field;
@@ -96,7 +98,8 @@ static sgt_status check_options(const sgt_growth_sparse_options *o, int32_t n_la
 
 /* ---- memory ---- */
 
-static void carve_state(sgti_sparse_state *state, sgti_carver *block, const sgti_sparse_policy *policy)
+static void carve_state(sgti_sparse_state *state, sgti_carver *block,
+                        const sgti_sparse_policy *policy)
 {
     int64_t n_layers = policy->n_layers;
     state->averages = sgti_carve(block, n_layers * policy->n_heads, sizeof(double));
@@ -106,7 +109,7 @@ static void carve_state(sgti_sparse_state *state, sgti_carver *block, const sgti
     state->kept = sgti_carve(block, n_layers * policy->options.keep_heads, sizeof(int32_t));
 }
 
-/* Sets every pointer of the policy into the block. */
+/* Cuts the block into the policy itself and all its arrays. */
 static void carve_all(sgti_sparse_policy *policy, sgti_carver *block)
 {
     int64_t n_layers = policy->n_layers;
@@ -174,8 +177,8 @@ static int32_t sgt_decide(void *state, void *user, const sgt_growth_observation 
 }
 
 sgt_status sgt_growth_policy_sparse(sgt_growth_policy **policy, sgt_context *context,
-                                 int32_t n_layers, int32_t n_heads,
-                                 const sgt_growth_sparse_options *options)
+                                    int32_t n_layers, int32_t n_heads,
+                                    const sgt_growth_sparse_options *options)
 {
     SGTI_DEFAULT_FLOATS;
     sgt_growth_policy_vtable vtable = {

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The growth rule of arXiv 2603.23998. Per step: averages, then at most one decision, then gains.
+ * The growth rule of arXiv 2603.23998. A step updates averages, then takes at most one decision,
+ * then sets gains. With E the entropy of a head in this step and a the option `average`:
  *
- *     e     <- a e + (1-a) E           per head
- *     score =  mean over heads of e    per layer
+ *     e     <- a e + (1-a) E           for each head
+ *     score =  mean over heads of e    for each layer
  *
- * The first decision and every later one, a window after the one before, look at the top_k_layers
- * layers of highest score. All arithmetic is double and in a fixed order; of equal values the
- * lower index comes first.
+ * The first decision is taken from first_step on, each later one when `window` steps have passed
+ * since the one before. The candidates of a decision are the top_k_layers layers of highest score
+ * that are not excluded. It takes the first of these that is possible:
+ *
+ *     deepen   a selected layer that is a candidate, if it has not max_depth passes yet
+ *     select   the next candidate in the direction of growth, if there are not max_layers yet
+ *     fix      growth is over
+ *
+ * All arithmetic is double and in a fixed order; of equal values the lower index comes first.
  */
 #include "policy_sparse.h"
 
@@ -19,7 +26,7 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
-#define EXPONENTIAL_FLOOR 1e-8 /* where SGT_FADE_EXPONENTIAL ends */
+#define EXPONENTIAL_FLOOR 1e-8 /* what SGT_FADE_EXPONENTIAL has come down to at its end */
 
 static int32_t *kept_heads(const sgti_sparse_policy *policy, int32_t layer)
 {
@@ -40,8 +47,8 @@ static int is_kept(const sgti_sparse_policy *policy, int32_t layer, int32_t head
 
 /* ---- averages ---- */
 
-/* The pass whose entropy counts for a head. Of a kept head it is the last one in the block's
- * first run that the head took part in; of all others it is pass 0. */
+/* The pass whose entropy counts for a head. For a kept head it is the last pass, of the block's
+ * first run, in which the head took part; for all others it is pass 0. */
 static int32_t observed_pass(const sgti_sparse_policy *policy, int32_t layer, int32_t head,
                              int32_t max_passes, const sgt_plan *plan)
 {
@@ -59,7 +66,7 @@ static int32_t observed_pass(const sgti_sparse_policy *policy, int32_t layer, in
 }
 
 void sgti_sparse_observe(sgti_sparse_policy *policy, const double *entropies, int32_t max_passes,
-                      const sgt_plan *plan)
+                         const sgt_plan *plan)
 {
     double a = policy->options.average;
     int64_t n_heads = policy->n_heads;
@@ -78,8 +85,7 @@ void sgti_sparse_observe(sgti_sparse_policy *policy, const double *entropies, in
 
 /* ---- which layers, which heads ---- */
 
-/* Fills `ranking` with the indices of `values`, the highest value first. Of equal values the
- * lower index comes first. */
+/* Fills `ranking` with the indices of `values`, the highest value first. */
 static void rank_descending(int32_t *ranking, const double *values, int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {
@@ -90,8 +96,8 @@ static void rank_descending(int32_t *ranking, const double *values, int32_t coun
     }
 }
 
-/* Finds the layers that may be looked at now. They are the first *count of policy->ranking, the
- * highest score first. */
+/* Finds the candidates of a decision: the first *count of policy->ranking, highest score first. The
+ * list is thinned out in place, which works because `found` never overtakes `i`. */
 static void find_candidates(sgti_sparse_policy *policy, int32_t *count)
 {
     int32_t found = 0;
@@ -120,14 +126,15 @@ static int is_candidate(const sgti_sparse_policy *policy, int32_t count, int32_t
     return 0;
 }
 
-/* Whether `layer` lies before `other` in the direction of growth. */
+/* 1 when `layer` comes before `other` in the direction of growth. */
 static int comes_before(const sgti_sparse_policy *policy, int32_t layer, int32_t other)
 {
-    return policy->options.direction == SGT_DIRECTION_DEEP_TO_SHALLOW ? layer > other : layer < other;
+    return policy->options.direction == SGT_DIRECTION_DEEP_TO_SHALLOW ? layer > other
+                                                                      : layer < other;
 }
 
-/* Among the candidates that are not selected and lie behind every selected layer, the first in
- * the direction of growth; -1 when there is none. */
+/* The first candidate, in the direction of growth, that comes behind every selected layer; -1 when
+ * there is none. */
 static int32_t next_layer(const sgti_sparse_policy *policy, int32_t count)
 {
     const sgti_sparse_state *now = &policy->now;
@@ -166,7 +173,8 @@ static void rank_heads(sgti_sparse_policy *policy, int32_t layer)
     rank_descending(policy->ranking, policy->keys, policy->n_heads);
 }
 
-/* Chooses keep_heads heads. Whatever the choice, they are listed with the highest average first. */
+/* Chooses keep_heads heads of a layer. Whatever they were chosen by, they are listed with the
+ * highest average first. */
 static void keep_heads(sgti_sparse_policy *policy, int32_t layer)
 {
     const double *averages = policy->now.averages + (int64_t)layer * policy->n_heads;
@@ -255,7 +263,8 @@ void sgti_sparse_act(sgti_sparse_policy *policy, int64_t step, sgt_growth_event 
 
 /* ---- gains ---- */
 
-/* p = (t - s) / window, in [0,1]. */
+/* How much of their gain heads still have that fade out; p, from 0 to 1, is the part of the window
+ * that has passed. */
 static double fade(int32_t kind, double p)
 {
     const double pi = 3.14159265358979323846;
@@ -269,8 +278,13 @@ static double fade(int32_t kind, double p)
     }
 }
 
-/* The gains of an extra pass, counted from 0: of the heads that are kept, and of the others.
- * What the gains depend on is how long ago the layer got the pass. */
+/* The gains of an extra pass, counted from 0, for the heads that are kept and for the others. They
+ * depend on how long ago the layer got the pass:
+ *
+ *     SGT_RAMP_REFERENCE   kept heads loop at once, the others fade out over a window
+ *     SGT_RAMP_WARM        kept heads come in over a window, the others never loop
+ *     otherwise            kept heads loop at once, the others never
+ */
 static void gains_of_pass(double *kept, double *others, const sgti_sparse_policy *policy,
                           int32_t layer, int32_t pass, int64_t step)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The bytes of the policy of the paper: the options it was made with, then all it remembers. Their
- * length depends on options and shape only. A load checks everything before it changes anything.
+ * The policy of the paper as bytes: the options that it was made with, then all that it remembers.
+ * Their length depends on options and shape only. A load refuses the bytes of a policy with other
+ * options, and checks everything before it changes anything.
  *
  *     u32 version
  *     options: i64 each, in the order of struct sgt_growth_sparse_options, the average as f64;
@@ -19,7 +20,8 @@
 
 #define NEWEST_VERSION UINT32_C(2)
 
-/* The lowest that can say it, so that older releases read what they could have written. */
+/* The lowest version that can say these options, so that older releases can read all that they
+ * could have written themselves. */
 static uint32_t version_of(const sgt_growth_sparse_options *options)
 {
     return options->max_gain == 1.0 ? 1 : 2;
@@ -28,10 +30,10 @@ static uint32_t version_of(const sgt_growth_sparse_options *options)
 /* ---- options: the same walk writes them and compares them ---- */
 
 typedef struct options_walk {
-    sgti_writer *writer; /* or */
+    sgti_writer *writer; /* one of these two is there */
     sgti_reader *reader;
     uint32_t version;
-    const char *differs; /* the first field read that is not our own */
+    const char *differs; /* reading: the first field that is not as in our own options */
 } options_walk;
 
 static void walk_i64(options_walk *walk, const char *field, int64_t own)
@@ -102,7 +104,8 @@ int32_t sgti_sparse_save(const void *state, void *user, void *data, size_t *byte
 
 /* ---- load ---- */
 
-static void read_state(sgti_sparse_state *state, sgti_reader *reader, const sgti_sparse_policy *policy)
+static void read_state(sgti_sparse_state *state, sgti_reader *reader,
+                       const sgti_sparse_policy *policy)
 {
     int64_t n_layers = policy->n_layers;
     state->fixed = sgti_get_i32(reader);
@@ -143,9 +146,10 @@ static int are_zero(const int32_t *list, int32_t count)
     return 1;
 }
 
-/* 1 when the state of one layer can have been decided so. Its passes must have begun one after
- * the other. */
-static int is_valid_layer(const sgti_sparse_state *state, const sgti_sparse_policy *policy, int32_t layer)
+/* 1 when decisions can have led to this state of a layer. Its passes must have begun one after the
+ * other. */
+static int is_valid_layer(const sgti_sparse_state *state, const sgti_sparse_policy *policy,
+                          int32_t layer)
 {
     int32_t keep = policy->options.keep_heads;
     int32_t max_depth = policy->options.max_depth;
@@ -175,7 +179,7 @@ static const char *find_fault(const sgti_sparse_state *state, const sgti_sparse_
         state->n_selected > policy->options.max_layers)
         return "n_selected";
     if (state->n_selected == 0 && state->window_start != 0)
-        return "window_start"; /* of selected layers the passes say more, see below */
+        return "window_start"; /* where layers are selected, is_valid_layer compares it */
     if (!are_distinct(state->selected, state->n_selected, n_layers) ||
         !are_zero(state->selected + state->n_selected, n_layers - state->n_selected))
         return "selected";

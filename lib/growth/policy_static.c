@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Policies that do not grow: one leaves the plan alone, the others hold one plan from the start.
- * They need no entropies. A static policy saves its plan only so that a load into a policy of
- * another plan is noticed.
+ * Policies that do not grow: one leaves the plan alone, the others keep one plan from the start.
+ * They need no entropies. A static policy saves its plan only to notice when its bytes are loaded
+ * into a policy with another plan.
  */
 #include "policy.h"
 
@@ -41,14 +41,15 @@ sgt_status sgt_growth_policy_none(sgt_growth_policy **policy, sgt_context *conte
 
 typedef struct static_state {
     sgt_plan *plan;
-    uint8_t *bytes; /* the plan's, kept so that neither save nor load allocates */
+    uint8_t *bytes; /* the bytes of the plan, kept so that neither save nor load allocates */
     size_t n_bytes;
 } static_state;
 
 static void static_destroy(void *state, void *user)
 {
     static_state *own = state;
-    sgti_memory *memory = &own->plan->context->memory; /* the policy outlives its state */
+    /* The policy holds a reference to the context, so it is still there when the plan is gone. */
+    sgti_memory *memory = &own->plan->context->memory;
     (void)user;
     sgti_release(memory, own->bytes, own->n_bytes);
     sgt_plan_free(own->plan);

@@ -201,7 +201,7 @@ int32_t sgt_model_n_passes(const sgt_model *model, int32_t layer)
 }
 
 sgt_status sgt_model_get_entropies(double *entropies, const sgt_model *model, int32_t layer,
-                               int32_t pass, int32_t kind)
+                                   int32_t pass, int32_t kind)
 {
     SGTI_DEFAULT_FLOATS;
     if (!entropies || !model)

@@ -18,8 +18,8 @@
 static sgt_status create_weights(sgt_model *model)
 {
     sgt_status status = sgti_storage_allocate(&model->weights, model->dispatch,
-                                            model->parameters.elements * sizeof(float),
-                                            "the weights");
+                                              model->parameters.elements * sizeof(float),
+                                              "the weights");
     if (status)
         return status;
     sgt_tensor all =
