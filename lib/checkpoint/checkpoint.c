@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* An open checkpoint: what is in it. */
+/* Opens a checkpoint, checks that it is complete, and tells what is in it. */
 #include "checkpoint.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Lists the host's keys. */
+/* Lists the host's keys, sorted. */
 static sgt_status list_keys(sgt_checkpoint *checkpoint)
 {
     size_t prefix = strlen(SGTI_HOST_PREFIX);
@@ -43,7 +43,7 @@ static sgt_status list_keys(sgt_checkpoint *checkpoint)
     return SGT_OK;
 }
 
-/* Checks that the file has one tensor of every parameter, with a prefix before its name. */
+/* Checks that the file has a tensor for every parameter, named like it with a prefix. */
 static sgt_status check_tensors(const sgti_safetensors *file, const sgti_parameters *parameters,
                                 const char *prefix)
 {
@@ -79,21 +79,22 @@ static int is_known(const sgti_parameters *parameters, const char *name)
     return 0;
 }
 
-/* Refuses a tensor that is not known here: it is part of a model that a newer libsgt computes. */
+/* Refuses tensors that are not known here. They belong to a model of a newer libsgt, which without
+ * them would be another model. */
 static sgt_status refuse_strangers(const sgti_safetensors *file, const sgti_parameters *parameters)
 {
     for (uint64_t i = 0; i < file->count; i++) {
         if (!is_known(parameters, file->tensors[i].name))
             return sgti_fail(SGT_E_VERSION,
-                             "%s: tensor '%.120s' is not known to this libsgt %s: a newer one wrote "
-                             "it",
+                             "%s: tensor '%.120s' is not known to this libsgt %s: a newer one "
+                             "wrote it",
                              file->path, file->tensors[i].name, sgt_version());
     }
     return SGT_OK;
 }
 
-/* Checks that the file has the tensors that its configuration asks for, and no others, so that a
- * model is only made of a file that is complete. */
+/* Checks that the file has the tensors that its configuration asks for, and no others: so a model
+ * is only made of a file that is complete. */
 static sgt_status check_table(const sgt_checkpoint *checkpoint)
 {
     sgti_memory *memory = &checkpoint->context->memory;

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inside of checkpoints: names in the file, and what saving and loading share.
- *
- * Metadata, all strings:
+ * The inside of checkpoints: the names in the file, and what saving and loading share. A checkpoint
+ * is a safetensors file. Its metadata, all strings, are
  *     sgt.checkpoint          version of the format
  *     model.*, optimizer.*    fields of the configuration and the options: whole numbers in
  *                             decimal, others as the bits of a double, 0x and 16 hexadecimal digits
- *     model.draws             only where some part draws
+ *     model.draws             only where some part draws random numbers
  *     growth.*, entropy.*, flops.*
  *     tokens.bos, tokens.eos, tokens.pad, hf.*   only where there are any
  *     host.KEY                the host's own
- * Tensors: the weights by their names, optimizer.moment1.NAME and optimizer.moment2.NAME, and
- *     optimizer.factors  F64 [parameters, 2]      entropy.last, entropy.mean  F64 [L, P, H] sums
- *     plan               U8 (sgt_plan_save)       growth.policy  U8 (sgt_growth_policy_save)
+ *
+ * and its tensors are the weights by their names, optimizer.moment1.NAME and
+ * optimizer.moment2.NAME, and
+ *
+ *     optimizer.factors           F64 [parameters, 2]   rate and decay
+ *     entropy.last, entropy.mean  F64 [L, P, H]         sums, of layers, passes and heads
+ *     plan                        U8                    the bytes of sgt_plan_save
+ *     growth.policy               U8                    the bytes of sgt_growth_policy_save
  */
 #ifndef SGTI_CHECKPOINT_H
 #define SGTI_CHECKPOINT_H
@@ -42,11 +46,11 @@ typedef struct sgti_field {
 } sgti_field;
 
 /* Everything in a training that is a single number. Saving copies it from the handles, loading
- * to them. */
+ * copies it to them. */
 typedef struct sgti_numbers {
     int32_t version; /* of the file that was read */
     sgt_model_config config;
-    sgt_special_tokens tokens; /* size 0: none are told */
+    sgt_special_tokens tokens; /* size 0: the file has none */
     int32_t has_notes;
     sgti_hf_notes notes;
     int64_t draws; /* of the model; 0 where none of its parts draws */
@@ -57,20 +61,20 @@ typedef struct sgti_numbers {
     sgt_optimizer_options options; /* rate and rate_user NULL */
     int64_t steps;
     int64_t updates;
-    int64_t last_step; /* of growth */
-    int32_t entropy_unseen; /* 1: growth has not seen the last step; else the rest is 0 */
-    int32_t entropy_kinds;  /* enum sgt_entropy that were collected */
+    int64_t last_step; /* the last step that growth was called for */
+    int32_t entropy_unseen; /* 1: growth has not seen the last step; 0: the next three are 0 */
+    int32_t entropy_kinds;  /* enum sgt_entropy: what was collected */
     int32_t entropy_batches;
     int32_t entropy_passes;
 } sgti_numbers;
 
-/* Non-zero when memory is short. */
+/* Writes the numbers into the metadata. Returns non-zero when memory is short. */
 int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers);
 
-/* Checks everything; the message names the key. */
+/* Reads the numbers of a file and checks all of them; the message names the key. */
 sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file);
 
-/* A number as metadata writes it. */
+/* Prints a number as metadata have it. */
 void sgti_number_print(char text[SGTI_NUMBER_TEXT], sgti_field_kind kind, const void *number);
 
 /* Reads the number of a key that must be there; the message names it. */
@@ -101,18 +105,19 @@ struct sgt_checkpoint {
     sgti_safetensors file;
     sgti_numbers numbers;
     uint64_t n_values;
-    const char **keys; /* [n_values] by name, without prefix, in the header's tree */
+    const char **keys; /* [n_values] sorted, each behind its prefix inside the header's tree */
 };
 
 /* ---- tensors between backend and file (tensors.c) ---- */
 
 /* Writes a float32 tensor block by block, converted to the type of the output (F32, F16, BF16).
- * Errors: SGT_E_OUT_OF_RANGE for a finite value that would become infinite; NaN and infinities stay
+ * Errors: SGT_E_OUT_OF_RANGE for a finite value that would become infinite. NaN and infinities stay
  * what they are. */
 sgt_status sgti_put_tensor(sgti_st_writer *writer, sgti_dispatch *dispatch,
                            const sgt_tensor *tensor, const sgti_st_output *output, void *block);
 
-/* Bytes of the block that put_tensor and get_tensor work in. */
+/* The bytes of the block that sgti_put_tensor and sgti_get_tensor work in: one half holds floats,
+ * the other what the file has. */
 #define SGTI_BLOCK_BYTES (2 * SGTI_ST_BLOCK)
 
 /* How a tensor is read. */
@@ -120,10 +125,10 @@ typedef struct sgti_tensor_reader {
     const sgti_safetensors *file;
     sgti_dispatch *dispatch;
     void *block;             /* SGTI_BLOCK_BYTES */
-    sgti_checksum *checksum; /* NULL: they are not compared */
+    sgti_checksum *checksum; /* NULL: checksums are not compared */
 } sgti_tensor_reader;
 
-/* Opens (memory, checksum) and closes a reader. */
+/* Opens a reader, which takes a block and, to verify, a checksum; closes it. */
 sgt_status sgti_tensor_reader_open(sgti_tensor_reader *reader, const sgti_safetensors *file,
                                    sgti_dispatch *dispatch, int verify);
 void sgti_tensor_reader_close(sgti_tensor_reader *reader);
@@ -131,7 +136,7 @@ void sgti_tensor_reader_close(sgti_tensor_reader *reader);
 /* Reads a stored tensor of the same shape, in any float type, into one on the backend. */
 sgt_status sgti_get_tensor(sgti_tensor_reader *reader, const char *name, const sgt_tensor *tensor);
 
-/* Reads a stored tensor as it is. It must be of this type and have this many bytes. */
+/* Reads the bytes of a stored tensor as they are. It must have this type and this many bytes. */
 sgt_status sgti_get_bytes(sgti_tensor_reader *reader, void *data, const char *name,
                           sgti_st_dtype dtype, uint64_t bytes);
 

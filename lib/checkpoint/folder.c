@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Folders of checkpoints: names by step, the latest, keeping the last ones. */
+/* Folders of checkpoints, which are named by their steps: finds the latest, and keeps only the last
+ * ones. Names have 12 digits, so that they sort by step. */
 #include <sgt/checkpoint.h>
 
 #include <errno.h>
@@ -20,7 +21,8 @@
 
 enum { DIGITS = 12, MOST_NAME = 64 };
 
-/* 1 when `name` is that of a step, with `tail` behind it. */
+/* Returns 1 when `name` is what a checkpoint of some step is called, with `tail` behind it. The
+ * step is printed again and compared, so that only names which this library makes count. */
 static int read_name(int64_t *step, const char *name, const char *tail)
 {
     char expected[MOST_NAME];
@@ -29,7 +31,7 @@ static int read_name(int64_t *step, const char *name, const char *tail)
     const char *digits = name + strlen(STEM);
     if (strspn(digits, "0123456789") < DIGITS)
         return 0;
-    int64_t found = strtoll(digits, NULL, 10); /* beyond 64 bits it is cut: another name */
+    int64_t found = strtoll(digits, NULL, 10); /* beyond 64 bits it is cut, and prints otherwise */
     sgti_format(expected, sizeof expected, STEM "%0*" PRId64 SUFFIX "%s", DIGITS, found, tail);
     if (strcmp(name, expected) != 0)
         return 0;
@@ -120,7 +122,7 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* Lists the steps, and removes the files of saves that were killed. */
+/* Lists the steps in a folder, and removes the .partial files of saves that were killed. */
 static sgt_status list_steps(steps *s, DIR *opened, const char *folder)
 {
     const char *name;

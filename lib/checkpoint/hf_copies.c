@@ -26,7 +26,8 @@ static sgt_status copy_bytes(sgti_new_file *to, const sgti_file *from, void *blo
     return status == SGT_OK ? sgti_new_file_synchronise(to) : status;
 }
 
-/* Copies one file. `to` is its place in the folder, and may be the source itself. */
+/* Copies one file into the .partial file of `to`, which may be the source itself: then it gets the
+ * same bytes once more, under its old name. */
 static sgt_status prepare(sgti_hf_copies *copies, int index, char *to, const char *from,
                           void *block, uint64_t bytes)
 {

@@ -151,7 +151,8 @@ const sgti_st_tensor *sgti_hf_files_find(const sgti_safetensors **file, const sg
 static sgt_status refuse_stranger(const char *name, const char *path,
                                   const sgti_parameters *parameters)
 {
-    static const char frequencies[] = ".rotary_emb.inv_freq"; /* older files carry them */
+    /* Older files carry the frequencies of the rotary positions, which follow from the config. */
+    static const char frequencies[] = ".rotary_emb.inv_freq";
     size_t length = strlen(name), tail = sizeof frequencies - 1;
     if (length >= tail && strcmp(name + length - tail, frequencies) == 0)
         return SGT_OK;

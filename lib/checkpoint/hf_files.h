@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The tensors of a Hugging Face folder: those of model.safetensors, or those that the weight_map of
- * model.safetensors.index.json names, each in the file it names. What shards hold beside that, from
- * an older model perhaps, is passed over.
+ * The tensors of a Hugging Face folder. They are those of model.safetensors; where there is no such
+ * file, those that the weight_map of model.safetensors.index.json names, each in the file (shard)
+ * that it names. What shards hold beside that, from an older model perhaps, is passed over.
  */
 #ifndef SGTI_HF_FILES_H
 #define SGTI_HF_FILES_H
@@ -18,13 +18,13 @@ typedef struct sgti_hf_files {
     sgti_memory *memory;
     sgti_safetensors *list; /* [count] */
     int32_t count;
-    json_t *index;   /* NULL: one file, which says itself what it has */
-    json_t *map;     /* in it: names of tensors to names of files */
-    json_t *numbers; /* names of files to their places in the list */
+    json_t *index;   /* the tree of the index; NULL: there is one file without an index */
+    json_t *map;     /* in that tree; leads from names of tensors to names of files */
+    json_t *numbers; /* leads from names of files to their places in the list */
 } sgti_hf_files;
 
-/* The weight_map of an index, in the tree that is to be released; SGT_E_NOT_FOUND: there is no such
- * file. */
+/* Reads an index: *index becomes its tree, which the caller releases, and *map the weight_map in
+ * it. SGT_E_NOT_FOUND: there is no such file. */
 sgt_status sgti_hf_index_read(json_t **index, json_t **map, sgti_memory *memory, const char *path);
 
 /* Opens all files, and checks that every tensor that the map names is in its file. Call close
@@ -36,7 +36,8 @@ void sgti_hf_files_close(sgti_hf_files *files);
 const sgti_st_tensor *sgti_hf_files_find(const sgti_safetensors **file, const sgti_hf_files *files,
                                          const char *name);
 
-/* SGT_E_UNSUPPORTED when the folder has a tensor that is none of these parameters. */
+/* SGT_E_UNSUPPORTED when the folder has a tensor that is none of these parameters: the model would
+ * be another one without it. */
 sgt_status sgti_hf_files_refuse_strangers(const sgti_hf_files *files,
                                           const sgti_parameters *parameters);
 

@@ -14,7 +14,7 @@ typedef struct kind {
     const char *stem;
     const char *ending;
     const char *index;
-    int whole_too; /* 1: STEM.ENDING as well; 0: that is the new one */
+    int whole_too; /* 1: the file STEM.ENDING is one too; 0: that is the name of the new weights */
 } kind;
 
 static const kind kinds[] = {
@@ -28,7 +28,7 @@ typedef struct search {
     sgti_hf_leftovers *found;
     sgti_memory *memory;
     const char *folder;
-    json_t *named[KINDS]; /* files that the indexes name: the keys */
+    json_t *named[KINDS]; /* objects whose keys are the files that the indexes name */
 } search;
 
 static int ends_with(const char *name, const char *ending)
@@ -68,7 +68,7 @@ static int is_weights(const search *s, const char *name, int which)
     return is_shard(name, k) || json_object_get(s->named[which], name);
 }
 
-/* Reads what an index names. A damaged one names nothing, since no reader can go by it either. */
+/* Reads which files an index names. A damaged index names none: no reader can go by it either. */
 static sgt_status read_index(search *s, int which)
 {
     char *path = NULL;

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Leftovers: what an earlier save left in a Hugging Face folder, and readers could take for the
- * weights of a new one. They are the files that model.safetensors.index.json or
- * pytorch_model.bin.index.json name, files named like shards (model-00001-of-00002.safetensors,
- * pytorch_model-00001-of-00002.bin), pytorch_model.bin, and the indexes themselves. Only files of
- * the folder itself count, and only with the ending that weights have. Of a symbolic link the link
- * is removed, never what it leads to.
+ * Finds and removes leftovers: what an earlier save left in a Hugging Face folder and readers could
+ * take for the weights of the new one. They are
+ *
+ *     pytorch_model.bin
+ *     files named like shards: model-00001-of-00002.safetensors, pytorch_model-00001-of-00002.bin
+ *     files that model.safetensors.index.json or pytorch_model.bin.index.json name
+ *     these two indexes
+ *
+ * Only files of the folder itself count, and only with the ending that weights have. Of a symbolic
+ * link the link is removed, never what it leads to.
  */
 #ifndef SGTI_HF_LEFTOVERS_H
 #define SGTI_HF_LEFTOVERS_H
@@ -23,8 +27,8 @@ sgt_status sgti_hf_leftovers_find(sgti_hf_leftovers *leftovers, sgti_memory *mem
                                   const char *folder);
 void sgti_hf_leftovers_free(sgti_hf_leftovers *leftovers);
 
-/* Removes them, for good. The indexes go last: when that is stopped half-way, the next save still
- * knows what they name. */
+/* Removes them, for good. The indexes go last: if the removal is stopped half-way, the next save
+ * can still read what they name. */
 sgt_status sgti_hf_leftovers_remove(const sgti_hf_leftovers *leftovers);
 
 #endif

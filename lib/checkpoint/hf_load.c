@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A model from a Hugging Face folder. All shapes are checked before the model is made. */
+/* Loads a model from a Hugging Face folder. The configuration and the shapes of all tensors are
+ * checked before the model is made. */
 #include <sgt/huggingface.h>
 
 #include "checkpoint.h"
@@ -33,7 +34,8 @@ sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t size)
                             "sgt_hf_load_options");
 }
 
-/* Reads a small file of the folder whole; `path` gets its name. Release *bytes + 1 bytes. */
+/* Reads a small file of the folder whole; `path` gets its name. The caller releases *bytes + 1
+ * bytes. */
 static sgt_status read_text(char **text, uint64_t *bytes, char path[PATH_BYTES], const folder *f,
                             const char *name)
 {
@@ -80,7 +82,7 @@ static int lacks_tokens(const sgt_special_tokens *tokens)
     return !tokens->has_bos || !tokens->has_pad || (tokens->n_eos == 0 && !tokens->eos_is_list);
 }
 
-/* Older folders have the special tokens in generation_config.json alone. */
+/* Takes special tokens from generation_config.json: some folders have them only there. */
 static sgt_status read_generation_config(folder *f)
 {
     char path[PATH_BYTES];
@@ -185,6 +187,7 @@ static sgt_status read_digits(uint8_t *data, const char *text, size_t bytes)
     return SGT_OK;
 }
 
+/* Gives the model the depth plan that config.json has as hexadecimal digits, if it has one. */
 static sgt_status set_plan(const folder *f, sgt_model *model)
 {
     void *data = NULL;

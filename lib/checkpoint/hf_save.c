@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A model as a Hugging Face folder. New weights are never under an old config.json, nor beside old
- * weights that a reader could take:
+ * Saves a model as a Hugging Face folder. New weights must never lie under an old config.json, nor
+ * beside old weights that a reader could take. So the exchange goes in this order:
  *
- *     all as NAME.partial, on the disk --> the old config.json removed --> the weights get their
- *     name --> other weights of an earlier save removed --> config.json gets its name
+ *     1. all new files are written as NAME.partial and are on the disk
+ *     2. the old config.json is removed
+ *     3. the weights get their name
+ *     4. other weights of an earlier save are removed (hf_leftovers.h)
+ *     5. the copies get their names (hf_copies.h)
+ *     6. config.json gets its name
  *
- * Whatever stops that leaves the old folder, the new one, or one without config.json, which nobody
- * loads; the next save goes on from there.
+ * If this is stopped anywhere, what is left is the old folder, the new one, or one without
+ * config.json, which nobody loads; the next save goes on from there.
  */
 #include <sgt/huggingface.h>
 
@@ -34,8 +38,8 @@ typedef struct export {
     const char *dtype_name;
     const char *copy_from; /* NULL: nothing is copied */
     void *block;
-    int64_t written; /* tensors */
-    char *plan; /* hexadecimal digits; NULL: none is told */
+    int64_t written; /* how many tensors, for the progress callback */
+    char *plan; /* hexadecimal digits; NULL: config.json gets no plan */
     uint64_t plan_room;
 } export;
 
@@ -127,7 +131,7 @@ static sgt_status prepare_weights(sgti_new_file *file, export *e, const char *pa
         for (int32_t j = 0; j < p->rank; j++)
             outputs[i].shape[j] = (uint64_t)p->shape[j];
     }
-    json_t *metadata = json_pack("{s:s}", "format", "pt"); /* transformers asks for it */
+    json_t *metadata = json_pack("{s:s}", "format", "pt"); /* transformers refuses files without */
     if (!metadata)
         status = sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for the header", path);
     if (status == SGT_OK)
@@ -155,7 +159,8 @@ static sgt_status prepare_config(sgti_new_file *file, const export *e, const cha
     return status;
 }
 
-/* Puts the new files in the place of the old ones, in the order above. */
+/* Puts the new files in the place of the old ones, in the order that the head of this file
+ * tells. */
 static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config, sgti_hf_copies *copies,
                            const sgti_hf_leftovers *leftovers)
 {

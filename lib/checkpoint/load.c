@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Loading a checkpoint, into handles that are there or into new ones: first everything is read,
- * then the handles take it over. A load that fails leaves the host's handles as they were; new ones
- * are read into directly, since a failure frees them.
+ * Loads a checkpoint, into handles that are there or into new ones. First everything is read, then
+ * the handles take it over, so that a load which fails leaves the host's handles as they were. New
+ * handles need no such care, since a failure frees them: weights are read straight into them, which
+ * saves the memory of a second copy.
  */
 #include "load_data.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The first half of a load: the tensors of a checkpoint, read and checked. Nothing that can fail
- * later is left to the second half but the plan, which a host's handles may refuse.
+ * The first half of a load reads and checks the tensors of a checkpoint. Small things come first,
+ * so that a damaged plan is found before gigabytes are read. All that can fail is done here, but
+ * for policy and plan, which the host's handles may refuse.
  */
 #include "load_data.h"
 
@@ -11,7 +12,7 @@
 #include "../base/error.h"
 #include "../base/text.h"
 
-/* A plan of the most layers, heads and passes stays below this. */
+/* No plan and no state of a policy comes near this; a larger tensor is damaged. */
 #define MOST_STATE_BYTES (UINT64_C(1) << 32)
 
 /* Reads one tensor of each parameter: its weight (moment 0) or one of its moments. */
@@ -50,7 +51,7 @@ static sgt_status stage(sgti_load *load)
     return status;
 }
 
-/* Reads doubles, which the file has in little-endian order, into the host's. */
+/* Reads doubles and turns them from the file's little-endian order into the host's. */
 static sgt_status read_doubles(sgti_load *load, double *values, const char *name, uint64_t count)
 {
     sgt_status status =
@@ -83,7 +84,7 @@ static sgt_status read_factors(sgti_load *load)
     return status;
 }
 
-/* Reads a tensor of bytes into new memory. */
+/* Reads a tensor of bytes into new memory, which the caller releases. */
 static sgt_status read_state(sgti_load *load, uint8_t **data, uint64_t *bytes, const char *name)
 {
     const sgti_st_tensor *stored;

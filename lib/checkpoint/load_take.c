@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The second half of a load: the handles take over what was read. Once policy and plan are
- * accepted, only a backend that cannot copy weights can make it fail.
+ * accepted, it can only fail if the backend cannot copy or clear its own memory.
  */
 #include "load_data.h"
 
 #include "../base/error.h"
 #include "../core/tensors.h"
 
-/* Saves the state of the policy, to go back to when the plan is refused after it was loaded. */
+/* Saves the state of the policy, so that there is a way back when the new state was loaded but the
+ * plan is refused. */
 static sgt_status save_policy(sgti_load *load, uint8_t **data, size_t *bytes)
 {
     void *memory = NULL;
@@ -22,7 +23,7 @@ static sgt_status save_policy(sgti_load *load, uint8_t **data, size_t *bytes)
     return sgt_growth_policy_save(memory, &room, load->growth->policy);
 }
 
-/* Both policy and plan change, or neither. */
+/* Changes both policy and plan, or neither. */
 static sgt_status take_depth(sgti_load *load)
 {
     uint8_t *before = NULL;

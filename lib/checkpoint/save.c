@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Saving: first everything that a training is made of is listed, then it is written as one
- * safetensors file. */
+/*
+ * Saves a training as one safetensors file. First everything that it is made of is collected:
+ * numbers, the bytes of plan and policy, and a list of the tensors. Then the file is written, and
+ * the writer asks for the tensors one after the other (put).
+ */
 #include "checkpoint.h"
 
 #include <string.h>
@@ -25,18 +28,18 @@ enum source {
     FROM_POLICY
 };
 
-enum { OTHER_OUTPUTS = 5 };
+enum { OTHER_OUTPUTS = 5 }; /* all sources but weights and moments: one tensor each */
 
 typedef struct save {
     const sgt_model *model;
     sgt_checkpoint_save_options options;
     sgti_numbers numbers;
-    sgti_entropy_record entropies; /* borrowed; what growth has not seen */
+    sgti_entropy_record entropies; /* what growth has not seen; the values are the model's */
     sgti_memory *memory;
     sgti_st_output *outputs;
     uint64_t count;
     uint64_t room;
-    int64_t written;     /* tensors */
+    int64_t written;     /* how many tensors, for the progress callback */
     json_t *metadata;
     void *block;         /* SGTI_BLOCK_BYTES */
     uint8_t *plan;

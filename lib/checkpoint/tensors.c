@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Moves tensors between a backend and a file, block by block. So no more memory is needed than one
- * block, whatever kind of memory the backend has, and checksums are made while the bytes are at
+ * Moves tensors between a backend and a file, block by block. So one block is all the memory that
+ * is needed, whatever kind of memory the backend has, and checksums are made while the bytes are at
  * hand.
  */
 #include "checkpoint.h"
@@ -11,7 +11,7 @@
 #include "../base/error.h"
 #include "../core/tensors.h"
 
-/* `count` elements from `first` on, in a row. */
+/* A vector of `count` elements of a dense tensor, from `first` on. */
 static sgt_tensor part_of(const sgt_tensor *tensor, uint64_t first, uint64_t count)
 {
     return sgti_tensor_1d(tensor->buffer, tensor->offset + first, (int64_t)count);
@@ -91,8 +91,9 @@ static sgt_status write_floats(const sgti_tensor_reader *reader, const sgt_tenso
     return sgti_write(reader->dispatch, &part, floats);
 }
 
-/* Reads a stored tensor and compares its checksum. Its bytes go into `data` as they are; when
- * that is NULL, they go into `tensor` as floats. */
+/* Reads a stored tensor and compares its checksum. If there is `data` the bytes go there as they
+ * are; else they go into `tensor` as floats. Half a block is read at a time: as floats, 16-bit
+ * elements take twice as much. */
 static sgt_status read_blocks(sgti_tensor_reader *reader, const sgti_st_tensor *stored, char *data,
                               const sgt_tensor *tensor)
 {

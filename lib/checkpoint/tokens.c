@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Special tokens as metadata of a checkpoint: decimal numbers, with spaces between those of a
- * list. Only tokens that are there have a key, so that the file of a model without any is the same
- * as before there were such keys. */
+/* Special tokens as metadata of a checkpoint: decimal numbers, with spaces between those of a list.
+ * Only tokens that are there have a key, so that a model without any gives the same file as
+ * releases that did not know them. */
 #include "checkpoint.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 #define BOS      "tokens.bos"
 #define PAD      "tokens.pad"
 #define EOS      "tokens.eos"
-#define EOS_LIST "tokens.eos_list" /* where config.json has a list */
+#define EOS_LIST "tokens.eos_list" /* instead of EOS, where config.json has a list, even of one */
 
 enum { TOKEN_TEXT = 12 };
 
