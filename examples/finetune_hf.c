@@ -18,9 +18,9 @@
 
 #include <sgt/sgt.h>
 
-#include "context_options.h"
 #include "finetune_data.h"
 #include "finetune_options.h"
+#include "open_context.h"
 
 typedef struct tuning {
     settings o;
@@ -36,15 +36,6 @@ typedef struct tuning {
 } tuning;
 
 /* ---- setting up ---- */
-
-static sgt_status load_model(tuning *t)
-{
-    sgt_context_options options;
-    sgt_status status = context_options_from(&options, t->o.threads, t->o.backend);
-    if (status == SGT_OK)
-        status = sgt_context_create(&t->context, &options);
-    return status == SGT_OK ? sgt_hf_load(&t->model, t->context, t->o.folder, NULL, NULL) : status;
-}
 
 /* The last tenth is held out, unless there is a file for that. */
 static int read_texts(tuning *t, int32_t vocab_size)
@@ -114,12 +105,15 @@ static int make_folder(const char *path)
 static int set_up(tuning *t)
 {
     sgt_model_config config = {.size = sizeof config};
-    sgt_status status = load_model(t);
+    int failed = open_context(&t->context, t->o.threads, t->o.backend, NULL, NULL);
+    if (failed)
+        return failed;
+    sgt_status status = sgt_hf_load(&t->model, t->context, t->o.folder, NULL, NULL);
     if (status == SGT_OK)
         status = sgt_model_get_config(&config, t->model);
     if (status != SGT_OK)
         return call_failed("loading", status);
-    int failed = read_texts(t, config.vocab_size);
+    failed = read_texts(t, config.vocab_size);
     if (!failed)
         failed = make_folder(t->o.out);
     if (failed)

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "open_context.h"
+
 #define AT(field) offsetof(settings, field)
 
 static const option_row rows[] = {
@@ -16,8 +18,7 @@ static const option_row rows[] = {
     {"held", PATH, AT(held), 0, 0, NULL, "held-out ids (default: the last tenth of TOKENS)"},
     {"held-tokens", WHOLE, AT(held_tokens), 1, 1e12, "4096", "held-out tokens that are looked at"},
     {"id-bytes", WHOLE, AT(id_bytes), 0, 4, "0", "2 or 4; 0: 4 for vocabularies above 65536"},
-    {"threads", WHOLE, AT(threads), 0, 4096, "0", "threads; 0: the processors allowed"},
-    {"backend", WORD, AT(backend), 0, 0, NULL, "blis, portable or the path of a plug-in"},
+    CONTEXT_ROWS(settings),
 };
 
 static const command_line description = {

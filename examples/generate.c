@@ -16,10 +16,10 @@
 
 #include "clock.h"
 #include "command_line.h"
-#include "context_options.h"
 #include "generate_model.h"
 #include "generate_options.h"
 #include "long_text.h"
+#include "open_context.h"
 #include "text_output.h"
 
 enum { BYTES = 256 };
@@ -57,15 +57,6 @@ static void listen_to_signals(void)
 }
 
 /* ---- setting up ---- */
-
-static int open_context(run *r)
-{
-    sgt_context_options options;
-    sgt_status status = context_options_from(&options, r->o.threads, r->o.backend);
-    if (status == SGT_OK)
-        status = sgt_context_create(&r->context, &options);
-    return status == SGT_OK ? EXIT_DONE : call_failed("opening a context", status);
-}
 
 static int open_model(run *r)
 {
@@ -118,7 +109,7 @@ static int open_sampler(run *r)
 
 static int set_up(run *r)
 {
-    int status = open_context(r);
+    int status = open_context(&r->context, r->o.threads, r->o.backend, NULL, NULL);
     if (!status)
         status = open_model(r);
     if (!status)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "open_context.h"
+
 #define AT(field) offsetof(settings, field)
 
 enum { MAX_PROMPT = 1 << 24, MAX_NEW = 1 << 24 };
@@ -23,8 +25,7 @@ static const option_row rows[] = {
     {"bf16", FLAG, AT(bf16), 0, 1, NULL, "round the weights: faster, a little less exact"},
     {"context", WHOLE, AT(context), 1, 1e9, NULL, "tokens to look back (default: the model's)"},
     {"step", WHOLE, AT(step), 1, 1e15, NULL, "which checkpoint of a folder (default: the last)"},
-    {"threads", WHOLE, AT(threads), 0, 4096, "0", "threads; 0: the processors allowed"},
-    {"backend", WORD, AT(backend), 0, 0, NULL, "blis, portable or the path of a plug-in"},
+    CONTEXT_ROWS(settings),
     {"stop", WORD, AT(stop), 0, 0, NULL, "end with this text; with --ids, with these tokens"},
     {"ids", FLAG, AT(ids), 0, 1, NULL, "prompt and text are numbers of tokens, not bytes"},
     {"raw", FLAG, AT(raw), 0, 1, NULL, "print every byte as it is"},

@@ -17,7 +17,7 @@
 #include <sgt/sgt.h>
 
 #include "clock.h"
-#include "context_options.h"
+#include "open_context.h"
 #include "train_text_checkpoint.h"
 #include "train_text_data.h"
 #include "train_text_options.h"
@@ -85,17 +85,6 @@ static int32_t on_progress(void *user, const sgt_progress *progress)
 }
 
 /* ---- setting up ---- */
-
-static int open_context(run *r)
-{
-    sgt_context_options options;
-    sgt_status status = context_options_from(&options, r->o.threads, r->o.backend);
-    options.progress = on_progress;
-    options.progress_user = r;
-    if (status == SGT_OK)
-        status = sgt_context_create(&r->context, &options);
-    return status == SGT_OK ? EXIT_DONE : call_failed("opening a context", status);
-}
 
 static int open_model(run *r)
 {
@@ -409,7 +398,7 @@ static int set_up(run *r)
     if (!status && (!(r->tokens = malloc(window_bytes)) || !(r->targets = malloc(window_bytes))))
         status = complain(EXIT_FAILED, "out of memory");
     if (!status)
-        status = open_context(r);
+        status = open_context(&r->context, r->o.threads, r->o.backend, on_progress, r);
     if (!status && r->o.checkpoint)
         status = checkpoint_find(&r->checkpoint, r->context, &r->o, &r->text);
     if (!status)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "open_context.h"
+
 #define AT(field) offsetof(settings, field)
 
 static const option_row rows[] = {
@@ -25,8 +27,7 @@ static const option_row rows[] = {
     {"weight-decay", REAL, AT(weight_decay), 0, 100, "0.1", "decoupled weight decay"},
     {"clip", REAL, AT(clip), 0, 1e9, "1", "largest gradient norm; 0: no clipping"},
     {"seed", WHOLE, AT(seed), 0, 9e15, "1", "of weights, batches and samples"},
-    {"threads", WHOLE, AT(threads), 0, 4096, "0", "threads; 0: the processors allowed"},
-    {"backend", WORD, AT(backend), 0, 0, NULL, "blis, portable or the path of a plug-in"},
+    CONTEXT_ROWS(settings),
     {"policy", WORD, AT(policy), 0, 0, "sgt", "sgt, none, blocks:L+L or heads:L.H+L.H"},
     {"growth-first", WHOLE, AT(growth_first), 1, 1e12, NULL, "step of the first selection"},
     {"growth-window", WHOLE, AT(growth_window), 1, 1e12, NULL, "steps between selections"},
