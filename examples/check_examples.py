@@ -57,7 +57,7 @@ def held_out(output):
 
 
 def check_growth(folder):
-    output, log = train(folder, "sgt", "--steps", "60", "--growth-heads", "1")
+    output, log = train(folder, "sparse", "--steps", "60", "--growth-heads", "1")
     losses = [record["loss"] for record in log["step"]]
     events = log["growth"]
     assert [record["step"] for record in log["step"]] == list(range(1, 61))

@@ -140,7 +140,7 @@ static int32_t choose(const char *option, const char *name, const char *const na
     return -1;
 }
 
-static int make_sgt_policy(run *r)
+static int make_sparse_policy(run *r)
 {
     static const char *const ramps[] = {"reference", "hard", "warm"};
     static const char *const directions[] = {"deep", "shallow", NULL};
@@ -196,7 +196,7 @@ static int open_growth(run *r)
     sgt_status status = SGT_OK;
     for (int i = 0; i < MAX_POLICY_ITEMS; i++)
         once[i] = 1;
-    if (spec->kind == POLICY_SGT && make_sgt_policy(r))
+    if (spec->kind == POLICY_SPARSE && make_sparse_policy(r))
         return EXIT_BAD_INPUT;
     if (spec->kind == POLICY_NONE)
         status = sgt_growth_policy_none(&r->policy, r->context, n_layers, n_heads);

@@ -28,7 +28,7 @@ static const option_row rows[] = {
     {"clip", REAL, AT(clip), 0, 1e9, "1", "largest gradient norm; 0: no clipping"},
     {"seed", WHOLE, AT(seed), 0, 9e15, "1", "of weights, batches and samples"},
     CONTEXT_ROWS(settings),
-    {"policy", WORD, AT(policy), 0, 0, "sgt", "sgt, none, blocks:L+L or heads:L.H+L.H"},
+    {"policy", WORD, AT(policy), 0, 0, "sparse", "sparse, none, blocks:L+L or heads:L.H+L.H"},
     {"growth-first", WHOLE, AT(growth_first), 1, 1e12, NULL, "step of the first selection"},
     {"growth-window", WHOLE, AT(growth_window), 1, 1e12, NULL, "steps between selections"},
     {"growth-candidates", WHOLE, AT(growth_candidates), 1, 1024, "3", "layers it picks from"},
@@ -101,8 +101,8 @@ static int read_policy_items(settings *o, const char *list)
 
 static int read_policy(settings *o)
 {
-    if (!strcmp(o->policy, "sgt")) {
-        o->spec.kind = POLICY_SGT;
+    if (!strcmp(o->policy, "sparse")) {
+        o->spec.kind = POLICY_SPARSE;
     } else if (!strcmp(o->policy, "none")) {
         o->spec.kind = POLICY_NONE;
     } else if (!strncmp(o->policy, "blocks:", 7)) {
@@ -112,8 +112,8 @@ static int read_policy(settings *o)
         o->spec.kind = POLICY_HEADS;
         return read_policy_items(o, o->policy + 6);
     } else {
-        return complain(EXIT_BAD_INPUT, "--policy: '%s' is not sgt, none, blocks:... or heads:...",
-                        o->policy);
+        return complain(EXIT_BAD_INPUT,
+                        "--policy: '%s' is not sparse, none, blocks:... or heads:...", o->policy);
     }
     return EXIT_DONE;
 }
@@ -127,7 +127,7 @@ static int settle(settings *o)
         o->d_ff = (o->d_model * 8 / 3 + 31) / 32 * 32;
     if (o->growth_layers >= o->layers)
         o->growth_layers = o->layers - 1; /* layer 0 is never looped */
-    if (o->growth_layers == 0 && !strcmp(o->policy, "sgt"))
+    if (o->growth_layers == 0 && !strcmp(o->policy, "sparse"))
         o->policy = "none";
     if (o->growth_heads > o->heads)
         return complain(EXIT_BAD_INPUT, "--growth-heads: %lld is more than --heads %lld",

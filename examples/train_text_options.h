@@ -7,7 +7,7 @@
 
 #include "command_line.h"
 
-enum policy_kind { POLICY_SGT, POLICY_NONE, POLICY_BLOCKS, POLICY_HEADS };
+enum policy_kind { POLICY_SPARSE, POLICY_NONE, POLICY_BLOCKS, POLICY_HEADS };
 
 #define MAX_POLICY_ITEMS 64
 

@@ -162,13 +162,13 @@ static void print_start(const settings *o, const schedule *plan, const sgt_backe
     if (plan->seconds > 0)
         printf(", at most %.1f minutes", plan->seconds / 60);
     putchar('\n');
-    if (o->spec.kind == POLICY_SGT)
+    if (o->spec.kind == POLICY_SPARSE)
         printf("growth: first layer at step %lld, then every %lld, over by step %lld\n",
                (long long)plan->growth_first, (long long)plan->growth_window,
                (long long)grown_at(o, plan));
     else
         printf("depth: %s\n", o->policy);
-    if (o->spec.kind == POLICY_SGT && grown_at(o, plan) > plan->steps)
+    if (o->spec.kind == POLICY_SPARSE && grown_at(o, plan) > plan->steps)
         puts("growth: there are too few steps for all of it");
 }
 

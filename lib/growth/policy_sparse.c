@@ -153,15 +153,15 @@ static sgt_status new_state(sgti_sparse_policy **state, sgti_memory *memory, int
 
 /* ---- the vtable ---- */
 
-static void sgt_destroy(void *state, void *user)
+static void destroy(void *state, void *user)
 {
     sgti_sparse_policy *policy = state;
     (void)user;
     sgti_release(policy->memory, policy, policy->bytes);
 }
 
-static int32_t sgt_decide(void *state, void *user, const sgt_growth_observation *observation,
-                          sgt_plan *plan, sgt_growth_event *event)
+static int32_t decide(void *state, void *user, const sgt_growth_observation *observation,
+                      sgt_plan *plan, sgt_growth_event *event)
 {
     sgti_sparse_policy *policy = state;
     int mean = policy->options.entropy == SGT_ENTROPY_MEAN;
@@ -183,8 +183,8 @@ sgt_status sgt_growth_policy_sparse(sgt_growth_policy **policy, sgt_context *con
     SGTI_DEFAULT_FLOATS;
     sgt_growth_policy_vtable vtable = {
         .size = sizeof vtable,
-        .destroy = sgt_destroy,
-        .decide = sgt_decide,
+        .destroy = destroy,
+        .decide = decide,
         .save = sgti_sparse_save,
         .load = sgti_sparse_load,
     };
@@ -210,6 +210,6 @@ sgt_status sgt_growth_policy_sparse(sgt_growth_policy **policy, sgt_context *con
     status = sgti_policy_new(policy, context, SGTI_POLICY_SPARSE, n_layers, n_heads, &vtable, NULL,
                              state);
     if (status)
-        sgt_destroy(state, NULL);
+        destroy(state, NULL);
     return status;
 }

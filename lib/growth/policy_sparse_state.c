@@ -210,20 +210,20 @@ int32_t sgti_sparse_load(void *state, void *user, const void *data, size_t bytes
     options_walk walk = {.reader = &reader, .version = version};
     (void)user;
     if (reader.failed)
-        return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt is cut short");
+        return sgti_fail(SGT_E_FORMAT, "the state of a sparse policy is cut short");
     if (version < 1 || version > NEWEST_VERSION)
-        return sgti_fail(SGT_E_VERSION, "the state of a policy sgt has the unknown version %lu",
+        return sgti_fail(SGT_E_VERSION, "the state of a sparse policy has the unknown version %lu",
                          (unsigned long)version);
     walk_options(&walk, policy);
     if (!reader.failed && walk.differs)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
-                         "the state is of a policy sgt with another option %s", walk.differs);
+                         "the state is of a sparse policy with another option %s", walk.differs);
     read_state(&policy->spare, &reader, policy);
     if (reader.failed || reader.left != 0)
-        return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt has a wrong length");
+        return sgti_fail(SGT_E_FORMAT, "the state of a sparse policy has a wrong length");
     const char *fault = find_fault(&policy->spare, policy);
     if (fault)
-        return sgti_fail(SGT_E_FORMAT, "the state of a policy sgt is damaged: %s", fault);
+        return sgti_fail(SGT_E_FORMAT, "the state of a sparse policy is damaged: %s", fault);
     policy->now = policy->spare;
     policy->spare = old;
     return SGT_OK;

@@ -186,7 +186,7 @@ START_TEST(another_policy_is_refused)
     sgtt_ok(training_save(&other, before));
     sgtt_ok(sgt_checkpoint_open(&checkpoint, other.context, path));
     sgtt_fails(load(), SGT_E_INVALID_ARGUMENT,
-               "'growth.policy': the state is of a policy sgt with");
+               "'growth.policy': the state is of a sparse policy with");
     check_untouched();
     sgt_checkpoint_free(checkpoint);
 }

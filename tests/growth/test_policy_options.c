@@ -233,7 +233,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("options of the policy sgt");
+    Suite *suite = suite_create("options of the sparse policy");
     TCase *tests = tcase_create("options");
 
     tcase_add_test(tests, defaults);

@@ -422,7 +422,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("state of the policy sgt");
+    Suite *suite = suite_create("state of the sparse policy");
     TCase *tests = tcase_create("state");
 
     tcase_add_test(tests, everything_is_in_its_place);

@@ -191,7 +191,7 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    Suite *suite = suite_create("recorded runs of the policy sgt");
+    Suite *suite = suite_create("recorded runs of the sparse policy");
     TCase *tests = tcase_create("traces");
 
     if (argc != 2) {
