@@ -8,8 +8,9 @@
  *     sgt_sampler_pick(&token, sampler, logits);
  *     sgt_session_feed(logits, session, 0, &token, 1);             ... and so on
  *
- * or sgt_session_generate, which does that loop, or sgt_session_generate_batch, for several texts at
- * once. The logits are those of one forward over all tokens, however they were cut into feeds.
+ * or sgt_session_generate, which does that loop, or sgt_session_generate_batch, which does it for
+ * several texts at once. The logits are those of one forward over all tokens, however they were cut
+ * into feeds.
  *
  * A session belongs to the weights and the plan that the model had when it was made: after a change
  * of either every call that computes is SGT_E_STATE until sgt_session_refresh.
@@ -39,8 +40,8 @@ typedef struct sgt_session_options {
                            2^28, give a length */
     int32_t chunk;      /* rows of activations worked on at a time; longer feeds are cut; default
                            512 */
-    int32_t weights;    /* enum sgt_dtype: what products read. SGT_F32 (default; 0 means it too): the
-                           model's own weights. SGT_BF16: copies of every matrix rounded to
+    int32_t weights;    /* enum sgt_dtype: what products read. SGT_F32 (default; 0 means it too):
+                           the model's own weights. SGT_BF16: copies of every matrix rounded to
                            bfloat16, which halve the bytes read for each token at some loss of
                            accuracy (doc/decoding.md). Since 0.2 */
 } sgt_session_options;
@@ -181,14 +182,15 @@ typedef struct sgt_session_generate_options {
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
  * 0.2. */
-SGT_API sgt_status sgt_session_generate_options_init(sgt_session_generate_options *options, size_t size);
+SGT_API sgt_status sgt_session_generate_options_init(sgt_session_generate_options *options,
+                                                     size_t size);
 
 /* Why a generation ended. */
 enum sgt_generate_end {
-    SGT_GENERATE_END_MAX_TOKENS = 1, /* max_tokens were chosen */
-    SGT_GENERATE_END_STOP_TOKEN = 2, /* a token of stop_tokens, or an eos, was chosen */
-    SGT_GENERATE_END_CALLBACK = 3,   /* the callback said so */
-    SGT_GENERATE_END_FULL = 4,       /* the sequence reached max_length */
+    SGT_GENERATE_END_MAX_TOKENS = 1,   /* max_tokens were chosen */
+    SGT_GENERATE_END_STOP_TOKEN = 2,   /* a token of stop_tokens, or an eos, was chosen */
+    SGT_GENERATE_END_CALLBACK = 3,     /* the callback said so */
+    SGT_GENERATE_END_FULL = 4,         /* the sequence reached max_length */
     SGT_GENERATE_END_STOP_SEQUENCE = 5 /* a list of stop_sequences was completed */
 };
 
@@ -202,11 +204,11 @@ typedef struct sgt_generation {
 } sgt_generation;
 
 /*
- * Feeds a prompt of at least one token and goes on with tokens that the sampler picks. Every token
- * chosen but the last is in the sequence afterwards, so that the next prompt begins with that last
- * one. The sampler's window is given the prompt, but for a first token that the sampler picked last
- * and so holds already. options may be NULL. A failure in the middle keeps what was fed. Errors as
- * sgt_session_feed and sgt_sampler_pick, SGT_E_STRUCT_SIZE. Since 0.1.
+ * Feeds a prompt of at least one token and goes on with tokens that the sampler picks. All of them
+ * but the last are in the sequence afterwards; a next prompt that goes on begins with that last one.
+ * The prompt is also put into the sampler's window, without its first token if that is the one which
+ * the sampler picked last and so has there already. options may be NULL. A failure in the middle
+ * keeps what was fed. Errors as sgt_session_feed and sgt_sampler_pick, SGT_E_STRUCT_SIZE. Since 0.1.
  */
 SGT_API sgt_status sgt_session_generate(sgt_generation *generation, sgt_session *session,
                                         int32_t sequence, sgt_sampler *sampler,
@@ -221,21 +223,22 @@ typedef struct sgt_generate_batch {
     sgt_sampler *const *samplers; /* [count] each another one */
     const int32_t *prompts;       /* the tokens of the first prompt, then of the second, ... */
     const int32_t *lengths;       /* [count] tokens of each prompt, at least 1; NULL: 1 each */
-    const sgt_session_generate_options *const *options; /* [count], each may be NULL; NULL: all defaults */
-    sgt_generation *const *generations;         /* [count] out: what became of each */
+    const sgt_session_generate_options *const *options; /* [count], each may be NULL; NULL: all
+                                                           defaults */
+    sgt_generation *const *generations; /* [count] out: what became of each */
 } sgt_generate_batch;
 
 /*
- * Generates several texts at once: their prompts, and then in turn one token of each, share a pass
- * over the weights; a text that ends leaves the others to go on. Each has its own sampler, options
- * and end, and the tokens that sgt_session_generate would have made of it alone, but where two are
- * equally likely within the rounding of sgt_session_feed_batch. Callbacks come token by token in the
- * order of the texts; a negative answer ends all.
+ * Generates several texts at once. All prompts share a pass over the weights, and so does then, turn
+ * by turn, one token of each text; when a text ends, the others go on. Each text has its own sampler,
+ * options and end. It gets the tokens that sgt_session_generate would make of it alone, except where
+ * two tokens are equally likely within the rounding of sgt_session_feed_batch. Callbacks come token
+ * by token in the order of the texts; a negative answer ends all texts.
  *
  * Takes some 300 bytes a text for the time of the call. A failure in the middle keeps what was fed,
- * and leaves the generations untouched. Errors as sgt_session_generate, the message naming the text;
- * SGT_E_INVALID_ARGUMENT for a sequence or a sampler named twice, SGT_E_OUT_OF_RANGE for more texts
- * than sequences, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.2.
+ * and leaves the generations untouched. Errors as sgt_session_generate, the message naming the
+ * text; SGT_E_INVALID_ARGUMENT for a sequence or a sampler named twice, SGT_E_OUT_OF_RANGE for more
+ * texts than sequences, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.2.
  */
 SGT_API sgt_status sgt_session_generate_batch(sgt_session *session,
                                               const sgt_generate_batch *batch);

@@ -21,14 +21,15 @@ uint64_t sgti_cache_plan(uint64_t *first, int *overflow, const sgt_model_config 
                 first[index] = at / sizeof(float);
             index++;
             if (pass->number + 1 == of_layer->n_passes)
-                index++; /* the feed-forward part of the run */
+                index++; /* a run ends with its feed-forward part, which has an index too */
         }
     }
     *overflow |= arena.overflow;
     return arena.peak;
 }
 
-/* [sequences, L, heads, dh] of a part's cache: from `head` on of the 2g that each sequence has. */
+/* A view of a part's cache as attention wants it, [sequences, L, heads, dh]: of `sequences`
+ * sequences from `sequence` on, `heads` of their 2g heads from `head` on. */
 static sgt_tensor cached(const sgt_session *session, const sgti_part *part, int32_t sequence,
                          int64_t sequences, int64_t head, int64_t heads)
 {
@@ -46,7 +47,8 @@ static sgt_tensor cached(const sgt_session *session, const sgti_part *part, int3
     return tensor;
 }
 
-/* Heads of a [rows, width dh] matrix, for `sequences` segments of equal length from `first` on. */
+/* A view [sequences, T, heads, dh] of the rows of `sequences` segments of T tokens each, from
+ * `first` on, in a matrix whose columns are heads side by side. */
 static sgt_tensor heads_of(const sgti_segment *first, int32_t sequences, sgt_tensor matrix,
                            int64_t head, int64_t heads, int64_t head_dim)
 {
@@ -55,7 +57,7 @@ static sgt_tensor heads_of(const sgti_segment *first, int32_t sequences, sgt_ten
                             heads);
 }
 
-/* Puts the keys and values of a segment behind those that its sequence has. */
+/* Puts the keys and values of a segment behind the `position` ones that its sequence has. */
 static sgt_status append(const sgti_chunk *chunk, const sgti_part *part,
                          const sgti_segment *segment, int32_t position, sgt_tensor qkv)
 {
@@ -68,7 +70,9 @@ static sgt_status append(const sgti_chunk *chunk, const sgti_part *part,
     return sgti_copy(chunk->work.dispatch, &to, &from);
 }
 
-/* Attention of `sequences` segments of equal length whose sequences follow one another. */
+/* Attention of `sequences` segments of equal length whose sequences follow one another: only then
+ * do they lie in the cache as one tensor, which one call can read. Their numbers of earlier
+ * tokens may differ; `offsets` has them. */
 static sgt_status attend_alike(const sgti_chunk *chunk, const sgti_part *part, int32_t segment,
                                int32_t sequences, sgt_tensor qkv, sgt_tensor flat_out)
 {

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Without top_k and top_p every weight is computed and summed by blocks; the draw looks for its
- * block, then for its token. Else the candidates go into a heap: with top_k the k likeliest are
- * found in one scan and sorted; with top_p alone they are taken from the heap one after another
- * until they have the probability that is asked for, so that no more are sorted than are kept.
+ * Draws a token. A random number in [0,1) times the sum of all weights is a place; the tokens lie
+ * one behind the other, each as long as its weight, and the one at the place is drawn.
+ *
+ * Without top_k and top_p all tokens take part, in their order. Their weights are summed by blocks:
+ * the draw first finds the block of the place, then the token in it.
+ *
+ * Else only the likeliest tokens, the candidates, take part, and a heap finds them. With top_k one
+ * scan over the vocabulary keeps the k likeliest, which are then sorted. With top_p alone the
+ * likeliest is taken from the heap again and again, until those taken have the probability that is
+ * asked for; so no more tokens are sorted than are kept.
  *
  * Compiled with -ffp-contract=off (see meson.build).
  */
@@ -14,7 +20,7 @@
 #include "../base/integers.h"
 #include "exponential.h"
 
-enum { LANES = 8 }; /* sums and maxima run side by side, so that they can be vectorised */
+enum { LANES = 8 }; /* sums and maxima run in so many lanes, which a compiler can vectorise */
 
 int32_t sgti_choice_read(double *values, const float *logits, int32_t vocab_size)
 {
@@ -79,7 +85,8 @@ static int32_t block_length(const sgti_choice *c, int64_t first)
     return (int32_t)sgti_min_i64(c->vocab_size - first, SGTI_CHOICE_BLOCK);
 }
 
-/* Fills the weights, 0 for those below `least`, and the sums of the blocks; returns the total. */
+/* Fills the weights and the sums of their blocks, and returns the total. A weight below `least` is
+ * set to 0. */
 static double weigh(const sgti_choice *c, double highest, double least)
 {
     double total = 0;
@@ -98,8 +105,9 @@ static double weigh(const sgti_choice *c, double highest, double least)
     return total;
 }
 
-/* The blocks add up to the total, so `place` lies in one; its tokens, added one by one, may end a
- * rounding below: then the last of them is meant. */
+/* The sums of the blocks add up to the total, so `place` lies in one of them. Its tokens are added
+ * one by one, in another order than the sum of the block was: rounding may leave them just below
+ * `place`, which is then in the last token of a weight above 0. */
 static int32_t draw_from_all(const sgti_choice *c, double place)
 {
     double before = 0;
@@ -128,7 +136,8 @@ static int is_likelier(const sgti_candidate *a, const sgti_candidate *b)
     return a->value > b->value || (a->value == b->value && a->token < b->token);
 }
 
-/* Lets entry i sink to its place in a heap whose root is the likeliest, or the unlikeliest. */
+/* Lets entry i sink to its place in a heap. The root of the heap is the likeliest candidate
+ * (likeliest_first 1) or the unlikeliest (0). */
 static void sink(sgti_candidate *heap, int32_t count, int32_t i, int likeliest_first)
 {
     sgti_candidate moving = heap[i];
@@ -150,7 +159,8 @@ static void make_heap(sgti_candidate *heap, int32_t count, int likeliest_first)
         sink(heap, count, i, likeliest_first);
 }
 
-/* Moves the likeliest of the heap behind its end; returns what is left in it. */
+/* Takes the likeliest out of a heap and puts it behind the heap's new end; returns how many are
+ * left in it. */
 static int32_t pop(sgti_candidate *heap, int32_t count)
 {
     sgti_candidate root = heap[0];
@@ -160,7 +170,8 @@ static int32_t pop(sgti_candidate *heap, int32_t count)
     return count;
 }
 
-/* The top_k likeliest, the likeliest last. */
+/* Fills the candidates with the top_k likeliest tokens, the likeliest last. The root of the first
+ * heap is the one that gives way to a likelier token; the second heap sorts. */
 static void select_top_k(const sgti_choice *c)
 {
     sgti_candidate *heap = c->candidates;
@@ -177,7 +188,7 @@ static void select_top_k(const sgti_choice *c)
         left = pop(heap, left);
 }
 
-/* Picks from candidates first .. end-1, the likeliest last, whose weights make up `total`. */
+/* Draws from candidates first .. end-1, the likeliest last. `total` is the sum of their weights. */
 static int32_t draw_from_candidates(const sgti_choice *c, int32_t first, int32_t end, double total,
                                     double uniform)
 {
@@ -189,6 +200,7 @@ static int32_t draw_from_candidates(const sgti_choice *c, int32_t first, int32_t
     return c->candidates[i].token;
 }
 
+/* top_p and min_p then keep the likeliest of the top_k. */
 static int32_t draw_top_k(const sgti_choice *c, double highest, double uniform)
 {
     double total = 0, kept = 0;
@@ -204,11 +216,16 @@ static int32_t draw_top_k(const sgti_choice *c, double highest, double uniform)
     return draw_from_candidates(c, first, c->top_k, kept, uniform);
 }
 
-/* Tokens so unlikely that all of them together are not needed to reach top_p stay out: the limit is
- * half of what would do, which no rounding of sums can outweigh. Returns how many come in. */
+/*
+ * Makes candidates of the tokens that can belong to top_p, and returns how many there are. The rest
+ * of the probability, 1 - top_p, is not needed. V tokens that each have less than 1/V of that rest
+ * have less than all of it together, so the others reach top_p without them. The limit is half of
+ * this, so that the rounding of sums cannot matter; where the rest is as small as roundings may be,
+ * no token stays out.
+ */
 static int32_t gather(const sgti_choice *c, double total)
 {
-    const double rounding = 1e-9; /* far above that of any sum */
+    const double rounding = 1e-9; /* far above the relative rounding of any sum here */
     double spare = 1 - c->top_p;
     double least = spare > rounding ? 0.5 * spare * total / c->vocab_size : 0;
     int32_t count = 0;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a session multiplies with: the model's own matrices, those of passes of some heads, gathered
- * once, and bf16 copies of both on request.
+ * The matrices that a session multiplies with. They are the model's own, and for each pass that
+ * runs only some heads a q|k|v and an o of those heads alone, whose rows and columns are gathered
+ * once when the session is made. Where the options ask for it, products read copies of all of
+ * these, rounded to bf16.
  */
 #ifndef SGTI_DECODE_WEIGHTS_H
 #define SGTI_DECODE_WEIGHTS_H
@@ -15,21 +17,23 @@ typedef struct sgti_decode_matrix {
     int64_t columns;  /* inputs */
     uint64_t offset;  /* elements: in the weights of the model, or among the gathered ones */
     uint64_t rounded; /* elements: in the bf16 copies */
-    int32_t gathered; /* 1: of a pass of some heads */
+    int32_t gathered; /* 1: of a pass of some heads; 0: the model's own */
 } sgti_decode_matrix;
 
-/* The model's matrices, then q|k|v and o of each pass of some heads. */
+/* The model's matrices in their order, then q|k|v and o of each pass of some heads. */
 typedef struct sgti_decode_matrices {
-    sgti_decode_matrix *list; /* [count]; NULL while sizes are counted, like the next */
-    int32_t *of_pass;         /* [n_passes] q|k|v of a gathered pass; o is the next one; else -1 */
+    sgti_decode_matrix *list; /* [count]; NULL while sizes are only counted */
+    int32_t *of_pass;         /* [n_passes] the place in `list` of q|k|v of the pass, which its o
+                                 follows; -1: it runs all heads. NULL like `list` */
     int32_t count;
-    int64_t widest;           /* the most columns */
+    int64_t widest;           /* the most columns that one has */
     uint64_t gathered;        /* bytes of all gathered ones */
-    uint64_t rounded;         /* bytes of all copies */
-    int overflow;
+    uint64_t rounded;         /* bytes of copies of all */
+    int overflow;             /* 1: the bytes do not fit 64 bits */
 } sgti_decode_matrices;
 
-/* Fills in everything; the lists are NULL, or have room for as many as a first call counted. */
+/* Counts the matrices of a session and their bytes, and fills the two lists unless they are NULL.
+ * They need the room that a call with NULL has counted. */
 void sgti_decode_matrices_plan(sgti_decode_matrices *matrices, const sgt_model *model,
                                const sgti_passes *passes);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * exp(x) for x <= 0 out of additions, multiplications and integer operations, so that it has the
- * same bits wherever double is IEEE binary64: the C library's exp may differ from one to the next.
- * The relative error is below 2e-16. Below SGTI_EXP_LEAST it is 0: no result is subnormal.
+ * exp(x) for x <= 0, made of additions, multiplications and integer operations, so that it has the
+ * same bits wherever double is IEEE binary64; exp of one C library may differ from that of another.
+ * The relative error is below 2e-16. For x below SGTI_EXP_LEAST the result is 0, so that none is
+ * subnormal.
  *
  * Include it only where products and sums are not contracted (-ffp-contract=off) and the rounding
  * mode is to the nearest.
@@ -18,7 +19,7 @@
 /*
  * x = k ln 2 + r with |r| <= ln 2 / 2, k and r found by Cody and Waite's two-part ln 2 (Software
  * Manual for the Elementary Functions, 1980): the high part has 32 bits, so k times it is exact.
- * Then exp(x) = 2^k exp(r), exp(r) by Taylor's series; its first term left out is under 5e-18.
+ * Then exp(x) = 2^k exp(r), with exp(r) by Taylor's series. The first term left out is below 5e-18.
  */
 static inline double sgti_exp(double x)
 {

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tokens through a session. A feed is cut into chunks of R rows; a chunk holds segments of one or
- * more sequences side by side. Lengths change only when everything has succeeded: what a failed
- * feed left in the cache lies behind the end of its sequences, where nobody looks.
+ * Runs tokens through a session. A feed is cut into chunks of at most R rows, because activations
+ * have room for R rows. A chunk holds segments, each some tokens of one sequence, side by side: all
+ * of them share the products with weights, and only rotation and attention go by sequence.
+ *
+ *     a feed of pieces   a b c d e    f g    h          of three sequences
+ *     chunks for R = 3   [a b c]  [d e | f]  [g | h]    1, 2 and 2 segments
+ *
+ * The lengths of sequences change at the very end, when everything has succeeded. So a failed feed
+ * changes nothing: the keys and values that it left in the cache lie behind the end of its
+ * sequences, where nobody reads them and the next feed writes.
  */
 #include <string.h>
 
@@ -18,12 +25,12 @@
 typedef struct feed_at_work {
     sgt_session *session;
     const sgt_feed *feed;
-    float *const *last; /* [pieces] */
+    float *const *last;  /* as in sgti_session_run, like the next */
     float *losses;
-    int64_t tokens;      /* N */
-    int32_t piece;       /* where the next chunk begins: a piece */
-    int32_t of_piece;    /* and how many of its tokens are done */
-    int64_t first_token; /* of the chunk at work */
+    int64_t tokens;      /* N, of all pieces */
+    int32_t piece;       /* the next chunk begins in this piece, */
+    int32_t of_piece;    /* behind so many of its tokens */
+    int64_t first_token; /* of the chunk at work, counted over all pieces */
 } feed_at_work;
 
 static int32_t sequence_of(const sgt_feed *feed, int32_t piece)
@@ -89,7 +96,7 @@ static sgt_status check_feed(int64_t *tokens, const sgt_session *session, const 
 
 /* ---- chunks ---- */
 
-/* Cuts the next chunk off. */
+/* Cuts the next chunk off: R rows, or what is left. */
 static void next_chunk(sgti_chunk *chunk, feed_at_work *feeding)
 {
     sgt_session *session = feeding->session;
@@ -119,7 +126,7 @@ static void next_chunk(sgti_chunk *chunk, feed_at_work *feeding)
     chunk->work.rows = rows;
 }
 
-/* The work of a chunk whose rows are known. */
+/* Fills in what lib/model needs to know of a chunk; only its number of rows is known before. */
 static void begin_work(sgti_chunk *chunk, const feed_at_work *feeding)
 {
     const sgt_session *session = feeding->session;
@@ -142,7 +149,8 @@ static void begin_work(sgti_chunk *chunk, const feed_at_work *feeding)
         .progress_total = sgti_ceil_div(feeding->tokens, per_chunk) * n_runs};
 }
 
-/* The tables reach to the last token of the chunk. */
+/* Makes the rotation tables reach to the last position of the chunk. They are kept, so that only
+ * what is new in them is computed. */
 static sgt_status fill_rotary(const sgti_chunk *chunk)
 {
     int32_t longest = 0;
@@ -154,7 +162,7 @@ static sgt_status fill_rotary(const sgti_chunk *chunk)
                             longest);
 }
 
-/* Embedding and every block. */
+/* The embedding and all blocks, for the rows of a chunk. */
 static sgt_status run_blocks(const sgti_chunk *chunk, const feed_at_work *feeding)
 {
     const sgti_work *work = &chunk->work;
@@ -170,12 +178,14 @@ static sgt_status run_blocks(const sgti_chunk *chunk, const feed_at_work *feedin
 
 /* ---- logits ---- */
 
-/* Losses of the first `rows` rows of logits against the tokens that follow token `token`. */
+/* Losses of the first `rows` rows of logits, which are those of tokens `token`, `token` + 1, ...:
+ * each against the token that follows it. */
 static sgt_status make_losses(const sgti_work *work, const feed_at_work *feeding,
                               const sgt_tensor *logits, int64_t token, int64_t rows)
 {
-    sgt_tensor targets = sgti_tensor_flat(sgti_rows(sgti_at(work, &work->layout->targets), 0, rows));
-    sgt_tensor losses = sgti_tensor_flat(sgti_rows(sgti_at(work, &work->layout->losses), 0, rows));
+    const sgti_layout *layout = work->layout;
+    sgt_tensor targets = sgti_tensor_flat(sgti_rows(sgti_at(work, &layout->targets), 0, rows));
+    sgt_tensor losses = sgti_tensor_flat(sgti_rows(sgti_at(work, &layout->losses), 0, rows));
     sgt_tensor known = sgti_rows(*logits, 0, rows);
     sgt_cross_entropy_args args = {.logits = &known, .targets = &targets, .losses = &losses};
     sgt_status status = sgti_write(work->dispatch, &targets, feeding->feed->tokens + token + 1);
@@ -184,7 +194,8 @@ static sgt_status make_losses(const sgti_work *work, const feed_at_work *feeding
     return status ? status : sgti_read(work->dispatch, feeding->losses + token, &losses);
 }
 
-/* What is wanted of the rows of a whole chunk. */
+/* Receives the logits of some rows of a chunk when those of every row are wanted: for the caller,
+ * for losses, or both. The last token of the feed has no loss, because nothing follows it. */
 static sgt_status use_all(const sgti_work *work, const sgt_tensor *logits, const sgt_tensor *h,
                           int64_t first, int64_t rows, void *argument)
 {
@@ -201,12 +212,13 @@ static sgt_status use_all(const sgti_work *work, const sgt_tensor *logits, const
     return status;
 }
 
-/* Where the logits of neighbouring pieces go. */
+/* Logits of the last tokens of some pieces that follow one another. */
 typedef struct give_at_work {
     const feed_at_work *feeding;
-    int32_t piece; /* the first */
+    int32_t piece; /* the first of them */
 } give_at_work;
 
+/* Receives those logits, one row per piece, and hands them to whoever wants them. */
 static sgt_status give_pieces(const sgti_work *work, const sgt_tensor *logits, const sgt_tensor *h,
                               int64_t first, int64_t rows, void *argument)
 {
@@ -224,7 +236,8 @@ static sgt_status give_pieces(const sgti_work *work, const sgt_tensor *logits, c
     return status;
 }
 
-/* The logits of the last token of every piece that ends here; neighbours share a product. */
+/* Makes the logits of the last token of every piece that ends in this chunk. Where pieces of one
+ * token follow, their rows are neighbours of that row, and one product makes the logits of all. */
 static sgt_status give_last(const sgti_chunk *chunk, const feed_at_work *feeding)
 {
     for (int32_t i = 0; i < chunk->n_segments;) {

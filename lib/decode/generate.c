@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Generating: feed, pick, tell the host, until one of the ends. Texts that are generated together
- * take turns: a turn picks one token for each and feeds them all in one pass over the weights; a
- * text that has ended is left out of the next. A single text is such a group of one.
+ * Generating: feed, pick a token, tell the host, and again, until the text ends. Texts that are
+ * generated together form a group and go turn by turn. A turn picks one token for each text, then
+ * feeds all these tokens in one pass over the weights, which is what a token costs most for. A text
+ * that has ended leaves the group, so that later turns are cheaper. A single text is a group of
+ * one.
  */
 #include "generate.h"
 
@@ -17,27 +19,30 @@
 #define GENERATION_MINIMUM SGTI_SIZE_THROUGH(sgt_generation, log_prob)
 #define BATCH_MINIMUM      SGTI_SIZE_THROUGH(sgt_generate_batch, generations)
 
+/* A text that is generated. */
 typedef struct text {
-    int32_t sequence;
+    int32_t sequence; /* that it is in */
     sgt_sampler *sampler;
     sgt_session_generate_options options;
     sgt_generation made;
 } text;
 
-/* Texts that are generated together. */
+/* Texts that are generated together. Every array has room for all of them; the last four have an
+ * entry for each text that goes on, in the order of the texts. */
 typedef struct group {
     sgt_session *session;
-    text *texts;        /* [all of them] */
-    int32_t n_going;    /* those that have not ended, in order: */
-    int32_t *going;     /* [n_going] which of `texts` */
-    int32_t *sequences; /* [n_going] of the next feed, */
-    int32_t *tokens;    /* what is fed, */
-    float **logits;     /* and where the logits go */
+    text *texts;
+    int32_t n_going;    /* texts that have not ended */
+    int32_t *going;     /* [n_going] which of `texts` they are */
+    int32_t *sequences; /* [n_going] for the next feed: their sequences, */
+    int32_t *tokens;    /* [n_going] the token that was picked for each, */
+    float **logits;     /* [n_going] and where its logits go: to its sampler */
 } group;
 
 /* ---- turns ---- */
 
-/* Where more than one end is reached at once, the host's word comes first. */
+/* Why the text ends with this token, or 0. A token may reach several ends at once; the first of the
+ * list is reported, and the host's word (`said`) is the first of all. */
 static int32_t end_of(const text *t, const sgt_session *session, int32_t token, int32_t said)
 {
     const sgt_session_generate_options *o = &t->options;
@@ -54,7 +59,8 @@ static int32_t end_of(const text *t, const sgt_session *session, int32_t token, 
     return 0;
 }
 
-/* Writes a token down, tells the host of it, and sees whether the text ends. */
+/* Writes a token down, tells the host, and sets made.end when the text ends with it. A callback
+ * that answers below 0 fails; the message is its own if it has recorded one. */
 static sgt_status report(text *t, const sgt_session *session, int32_t token)
 {
     const sgt_session_generate_options *o = &t->options;
@@ -74,7 +80,7 @@ static sgt_status report(text *t, const sgt_session *session, int32_t token)
     return SGT_OK;
 }
 
-/* From the logits of the last token that was fed. */
+/* Picks the token that follows the last one that was fed, whose logits the sampler has. */
 static sgt_status next_token(int32_t *token, text *t, const sgt_session *session)
 {
     const float *logits = t->sampler->logits;
@@ -85,7 +91,8 @@ static sgt_status next_token(int32_t *token, text *t, const sgt_session *session
     return report(t, session, *token);
 }
 
-/* One more token for every text that goes on; those that end with it leave the group. */
+/* Picks one more token for every text that goes on. Those that end with it leave the group; the
+ * others move up and are ready for the next feed. */
 static sgt_status take_turn(group *g)
 {
     int32_t left = 0;
@@ -106,6 +113,7 @@ static sgt_status take_turn(group *g)
     return SGT_OK;
 }
 
+/* Feeds each text of the group `lengths` tokens (NULL: 1 each), which lie one behind the other. */
 static sgt_status feed_group(const group *g, const int32_t *tokens, const int32_t *lengths)
 {
     const sgt_feed feed = {.size = sizeof feed,
@@ -116,7 +124,8 @@ static sgt_status feed_group(const group *g, const int32_t *tokens, const int32_
     return sgti_session_run(g->session, &feed, g->logits, NULL);
 }
 
-/* The prompts lie one behind the other; lengths NULL: one token each. */
+/* Writes all texts to their ends, from their prompts on: these lie one behind the other, and have
+ * `lengths` tokens; NULL: 1 each. */
 static sgt_status write_group(group *g, const int32_t *prompts, const int32_t *lengths)
 {
     sgt_status status = feed_group(g, prompts, lengths);
@@ -133,7 +142,7 @@ static sgt_status write_group(group *g, const int32_t *prompts, const int32_t *l
     return status;
 }
 
-/* Puts a text into the group, after all that it is given has been looked at. */
+/* Checks what a text is given, and puts it into the group. */
 static sgt_status join_group(group *g, int32_t sequence, sgt_sampler *sampler,
                              const sgt_session_generate_options *options)
 {
@@ -209,6 +218,7 @@ static sgt_status read_batch(sgt_generate_batch *own, const sgt_session *session
     return SGT_OK;
 }
 
+/* Checks all texts of a batch and makes them the group. The message of an error names the text. */
 static sgt_status join_all(group *g, const sgt_generate_batch *batch)
 {
     for (int32_t i = 0; i < batch->count; i++) {
@@ -223,6 +233,7 @@ static sgt_status join_all(group *g, const sgt_generate_batch *batch)
     return SGT_OK;
 }
 
+/* Points the arrays of a group into one block of memory. */
 static void lay_out(group *g, sgti_carver *c, int32_t count)
 {
     g->texts = sgti_carve(c, count, sizeof *g->texts);

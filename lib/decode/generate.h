@@ -5,13 +5,16 @@
 
 #include <sgt/session.h>
 
-/* The caller's options, checked for a model, with its eos where no stop tokens are given; NULL: the
- * defaults. */
+/* Fills *own with the caller's options (NULL: the defaults), checked for a model. Where they give
+ * no stop tokens and do not ignore eos, the model's eos are the stop tokens. */
 sgt_status sgti_generate_options_read(sgt_session_generate_options *own,
-                                      const sgt_session_generate_options *caller, const sgt_model *model);
+                                      const sgt_session_generate_options *caller,
+                                      const sgt_model *model);
 
-/* Whether a text ends with this token, or, of `count` tokens in options->tokens, with a list. */
+/* 1 when this token ends a text. */
 int sgti_is_stop_token(const sgt_session_generate_options *options, int32_t token);
+
+/* 1 when the first `count` tokens of options->tokens end with one of the stop sequences. */
 int sgti_ends_with_stop_sequence(const sgt_session_generate_options *options, int32_t count);
 
 #endif

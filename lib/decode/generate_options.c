@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The options of a text that is generated: defaults and checks. Every message names the field. */
+/* The options of a text that is generated: their defaults and checks. Every message names the
+ * field. */
 #include "generate.h"
 
 #include <string.h>
@@ -50,13 +51,14 @@ static sgt_status check_stop_sequences(const sgt_session_generate_options *o, in
                          !o->stop_sequences ? "stop_sequences" : "stop_lengths",
                          (int)o->n_stop_sequences);
     if (!o->tokens)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "sgt_session_generate_options.tokens is NULL: it is where "
-                                                 "stop_sequences are looked for");
+        return sgti_fail(SGT_E_INVALID_ARGUMENT,
+                         "sgt_session_generate_options.tokens is NULL: it is where "
+                         "stop_sequences are looked for");
     for (int32_t i = 0; i < o->n_stop_sequences; i++) {
         if (o->stop_lengths[i] < 1)
             return sgti_fail(SGT_E_OUT_OF_RANGE,
-                             "sgt_session_generate_options.stop_lengths[%d] is %d, not at least 1", (int)i,
-                             (int)o->stop_lengths[i]);
+                             "sgt_session_generate_options.stop_lengths[%d] is %d, not at least 1",
+                             (int)i, (int)o->stop_lengths[i]);
         tokens += o->stop_lengths[i];
     }
     return check_tokens(o->stop_sequences, tokens, "stop_sequences", vocab_size);
@@ -73,7 +75,8 @@ static sgt_status check_options(const sgt_session_generate_options *o, int32_t v
         return status;
     if (o->tokens && o->max_tokens == 0)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
-                         "sgt_session_generate_options.max_tokens is 0: how many has the array `tokens`?");
+                         "sgt_session_generate_options.max_tokens is 0: how many has the array "
+                         "`tokens`?");
     if (!o->stop_tokens && o->n_stop_tokens > 0)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
                          "sgt_session_generate_options.stop_tokens is NULL, n_stop_tokens is %d",
@@ -89,16 +92,18 @@ static sgt_status check_options(const sgt_session_generate_options *o, int32_t v
 }
 
 sgt_status sgti_generate_options_read(sgt_session_generate_options *own,
-                                      const sgt_session_generate_options *caller, const sgt_model *model)
+                                      const sgt_session_generate_options *caller,
+                                      const sgt_model *model)
 {
     sgt_status status = SGT_OK;
     *own = default_options;
     if (caller)
-        status = sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM, "sgt_session_generate_options");
+        status = sgti_struct_read(own, sizeof *own, caller, OPTIONS_MINIMUM,
+                                  "sgt_session_generate_options");
     if (status == SGT_OK)
         status = check_options(own, model->config.vocab_size);
     if (status == SGT_OK && !own->stop_tokens && !own->ignore_eos) {
-        own->stop_tokens = model->tokens.eos; /* ids that are no tokens are never chosen */
+        own->stop_tokens = model->tokens.eos; /* an id beyond the vocabulary is never picked */
         own->n_stop_tokens = model->tokens.n_eos;
     }
     return status;

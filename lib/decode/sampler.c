@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Samplers: making them, with all their memory in one block, and the steps of a pick up to the
- * draw, which choice.c does.
+ * Samplers as objects, with all arrays in one block of memory, and the steps of a pick up to the
+ * draw itself, which is in choice.c.
  */
 #include "sampler.h"
 
@@ -73,7 +73,7 @@ sgt_status sgt_sampler_create(sgt_sampler **sampler, sgt_context *context, int32
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", !sampler ? "sampler" : "context");
     if (vocab_size < 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "vocab_size is %d, not at least 1", (int)vocab_size);
-    sgt_status status = sgti_sampling_options_read(&chosen, options, vocab_size);
+    sgt_status status = sgti_sampler_options_read(&chosen, options, vocab_size);
     if (status)
         return status;
     sgt_sampler made = from_options(&chosen, context, vocab_size);

@@ -12,30 +12,29 @@
 struct sgt_sampler {
     sgt_context *context; /* counted */
     uint64_t seed;
-    uint64_t drawn; /* random numbers used since the last reset */
+    uint64_t drawn; /* tokens picked since the last reset: the place in the stream of draws */
     sgti_choice choice;
     int32_t n_bias;
     double penalty;
     int32_t *bias_tokens; /* [n_bias] */
     float *bias;          /* [n_bias] */
-    sgti_token_window window; /* length 0: none is needed */
-    int32_t picked; /* the newest token of the window, if it was picked; else -1 */
-    float *logits;        /* [V] for sgt_session_generate */
-    char *memory;         /* all the arrays */
+    sgti_token_window window; /* of length 0 where no penalty needs one */
+    int32_t picked;       /* the token that came last, if it was picked; else -1 */
+    float *logits;        /* [V] room for a generation: the logits from which it picks */
+    char *memory;         /* one allocation for all the arrays */
     uint64_t memory_bytes;
 };
 
-/* Fills *own with defaults and what the caller set, checked for a vocabulary; caller may be
- * NULL. */
-sgt_status sgti_sampling_options_read(sgt_sampler_options *own, const sgt_sampler_options *caller,
-                                      int32_t vocab_size);
+/* Fills *own with the caller's options (NULL: the defaults), checked for a vocabulary. */
+sgt_status sgti_sampler_options_read(sgt_sampler_options *own, const sgt_sampler_options *caller,
+                                     int32_t vocab_size);
 
-/* Puts a prompt of at least one token in the window. One that goes on with a text begins with the
- * token that was picked last, which is there already. */
+/* Puts a prompt of at least one token in the window. A prompt that goes on with a text begins with
+ * the token that was picked last; as the window has it already, it is not put there again. */
 sgt_status sgti_sampler_accept_prompt(sgt_sampler *sampler, const int32_t *prompt,
                                       int32_t n_prompt);
 
-/* ln p of a token under logits without NaN or +infinity, some of which are finite. */
+/* ln p of a token under logits. None of them is NaN or +infinity, and at least one is finite. */
 double sgti_log_prob(const float *logits, int32_t vocab_size, int32_t token);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The options of a sampler: defaults and checks. Every message names the field. */
+/* The options of a sampler: their defaults and checks. Every message names the field. */
 #include "sampler.h"
 
 #include <float.h>
@@ -24,7 +24,7 @@ sgt_status sgt_sampler_options_init(sgt_sampler_options *options, size_t size)
                             OPTIONS_MINIMUM, "sgt_sampler_options");
 }
 
-/* NaN is an invalid argument, another number outside the range out of range. */
+/* Refuses a number that is not `good`: NaN as an invalid argument, others as out of range. */
 static sgt_status check_number(double value, int good, const char *field, const char *range)
 {
     if (good)
@@ -70,7 +70,7 @@ static sgt_status check(const sgt_sampler_options *o, int32_t vocab_size)
         status = check_number(o->top_p, o->top_p > 0 && o->top_p <= 1, "top_p", "in (0,1]");
     if (status == SGT_OK)
         status = check_number(o->min_p, o->min_p >= 0 && o->min_p <= 1, "min_p", "in [0,1]");
-    if (status == SGT_OK) /* a product with a logit is finite */
+    if (status == SGT_OK) /* in double, products and quotients with a logit are finite then */
         status = check_number(penalty, penalty >= FLT_MIN && penalty <= FLT_MAX,
                               "repetition_penalty", "a positive number of float32");
     if (status == SGT_OK)
@@ -80,8 +80,8 @@ static sgt_status check(const sgt_sampler_options *o, int32_t vocab_size)
     return status == SGT_OK ? check_bias(o, vocab_size) : status;
 }
 
-sgt_status sgti_sampling_options_read(sgt_sampler_options *own, const sgt_sampler_options *caller,
-                                      int32_t vocab_size)
+sgt_status sgti_sampler_options_read(sgt_sampler_options *own, const sgt_sampler_options *caller,
+                                     int32_t vocab_size)
 {
     *own = default_options;
     if (!caller)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How likely a given text is: the losses of a feed's tokens. */
+/* Scoring tells how likely a given text is: it feeds the text and adds up the losses of its
+ * tokens. */
 #include <math.h>
 
 #include "../base/error.h"

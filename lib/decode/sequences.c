@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The sequences of a session: lengths, rewinding, shared prefixes. */
+/*
+ * The sequences of a session: their lengths, rewinding, shared prefixes. A sequence is its length
+ * and what lies below it in the cache. So rewinding only makes the length smaller: the keys and
+ * values behind it stay in the cache, are never read, and are overwritten by the next feed.
+ */
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "cache.h"
 #include "session.h"
 
-/* None after a refresh that failed. */
+/* A session whose refresh failed has no sequences. */
 static int32_t count_sequences(const sgt_session *session)
 {
     return session && session->state.ready ? session->options.sequences : 0;
@@ -26,7 +30,7 @@ int32_t sgt_session_max_length(const sgt_session *session)
     return session ? session->options.max_length : 0;
 }
 
-/* That a sequence is there and has at least so many tokens. */
+/* SGT_OK when the sequence is there and has at least `length` tokens. */
 static sgt_status check_prefix(const sgt_session *session, int32_t sequence, int32_t length)
 {
     if (!session)
@@ -60,7 +64,7 @@ sgt_status sgt_session_copy(sgt_session *session, int32_t to, int32_t from, int3
     if (status)
         return status;
     if (to != from && length > 0) {
-        session->state.lengths[to] = 0; /* what it had is gone even when the copy fails */
+        session->state.lengths[to] = 0; /* a copy that fails has overwritten it too */
         status = sgti_cache_copy(session, to, from, length);
         if (status)
             return status;

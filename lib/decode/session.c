@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sessions as objects: what they hold, and when that is out of date. All memory is taken by create
- * and refresh; feeding takes none.
+ * Sessions as objects: what they hold, what memory that takes, and when it is out of date. All
+ * memory is taken by create and refresh; feeding takes none.
  */
 #include "session.h"
 
@@ -58,7 +58,8 @@ static sgt_status read_options(sgt_session_options *options, const sgt_model *mo
 
 /* ---- memory ---- */
 
-/* What a state takes, by what it is for. */
+/* What the state of a session takes. The estimate and the allocation both read it, so that they
+ * agree to the byte. */
 typedef struct needs {
     sgti_layout layout;
     sgti_decode_matrices matrices;
@@ -68,7 +69,8 @@ typedef struct needs {
     uint64_t host;
 } needs;
 
-/* The arrays of a session in the host allocation. */
+/* Points the arrays of a state into the host allocation, and returns its bytes; host NULL: only the
+ * bytes are wanted. */
 static uint64_t cut_arrays(sgti_decode_state *state, char *host, const sgt_session_options *options,
                            const needs *n)
 {
@@ -159,8 +161,8 @@ static sgt_status allocate_storage(sgti_decode_state *state, const needs *n,
     return SGT_OK;
 }
 
-/* Takes memory and makes the layout for the plan that the model has now. After a failure some of
- * the memory may be taken; destroy_state gives it back. */
+/* Takes all memory of a state and lays it out, for the plan that the model has now. After a failure
+ * some of it may have been taken: destroy_state gives it back. */
 static sgt_status allocate_state(sgt_session *session)
 {
     sgti_decode_state *state = &session->state;
@@ -297,8 +299,8 @@ sgt_status sgti_session_check(const sgt_session *session)
     if (!state->ready)
         return sgti_fail(SGT_E_STATE, "the last refresh of the session failed: refresh it again");
     if (state->generation != sgt_model_generation(session->model))
-        return sgti_fail(SGT_E_STATE, "the weights of the model changed after the session was made: "
-                                      "call sgt_session_refresh");
+        return sgti_fail(SGT_E_STATE, "the weights of the model changed after the session was "
+                                      "made: call sgt_session_refresh");
     if (!sgti_passes_equal(state->passes, session->model->passes))
         return sgti_fail(SGT_E_STATE, "the plan of the model changed after the session was made: "
                                       "call sgt_session_refresh");
