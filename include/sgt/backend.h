@@ -23,11 +23,11 @@ SGT_API sgt_status sgt_backend_load(const char **name, const char *path);
 /* Which kernels a context runs. */
 typedef struct sgt_backend_info {
     uint32_t size;
-    int32_t threads;      /* of the context's pool, with the calling thread */
+    int32_t threads;      /* threads of the context, the calling one included */
     const char *name;     /* "blis" */
     const char *kernels;  /* what runs, e.g. "blis 0.9.0 skx; portable avx512" */
     const char *isa;      /* the instruction set chosen for the portable kernels: "avx512" */
-    int32_t generic;      /* 1: no kernel tuned for this processor was found; expect slow products */
+    int32_t generic;      /* 1: it has no kernels tuned for this processor; expect slow products */
     int32_t host_visible; /* 1: tensor memory can be read through pointers */
 } sgt_backend_info;
 

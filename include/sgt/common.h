@@ -2,14 +2,14 @@
 /*
  * What every header of libsgt needs: linkage, versions, the rule of sized structs.
  *
- * Sized structs. Every public struct starts with `uint32_t size`, which the caller sets to
- * sizeof of the struct as it was compiled (the exported sgt_x_options_init functions do it for
- * option structs). The library never reads or writes past `size` bytes. Structs only ever grow at
- * the end, so a program compiled against an older header keeps working; a program compiled
- * against a newer header works too as long as the fields this library does not know are zero.
+ * Sized structs. Every public struct starts with `uint32_t size`, which the caller sets to the
+ * sizeof of the struct that it was compiled with (the exported sgt_x_options_init functions do it
+ * for option structs). The library never reads or writes past `size` bytes. Structs only ever grow
+ * at the end, so a program compiled against an older header keeps working. A program compiled
+ * against a newer header works too, as long as the fields that this library does not know are zero.
  *
- * Threads. Contexts are independent. Calls that take a `const` object may run at the same time
- * in several threads; a call that changes an object excludes every other call on it.
+ * Threads. Contexts are independent of each other. Calls that take a `const` object may run at the
+ * same time in several threads; a call that changes an object excludes every other call on it.
  */
 #ifndef SGT_COMMON_H
 #define SGT_COMMON_H
@@ -23,7 +23,7 @@
 #define SGT_VERSION_PATCH 0
 
 /* 1 where these headers are of that version or a later one: `#if SGT_VERSION_AT_LEAST(0, 2, 0)`.
- * Of the library that runs, compare sgt_version_number(). Since 0.2. */
+ * For the library that runs, compare sgt_version_number(). Since 0.2. */
 #define SGT_VERSION_AT_LEAST(major, minor, patch)                                                  \
     (SGT_VERSION_MAJOR * 1000000 + SGT_VERSION_MINOR * 1000 + SGT_VERSION_PATCH >=                 \
      (major) * 1000000 + (minor) * 1000 + (patch))

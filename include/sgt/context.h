@@ -15,7 +15,7 @@
 
 SGT_BEGIN_DECLS
 
-/* What models share; counted references keep it alive. */
+/* What models share. Whatever needs a context holds a reference to it, which keeps it alive. */
 typedef struct sgt_context sgt_context;
 
 /*
@@ -34,7 +34,7 @@ typedef struct sgt_allocator {
 
 /* How much a line of the log matters; a level includes those before it. */
 enum sgt_log_level {
-    SGT_LOG_ERROR = 1,   /* something failed that no status tells */
+    SGT_LOG_ERROR = 1,   /* something failed that no status can tell */
     SGT_LOG_WARNING = 2, /* it works, but not as well as it could */
     SGT_LOG_INFO = 3,    /* what was chosen */
     SGT_LOG_DEBUG = 4    /* for whoever works on the library */
@@ -43,7 +43,7 @@ enum sgt_log_level {
 /* Gets one line without a newline; `message` is valid during the call. */
 typedef void (*sgt_log_fn)(void *user, int32_t level, const char *message);
 
-/* What a progress callback is called from. */
+/* The kind of call that a progress callback is called from. */
 enum sgt_phase {
     SGT_PHASE_FORWARD = 1,  /* a training forward */
     SGT_PHASE_BACKWARD = 2, /* a backward */
@@ -58,27 +58,27 @@ typedef struct sgt_progress {
     uint32_t size;
     int32_t phase; /* enum sgt_phase */
     int32_t done;  /* layers finished in this phase; in SGT_PHASE_LOAD and _SAVE: tensors */
-    int32_t total; /* layers or tensors in this phase; of a long feed, for all its chunks together.
-                      Where that is beyond 32 bits both are told in proportion. */
+    int32_t total; /* layers or tensors in this phase; for a long feed, in all its chunks together.
+                      Numbers beyond 32 bits are both scaled down. */
 } sgt_progress;
 
 /*
  * Called on the thread that made the call: between layers of sgt_model_forward,
  * sgt_model_forward_logits, sgt_model_backward, sgt_model_backward_logits, sgt_model_evaluate and
  * of all that feeds a session; between tensors of sgt_checkpoint_load, sgt_checkpoint_create,
- * sgt_checkpoint_save, sgt_hf_load and sgt_hf_save. More phases may come. 0 goes on;
- * any other value ends the call, which returns that value; use positive values, the library's own
- * codes are negative. The model stays valid (a stopped backward leaves gradients invalid, see
- * sgt_model_backward); a stopped load changes no handle, a stopped save no file. The callback must
- * not call back into the model it is called from.
+ * sgt_checkpoint_save, sgt_hf_load and sgt_hf_save. More phases may come. If it returns 0 the call
+ * goes on; any other value ends the call, which returns that value. Use positive values, since the
+ * library's own codes are negative. The model stays valid (a stopped backward leaves gradients
+ * invalid, see sgt_model_backward); a stopped load changes no handle, a stopped save no file. The
+ * callback must not call back into the model it is called from.
  */
 typedef int32_t (*sgt_progress_fn)(void *user, const sgt_progress *progress);
 
 /* How a context works; each callback gets the pointer that is named after it. */
 typedef struct sgt_context_options {
     uint32_t size;
-    int32_t threads;                /* worker threads with the caller's, at most 256; 0: the
-                                       processors that this process may run on */
+    int32_t threads;                /* threads that work, the caller's included, at most 256; 0: as
+                                       many as processors that this process may keep busy */
     const char *backend;            /* registered name; NULL: the faster of those built in:
                                        "portable" with AVX-512 or without BLIS, else "blis" */
     const char *isa;                /* instruction set for kernels: NULL (the best that works here),
@@ -104,7 +104,8 @@ SGT_API sgt_status sgt_context_options_init(sgt_context_options *options, size_t
 /*
  * Makes a context; options may be NULL. The strings and structs that options point to are copied.
  * Errors: SGT_E_INVALID_ARGUMENT (threads, isa, backend_options), SGT_E_NOT_FOUND (backend),
- * SGT_E_UNSUPPORTED (isa this processor lacks), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.1.
+ * SGT_E_UNSUPPORTED (this processor lacks the isa), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT,
+ * SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_context_create(sgt_context **context, const sgt_context_options *options);
 
@@ -112,14 +113,14 @@ SGT_API sgt_status sgt_context_create(sgt_context **context, const sgt_context_o
 SGT_API void sgt_context_free(sgt_context *context);
 
 /* The memory counters of a context. When all other handles are freed, `current` is what the context
- * and its backend hold for as long as it lives: the built-in ones have 2 MiB of working memory for
- * each thread. */
+ * and its backend hold as long as the context lives: the built-in backends have 2 MiB of working
+ * memory for each thread. */
 typedef struct sgt_context_memory {
     uint32_t size;
     int32_t reserved;     /* 0 */
     uint64_t current;     /* bytes allocated now through the context */
-    uint64_t peak;        /* the most ever */
-    uint64_t limit;       /* 0: none */
+    uint64_t peak;        /* the largest that `current` has been */
+    uint64_t limit;       /* the memory_limit of the options; 0: none */
     uint64_t allocations; /* how many were made so far */
 } sgt_context_memory;
 

@@ -13,12 +13,12 @@
 
 SGT_BEGIN_DECLS
 
-/* What a folder does not say, or says otherwise. */
+/* What the host wants other than the folder says. */
 typedef struct sgt_hf_load_options {
     uint32_t size;
-    int32_t max_seq_len; /* instead of max_position_embeddings; 0 (default): that */
-    int32_t tie_missing_head; /* 1: a head that is nowhere is the embedding, whatever config.json
-                                 says; default 0: then it is refused. Since 0.2 */
+    int32_t max_seq_len; /* replaces max_position_embeddings; 0 (default): it does not */
+    int32_t tie_missing_head; /* 1: if no file has the head, the embedding is taken, whatever
+                                 config.json says; default 0: such a folder is refused. Since 0.2 */
 } sgt_hf_load_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -33,9 +33,9 @@ SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t
  * config.json says tie_word_embeddings true (the log warns). A head that is not there is
  * SGT_E_FORMAT unless config.json or tie_missing_head ties it. The log warns of a max_seq_len
  * beyond max_position_embeddings. A folder that sgt_hf_save wrote gives the depth plan too.
- * Special tokens are those of config.json, and of generation_config.json where it has none. model_options
- * and options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_NOT_FOUND and SGT_E_IO (the
- * file is named), SGT_E_FORMAT (the key or tensor is named),
+ * Special tokens are those of config.json, or of generation_config.json where the former has none.
+ * model_options and options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
+ * SGT_E_NOT_FOUND and SGT_E_IO (the file is named), SGT_E_FORMAT (the key or tensor is named),
  * SGT_E_VERSION (a depth plan of a newer libsgt), SGT_E_UNSUPPORTED (what this model does not do is
  * named: another model_type or hidden_act, biases, sliding windows, scaled or partial rotary
  * positions, quantised or other tensors), SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY,
@@ -49,11 +49,11 @@ SGT_API sgt_status sgt_hf_load(sgt_model **model, sgt_context *context, const ch
 typedef struct sgt_hf_save_options {
     uint32_t size;
     int32_t dtype;         /* SGT_F32 (default), SGT_BF16 or SGT_F16 */
-    int32_t without_loops; /* 1: the model as if its plan were empty; default 0 */
+    int32_t without_loops; /* 1: the model is written as if its plan were empty; default 0 */
     int32_t reserved;      /* 0 */
-    const char *copy_from; /* a folder, such as the one that the model was loaded from: its files of
-                              a tokenizer and generation_config.json become those of the new one;
-                              NULL (default): those that are there stay. Since 0.2 */
+    const char *copy_from; /* a folder, such as the one that the model was loaded from, whose
+                              tokenizer and generation_config.json are copied; NULL (default): those
+                              that are in the new folder stay. Since 0.2 */
 } sgt_hf_save_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since

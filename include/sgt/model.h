@@ -2,16 +2,16 @@
 /*
  * A model: weights, gradients, the current depth plan, and the passes over a batch.
  *
- * One training step of a host (optimizer.h and growth.h hold the last two):
+ * One training step of a host is (the last two lines are in optimizer.h and growth.h)
  *
  *     sgt_model_forward(&metrics, model, &batch);
  *     sgt_model_backward(model, 1.0 / (double)metrics.count, NULL);
  *     sgt_optimizer_step(&report, optimizer, NULL);
  *     sgt_growth_step(&event, growth, &input);
  *
- * Forward and backward may be repeated for several micro-batches before the step: gradients add
- * up. What may follow what: backward needs a forward that no other backward, plan change or
- * weight change has followed; anything else is SGT_E_STATE and changes nothing.
+ * Forward and backward may be repeated for several micro-batches before the step: gradients add up.
+ * A backward needs a forward that no other backward, plan change or weight change has followed;
+ * without that it is SGT_E_STATE and changes nothing.
  *
  * Threads. Calls that take a const sgt_model may run at the same time on one model, evaluations
  * too; a call that takes it without const excludes every other call on it.
@@ -24,7 +24,7 @@
 
 SGT_BEGIN_DECLS
 
-/* Weights, gradients and a plan; counted references keep it alive. */
+/* Weights, gradients and a plan. Whatever needs a model holds a reference, which keeps it alive. */
 typedef struct sgt_model sgt_model;
 
 /* The architecture: a pre-norm LLaMA-style decoder (RMSNorm, RoPE, grouped-query attention,
@@ -41,15 +41,15 @@ typedef struct sgt_model_config {
     int32_t max_seq_len; /* the longest sequence a batch may have, 1 to 2^28 */
     int32_t tied;        /* 1: the output head is the embedding */
     double rope_theta;   /* base of the rotary frequencies, above 0 in float32; default 10000 */
-    double norm_eps;     /* epsilon of RMSNorm, inside the root; finite in float32, and 0 there only
-                            when it is 0 here; default 1e-6 */
+    double norm_eps;     /* epsilon of RMSNorm, inside the root; at least 0 and finite in float32,
+                            where a number that is not 0 must not become 0; default 1e-6 */
 } sgt_model_config;
 
-/* Defaults: everything 0 but rope_theta and norm_eps. Errors: SGT_E_INVALID_ARGUMENT,
- * SGT_E_STRUCT_SIZE. Since 0.1. */
+/* Fills *config with the defaults: everything 0 but rope_theta and norm_eps. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
 SGT_API sgt_status sgt_model_config_init(sgt_model_config *config, size_t size);
 
-/* How a model is executed. Not part of what it is, so files do not hold it. */
+/* How a model is executed. This is not part of what it is, so files do not hold it. */
 typedef struct sgt_model_options {
     uint32_t size;
     int32_t recompute; /* 1: keep only each block's input and run its forward again in backward:
@@ -61,12 +61,12 @@ typedef struct sgt_model_options {
 SGT_API sgt_status sgt_model_options_init(sgt_model_options *options, size_t size);
 
 /*
- * Makes a model with zero weights and unit norms; options may be NULL. Follow with
- * sgt_model_init_weights or write weights of your own: zeros have no gradient, and the first
- * training forward on them warns in the log. The model keeps the context alive. Gradients and
- * activations are allocated by that forward. Errors: SGT_E_INVALID_ARGUMENT and SGT_E_OUT_OF_RANGE
- * (the message names the field), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW, SGT_E_OUT_OF_MEMORY,
- * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.2.
+ * Makes a model whose matrices are 0 and whose norms are 1; options may be NULL. Call
+ * sgt_model_init_weights next, or write weights of your own: zero matrices have zero gradients, and
+ * the first training forward on them warns in the log. The model keeps the context alive. Gradients
+ * and activations are allocated by the first training forward. Errors: SGT_E_INVALID_ARGUMENT and
+ * SGT_E_OUT_OF_RANGE (the message names the field), SGT_E_STRUCT_SIZE, SGT_E_OVERFLOW,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.2.
  */
 SGT_API sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
                                     const sgt_model_config *config,
@@ -92,7 +92,8 @@ typedef struct sgt_model_init_options {
     double std;    /* standard deviation of every matrix; default 0.02; narrow models (d_model under
                       about 512) learn faster with up to 1 / sqrt(d_model); weights of std times cut
                       must be finite in float32 */
-    double cut;    /* redrawn beyond this many standard deviations; default 3 */
+    double cut;    /* weights beyond this many standard deviations are drawn again; at least 0.1;
+                      default 3 */
 } sgt_model_init_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -100,9 +101,10 @@ typedef struct sgt_model_init_options {
 SGT_API sgt_status sgt_model_init_options_init(sgt_model_init_options *options, size_t size);
 
 /*
- * Draws all weights: truncated normal for matrices, ones for norms. A counter-based generator:
- * the same seed gives the same weights for any number of threads. Errors: SGT_E_INVALID_ARGUMENT,
- * SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_MEMORY, SGT_E_BACKEND. Since 0.1.
+ * Draws all weights: matrices from a truncated normal distribution; norms become 1. The generator
+ * counts instead of keeping a state, so the same seed gives the same weights for any number of
+ * threads. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STRUCT_SIZE,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_model_init_weights(sgt_model *model, const sgt_model_init_options *options);
 
@@ -128,16 +130,16 @@ typedef struct sgt_metrics {
 } sgt_metrics;
 
 /*
- * Training forward: the loss, all that backward needs, and the entropies that are switched on.
- * Takes all memory that backward needs. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
- * SGT_E_OUT_OF_RANGE (sequence length; a token or target, with its position),
- * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND, or what the progress callback returned.
- * Since 0.1.
+ * Runs a training forward: it computes the loss, keeps what backward needs, and collects the
+ * entropies that are switched on. It takes all memory that backward will need. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (sequence length; a token or
+ * target, with its position), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND, or what the
+ * progress callback returned. Since 0.1.
  */
 SGT_API sgt_status sgt_model_forward(sgt_metrics *metrics, sgt_model *model,
                                      const sgt_batch *batch);
 
-/* How a backward is done; nothing can be chosen yet. */
+/* How a backward is done. There is nothing to choose yet. */
 typedef struct sgt_model_backward_options {
     uint32_t size;
     int32_t reserved; /* 0 */
@@ -149,23 +151,23 @@ SGT_API sgt_status sgt_model_backward_options_init(sgt_model_backward_options *o
                                                    size_t size);
 
 /*
- * Adds scale times the gradient of the SUM of losses of the last forward to the gradients. Once
- * per forward. When it fails or is stopped half-way the gradients are invalid: the optimizer
- * refuses them until sgt_model_zero_gradients. options may be NULL. Errors: SGT_E_INVALID_ARGUMENT
- * (scale not finite), SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (an option), SGT_E_STATE,
- * SGT_E_BACKEND, or what the progress callback returned. Since 0.2.
+ * Adds scale times the gradient of the SUM of losses of the last forward to the gradients. It may
+ * be called once per forward. When it fails or is stopped half-way the gradients are invalid: the
+ * optimizer refuses them until sgt_model_zero_gradients. options may be NULL. Errors:
+ * SGT_E_INVALID_ARGUMENT (scale not finite, or beyond 1e38), SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE
+ * (an option), SGT_E_STATE, SGT_E_BACKEND, or what the progress callback returned. Since 0.2.
  */
 SGT_API sgt_status sgt_model_backward(sgt_model *model, double scale,
                                       const sgt_model_backward_options *options);
 
-/* Sets all gradients to zero and makes them valid; also what was collected for a step (entropies)
- * is closed. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_BACKEND. Since 0.1. */
+/* Sets all gradients to zero and makes them valid. The step is over with that: the next forward
+ * collects entropies anew. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_BACKEND. Since 0.1. */
 SGT_API sgt_status sgt_model_zero_gradients(sgt_model *model);
 
 /*
- * Training forward up to the logits, for a loss of the host's own. batch->targets is not looked
- * at. *logits becomes a view [B,T,V] valid until the next call that changes the model; its data
- * is NULL where memory is not host-visible (use sgt_model_read_logits). Errors as
+ * Runs a training forward up to the logits, for a loss of the host's own. batch->targets is not
+ * looked at. *logits becomes a view [B,T,V], valid until the next call that changes the model; its
+ * data is NULL where memory is not host-visible (use sgt_model_read_logits). Errors as
  * sgt_model_forward. Since 0.1.
  */
 SGT_API sgt_status sgt_model_forward_logits(sgt_tensor_view *logits, sgt_model *model,
@@ -175,31 +177,35 @@ SGT_API sgt_status sgt_model_forward_logits(sgt_tensor_view *logits, sgt_model *
  * SGT_E_OUT_OF_RANGE (count is not B*T*V), SGT_E_STATE, SGT_E_BACKEND. Since 0.1. */
 SGT_API sgt_status sgt_model_read_logits(float *logits, size_t count, const sgt_model *model);
 
-/* Adds to the gradients those that follow from dlogits = dLoss/dlogits [B,T,V] in host memory, for
- * the last sgt_model_forward_logits. Once per forward. Errors as sgt_model_backward. Since 0.2. */
+/* Adds to the gradients those that follow from dlogits [B,T,V] in host memory, the gradient of the
+ * host's loss by the logits of the last sgt_model_forward_logits. It may be called once per
+ * forward; options may be NULL. Errors as sgt_model_backward. Since 0.2. */
 SGT_API sgt_status sgt_model_backward_logits(sgt_model *model, const float *dlogits,
                                              const sgt_model_backward_options *options);
 
-/* What an evaluation gives beside the loss. */
+/* What an evaluation gives beside the loss; each array is the caller's, or NULL: not wanted. */
 typedef struct sgt_model_evaluate_options {
     uint32_t size;
     int32_t reserved;    /* 0 */
-    float *token_losses; /* [B,T] out, 0 where the target is -1; NULL: not wanted */
-    float *logits;       /* [B,T,V] out; NULL: not wanted */
-    float *last_logits;  /* [B,V] out, of each sequence's last token; NULL: not wanted */
+    float *token_losses; /* [B,T] 0 where the target is -1 */
+    float *logits;       /* [B,T,V] */
+    float *last_logits;  /* [B,V] the logits of each sequence's last token */
 } sgt_model_evaluate_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
  * 0.2. */
-SGT_API sgt_status sgt_model_evaluate_options_init(sgt_model_evaluate_options *options, size_t size);
+SGT_API sgt_status sgt_model_evaluate_options_init(sgt_model_evaluate_options *options,
+                                                   size_t size);
 
 /*
- * The loss without gradients: keeps nothing, observes nothing. May run in several threads at the
- * same time on one model, each with working memory of its own, which the model keeps for the
- * next evaluation. options may be NULL. Errors as sgt_model_forward. Since 0.1.
+ * Computes the loss without gradients; nothing is kept for a backward, and no entropies are
+ * collected. Evaluations of one model may run in several threads at the same time, each with
+ * working memory of its own, which the model keeps for the next evaluation. options may be NULL.
+ * Errors as sgt_model_forward. Since 0.1.
  */
 SGT_API sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *model,
-                                      const sgt_batch *batch, const sgt_model_evaluate_options *options);
+                                      const sgt_batch *batch,
+                                      const sgt_model_evaluate_options *options);
 
 /* ---- depth ---- */
 
@@ -207,10 +213,10 @@ SGT_API sgt_status sgt_model_evaluate(sgt_metrics *metrics, const sgt_model *mod
 SGT_API const sgt_plan *sgt_model_plan(const sgt_model *model);
 
 /*
- * Copies a plan into the model. A change clears the entropies collected for the step and forbids
- * a backward of an earlier forward. Once a training forward has run, the memory for a step of the
- * same shape under the new plan is taken here; when it does not fit, the old plan stays (but a
- * forward that waits for its backward is lost). Errors:
+ * Copies a plan into the model. If it differs from the model's, the entropies collected for the
+ * step are cleared and a backward of an earlier forward is forbidden. Once a training forward has
+ * run, the memory for a step of the same shape under the new plan is taken here; when it does not
+ * fit, the old plan stays (but a forward that waits for its backward is lost). Errors:
  * SGT_E_INVALID_ARGUMENT (shape of the plan), SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT,
  * SGT_E_BACKEND. Since 0.1.
  */
@@ -219,17 +225,18 @@ SGT_API sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan);
 /* Normalised entropy of attention weights, in [0,1]; see doc/maths.md. */
 enum sgt_entropy {
     SGT_ENTROPY_NONE = 0, /* nothing is collected */
-    SGT_ENTROPY_LAST = 1, /* of the last query row */
-    SGT_ENTROPY_MEAN = 2, /* mean over the rows t >= 1 */
+    SGT_ENTROPY_LAST = 1, /* that of the last query row */
+    SGT_ENTROPY_MEAN = 2, /* the mean over the rows t >= 1 */
     SGT_ENTROPY_BOTH = 3  /* last and mean */
 };
 
-/* Chooses what training forwards collect (enum sgt_entropy, default none; an attached growth
- * policy adds what it needs). Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.1. */
+/* Chooses what training forwards collect: kinds is an enum sgt_entropy, none without this call. An
+ * attached growth policy adds what it needs. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE.
+ * Since 0.1. */
 SGT_API sgt_status sgt_model_collect_entropy(sgt_model *model, int32_t kinds);
 
-/* Passes of a layer in one forward under the current plan: (1 + extra runs) * (1 + depth), the
- * passes of all runs one after another. 0 for a layer that is not there. Since 0.1. */
+/* How many passes of a layer one forward has under the current plan: (1 + extra runs) * (1 +
+ * depth). They are numbered through all runs. 0 for a layer that is not there. Since 0.1. */
 SGT_API int32_t sgt_model_n_passes(const sgt_model *model, int32_t layer);
 
 /*
@@ -252,25 +259,26 @@ enum sgt_parameter_part {
 /* How many parameter tensors there are; 0 for NULL. Since 0.2. */
 SGT_API int32_t sgt_model_n_parameters(const sgt_model *model);
 
-/* How many weights they hold together, what is called the size of a model; those of a tied head
- * count once. 0 for NULL. Since 0.2. */
+/* How many weights all parameters have together, which is called the size of a model. A tied head
+ * counts once. 0 for NULL. Since 0.2. */
 SGT_API uint64_t sgt_model_n_weights(const sgt_model *model);
 
-/* The index of a name such as "model.layers.3.self_attn.q_proj.weight". Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND. Since 0.1. */
+/* Finds the index of a parameter by a name such as "model.layers.3.self_attn.q_proj.weight".
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_NOT_FOUND. Since 0.1. */
 SGT_API sgt_status sgt_model_find_parameter(int32_t *index, const sgt_model *model,
                                             const char *name);
 
 /*
- * A view of a weight or gradient tensor; it lives as long as the model. Whoever writes weights
- * through view.data calls sgt_model_weights_changed afterwards. Errors: SGT_E_INVALID_ARGUMENT,
- * SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (index), SGT_E_STATE (no gradients yet). Since 0.1.
+ * *view becomes a view of a weight or gradient (part: enum sgt_parameter_part); it lives as long as
+ * the model. Whoever writes weights through view.data calls sgt_model_weights_changed afterwards.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (index, part), SGT_E_STATE
+ * (no gradients yet). Since 0.1.
  */
 SGT_API sgt_status sgt_model_parameter(sgt_tensor_view *view, const sgt_model *model,
                                        int32_t index, int32_t part);
 
-/* Copies a whole tensor out; count is its number of elements. Works for every backend. Errors: as
- * sgt_model_parameter, SGT_E_OUT_OF_RANGE (count), SGT_E_BACKEND. Since 0.1. */
+/* Copies a whole tensor out; count is its number of elements. It works for every backend. Errors:
+ * as sgt_model_parameter, SGT_E_OUT_OF_RANGE (count), SGT_E_BACKEND. Since 0.1. */
 SGT_API sgt_status sgt_model_read_parameter(float *values, size_t count, const sgt_model *model,
                                             int32_t index, int32_t part);
 
@@ -279,7 +287,8 @@ SGT_API sgt_status sgt_model_read_parameter(float *values, size_t count, const s
 SGT_API sgt_status sgt_model_write_parameter(sgt_model *model, int32_t index, int32_t part,
                                              const float *values, size_t count);
 
-/* Says that weights were written through a view. Errors: SGT_E_INVALID_ARGUMENT. Since 0.1. */
+/* The host says that it has written weights through a view. Errors: SGT_E_INVALID_ARGUMENT. Since
+ * 0.1. */
 SGT_API sgt_status sgt_model_weights_changed(sgt_model *model);
 
 /* A counter that grows with every change of weights. 0 for NULL. Since 0.1. */
@@ -291,29 +300,29 @@ SGT_API uint64_t sgt_model_generation(const sgt_model *model);
 #define SGT_MAX_EOS_TOKENS 64
 
 /*
- * The ids by which tokenizers and engines begin, end and fill texts. Any numbers: folders have pads
- * of -1 or vocab_size, which come and go as they are; an id that is no token of the model is never
- * used as one.
+ * The ids by which tokenizers and engines begin, end and fill texts. They may be any numbers:
+ * folders have pads of -1 or vocab_size, which are kept as they are. An id that is no token of the
+ * model is never used as one.
  */
 typedef struct sgt_special_tokens {
     uint32_t size;
-    int32_t has_bos;     /* 1: bos is told; 0: texts begin with nothing special */
-    int32_t has_pad;     /* 1: pad is told */
-    int32_t n_eos;       /* ids of eos, at most 64; 0: no text ends by itself */
+    int32_t has_bos;     /* 1: bos is an id; 0: texts begin with nothing special */
+    int32_t has_pad;     /* 1: pad is an id; 0: there is none */
+    int32_t n_eos;       /* ids in eos, at most 64; 0: no text ends by itself */
     int32_t bos;         /* begins a text */
     int32_t pad;         /* fills a row behind a text */
     int32_t eos_is_list; /* 1: config.json has a list of eos even where it is one or none */
     int32_t eos[SGT_MAX_EOS_TOKENS]; /* [n_eos] each of them ends a text */
 } sgt_special_tokens;
 
-/* What the model knows of them: what sgt_hf_load found, a checkpoint held or the host set.
- * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.2. */
+/* Copies the special tokens of a model: those that sgt_hf_load found, a checkpoint held or the host
+ * set. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.2. */
 SGT_API sgt_status sgt_model_get_special_tokens(sgt_special_tokens *tokens,
                                                 const sgt_model *model);
 
-/* Sets them all; tokens NULL: none. They go into checkpoints and folders, and the eos ids end
- * generations (sgt_session_generate_options). Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
- * SGT_E_OUT_OF_RANGE (a count or a flag; the message names it). Since 0.2. */
+/* Sets all special tokens; tokens NULL: there are none. They go into checkpoints and folders, and
+ * the eos ids end generations (sgt_session_generate_options). Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (a count or a flag; the message names it). Since 0.2. */
 SGT_API sgt_status sgt_model_set_special_tokens(sgt_model *model,
                                                 const sgt_special_tokens *tokens);
 
@@ -325,18 +334,18 @@ typedef struct sgt_model_memory_options {
     int32_t training;  /* 1 (default): gradients and a training step; 0: evaluation only */
     int32_t optimizer; /* 1 (default): AdamW moments */
     int32_t logits;    /* 1: sgt_model_forward_logits instead of sgt_model_forward; default 0 */
-    const sgt_model_options *model; /* those that the model will be made with; NULL: defaults */
+    const sgt_model_options *model; /* the options of the model to be made; NULL: defaults */
 } sgt_model_memory_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
  * 0.2. */
 SGT_API sgt_status sgt_model_memory_options_init(sgt_model_memory_options *options, size_t size);
 
-/* Bytes, by what they are for. */
+/* An estimate, in bytes, by what they are for. */
 typedef struct sgt_model_memory {
     uint32_t size;
     int32_t reserved;     /* 0 */
-    uint64_t context;     /* bytes in use in the context already */
+    uint64_t context;     /* what is in use in the context already */
     uint64_t parameters;  /* weights */
     uint64_t gradients;   /* one for each weight */
     uint64_t moments;     /* two for each weight, of the optimizer */
@@ -346,15 +355,15 @@ typedef struct sgt_model_memory {
 } sgt_model_memory;
 
 /*
- * What a model and its step of B = batch sequences of T = seq tokens would need, before anything is
- * allocated. plan NULL: no loops; options may be NULL. A
- * memory_limit of `total` lets a host create the model, draw its weights, create the optimizer and
- * train with batches of this shape or smaller; one byte less does not. Not in it, to be added where
- * used:
+ * Tells what a model and a step of B = batch sequences of T = seq tokens would need, before
+ * anything is allocated. plan NULL: no loops; options may be NULL. With a memory_limit of `total` a
+ * host can create the model, draw its weights, create the optimizer and train with batches of this
+ * shape or smaller; with one byte less it cannot. The estimate leaves out, and a host adds where it
+ * uses them,
  *   - evaluations of a model that trains: for each that runs at a time, the `activations` of an
  *     estimate with training 0;
  *   - collected entropies: 16 n_layers P n_heads bytes, P the most passes of a layer;
- *   - growth: its handles, tables of n_layers by n_heads numbers, entropies, and a copy of the plan;
+ *   - growth: its handles, tables of n_layers by n_heads numbers, entropies, a copy of the plan;
  *   - sessions: sgt_session_estimate_memory;
  *   - sgt_checkpoint_load into a model that exists: `parameters` and `moments` once more;
  *   - what a plug-in backend takes beside the buffers it is asked for.

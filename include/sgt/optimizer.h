@@ -21,9 +21,9 @@ SGT_BEGIN_DECLS
 /* Moments, counters and options for one model. */
 typedef struct sgt_optimizer sgt_optimizer;
 
-/* With s the 1-based step, W warm-up steps, S total steps, D decay steps, f the final factor: the
- * rate is lr s/W while s < W; after that, as named. Past S it stays at its last value. Where no step
- * is left to decay in (W = S, or D = 0) that is lr. */
+/* The learning rate by step. With s the 1-based step, W warm-up steps, S total steps, D decay steps
+ * and f the final factor, it is lr s/W while s < W, and after that as below. Past S it stays at its
+ * last value; where no step is left to decay in (W = S, or D = 0) that is lr. */
 enum sgt_schedule {
     SGT_SCHEDULE_CONSTANT = 0,          /* lr */
     SGT_SCHEDULE_LINEAR = 1,            /* from lr to f lr over (s-W)/(S-W) */
@@ -33,16 +33,17 @@ enum sgt_schedule {
 
 /* Which tensors weight decay shrinks. */
 enum sgt_decay_scope {
-    SGT_DECAY_ALL = 0,     /* every tensor, as the paper */
-    SGT_DECAY_MATRICES = 1 /* not the norm weights */
+    SGT_DECAY_ALL = 0,     /* every tensor, as in the paper */
+    SGT_DECAY_MATRICES = 1 /* every tensor but the norm weights */
 };
 
-/* Gets the 1-based step and what the schedule says, returns the rate to use (finite, >= 0, or the
- * step fails with SGT_E_OUT_OF_RANGE and changes nothing). */
+/* Gets the 1-based step and the rate of the schedule, and returns the rate to use. If that is not
+ * finite or below 0, the step fails with SGT_E_OUT_OF_RANGE and changes nothing. */
 typedef double (*sgt_rate_fn)(void *user, int64_t step, double scheduled);
 
-/* Rates, schedule, decay and clipping. The kernels compute in float32: what overflows there, what
- * becomes 0 though it is not, and a beta that becomes 1 are SGT_E_OUT_OF_RANGE. */
+/* Rates, schedule, decay and clipping. The kernels compute in float32: a number that becomes
+ * infinite there, one that becomes 0 without being 0, and a beta that becomes 1 are
+ * SGT_E_OUT_OF_RANGE. */
 typedef struct sgt_optimizer_options {
     uint32_t size;
     int32_t schedule;     /* enum sgt_schedule; default constant */
@@ -56,7 +57,7 @@ typedef struct sgt_optimizer_options {
     int32_t reserved;     /* 0 */
     int64_t warmup_steps; /* W; default 0 */
     int64_t total_steps;  /* S; needed by every schedule but constant */
-    int64_t decay_steps;  /* D, of warm-up-stable-decay; default 0 */
+    int64_t decay_steps;  /* D, for warm-up-stable-decay; default 0 */
     double final_factor;  /* f; default 0.1 */
     sgt_rate_fn rate;     /* NULL: the schedule alone */
     void *rate_user;      /* for rate */
@@ -74,23 +75,24 @@ SGT_API sgt_status sgt_optimizer_options_init(sgt_optimizer_options *options, si
 SGT_API sgt_status sgt_optimizer_create(sgt_optimizer **optimizer, sgt_model *model,
                                         const sgt_optimizer_options *options);
 
-/* Drops it, and its hold on the model; NULL is fine. Since 0.1. */
+/* Frees the optimizer and drops its hold on the model; NULL is fine. Since 0.1. */
 SGT_API void sgt_optimizer_free(sgt_optimizer *optimizer);
 
 /* The peak rate `lr` of its options, which the schedule scales; 0 for NULL. Since 0.2. */
 SGT_API double sgt_optimizer_lr(const sgt_optimizer *optimizer);
 
 /*
- * Gives it another peak rate from the next step on, for a rate that is found on the way; the rest
- * of the schedule stays. Checkpoints hold it as they would the one of the options, so a resumed
- * run goes on with it. lr: finite, >= 0. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE.
- * Since 0.2.
+ * Gives the optimizer another peak rate from the next step on, for hosts that find the rate on the
+ * way; the rest of the schedule stays. Checkpoints hold it like the one of the options, so a
+ * resumed run goes on with it. lr is finite and >= 0. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_OUT_OF_RANGE. Since 0.2.
  */
 SGT_API sgt_status sgt_optimizer_set_lr(sgt_optimizer *optimizer, double lr);
 
-/* Learning-rate and decay factors of one parameter, default 1, finite and >= 0. A rate factor of
- * 0 freezes it: neither weight nor moments change, and it does not count in the norm. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.1. */
+/* Sets the factors that the rate and the weight decay of one parameter are multiplied by; both are
+ * 1 without this call, finite and >= 0. A rate factor of 0 freezes the parameter: neither weight
+ * nor moments change, and it does not count in the norm. Errors: SGT_E_INVALID_ARGUMENT,
+ * SGT_E_OUT_OF_RANGE. Since 0.1. */
 SGT_API sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t index,
                                              double rate_factor, double decay_factor);
 
@@ -101,17 +103,17 @@ typedef struct sgt_step_report {
                        * has no square in float32; weights and moments are as before */
     int64_t step;     /* 1-based number of this step; skipped ones count */
     double lr;        /* the rate of this step */
-    double grad_norm; /* scaled, before clipping */
-    double clip_scale; /* what scaled gradients were multiplied by; 1: not clipped */
+    double grad_norm; /* the norm of the gradients after scaling and before clipping */
+    double clip_scale; /* what they were multiplied by to clip them; 1: they were not clipped */
 } sgt_step_report;
 
 /* How a step is taken. */
 typedef struct sgt_optimizer_step_options {
     uint32_t size;
     int32_t reserved; /* 0 */
-    double scale;     /* gradients are multiplied by it before they are clipped, above 0 and finite
-                         in float32; default 1. For a mean whose count is known only when the last
-                         micro-batch has gone backward */
+    double scale;     /* gradients are multiplied by it before they are clipped: for a mean whose
+                         count is known only when the last micro-batch has gone backward. Above 0
+                         and finite in float32; default 1 */
 } sgt_optimizer_step_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -120,18 +122,18 @@ SGT_API sgt_status sgt_optimizer_step_options_init(sgt_optimizer_step_options *o
                                                    size_t size);
 
 /*
- * Scale, clip, update, set the gradients to zero. report and options may be NULL. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (scale; rate callback), SGT_E_STATE
- * (no backward since the last step), SGT_E_GRADIENTS_INVALID (a backward failed or was stopped),
- * SGT_E_BACKEND. Since 0.2.
+ * Takes a step: scales and clips the gradients, updates the weights, and sets the gradients to
+ * zero. report and options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
+ * SGT_E_OUT_OF_RANGE (scale; rate callback), SGT_E_STATE (no backward since the last step),
+ * SGT_E_GRADIENTS_INVALID (a backward failed or was stopped), SGT_E_BACKEND. Since 0.2.
  */
 SGT_API sgt_status sgt_optimizer_step(sgt_step_report *report, sgt_optimizer *optimizer,
                                       const sgt_optimizer_step_options *options);
 
-/* Steps taken so far, skipped ones counted; 0 for NULL. Since 0.1. */
+/* How many steps were taken so far, skipped ones included; 0 for NULL. Since 0.1. */
 SGT_API int64_t sgt_optimizer_steps(const sgt_optimizer *optimizer);
 
-/* The rate the schedule gives for a 1-based step (without the callback). Errors:
+/* Tells the rate that the schedule has for a 1-based step, without the callback. Errors:
  * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.2. */
 SGT_API sgt_status sgt_optimizer_get_scheduled_rate(double *lr, const sgt_optimizer *optimizer,
                                                     int64_t step);
@@ -142,7 +144,7 @@ enum sgt_moment {
     SGT_MOMENT_SECOND = 2 /* v, the average of their squares */
 };
 
-/* Views and copies of the moments of a parameter, as for weights (model.h). Errors:
+/* Give views and copies of the moments of a parameter, as for weights (model.h). Errors:
  * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE (of the view), SGT_E_OUT_OF_RANGE (index, moment,
  * count), SGT_E_BACKEND (of the copies). Since 0.1. */
 SGT_API sgt_status sgt_optimizer_moment(sgt_tensor_view *view, const sgt_optimizer *optimizer,

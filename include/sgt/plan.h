@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A depth plan: how often each layer's attention runs again, with which heads, and how often
- * whole blocks run again. Plain data: growth writes it, the model reads it.
+ * A depth plan: how often each layer's attention runs again, with which heads, and how often whole
+ * blocks run again. It is plain data: growth writes it, the model reads it.
  *
  *     block with depth K:  X0 = X + Attn(X)                     pass 0, all heads, gain 1
  *                          Xk = Xk-1 + sum_h g[k][h] Attn_h     pass k = 1..K
@@ -10,7 +10,7 @@
  *
  * A head with gain 0 in a pass is not computed in that pass. Beside its gain each head of a pass
  * has a target: what the gain will be when the ramp that is under way is over. Targets do not
- * change what is computed; they only serve the FLOPs accounting.
+ * change what is computed; they only serve to count the FLOPs that a plan will take.
  *
  * Threads. Calls that take a const plan may run at the same time; a call that changes a plan
  * excludes every other call on it.
@@ -35,26 +35,27 @@ typedef struct sgt_plan sgt_plan;
 SGT_API sgt_status sgt_plan_create(sgt_plan **plan, sgt_context *context, int32_t n_layers,
                                    int32_t n_heads);
 
-/* A copy of its own. Errors as sgt_plan_create. Since 0.1. */
+/* Makes a copy that is independent of `plan`. Errors as sgt_plan_create. Since 0.1. */
 SGT_API sgt_status sgt_plan_clone(sgt_plan **copy, const sgt_plan *plan);
 
-/* Frees a plan of the host's; NULL is fine. Since 0.1. */
+/* Frees a plan that the host made; NULL is fine. Since 0.1. */
 SGT_API void sgt_plan_free(sgt_plan *plan);
 
 /* The shape the plan was made with; 0 for NULL. Since 0.1. */
 SGT_API int32_t sgt_plan_n_layers(const sgt_plan *plan);
 SGT_API int32_t sgt_plan_n_heads(const sgt_plan *plan);
 
-/* 1 when both execute the same (shape, depths, gains, runs; not targets), else 0. Since 0.1. */
+/* 1 when both compute the same: shape, depths, gains and runs are equal, targets may differ. Else
+ * 0. Since 0.1. */
 SGT_API int32_t sgt_plan_equal(const sgt_plan *a, const sgt_plan *b);
 
 /* The number of extra attention passes of a layer; 0 for a layer that is not there. Since 0.1. */
 SGT_API int32_t sgt_plan_depth(const sgt_plan *plan, int32_t layer);
 
 /*
- * Sets it, 0 to SGT_PLAN_MAX_DEPTH. New passes have gain and target 1 for every head; passes that
- * stay keep theirs. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY,
- * SGT_E_MEMORY_LIMIT. Since 0.1.
+ * Sets the depth of a layer, 0 to SGT_PLAN_MAX_DEPTH. New passes have gain and target 1 for every
+ * head; passes that stay keep theirs. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE,
+ * SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT. Since 0.1.
  */
 SGT_API sgt_status sgt_plan_set_depth(sgt_plan *plan, int32_t layer, int32_t depth);
 
@@ -83,18 +84,18 @@ SGT_API sgt_status sgt_plan_set_targets(sgt_plan *plan, int32_t layer, int32_t p
 /* How often the whole block runs again; 0 for a layer that is not there. Since 0.1. */
 SGT_API int32_t sgt_plan_extra_runs(const sgt_plan *plan, int32_t layer);
 
-/* Sets it, 0 to SGT_PLAN_MAX_RUNS. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since
+/* Sets how often, 0 to SGT_PLAN_MAX_RUNS. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since
  * 0.1. */
 SGT_API sgt_status sgt_plan_set_extra_runs(sgt_plan *plan, int32_t layer, int32_t runs);
 
 /*
- * The plan as bytes (little-endian, versioned; equal plans give equal bytes). *bytes is the room
- * at `data` on entry and the length on return; with data NULL only the length is given. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (too little room). Since 0.1.
+ * Writes the plan as bytes (little-endian, versioned; equal plans give equal bytes). *bytes is the
+ * room at `data` on entry and the length on return; with data NULL only the length is given.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (too little room). Since 0.1.
  */
 SGT_API sgt_status sgt_plan_save(void *data, size_t *bytes, const sgt_plan *plan);
 
-/* A plan from such bytes. Errors: SGT_E_FORMAT, SGT_E_VERSION, and as sgt_plan_create. Since
+/* Makes a plan of such bytes. Errors: SGT_E_FORMAT, SGT_E_VERSION, and as sgt_plan_create. Since
  * 0.1. */
 SGT_API sgt_status sgt_plan_load(sgt_plan **plan, sgt_context *context, const void *data,
                                  size_t bytes);

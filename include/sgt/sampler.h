@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Choosing a token from logits. The order of the steps:
+ * A sampler chooses a token from logits, in these steps:
  *
  *     bias -> repetition penalty -> temperature -> top k -> top p -> min p -> draw
  *
- * A draw uses double arithmetic of the four operations only and a counter-based generator: the same
- * seed, options and logits give the same token on every machine.
+ * A draw uses only the four operations of double arithmetic and a counter-based generator: so the
+ * same seed, options and logits give the same token on every machine.
  *
  * Threads. A sampler is used by one thread at a time; several samplers know nothing of each other.
  */
@@ -16,7 +16,7 @@
 
 SGT_BEGIN_DECLS
 
-/* Settings, a window of tokens and a place in a sequence of draws. */
+/* A sampler has settings, a window of the latest tokens, and a place in a sequence of draws. */
 typedef struct sgt_sampler sgt_sampler;
 
 /* How a token is chosen. */
@@ -51,7 +51,7 @@ SGT_API sgt_status sgt_sampler_options_init(sgt_sampler_options *options, size_t
 SGT_API sgt_status sgt_sampler_create(sgt_sampler **sampler, sgt_context *context,
                                       int32_t vocab_size, const sgt_sampler_options *options);
 
-/* Drops it, and its hold on the context; NULL is fine. Since 0.1. */
+/* Frees a sampler and drops its hold on the context; NULL is fine. Since 0.1. */
 SGT_API void sgt_sampler_free(sgt_sampler *sampler);
 
 /*
@@ -61,11 +61,12 @@ SGT_API void sgt_sampler_free(sgt_sampler *sampler);
  */
 SGT_API sgt_status sgt_sampler_pick(int32_t *token, sgt_sampler *sampler, const float *logits);
 
-/* Puts tokens that were not picked (a prompt) in the window. Errors: SGT_E_INVALID_ARGUMENT,
- * SGT_E_OUT_OF_RANGE. Since 0.1. */
+/* Puts tokens that were not picked, such as a prompt, in the window. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE. Since 0.1. */
 SGT_API sgt_status sgt_sampler_accept(sgt_sampler *sampler, const int32_t *tokens, int32_t count);
 
-/* Empties the window and starts the draws of `seed`. Errors: SGT_E_INVALID_ARGUMENT. Since 0.1. */
+/* Empties the window and goes to the beginning of the draws of `seed`. Errors:
+ * SGT_E_INVALID_ARGUMENT. Since 0.1. */
 SGT_API sgt_status sgt_sampler_reset(sgt_sampler *sampler, uint64_t seed);
 
 SGT_END_DECLS

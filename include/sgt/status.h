@@ -46,9 +46,9 @@ enum sgt_status_code {
 };
 
 /*
- * The name of a code ("SGT_E_STATE"), "SGT_STOPPED" for a positive one, "SGT_HOST" for -1 to -9, which
- * the library leaves to callbacks and policies of hosts, "unknown status" for any other. Static
- * storage. Any thread. Since 0.1.
+ * The name of a code ("SGT_E_STATE"), "SGT_STOPPED" for a positive one, "SGT_HOST" for -1 to -9,
+ * which the library leaves to callbacks and policies of hosts, "unknown status" for any other.
+ * Static storage. Any thread. Since 0.1.
  */
 SGT_API const char *sgt_status_name(sgt_status status);
 
@@ -64,10 +64,10 @@ SGT_API const char *sgt_status_text(sgt_status status);
 SGT_API const char *sgt_error_message(void);
 
 /*
- * For callbacks of a host that fail the call they are part of, such as the functions of a growth
- * policy: keeps `message` as that of the calling thread's last failure and returns `status`, any
- * value that the callback may return. The text is copied; of one over 511 bytes the middle is left
- * out; NULL is "". Any thread. Since 0.2.
+ * For callbacks of a host that make the call they are part of fail, such as the functions of a
+ * growth policy: `return sgt_error_set(status, message)`. It keeps `message` as that of the calling
+ * thread's last failure and returns `status`, which is any value that the callback may return. The
+ * text is copied; one over 511 bytes loses its middle; NULL is "". Any thread. Since 0.2.
  */
 SGT_API int32_t sgt_error_set(int32_t status, const char *message);
 

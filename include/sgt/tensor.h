@@ -25,7 +25,7 @@ typedef struct sgt_tensor_view {
     const char *name;   /* lives as long as the owner; NULL if it has none */
     int32_t rank;       /* dimensions, 1 to SGT_MAX_RANK */
     int32_t reserved;   /* 0 */
-    int64_t shape[SGT_MAX_RANK]; /* of the first `rank` dimensions, then 0 */
+    int64_t shape[SGT_MAX_RANK]; /* the extents of the first `rank` dimensions, then 0 */
     uint64_t count;     /* elements */
     void *data;         /* NULL where the backend's memory is not host-visible */
 } sgt_tensor_view;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * For authors of tensor backends: which fields of an argument struct are tensors, and of which
- * types they may be. Everything is inline, so it speaks of the structs that a plug-in was compiled
- * with.
+ * types they may be. Everything is inline, so that it fits the structs that a plug-in was compiled
+ * with, not those of the library that loads it.
  */
 #ifndef SGT_SYS_BACKEND_ARGS_H
 #define SGT_SYS_BACKEND_ARGS_H
@@ -20,13 +20,13 @@ typedef struct sgt_args_tensor {
 #define SGT_TYPE(dtype)       (1u << (dtype))
 #define SGT_MOST_ARGS_TENSORS 16 /* in one struct */
 
-/* Names an operation to the functions below: its place in the table. */
+/* The place of an operation's slot in the table, by which the functions below know it. */
 #define SGT_SLOT(slot) offsetof(sgt_backend, slot)
 
 /*
- * The tensors of an operation, up to an entry of offset 0, and the types that they may have; every
- * backend that has the slot takes these, or declines. NULL: the slot has no argument struct with
- * tensors. The types in words:
+ * The tensors of an operation and the types that they may have, as a list that ends with an offset
+ * of 0. Every backend that has the slot takes these types, or declines. NULL: the slot has no
+ * argument struct with tensors. The types in words:
  *
  *     copy, add, axpy, scale       x, y, z of one type: copy any, the others F32
  *     convert                      x, y each F32, F64, BF16 or F16
@@ -175,8 +175,9 @@ static inline const sgt_args_tensor *sgt_backend_args_tensors(size_t slot)
     }
 }
 
-/* 1: an operation that knows this table can do the call: no unknown field is set, and the types are
- * those of the table. Whoever knows other types asks sgt_args_known and looks itself. */
+/* 1 when a slot that knows this table can do the call: no field that it does not know is set, and
+ * the types are those of the table. A slot that takes other types asks sgt_args_known and looks
+ * itself. */
 static inline int sgt_args_fit(size_t slot, const void *args, size_t own)
 {
     const sgt_args_tensor *field = sgt_backend_args_tensors(slot);
