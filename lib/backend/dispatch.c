@@ -86,6 +86,7 @@ static sgt_status open_stand_in(sgti_dispatch *dispatch)
     return SGT_OK;
 }
 
+/* Opens the backend, and the portable one beside it; closes the first if the second fails. */
 static sgt_status open_instances(sgti_dispatch *dispatch, const char *options)
 {
     uint64_t failures = sgti_failures();

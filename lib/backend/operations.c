@@ -92,6 +92,9 @@ static sgt_status refuse(const sgti_dispatch *dispatch, const operation *called)
                          : "and no other kernels reach its memory");
 }
 
+/* Runs one operation by the way that the head of this file shows. That no new failure was recorded
+ * tells a slot that declines from one that failed with the same status. In a graph nothing stands
+ * in: the portable kernels would run now, and not when the graph is replayed. */
 static sgt_status operate(sgti_dispatch *dispatch, sgti_operation which, void *args)
 {
     const operation *called = &operations[which];

@@ -206,12 +206,15 @@ sgt_status sgt_backend_load(const char **name, const char *path)
         const char *reason = dlerror();
         return sgti_fail(SGT_E_PLUGIN_LOAD, "%s", reason ? reason : path);
     }
+    /* The plug-in's code runs without the lock: it may take long, and may load others itself. */
     sgt_status status = enter_plugin(&table, handle, path);
     if (!status) {
         sgti_lock_take(&lock);
         status = register_plugin(&registered, &keep, handle, &table, path);
         sgti_lock_give(&lock);
     }
+    /* Each dlopen counts: the table keeps one, and a second load of the same file gives its own
+     * back. */
     if (!keep)
         dlclose(handle);
     if (!status && name)

@@ -238,6 +238,7 @@ sgt_status sgti_new_file_open(sgti_new_file *file, sgti_memory *memory, const ch
     sgt_status status = examine_place(&there, path);
     if (status)
         return status;
+    /* Both names are in one allocation. */
     own.room = strlen(path) + sizeof SGTI_PARTIAL;
     status = sgti_allocate_zeroed(&names, memory, 2, own.room, "the name of a file");
     if (status)

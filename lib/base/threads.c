@@ -184,6 +184,8 @@ static void fill_mask(sigset_t *mask)
         sigdelset(mask, faults[i]);
 }
 
+/* Starts as many workers as the system lets. A thread inherits the mask of the one that makes it,
+ * so the caller's mask is changed for this time. */
 static void start_workers(sgti_pool *pool)
 {
     sigset_t mask, before;
@@ -201,6 +203,7 @@ static void start_workers(sgti_pool *pool)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Opens the gate for a new job; the store makes its fields visible to whoever enters. */
 static void open_gate(sgti_pool *pool)
 {
     uint64_t job = atomic_load(&pool->gate) / GATE_JOB + 1;
@@ -212,6 +215,8 @@ static void open_gate(sgti_pool *pool)
     }
 }
 
+/* Lets nobody in any more and waits until all who are inside have left: then every part is done,
+ * since a part belongs to someone inside or to the caller. */
 static void close_gate(sgti_pool *pool)
 {
     atomic_fetch_and(&pool->gate, ~GATE_OPEN);

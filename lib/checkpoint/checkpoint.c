@@ -137,7 +137,7 @@ sgt_status sgt_checkpoint_open(sgt_checkpoint **checkpoint, sgt_context *context
     if (status == SGT_OK)
         status = list_keys(made);
     if (status) {
-        made->n_values = made->keys ? made->n_values : 0;
+        made->n_values = made->keys ? made->n_values : 0; /* counted, but perhaps not allocated */
         sgt_checkpoint_free(made);
         return status;
     }

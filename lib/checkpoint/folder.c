@@ -78,7 +78,7 @@ sgt_status sgt_checkpoint_get_latest(int64_t *step, const char *folder)
     while ((status = sgti_folder_next(&name, opened, folder)) == SGT_OK && name) {
         int file = 0;
         if (!read_name(&found, name, "") || found <= latest)
-            continue;
+            continue; /* only a name that may win is worth a look at the disk */
         status = sgti_folder_has_file(&file, folder, name);
         if (status)
             break;

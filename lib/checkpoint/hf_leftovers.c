@@ -118,6 +118,7 @@ static sgt_status append_file(search *s, const char *name)
     return status == SGT_OK && file ? append(s, name) : status;
 }
 
+/* Lists the weights in the folder, and behind them the indexes. */
 static sgt_status search_folder(search *s)
 {
     DIR *opened = NULL;

@@ -126,6 +126,7 @@ static sgt_status settle_head(folder *f, const sgt_hf_load_options *options)
     return SGT_OK;
 }
 
+/* Checks that the folder has every tensor of the model with the right shape, and no others. */
 static sgt_status check_tensors(const folder *f, const sgt_model_config *config)
 {
     sgti_parameters parameters = {0};
@@ -216,6 +217,8 @@ static sgt_status set_plan(const folder *f, sgt_model *model)
     return status;
 }
 
+/* Rotary positions go on beyond what a model was trained with, but it does not know them: so a
+ * longer max_seq_len is allowed and warned of. */
 static void settle_length(folder *f, const sgt_hf_load_options *options)
 {
     int32_t *length = &f->config.model.max_seq_len;

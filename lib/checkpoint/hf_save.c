@@ -178,6 +178,8 @@ static sgt_status exchange(sgti_new_file *weights, sgti_new_file *config, sgti_h
     return status == SGT_OK ? sgti_new_file_commit(config) : status;
 }
 
+/* Prepares all files beside the old ones, and finds what an earlier save left; only then does
+ * anything in the folder change. */
 static sgt_status write_folder(export *e, const char *folder)
 {
     char weights[PATH_BYTES], config[PATH_BYTES];

@@ -52,6 +52,7 @@ static sgt_status check(const sgti_load *load)
     return sgti_config_compare(&load->model->config, &file, path);
 }
 
+/* Checks, reads, takes over; then frees what was put aside and not taken. */
 static sgt_status run(sgti_load *load)
 {
     load->memory = &load->model->context->memory;
@@ -87,6 +88,7 @@ sgt_status sgt_checkpoint_load(sgt_model *model, sgt_optimizer *optimizer, sgt_g
 
 /* ---- making ---- */
 
+/* Makes the handles and loads into them; frees them again on failure. */
 static sgt_status make_and_load(sgti_load *load, int with_optimizer, sgt_growth_policy *policy,
                                 const sgt_model_options *options)
 {

@@ -63,6 +63,7 @@ static sgt_status read_doubles(sgti_load *load, double *values, const char *name
     return status;
 }
 
+/* Reads the factors of all parameters, which are pairs of doubles like sgti_factors. */
 static sgt_status read_factors(sgti_load *load)
 {
     void *memory = NULL;
@@ -123,6 +124,7 @@ static sgt_status read_plan(sgti_load *load)
     sgti_release(load->memory, data, bytes);
     if (status == SGT_E_OUT_OF_MEMORY || status == SGT_E_MEMORY_LIMIT || status == SGT_OK)
         return status;
+    /* What is an invalid argument to the plan's functions is damage where it comes from a file. */
     return sgti_fail(status == SGT_E_INVALID_ARGUMENT ? SGT_E_FORMAT : status,
                      "%s: tensor 'plan': %s", load->checkpoint->file.path, sgt_error_message());
 }
@@ -150,6 +152,8 @@ static sgt_status check_entropies(const sgti_load *load, uint64_t count)
     return SGT_OK;
 }
 
+/* Reads the sums that growth had not seen. A kind that was not collected becomes NaN, as if no head
+ * had run. */
 static sgt_status read_entropies(sgti_load *load)
 {
     const sgti_numbers *numbers = load->numbers;

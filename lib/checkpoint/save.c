@@ -97,6 +97,8 @@ static sgt_status check(const save *s)
 
 /* ---- what goes into the file ---- */
 
+/* Collects all single numbers. Notes are only told where they differ from the default, so that most
+ * files have none. */
 static void collect_numbers(save *s)
 {
     const sgt_model *model = s->model;
@@ -128,6 +130,8 @@ static void collect_numbers(save *s)
     }
 }
 
+/* Collects the metadata: the numbers, and the host's strings behind a prefix that keeps their keys
+ * apart from ours. */
 static sgt_status collect_metadata(save *s)
 {
     s->metadata = json_object();
@@ -181,6 +185,7 @@ static void add_entropies(save *s, enum source source, const char *name)
     output->shape[2] = (uint64_t)s->model->config.n_heads;
 }
 
+/* Lists the tensors; their bytes are asked for when the file is written. */
 static sgt_status collect_outputs(save *s)
 {
     void *memory = NULL;
@@ -209,6 +214,7 @@ static sgt_status collect_outputs(save *s)
     return SGT_OK;
 }
 
+/* Collects the bytes of plan and policy: first their lengths, then the bytes. */
 static sgt_status collect_bytes(save *s)
 {
     void *memory = NULL;
@@ -276,6 +282,7 @@ static sgt_tensor tensor_of(const save *s, const sgti_st_output *output)
     }
 }
 
+/* Writes one tensor, as the writer of the file asks for it. */
 static sgt_status put(void *user, sgti_st_writer *writer, const sgti_st_output *output)
 {
     save *s = user;

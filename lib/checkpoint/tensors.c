@@ -32,6 +32,8 @@ sgt_status sgti_put_tensor(sgti_st_writer *writer, sgti_dispatch *dispatch,
         status = sgti_read(dispatch, block, &part);
         if (status)
             break;
+        /* A weight that would become infinite must not be saved quietly: the model would be
+         * lost. */
         uint64_t bad = sgti_st_find_overflow(floats, dtype, n);
         if (bad < n)
             return sgti_fail(SGT_E_OUT_OF_RANGE,

@@ -31,6 +31,7 @@ static uint16_t half_at(const unsigned char *bytes)
     return (uint16_t)(bytes[0] | bytes[1] << 8);
 }
 
+/* On a little-endian host float32 is stored as it is in memory; this is the common case. */
 void sgti_st_to_float(float *floats, const void *stored, sgti_st_dtype dtype, uint64_t count)
 {
     const unsigned char *from = stored;

@@ -249,6 +249,7 @@ static int read_integer(json_int_t *value, const char *digits)
     return 1;
 }
 
+/* Integers stay exact or are refused; other numbers become doubles. */
 static json_t *read_number(scanner *s)
 {
     const char *first = s->at;
@@ -347,6 +348,8 @@ static int add_member(scanner *s, json_t *object, const char *key, const sgti_js
     return value && json_object_set_new_nocheck(object, key, value) == 0;
 }
 
+/* Reads one member of an object, or passes over it. The key is copied, because reading the value
+ * uses the same buffer. */
 static int read_member(scanner *s, json_t *object)
 {
     const char *first = s->at;

@@ -105,6 +105,8 @@ static sgt_status read_offsets(sgti_st_tensor *tensor, const sgti_safetensors *f
     return SGT_OK;
 }
 
+/* Reads the entry of one tensor. Its dtype is looked up later, when its place is known to be right:
+ * damage is then reported as damage and not as an unknown type. */
 static sgt_status read_tensor(sgti_st_tensor *tensor, const sgti_safetensors *file,
                               const char *name, const json_t *value)
 {
@@ -268,6 +270,7 @@ static sgt_status sort_tensors(sgti_safetensors *file)
     return SGT_OK;
 }
 
+/* Makes the table of the tensors from the header's tree. */
 static sgt_status read_tensors(sgti_safetensors *file)
 {
     const char *name;
@@ -349,6 +352,7 @@ static sgt_status read_length(uint64_t *bytes, const sgti_safetensors *file)
         return status;
     sgti_reader reader = {.data = start, .left = sizeof start};
     *bytes = sgti_get_u64(&reader);
+    /* A length can happen to look like another kind of file; behind it comes the header's '{'. */
     const char *kind = known_kind(start, length);
     if (kind && start[LENGTH_BYTES] != '{')
         return sgti_fail(SGT_E_FORMAT, "%s: %s, no safetensors file", file->path, kind);

@@ -160,6 +160,7 @@ static sgt_status put_tensors(sgti_st_writer *writer, sgti_st_output *outputs, u
     return SGT_OK;
 }
 
+/* Writes the data behind the header's place, then the header into it. */
 static sgt_status write_all(sgti_st_writer *writer, sgti_st_output *outputs, uint64_t count,
                             json_t *metadata, sgti_st_put_fn put, void *user)
 {

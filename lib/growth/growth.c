@@ -197,6 +197,8 @@ static sgt_status grow(sgt_growth_event *event, sgt_growth *growth, const sgt_gr
         status = sgti_policy_ask(event, &plan, growth->policy, &observation, growth->model->plan);
     if (status)
         return status;
+    /* A plan that does not fit in memory takes the decision back, so that the call can be
+     * repeated. */
     status = sgt_model_set_plan(growth->model, plan);
     if (status)
         return sgti_policy_restore(growth->policy, status);

@@ -126,6 +126,8 @@ static void carve_all(sgti_sparse_policy *policy, sgti_carver *block)
     policy->targets = sgti_carve(block, n_heads, sizeof(float));
 }
 
+/* Makes the policy's one block of memory. The policy is filled on the stack, first to count the
+ * block and then with the pointers into it, and copied to the block's beginning. */
 static sgt_status new_state(sgti_sparse_policy **state, sgti_memory *memory, int32_t n_layers,
                             int32_t n_heads, const sgt_growth_sparse_options *options)
 {

@@ -254,6 +254,7 @@ void sgti_sparse_act(sgti_sparse_policy *policy, int64_t step, sgt_growth_event 
             return;
         }
     }
+    /* When nothing is left to do at a decision, growth is over for good. */
     int32_t next = now->n_selected < options->max_layers ? next_layer(policy, count) : -1;
     if (next >= 0)
         select_layer(policy, next, step, event);

@@ -44,6 +44,7 @@ static void walk_i64(options_walk *walk, const char *field, int64_t own)
         walk->differs = field;
 }
 
+/* Doubles are written and compared by their bits. Version 1 has no max_gain, which means 1. */
 static void walk_options(options_walk *walk, const sgti_sparse_policy *policy)
 {
     const sgt_growth_sparse_options *o = &policy->options;

@@ -63,6 +63,7 @@ static int32_t static_start(void *state, void *user, sgt_plan *plan)
     return sgti_plan_assign(plan, own->plan);
 }
 
+/* A host may have changed the model's plan: each step puts the policy's back. */
 static int32_t static_decide(void *state, void *user, const sgt_growth_observation *observation,
                              sgt_plan *plan, sgt_growth_event *event)
 {

@@ -87,6 +87,7 @@ sgt_status sgti_write_batch(const sgti_work *work, const sgt_batch *batch)
     return sgti_write(work->dispatch, &targets, batch->targets);
 }
 
+/* Without targets no losses were computed, so `losses` is not read. */
 sgt_metrics sgti_batch_metrics(const sgti_checked_batch *checked, const float *losses)
 {
     const sgt_batch *batch = &checked->batch;

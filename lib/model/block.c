@@ -90,6 +90,7 @@ sgt_status sgti_blocks_backward(const sgti_work *work)
 {
     const sgt_model *model = work->model;
     int32_t n_runs = work->layout->n_runs;
+    /* The head has added its gradients before the blocks begin. */
     announce(model, first_element(model, model->config.n_layers), model->parameters.elements);
     for (int32_t i = n_runs - 1; i >= 0; i--) {
         const sgti_run *run = &work->layout->runs[i];

@@ -34,7 +34,7 @@ sgt_status sgti_entropies_reserve(sgt_model *model, int32_t max_passes, int32_t 
                                              sizeof(double), "the entropies of a step");
     if (status)
         return status;
-    if (e->capacity > 0)
+    if (e->capacity > 0) /* a plan that fails later must leave what was collected */
         memcpy(fresh, e->last, e->capacity * sizeof(double));
     sgti_entropies_destroy(e, &model->context->memory);
     e->last = fresh;

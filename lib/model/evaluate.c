@@ -36,6 +36,7 @@ static sgt_status evaluate_head(const sgti_work *work, const sgti_checked_batch 
     return status;
 }
 
+/* Evaluates a batch in a workspace that nobody else uses. */
 static sgt_status evaluate(sgt_metrics *metrics, const sgt_model *model,
                            sgti_workspace *workspace, const sgti_checked_batch *batch,
                            const sgt_model_evaluate_options *options)

@@ -146,6 +146,7 @@ static int64_t chunk_rows(const sgti_shape *shape)
     return sgti_min_i64(rows > CHUNK_MULTIPLE ? rows : CHUNK_MULTIPLE, shape->rows);
 }
 
+/* Places what the head works in. Logits that a host will be shown are kept; others are scratch. */
 static void place_head(planner *p)
 {
     const sgti_shape *shape = p->regions.shape;

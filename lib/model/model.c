@@ -33,6 +33,7 @@ static sgt_status create_weights(sgt_model *model)
     return status;
 }
 
+/* Makes all parts of a model. If one fails, freeing the model frees those that were made. */
 static sgt_status fill_model(sgt_model *model)
 {
     sgt_status status =
@@ -79,7 +80,7 @@ sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
     m->options = options;
     m->tokens.size = sizeof m->tokens;
     m->notes = sgti_hf_default_notes;
-    m->step_closed = 1;
+    m->step_closed = 1; /* the first forward starts a step */
     status = fill_model(m);
     if (status) {
         sgti_model_unref(m);

@@ -62,6 +62,7 @@ static sgt_status read_layer(sgt_plan *plan, sgti_reader *reader, int32_t layer)
     if (runs < 0 || runs > SGT_PLAN_MAX_RUNS)
         return sgti_fail(SGT_E_FORMAT, "plan bytes: layer %d has %d extra runs", (int)layer,
                          (int)runs);
+    /* n_heads is a stranger's number, too: the gains must be there before they are allocated. */
     if (reader->failed || reader->left / sizeof(float) < 2 * sgti_gain_count(plan, depth))
         return sgti_fail(SGT_E_FORMAT, "plan bytes: cut short in layer %d", (int)layer);
     sgt_status status = sgt_plan_set_depth(plan, layer, depth);

@@ -106,6 +106,8 @@ static sgt_status run_blocks(sgti_work *work, sgt_model *model, const sgt_batch 
     status = sgti_model_prepare_weights(model);
     if (status)
         return status;
+    /* From here on nothing has to be allocated: a step that began does not fail for lack of
+     * memory. */
     *work = sgti_batch_work(model, &model->training);
     work->phase = SGT_PHASE_FORWARD;
     work->entropy = kinds;

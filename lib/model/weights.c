@@ -42,6 +42,8 @@ uint64_t sgt_model_generation(const sgt_model *model)
     return model ? atomic_load(&model->shared->generation) : 0;
 }
 
+/* Evaluations may come in several threads: the first of them prepares under the lock, the others
+ * wait until that is done. */
 sgt_status sgti_model_prepare_weights(const sgt_model *model)
 {
     sgti_model_shared *shared = model->shared;

@@ -95,6 +95,7 @@ sgt_status sgt_model_estimate_memory(sgt_model_memory *memory, const sgt_context
         status = sgt_context_get_memory(&usage, context);
     if (status)
         return status;
+    /* What is in use already counts against a memory_limit, too. */
     own.context = usage.current;
     sgti_shape shape = sgti_batch_shape(&config, &model, step_mode(&options), batch, seq);
     shape.plan = plan;

@@ -146,6 +146,7 @@ sgt_status sgt_optimizer_set_lr(sgt_optimizer *optimizer, double lr)
     return status;
 }
 
+/* The rate callback is a pointer of the running host, which a file cannot hold. */
 void sgti_optimizer_restore(sgt_optimizer *optimizer, const sgti_optimizer_record *record)
 {
     optimizer->steps = record->steps;
@@ -187,6 +188,7 @@ sgt_status sgt_optimizer_set_factors(sgt_optimizer *optimizer, int32_t index, do
     return SGT_OK;
 }
 
+/* Moments lie as the weights do, so a weight's tensor with another buffer is that of a moment. */
 sgt_tensor sgti_moment(const sgt_optimizer *optimizer, int32_t index, int32_t moment)
 {
     sgt_tensor tensor = sgti_weight(optimizer->model, index);

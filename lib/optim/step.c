@@ -188,6 +188,8 @@ static sgt_status update_weights(sgt_optimizer *optimizer, double lr, double sca
         .decays = optimizer->decays,
     };
     list_rates(optimizer, lr);
+    /* The update zeroes the gradients that it uses; those of frozen parameters are left for here.
+     * The weights count as changed even after a failure, since some of them may be. */
     sgt_status status = sgti_adamw(model->dispatch, &args);
     if (status == SGT_OK)
         status = zero_frozen(optimizer);

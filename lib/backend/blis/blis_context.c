@@ -164,6 +164,7 @@ int32_t sgti_blis_choose(sgti_blis *blis, const char *isa)
 #else
     (void)isa;
 #endif
+    /* The kernels are either those chosen here or those that BLIS chose itself. */
     int chosen = arch >= 0;
     if (!chosen) {
         arch = (int)bli_arch_query_id();

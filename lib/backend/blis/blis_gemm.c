@@ -98,6 +98,8 @@ static int64_t even_tile(int64_t extent, int64_t tiles, int64_t unit)
     return sgti_min_i64(extent, sgti_ceil_div(sgti_ceil_div(extent, tiles), unit) * unit);
 }
 
+/* Chooses how many tiles are wanted from the work; cuts columns, then rows, until there are as
+ * many; and cuts a product in two that is worth it but too small for the limits. */
 static void cut(product *job)
 {
     int64_t m = job->c.rows, n = job->c.columns;
@@ -142,6 +144,8 @@ static void copy_tile(const operand *y, const operand *x, int64_t batch, int64_t
     }
 }
 
+/* Computes one tile. BLIS adds to C only, so where there is another D, its tile is copied to C
+ * first. */
 static void gemm_part(void *argument, int64_t part, int32_t thread)
 {
     (void)thread;
@@ -187,6 +191,7 @@ int32_t sgti_blis_gemm(void *instance, const sgt_gemm_args *args)
     }
     if (!is_matrix(&job.a) || !is_matrix(&job.b) || !is_matrix(&job.c) || !sgti_blis_is_usable())
         return SGT_E_UNSUPPORTED;
+    /* The cut wants a C stored by rows; of one stored by columns the transpose is computed. */
     if (job.c.column_stride != 1) {
         operand a = job.a;
         job.a = transposed(job.b);

@@ -34,6 +34,8 @@ static void update(void *argument, int64_t part, int32_t thread)
         j->row->f32_to_bf16(j->copy + first, j->param + first, (size_t)(end - first));
 }
 
+/* Updates one piece. What does not depend on the element is computed once here: the bias
+ * corrections go into the rate and into a factor of the second moment. */
 static void update_piece(const sgti_portable *portable, const sgt_adamw_args *args, int32_t i)
 {
     int64_t first = args->firsts[i];

@@ -229,6 +229,7 @@ int32_t sgti_portable_attention(void *instance, const sgt_attention_args *args)
         a.slots = slots;
         a.wave = ENTROPY_SLOTS / SGTI_ATTENTION_HEADS;
     }
+    /* Without entropies all parts are one wave. */
     for (; a.first_part < parts; a.first_part += a.wave) {
         int64_t count = parts - a.first_part < a.wave ? parts - a.first_part : a.wave;
         portable->services->parallel_for(portable->host, count, run_part, &a);

@@ -137,6 +137,8 @@ static inline void row_slopes(float *weight, float *slope, ptrdiff_t count, ptrd
         weight[j] = slope[j] = 0.0f;
 }
 
+/* Turns the rows of a block into P and dS. Up to TILE_ROWS elements behind the stairs become zero:
+ * so far a panel can read past the last key that a row sees. */
 static void backward_rows(const sgti_attention_backward_part *p, const backward_state *s,
                           const backward_block *b)
 {
@@ -207,6 +209,7 @@ static void add_over_keys(const sgti_attention_backward_part *p, const backward_
         }
 }
 
+/* One pair of blocks: P and dS first, then what they add to dv, dk and dq. */
 static void backward_block_run(const sgti_attention_backward_part *p, const backward_state *s,
                                const backward_block *b)
 {
@@ -224,6 +227,9 @@ static void backward_block_run(const sgti_attention_backward_part *p, const back
         add_over_keys(p, s, b);
 }
 
+/* All pairs of blocks of a part. Queries before a block of keys see none of it: they are left out.
+ * dk and dv of a block are sums over all heads and queries, and go to memory when these are
+ * through. */
 static void attention_backward_part(const sgti_attention_backward_part *p, void *scratch)
 {
     backward_state s = backward_layout(p, scratch);

@@ -305,6 +305,7 @@ static void finish_head(const sgti_attention_part *p, const forward_state *s, pt
     }
 }
 
+/* Takes a strip through the three stages: scores, softmax, sums of values. */
 static void run_strip(const sgti_attention_part *p, const forward_state *s, const strip *b)
 {
     strip_scores(p, s, b);
@@ -314,6 +315,8 @@ static void run_strip(const sgti_attention_part *p, const forward_state *s, cons
     add_values(s, b);
 }
 
+/* The loops of the picture at the head of this file. Strips begin at the first row that sees a key
+ * of the block: for the rows above, their last block has passed. */
 static void attention_part(const sgti_attention_part *p, void *scratch)
 {
     forward_state s = forward_layout(p, scratch);

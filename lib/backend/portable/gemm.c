@@ -62,6 +62,8 @@ static int64_t even_pieces(int64_t *pieces, int64_t total, int64_t size, int64_t
     return piece;
 }
 
+/* Halves the larger side of the parts until there are enough of them, or until they would be too
+ * small; then makes the parts of each side even. */
 static void cut(product *p, int64_t batches)
 {
     int64_t m = p->whole.rows;
@@ -142,6 +144,7 @@ int32_t sgti_portable_gemm(void *instance, const sgt_gemm_args *args)
         .c_batch = batched ? c->strides[0] : 0,
         .d_batch = batched && d ? d->strides[0] : 0,
     };
+    /* Kernels take a C whose rows are contiguous; of the other kind they compute the transpose. */
     if (c->strides[col] != 1) {
         p.whole.c_row = c->strides[col];
         transpose_product(&p);

@@ -89,6 +89,8 @@ static void gemm_rows(const sgti_gemm_part *p, tile block, ptrdiff_t k0, ptrdiff
     }
 }
 
+/* The two outer loops. The first block of the depth starts from D, every later one adds to what C
+ * holds by then, whose beta is 1. */
 static void gemm_part(const sgti_gemm_part *p, void *scratch)
 {
     float *packed_b = scratch;

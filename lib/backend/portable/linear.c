@@ -79,6 +79,7 @@ int32_t sgti_portable_linear(void *instance, const sgt_linear_args *args)
     };
     work.whole.b =
         (const char *)(const void *)w->buffer + (int64_t)w->offset * work.element_bytes;
+    /* A row of the matrix gives one column of y. */
     int64_t row_bytes = w->shape[1] * work.element_bytes;
     work.per_part = sgti_ceil_div(PART_BYTES, row_bytes);
     if (row_bytes * w->shape[0] < ALONE_BYTES)

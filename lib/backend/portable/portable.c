@@ -50,6 +50,7 @@ static void release_instance(sgti_portable *portable)
     services->release(host, portable, sizeof *portable);
 }
 
+/* Takes all scratch that operations will need, so that none of them can fail for lack of memory. */
 static int32_t portable_open(void **instance, const sgt_backend_open_args *args)
 {
     const sgt_backend_host *services = args->services;

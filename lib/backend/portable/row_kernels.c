@@ -42,6 +42,8 @@ static void scale(float *y, float alpha, size_t n)
         y[i] *= alpha;
 }
 
+/* Gradients are set to zero on the way: they are in the cache, and nobody has to walk over them
+ * again. */
 static void adamw(const sgti_adamw_step *step, float *restrict param, float *restrict grad,
                   float *restrict moment1, float *restrict moment2, size_t n)
 {
@@ -225,6 +227,7 @@ static void rmsnorm_backward(float *restrict dx, float *restrict dweight,
 
 /* ---- RoPE ---- */
 
+/* (a, b) becomes (a cos - b sin, b cos + a sin), for sixteen pairs at a time. */
 static void rope(float *x, const float *cosine, const float *sine, float direction, size_t half)
 {
     float *high = x + half;

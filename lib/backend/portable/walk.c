@@ -147,6 +147,8 @@ static void walk_block(walk *w, int64_t row, int64_t count, int64_t column, int6
     }
 }
 
+/* Walks over a part: some rows times some columns. Rows are taken in runs that have the same outer
+ * indices, and where an input runs across, in square blocks. */
 static void walk_part(void *argument, int64_t part, int32_t thread)
 {
     (void)thread;

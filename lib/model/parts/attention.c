@@ -88,6 +88,7 @@ sgti_projections sgti_gathered_projections(const sgt_model_config *config, const
         .o = sgti_tensor_2d(buffer, first + (uint64_t)(rows * d), d, pass->n_heads * dh)};
 }
 
+/* A pass without heads adds nothing: only the stream moves on, where x and y are apart. */
 static sgt_status forward(const sgti_work *work, const sgti_part *part)
 {
     sgt_tensor x = sgti_at(work, &part->x), y = sgti_at(work, &part->y);
