@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Each call adds the time from its begin to its end, by the monotonic clock. */
 #include "profile.h"
 
 #include <string.h>

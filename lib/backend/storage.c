@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A failed allocation keeps the backend's message and puts the purpose before it. */
 #include "storage.h"
 
 #include "../base/error.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A value is checked twice, as it is and rounded to float32, so that the message can say which of
+ * the two is at fault. */
 #include "float32.h"
 
 #include <float.h>

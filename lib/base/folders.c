@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Thin layers over opendir, readdir and stat, which turn errno into statuses and messages. */
 #include "folders.h"
 
 #include <errno.h>

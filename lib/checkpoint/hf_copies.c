@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A list of names, each of which becomes a .partial file, a stale file to remove, or nothing. */
 #include "hf_copies.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Every shard is opened once, when the first tensor of the map that lies in it is met; opening
+ * checks its header. A JSON object leads from the shard's name to its place in the list. */
 #include "hf_files.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* First the indexes are read, then each file of the folder is compared with what they name and with
+ * the patterns of names. Nothing is removed while this goes on. */
 #include "hf_leftovers.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The entry points: a text is measured before it is read, so that neither the tree nor the reader's
+ * buffer can grow without bounds. */
 #include "json.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A batch is checked whole before anything is done with it: later code trusts ids and sizes. */
 #include "batch.h"
 
 #include <math.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sums over the micro-batches of a step. Attention parts leave entropies for each sequence in the
+ * arena; here they become means over the batch, are added up for each layer, pass and head, and are
+ * divided by the number of batches when somebody asks.
+ */
 #include "entropy.h"
 
 #include <math.h>

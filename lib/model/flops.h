@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Counting the FLOPs of a forward pass, for the accounting of models and policies. */
+/* Counts the FLOPs of a forward, for the totals of models and for what policies see. */
 #ifndef SGTI_FLOPS_H
 #define SGTI_FLOPS_H
 
 #include <sgt/flops.h>
 
-/* Fills *flops. config is resolved, plan of its shape or NULL; the options are right, and their
- * seq is not 0. */
+/* Fills *flops. `config` is resolved, `plan` has its shape or is NULL, and `options` were checked:
+ * their seq is not 0. */
 void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const sgt_plan *plan,
                         const sgt_flops_options *options);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The block of lists is written as int32; the gains in it are floats of the same width. */
 #include "pass_lists.h"
 
 #include "../core/tensors.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* One walk over the plan makes everything. It runs twice: without memory it counts, with memory it
+ * fills, so that the bytes are known before anything is allocated. */
 #include "passes.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* While sizes are counted the lists are NULL: places are taken and counted, but nothing is
+ * stored. */
 #include "placer.h"
 
 #include <stdio.h>

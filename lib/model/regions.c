@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* A region is an offset in its arena; sgti_at (work.h) makes a tensor of it where the arenas
+ * lie. */
 #include "regions.h"
 
 #include "../core/tensors.h"

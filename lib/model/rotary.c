@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Angles are computed on the host, in double and block by block, and written to the backend. */
 #include "rotary.h"
 
 #include <math.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Workspaces of finished evaluations wait in a list; an evaluation takes the first one, or makes
+ * one when the list is empty. So there are as many as evaluations have ever run at the same
+ * time. */
 #include "shared.h"
 
 #include "../base/error.h"

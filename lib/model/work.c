@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* What parts compute with: regions as tensors, products, norms, rotation. */
 #include "work.h"
 
 #include "../base/integers.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A step is planned in two runs of the same layout: the first measures it, then memory is taken,
+ * and the second fills the lists of runs and parts, which lie in that memory themselves.
+ */
 #include "workspace.h"
 
 #include <stdio.h>
