@@ -30,11 +30,11 @@ typedef struct sgt_flops_options {
     int32_t seq;         /* T; 0: max_seq_len */
     int32_t loops;       /* enum sgt_flops_loops; default SGT_FLOPS_LOOPS_NOW. Since 0.2 */
     int32_t full_square; /* 1: attention over all T keys, as the paper counts; default 0: causal */
-    int32_t phase;       /* enum sgt_phase: what a token is counted in. SGT_PHASE_FORWARD (default; 0
-                            means it too): a training step, the mean token of a sequence of T.
-                            SGT_PHASE_EVALUATE: an evaluation, likewise. SGT_PHASE_DECODE: a session,
-                            token number T of its sequence; it sees T keys, whatever full_square
-                            says. Since 0.2 */
+    int32_t phase;       /* enum sgt_phase: what a token is counted in. SGT_PHASE_FORWARD (default;
+                            0 means it too): a training step, the mean token of a sequence of T.
+                            SGT_PHASE_EVALUATE: an evaluation, likewise. SGT_PHASE_DECODE: a
+                            session, token number T of its sequence; it sees T keys, whatever
+                            full_square says. Since 0.2 */
 } sgt_flops_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since

@@ -205,10 +205,11 @@ typedef struct sgt_generation {
 
 /*
  * Feeds a prompt of at least one token and goes on with tokens that the sampler picks. All of them
- * but the last are in the sequence afterwards; a next prompt that goes on begins with that last one.
- * The prompt is also put into the sampler's window, without its first token if that is the one which
- * the sampler picked last and so has there already. options may be NULL. A failure in the middle
- * keeps what was fed. Errors as sgt_session_feed and sgt_sampler_pick, SGT_E_STRUCT_SIZE. Since 0.1.
+ * but the last are in the sequence afterwards; a next prompt that goes on begins with that last
+ * one. The prompt is also put into the sampler's window, without its first token if that is the one
+ * which the sampler picked last and so has there already. options may be NULL. A failure in the
+ * middle keeps what was fed. Errors as sgt_session_feed and sgt_sampler_pick, SGT_E_STRUCT_SIZE.
+ * Since 0.1.
  */
 SGT_API sgt_status sgt_session_generate(sgt_generation *generation, sgt_session *session,
                                         int32_t sequence, sgt_sampler *sampler,
@@ -229,11 +230,11 @@ typedef struct sgt_generate_batch {
 } sgt_generate_batch;
 
 /*
- * Generates several texts at once. All prompts share a pass over the weights, and so does then, turn
- * by turn, one token of each text; when a text ends, the others go on. Each text has its own sampler,
- * options and end. It gets the tokens that sgt_session_generate would make of it alone, except where
- * two tokens are equally likely within the rounding of sgt_session_feed_batch. Callbacks come token
- * by token in the order of the texts; a negative answer ends all texts.
+ * Generates several texts at once. All prompts share a pass over the weights, and so does then,
+ * turn by turn, one token of each text; when a text ends, the others go on. Each text has its own
+ * sampler, options and end. It gets the tokens that sgt_session_generate would make of it alone,
+ * except where two tokens are equally likely within the rounding of sgt_session_feed_batch.
+ * Callbacks come token by token in the order of the texts; a negative answer ends all texts.
  *
  * Takes some 300 bytes a text for the time of the call. A failure in the middle keeps what was fed,
  * and leaves the generations untouched. Errors as sgt_session_generate, the message naming the

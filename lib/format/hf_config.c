@@ -24,7 +24,7 @@ static const sgti_json_wanted rope_members[] = {
     {.key = NULL},
 };
 
-/* What is read beside the fields of the model. What else config.json holds is other programs' own. */
+/* What is read beside the fields of the model. All else in config.json is other programs' own. */
 static const sgti_json_wanted wanted_beside[] = {
     {.key = "model_type"},
     {.key = "hidden_act"},

@@ -173,8 +173,8 @@ static int by_key(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Writes the members as an object, sorted: the quote that ends a key is less than what keys are made
- * of. */
+/* Writes the members as an object, sorted: the quote that ends a key is less than what keys are
+ * made of. */
 static void put_sorted(page *to, const page *members)
 {
     const char *list[MOST_MEMBERS];
