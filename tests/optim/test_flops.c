@@ -213,7 +213,7 @@ START_TEST(phases_differ_in_keys_and_backward)
 }
 END_TEST
 
-/* The mean of the tokens of a sequence that is decoded, but for half a key, is that of a forward. */
+/* The mean of the tokens of a decoded sequence, but for half a key, is that of a forward. */
 START_TEST(decoded_tokens_add_up_to_a_forward)
 {
     enum { LENGTH = 64 };
