@@ -72,8 +72,8 @@ static int32_t forward(opencl_backend *self, const sgt_attention_args *args, con
 
 int32_t opencl_attention(void *instance, const sgt_attention_args *args)
 {
-    if (!sgt_args_fit(SGT_SLOT(attention), args, sizeof *args))
-        return SGT_E_UNSUPPORTED;
+    if (!sgt_args_fit(SGT_SLOT(attention), args, sizeof *args) || args->patterns)
+        return SGT_E_UNSUPPORTED; /* kernels are dense: the portable ones have patterns */
     opencl_backend *self = instance;
     const lists l = lists_of(args->kv_heads, args->gains, args->offsets, args->lengths);
     pthread_mutex_lock(&self->lock);
@@ -123,7 +123,7 @@ static int32_t backward(opencl_backend *self, const sgt_attention_backward_args 
 
 int32_t opencl_attention_backward(void *instance, const sgt_attention_backward_args *args)
 {
-    if (!sgt_args_fit(SGT_SLOT(attention_backward), args, sizeof *args))
+    if (!sgt_args_fit(SGT_SLOT(attention_backward), args, sizeof *args) || args->patterns)
         return SGT_E_UNSUPPORTED;
     opencl_backend *self = instance;
     const lists l = lists_of(args->kv_heads, args->gains, NULL, NULL);

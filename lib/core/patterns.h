@@ -1,58 +1,53 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which keys j a query i of causal attention sees (Child et al., arXiv 1904.10509). A pattern is a
- * union of the sets of keys below, all with j <= i; a query always sees itself. With stride l,
- * summary c and phase o:
+ * Attention patterns as integers (<sgt/pattern.h>), for whoever computes, counts or keeps pairs. The
+ * keys of a query i are up to three lists that do not meet:
  *
- *     LOCAL     i - j < l                          the last l keys
- *     STRIDED   (i - j) mod l = 0                  each l-th key, counted back from the query
- *     BLOCK     floor(j / l) = floor(i / l)        the block of l keys that the query is in
- *     SUMMARY   l - c (o+1) <= j mod l < l - c o   c cells near the end of every block
+ *     near      the range [near_begin(i), i]: what LOCAL and BLOCK see, at least i itself
+ *     strided   in front of it, the keys r, r + l, r + 2l, .. with r = i mod l
+ *     summary   in front of it, the summary cells of all blocks, one block after the other
  *
- * For query 9 with l = 4, c = 1, o = 0:
- *
- *     key       0 1 2 3 | 4 5 6 7 | 8 9
- *     LOCAL                   x x   x x
- *     STRIDED     x         x         x
- *     BLOCK                         x x
- *     SUMMARY         x         x
- *
- * A pattern without any set sees every j <= i. The near sets (LOCAL, BLOCK) together are one range
- * that ends at the query; the far sets (STRIDED, SUMMARY) are counted only in front of that range.
+ * As i grows the beginnings and the lengths never fall (those of `strided` among the queries of one
+ * r), so a block of queries sees a staircase of each list. A query that is a summary cell itself
+ * finds its strided keys among the summaries; they are not listed twice.
  */
 #ifndef SGTI_PATTERNS_H
 #define SGTI_PATTERNS_H
 
-#include <stdint.h>
+#include <sgt/pattern.h>
 
-enum sgti_key_set {
-    SGTI_KEYS_LOCAL = 1,
-    SGTI_KEYS_STRIDED = 2,
-    SGTI_KEYS_BLOCK = 4,
-    SGTI_KEYS_SUMMARY = 8
-};
+/* Every earlier key. */
+extern const sgt_attention_pattern sgti_dense_pattern;
 
-typedef struct sgti_pattern {
-    int32_t sets;    /* enum sgti_key_set, or-ed; 0: dense */
-    int32_t stride;  /* l >= 1 unless dense */
-    int32_t summary; /* c; c (o+1) <= l */
-    int32_t phase;   /* o >= 0 */
-} sgti_pattern;
+/* SGT_E_OUT_OF_RANGE or SGT_E_INVALID_ARGUMENT when a field is none of a pattern; `where` opens the
+ * message. */
+sgt_status sgti_pattern_check(const sgt_attention_pattern *pattern, const char *where);
 
-/* The pattern without sets: a query sees itself and every earlier key. */
-extern const sgti_pattern sgti_dense_pattern;
+/* 1 when every earlier key is seen, whatever the sets are called. */
+int sgti_pattern_is_dense(const sgt_attention_pattern *pattern);
 
 /* 1 when query i sees key j. */
-int sgti_pattern_sees(const sgti_pattern *pattern, int64_t i, int64_t j);
+int sgti_pattern_sees(const sgt_attention_pattern *pattern, int64_t i, int64_t j);
+
+/* Where the near keys of query i begin. */
+int64_t sgti_pattern_near_begin(const sgt_attention_pattern *pattern, int64_t i);
+
+/* One past the last query that has key j among its near keys. INT64_MAX: all later ones. */
+int64_t sgti_pattern_near_end(const sgt_attention_pattern *pattern, int64_t j);
+
+/* How many strided keys, and how many summary cells, query i sees in front of the near ones. */
+int64_t sgti_pattern_strided(const sgt_attention_pattern *pattern, int64_t i);
+int64_t sgti_pattern_summary(const sgt_attention_pattern *pattern, int64_t i);
 
 /* How many keys query i sees; at least 1. */
-int64_t sgti_pattern_visible(const sgti_pattern *pattern, int64_t i);
+int64_t sgti_pattern_visible(const sgt_attention_pattern *pattern, int64_t i);
 
 /* Pairs of a query and a key that it sees, in a sequence of `seq`. */
-int64_t sgti_pattern_pairs(const sgti_pattern *pattern, int64_t seq);
+int64_t sgti_pattern_pairs(const sgt_attention_pattern *pattern, int64_t seq);
 
-/* How many of the queries first .. first + rows - 1 see one key only. Their entropy is always 0, so
- * they are left out of means. */
-int64_t sgti_pattern_rows_with_one(const sgti_pattern *pattern, int64_t first, int64_t rows);
+/* Of the queries first .. first + rows - 1, those that see one key only: their entropy says
+ * nothing and stays out of means. */
+int64_t sgti_pattern_rows_with_one(const sgt_attention_pattern *pattern, int64_t first,
+                                   int64_t rows);
 
 #endif

@@ -4,26 +4,26 @@
 
 #include "testing.h"
 
-static const sgti_pattern patterns[] = {
+static const sgt_attention_pattern patterns[] = {
     {0},
-    {.sets = SGTI_KEYS_LOCAL, .stride = 1},
-    {.sets = SGTI_KEYS_LOCAL, .stride = 5},
-    {.sets = SGTI_KEYS_STRIDED, .stride = 1},
-    {.sets = SGTI_KEYS_STRIDED, .stride = 4},
-    {.sets = SGTI_KEYS_LOCAL | SGTI_KEYS_STRIDED, .stride = 6},
-    {.sets = SGTI_KEYS_BLOCK, .stride = 7},
-    {.sets = SGTI_KEYS_SUMMARY, .stride = 8, .summary = 2},
-    {.sets = SGTI_KEYS_SUMMARY, .stride = 8, .summary = 2, .phase = 3},
-    {.sets = SGTI_KEYS_SUMMARY, .stride = 5, .summary = 5},
-    {.sets = SGTI_KEYS_BLOCK | SGTI_KEYS_SUMMARY, .stride = 8, .summary = 3, .phase = 1},
-    {.sets = SGTI_KEYS_STRIDED | SGTI_KEYS_SUMMARY, .stride = 6, .summary = 2},
-    {.sets = SGTI_KEYS_LOCAL | SGTI_KEYS_STRIDED | SGTI_KEYS_BLOCK | SGTI_KEYS_SUMMARY,
+    {.sets = SGT_KEYS_LOCAL, .stride = 1},
+    {.sets = SGT_KEYS_LOCAL, .stride = 5},
+    {.sets = SGT_KEYS_STRIDED, .stride = 1},
+    {.sets = SGT_KEYS_STRIDED, .stride = 4},
+    {.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 6},
+    {.sets = SGT_KEYS_BLOCK, .stride = 7},
+    {.sets = SGT_KEYS_SUMMARY, .stride = 8, .summary = 2},
+    {.sets = SGT_KEYS_SUMMARY, .stride = 8, .summary = 2, .phase = 3},
+    {.sets = SGT_KEYS_SUMMARY, .stride = 5, .summary = 5},
+    {.sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 8, .summary = 3, .phase = 1},
+    {.sets = SGT_KEYS_STRIDED | SGT_KEYS_SUMMARY, .stride = 6, .summary = 2},
+    {.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED | SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY,
      .stride = 9, .summary = 4, .phase = 1},
 };
 
 enum { N_PATTERNS = sizeof patterns / sizeof patterns[0], LONGEST = 67 };
 
-static int64_t look_at_each(const sgti_pattern *pattern, int64_t i)
+static int64_t look_at_each(const sgt_attention_pattern *pattern, int64_t i)
 {
     int64_t count = 0;
     for (int64_t j = 0; j < LONGEST; j++)
@@ -59,8 +59,8 @@ END_TEST
 START_TEST(the_sets_are_those_of_the_paper)
 {
     /* Figure 3 of arXiv 1904.10509: a query of row 2, column 3 of blocks of 5. */
-    const sgti_pattern fixed = {
-        .sets = SGTI_KEYS_BLOCK | SGTI_KEYS_SUMMARY, .stride = 5, .summary = 1};
+    const sgt_attention_pattern fixed = {
+        .sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 5, .summary = 1};
     const int64_t seen[] = {4, 9, 10, 11, 12, 13};
     int64_t n = 0;
     for (int64_t j = 0; j < LONGEST; j++)

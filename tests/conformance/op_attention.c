@@ -21,6 +21,7 @@ static sgt_attention_args forward_args(const sgtt_attention_case *c,
         .gains = sgtt_tensor_of(t->gains),
         .offsets = sgtt_tensor_of(t->offsets),
         .lengths = sgtt_tensor_of(t->lengths),
+        .patterns = sgtt_attention_patterns(c),
     };
 }
 

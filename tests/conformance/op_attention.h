@@ -8,7 +8,8 @@
 
 #define SGTT_MAX_BATCH       3
 #define SGTT_MAX_HEADS       6
-#define SGTT_ATTENTION_CASES 12
+#define SGTT_MAX_GROUPS      5
+#define SGTT_ATTENTION_CASES 23
 
 typedef struct sgtt_attention_case {
     const char *name;
@@ -24,6 +25,8 @@ typedef struct sgtt_attention_case {
     int32_t offsets[SGTT_MAX_BATCH];
     int32_t lengths[SGTT_MAX_BATCH];
     double spread; /* of the scores, about */
+    int with_patterns;
+    sgt_attention_pattern patterns[SGTT_MAX_GROUPS]; /* of each group */
 } sgtt_attention_case;
 
 /* What round 0 takes. */
@@ -48,6 +51,9 @@ typedef struct sgtt_attention_tensors {
 
 /* The tensor for an argument that may be missing. */
 const sgt_tensor *sgtt_tensor_of(const sgtt_tensor *tensor);
+
+/* NULL, or the patterns of a case for an operation; those of the case itself. */
+const sgt_attention_pattern *sgtt_attention_patterns(const sgtt_attention_case *c);
 
 /* [B,T,heads,dh] of random values as columns of wider rows, with room between sequences. */
 sgtt_tensor *sgtt_attention_heads(sgtt_machine *m, int64_t batch, int64_t length, int64_t heads,

@@ -14,6 +14,14 @@ static void set_forward(sgtt_machine *m, const sgtt_attention_tensors *t,
     sgtt_set(m, t->lse, lse);
 }
 
+static int is_zero(const double *values, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (values[i] != 0.0)
+            return 0;
+    return 1;
+}
+
 static void check_backward(sgtt_machine *m, const sgtt_attention_case *c,
                            const sgtt_attention_tensors *t)
 {
@@ -33,12 +41,13 @@ static void check_backward(sgtt_machine *m, const sgtt_attention_case *c,
         .scale = sgtt_attention_scale(c), .q = &t->q->t,   .k = &t->k->t,       .v = &t->v->t,
         .out = &t->out->t,     .lse = &t->lse->t, .dout = &dout->t, .dq = &dq->t,
         .dk = &dk->t,         .dv = &dv->t,   .kv_heads = &t->kv_heads->t,
-        .gains = sgtt_tensor_of(t->gains)};
+        .gains = sgtt_tensor_of(t->gains), .patterns = sgtt_attention_patterns(c)};
     sgtt_call(m, attention_backward, &args);
-    const double tolerance = 1.5e-6 * (1.0 + c->spread);
-    if (c->queries == 1) { /* the probability of the only key cannot change */
-        sgtt_expect_within(m, dq, expected_dq, 1e-6, "attention dq");
-        sgtt_expect_within(m, dk, expected_dk, 1e-6, "attention dk");
+    /* Of a row that sees few keys not much is left after the difference in its slopes. */
+    const double tolerance = (c->with_patterns ? 2e-5 : 2e-6) * (1.0 + c->spread);
+    if (is_zero(expected_dq, sgtt_count_of(dq))) { /* the weight of an only key cannot change */
+        sgtt_expect_within(m, dq, expected_dq, tolerance, "attention dq");
+        sgtt_expect_within(m, dk, expected_dk, tolerance, "attention dk");
     } else {
         sgtt_expect_norm(m, dq, expected_dq, tolerance, "attention dq");
         sgtt_expect_norm(m, dk, expected_dk, tolerance, "attention dk");

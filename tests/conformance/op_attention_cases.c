@@ -33,7 +33,63 @@ const sgtt_attention_case sgtt_attention_cases[SGTT_ATTENTION_CASES] = {
     {.name = "decoding", .batch = 3, .queries = 1, .keys = 300, .heads = 6, .groups = 3, .dh = 64,
      .kv_heads = {0, 0, 1, 1, 2, 2}, .with_lengths = 1, .offsets = {299, 0, 64},
      .lengths = {1, 1, 1}, .spread = 1.0},
+#define PATTERN(...) {.size = sizeof(sgt_attention_pattern), __VA_ARGS__}
+    {.name = "the last keys", .batch = 2, .queries = 301, .keys = 301, .heads = 3, .groups = 2,
+     .dh = 16, .kv_heads = {0, 0, 1}, .with_gains = 1, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 37), PATTERN(0)}},
+    {.name = "each fifth key", .batch = 1, .queries = 333, .keys = 333, .heads = 2, .groups = 1,
+     .dh = 20, .kv_heads = {0, 0}, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_STRIDED, .stride = 5)}},
+    {.name = "blocks", .batch = 1, .queries = 400, .keys = 400, .heads = 1, .groups = 1, .dh = 8,
+     .kv_heads = {0}, .spread = 2.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_BLOCK, .stride = 64)}},
+    {.name = "summaries alone", .batch = 1, .queries = 500, .keys = 500, .heads = 2, .groups = 2,
+     .dh = 16, .kv_heads = {0, 1}, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_SUMMARY, .stride = 9, .summary = 4),
+                  PATTERN(.sets = SGT_KEYS_SUMMARY, .stride = 3, .summary = 1, .phase = 2)}},
+    {.name = "strided attention of the paper", .batch = 1, .queries = 290, .keys = 290, .heads = 2,
+     .groups = 1, .dh = 32, .kv_heads = {0, 0}, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 17)}},
+    {.name = "fixed attention of the paper", .batch = 2, .queries = 613, .keys = 613, .heads = 2,
+     .groups = 1, .dh = 8, .kv_heads = {0, 0}, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 32, .summary = 4)}},
+    {.name = "blocks and strides", .batch = 1, .queries = 260, .keys = 260, .heads = 2, .groups = 2,
+     .dh = 12, .kv_heads = {0, 1}, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_BLOCK | SGT_KEYS_STRIDED, .stride = 7),
+                  PATTERN(.sets = SGT_KEYS_STRIDED | SGT_KEYS_SUMMARY, .stride = 8, .summary = 3)}},
+    {.name = "every set", .batch = 1, .queries = 130, .keys = 130, .heads = 1, .groups = 1, .dh = 64,
+     .kv_heads = {0}, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED | SGT_KEYS_BLOCK |
+                                  SGT_KEYS_SUMMARY, .stride = 11, .summary = 2, .phase = 1)}},
+    {.name = "a stride beyond the sequence", .batch = 1, .queries = 40, .keys = 40, .heads = 2,
+     .groups = 2, .dh = 8, .kv_heads = {0, 1}, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_STRIDED, .stride = 1000),
+                  PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 1000)}},
+    {.name = "continued patterns", .batch = 3, .queries = 9, .keys = 150, .heads = 4, .groups = 2,
+     .dh = 16, .kv_heads = {0, 0, 1, 1}, .with_lengths = 1, .offsets = {141, 0, 50},
+     .lengths = {9, 3, 7}, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_STRIDED, .stride = 4),
+                  PATTERN(.sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 16, .summary = 2)}},
+    {.name = "decoding patterns", .batch = 2, .queries = 1, .keys = 300, .heads = 3, .groups = 3,
+     .dh = 64, .kv_heads = {0, 1, 2}, .with_lengths = 1, .offsets = {299, 64}, .lengths = {1, 1},
+     .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 16),
+                  PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 32),
+                  PATTERN(.sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 8, .summary = 1)}},
+#undef PATTERN
 };
+
+static sgt_attention_pattern random_pattern(sgtt_machine *m)
+{
+    sgt_attention_pattern p = {.size = sizeof p, .sets = (int32_t)sgtt_below(m, 16)};
+    if (p.sets)
+        p.stride = 1 + (int32_t)sgtt_below(m, 70);
+    if (p.sets & SGT_KEYS_SUMMARY) {
+        p.summary = 1 + (int32_t)sgtt_below(m, p.stride);
+        p.phase = (int32_t)sgtt_below(m, p.stride / p.summary);
+    }
+    return p;
+}
 
 sgtt_attention_case sgtt_attention_pick(sgtt_machine *m, int k)
 {
@@ -52,6 +108,9 @@ sgtt_attention_case sgtt_attention_pick(sgtt_machine *m, int k)
         group += sgtt_below(m, c.groups - group);
         c.kv_heads[h] = (int32_t)group;
     }
+    c.with_patterns = (int)sgtt_below(m, 2);
+    for (int64_t g = 0; g < c.groups; g++)
+        c.patterns[g] = random_pattern(m);
     for (int64_t b = 0; b < c.batch; b++) {
         c.offsets[b] = (int32_t)sgtt_below(m, c.keys - c.queries + 1);
         c.lengths[b] = (int32_t)sgtt_below(m, c.queries + 1);
@@ -93,6 +152,11 @@ sgtt_attention_tensors sgtt_attention_make(sgtt_machine *m, const sgtt_attention
     };
 }
 
+const sgt_attention_pattern *sgtt_attention_patterns(const sgtt_attention_case *c)
+{
+    return c->with_patterns ? c->patterns : NULL;
+}
+
 float sgtt_attention_scale(const sgtt_attention_case *c)
 {
     return 1.0f / sqrtf((float)c->dh);
@@ -116,6 +180,7 @@ sgtt_ref_attention_args sgtt_attention_reference(sgtt_machine *m, const sgtt_att
         .gains = c->with_gains ? all_gains : NULL,
         .offsets = c->with_lengths ? c->offsets : NULL,
         .lengths = c->with_lengths ? c->lengths : NULL,
+        .patterns = sgtt_attention_patterns(c),
     };
 }
 

@@ -123,8 +123,9 @@ typedef struct row {
     const double *k; /* first key of the group; keys are `step` apart */
     const double *v;
     int64_t step;
-    int64_t visible;
+    int64_t visible;  /* keys up to the query's own position */
     double gain;
+    const sgt_attention_pattern *pattern;
 } row;
 
 static row row_of(const sgtt_ref_attention_args *a, int64_t b, int64_t t, int64_t h)
@@ -138,7 +139,22 @@ static row row_of(const sgtt_ref_attention_args *a, int64_t b, int64_t t, int64_
         .step = a->groups * a->dh,
         .visible = t + 1 + (a->offsets != NULL ? a->offsets[b] : 0),
         .gain = a->gains != NULL ? (double)a->gains[h] : 1.0,
+        .pattern = a->patterns != NULL ? &a->patterns[group] : NULL,
     };
+}
+
+/* The sets of <sgt/pattern.h>, word by word. */
+static int sees(const row *r, int64_t j)
+{
+    const sgt_attention_pattern *p = r->pattern;
+    int64_t i = r->visible - 1;
+    if (p == NULL || p->sets == 0 || i == j)
+        return 1;
+    int64_t l = p->stride, c = p->summary, o = p->phase;
+    int local = i - j < l, strided = (i - j) % l == 0, block = j / l == i / l;
+    int summary = l - c * (o + 1) <= j % l && j % l < l - c * o;
+    return (p->sets & SGT_KEYS_LOCAL && local) || (p->sets & SGT_KEYS_STRIDED && strided) ||
+           (p->sets & SGT_KEYS_BLOCK && block) || (p->sets & SGT_KEYS_SUMMARY && summary);
 }
 
 static double dot(const double *x, const double *y, int64_t n)
@@ -154,7 +170,7 @@ static double softmax(double *p, const row *r, const sgtt_ref_attention_args *a)
 {
     double top = -INFINITY;
     for (int64_t j = 0; j < r->visible; j++) {
-        p[j] = a->scale * dot(r->q, r->k + j * r->step, a->dh);
+        p[j] = sees(r, j) ? a->scale * dot(r->q, r->k + j * r->step, a->dh) : -INFINITY;
         top = p[j] > top ? p[j] : top;
     }
     double z = 0.0;
@@ -166,13 +182,16 @@ static double softmax(double *p, const row *r, const sgtt_ref_attention_args *a)
     return lse;
 }
 
-/* -sum p ln p / ln n; 0 for one key. */
-static double normalised_entropy(const double *p, int64_t n)
+/* -sum p ln p / ln n over the n keys that the row sees; 0 for one key. */
+static double normalised_entropy(int64_t *n, const double *p, const row *r)
 {
     double sum = 0.0;
-    for (int64_t j = 0; j < n; j++)
+    *n = 0;
+    for (int64_t j = 0; j < r->visible; j++) {
         sum -= p[j] > 0.0 ? p[j] * log(p[j]) : 0.0;
-    return n > 1 ? sum / log((double)n) : 0.0;
+        *n += sees(r, j);
+    }
+    return *n > 1 ? sum / log((double)*n) : 0.0;
 }
 
 static void attend_head(double *out, double *lse, double *last, double *mean, double *p,
@@ -189,10 +208,11 @@ static void attend_head(double *out, double *lse, double *last, double *mean, do
         for (int64_t i = 0; i < a->dh; i++) {
             result[i] = 0.0;
             for (int64_t j = 0; j < r.visible; j++)
-                result[i] += r.gain * p[j] * r.v[j * r.step + i];
+                result[i] += sees(&r, j) ? r.gain * p[j] * r.v[j * r.step + i] : 0.0;
         }
-        *last = normalised_entropy(p, r.visible);
-        if (r.visible > 1) {
+        int64_t seen;
+        *last = normalised_entropy(&seen, p, &r);
+        if (seen > 1) {
             sum += *last;
             counted++;
         }
@@ -219,8 +239,10 @@ static void row_backward(double *dq, double *dk, double *dv, const double *dout,
     softmax(p, r, a);
     double mean = 0.0;
     for (int64_t j = 0; j < r->visible; j++)
-        mean += p[j] * r->gain * dot(dout, r->v + j * r->step, a->dh);
+        mean += !sees(r, j) ? 0.0 : p[j] * r->gain * dot(dout, r->v + j * r->step, a->dh);
     for (int64_t j = 0; j < r->visible; j++) {
+        if (!sees(r, j))
+            continue;
         double dp = r->gain * dot(dout, r->v + j * r->step, a->dh);
         double ds = a->scale * p[j] * (dp - mean);
         for (int64_t i = 0; i < a->dh; i++) {

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include <sgt/pattern.h>
+
 /* c (M,N) = alpha a (M,K) b (K,N) + beta d (M,N); d may be c, and is not read when beta is 0. */
 void sgtt_ref_gemm(double *c, double alpha, const double *a, const double *b, double beta,
                    const double *d, int64_t m, int64_t n, int64_t k);
@@ -45,6 +47,7 @@ typedef struct sgtt_ref_attention_args {
     const float *gains;     /* NULL: ones */
     const int32_t *offsets; /* NULL: zeros */
     const int32_t *lengths; /* NULL: Tq */
+    const sgt_attention_pattern *patterns; /* [groups]; NULL: dense */
 } sgtt_ref_attention_args;
 
 /* out (B,Tq,h,dh), lse (B,h,Tq), entropies (B,h). What is not computed stays. */

@@ -36,6 +36,7 @@
 #include <stddef.h>
 
 #include <sgt/backend.h>
+#include <sgt/pattern.h>
 #include <sgt/tensor.h>
 
 SGT_BEGIN_DECLS
@@ -215,8 +216,8 @@ typedef struct sgt_rope_args {
  * Causal attention of a list of h heads over g key/value heads:
  *     s = scale q k^T;  p = softmax(s);  out = gain p v
  * q, out [B,Tq,h,dh]; k, v [B,Tk,g,dh]; last stride 1. Query t of sequence b sees the keys 0 ..
- * offsets[b] + t, all < Tk. Rows t >= lengths[b] are not computed and keep their out. lse [B,h,Tq]
- * dense gets ln sum exp(s) of each row. entropy_last and entropy_mean, F64 [B,h] dense, get
+ * offsets[b] + t, all < Tk, that its pattern has. Rows t >= lengths[b] are not computed and keep
+ * their out. lse [B,h,Tq] dense gets ln sum exp(s) of each row. entropy_last and entropy_mean, F64 [B,h] dense, get
  * normalised entropies: the entropy of a row divided by ln(keys that it sees), 0 where it sees one
  * key only. The first gets that of the last computed row, the second the mean over the computed
  * rows that see more than one key.
@@ -235,6 +236,9 @@ typedef struct sgt_attention_args {
     const sgt_tensor *gains;        /* [h]; NULL: ones */
     const sgt_tensor *offsets;      /* int32 [B]; NULL: zeros */
     const sgt_tensor *lengths;      /* int32 [B] in [0,Tq]; NULL: Tq */
+    const sgt_attention_pattern *patterns; /* [g], patterns[0].size bytes apart, in host memory:
+                                       which keys the readers of each key/value head see; NULL: all
+                                       earlier ones */
 } sgt_attention_args;
 
 /*
@@ -256,7 +260,17 @@ typedef struct sgt_attention_backward_args {
     const sgt_tensor *dv;
     const sgt_tensor *kv_heads;
     const sgt_tensor *gains; /* NULL: ones */
+    const sgt_attention_pattern *patterns; /* those of the forward */
 } sgt_attention_backward_args;
+
+/* The pattern of a key/value head, NULL where none is given. */
+static inline const sgt_attention_pattern *
+sgt_pattern_of(const sgt_attention_pattern *patterns, int64_t kv_head)
+{
+    return patterns ? (const sgt_attention_pattern *)(const void *)((const char *)patterns +
+                                                                    kv_head * patterns->size)
+                    : NULL;
+}
 
 /* out = silu(gate) * up. All [N,f] rows. out may be gate or up. */
 typedef struct sgt_swiglu_args {

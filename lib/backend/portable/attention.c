@@ -25,7 +25,8 @@ enum { ENTROPY_SLOTS = 1024, SHORT_BLOCK_ROWS = 128, ROW_STEP = 6, WANTED_PARTS 
 
 typedef struct entropy_slot {
     double sum;
-    double last;
+    double last;  /* of the sequence's last row, */
+    int has_last; /* 1: which the part had */
 } entropy_slot;
 
 typedef struct attention {
@@ -82,6 +83,13 @@ static int64_t length_of(const attention *a, int64_t sequence)
     return a->lengths ? a->lengths[sequence] : a->args->q->shape[1];
 }
 
+/* What the readers of a key/value head see; NULL: all earlier keys. */
+static const sgt_attention_pattern *pattern_of(const attention *a, int64_t kv_head)
+{
+    const sgt_attention_pattern *pattern = sgt_pattern_of(a->args->patterns, kv_head);
+    return pattern && sgti_pattern_is_dense(pattern) ? NULL : pattern;
+}
+
 static int64_t offset_of(const attention *a, int64_t sequence)
 {
     return a->offsets ? a->offsets[sequence] : 0;
@@ -106,33 +114,24 @@ static void cut(attention *a)
     a->blocks = sgti_ceil_div(rows, a->block_rows);
 }
 
-static void run_part(void *argument, int64_t index, int32_t thread)
+/* Rows of a sequence for the heads of a group. */
+static sgti_attention_part rows_of(const attention *a, int64_t sequence, int64_t group,
+                                   int64_t row, int64_t rows)
 {
-    const attention *a = argument;
     const sgt_attention_args *args = a->args;
-    int64_t whole = a->first_part + index;
-    int64_t sequence = whole / (a->groups * a->blocks);
-    int64_t group = whole / a->blocks % a->groups;
-    int64_t block = a->blocks - 1 - whole % a->blocks; /* late rows see most keys: they go first */
-    int64_t row = block * a->block_rows;
-    int64_t rows = length_of(a, sequence) - row;
     int64_t head;
     int64_t heads = group_heads(&head, a, group);
     int64_t kv_head = a->kv_heads[head];
-    double sums[SGTI_ATTENTION_HEADS];
-    double lasts[SGTI_ATTENTION_HEADS];
-
-    if (rows <= 0)
-        return;
     const int64_t *q = args->q->strides;
     const int64_t *k = args->k->strides;
     const int64_t *v = args->v->strides;
     const int64_t *out = args->out->strides;
     sgti_attention_part part = {
         .heads = heads,
-        .rows = rows < a->block_rows ? rows : a->block_rows,
+        .rows = rows,
         .head_dim = args->q->shape[3],
         .visible = offset_of(a, sequence) + row + 1,
+        .pattern = pattern_of(a, kv_head),
         .scale = args->scale,
         .q = sgti_data(args->q) + sequence * q[0] + row * q[1] + head * q[2],
         .q_row = q[1],
@@ -145,17 +144,92 @@ static void run_part(void *argument, int64_t index, int32_t thread)
         .out_row = out[1],
         .out_head = out[2],
         .gains = a->gains ? a->gains + head : NULL,
+        .lse_row = 1,
         .lse_head = args->q->shape[1],
     };
     if (args->lse)
         part.lse = sgti_data(args->lse) + (sequence * a->heads + head) * part.lse_head + row;
-    if (a->slots) {
-        part.entropy_sum = sums;
-        part.entropy_last = lasts;
+    return part;
+}
+
+/* The same for each stride-th row from `row` on. They see each stride-th key and are a sequence of
+ * their own, dense. */
+static sgti_attention_part strided_rows_of(const attention *a, int64_t sequence, int64_t group,
+                                           int64_t row, int64_t rows)
+{
+    sgti_attention_part part = rows_of(a, sequence, group, row, rows);
+    int64_t stride = part.pattern->stride, position = part.visible - 1;
+    part.pattern = NULL;
+    part.visible = position / stride + 1;
+    part.k += position % stride * part.k_row;
+    part.v += position % stride * part.v_row;
+    part.q_row *= stride;
+    part.k_row *= stride;
+    part.v_row *= stride;
+    part.out_row *= stride;
+    part.lse_row *= stride;
+    return part;
+}
+
+/* Runs rows and adds their entropies to those of the slot; `is_last`: the sequence's last row is
+ * the last of them. */
+static void run_rows(const attention *a, sgti_attention_part *part, int is_last,
+                     entropy_slot *slots, int32_t thread)
+{
+    double sums[SGTI_ATTENTION_HEADS];
+    double lasts[SGTI_ATTENTION_HEADS];
+    if (slots) {
+        part->entropy_sum = sums;
+        part->entropy_last = lasts;
     }
-    a->portable->matrix->attention(&part, sgti_thread_scratch(a->portable, thread));
-    for (int64_t i = 0; a->slots && i < heads; i++)
-        a->slots[index * SGTI_ATTENTION_HEADS + i] = (entropy_slot){sums[i], lasts[i]};
+    a->portable->matrix->attention(part, sgti_thread_scratch(a->portable, thread));
+    for (int64_t i = 0; slots && i < part->heads; i++) {
+        slots[i].sum += sums[i];
+        if (is_last) {
+            slots[i].last = lasts[i];
+            slots[i].has_last = 1;
+        }
+    }
+}
+
+/* A share of the places of the stride, each with all its rows. */
+static void run_places(const attention *a, int64_t sequence, int64_t group, int64_t block,
+                       int64_t stride, entropy_slot *slots, int32_t thread)
+{
+    int64_t length = length_of(a, sequence);
+    int64_t places = sgti_min_i64(stride, length);
+    int64_t end = (block + 1) * places / a->blocks;
+    for (int64_t place = block * places / a->blocks; place < end; place++)
+        for (int64_t row = place, next; row < length; row = next) {
+            int64_t rows = sgti_min_i64(sgti_ceil_div(length - row, stride), a->block_rows);
+            sgti_attention_part part = strided_rows_of(a, sequence, group, row, rows);
+            next = row + rows * stride;
+            run_rows(a, &part, next - stride == length - 1, slots, thread);
+        }
+}
+
+static void run_part(void *argument, int64_t index, int32_t thread)
+{
+    const attention *a = argument;
+    int64_t whole = a->first_part + index;
+    int64_t sequence = whole / (a->groups * a->blocks);
+    int64_t group = whole / a->blocks % a->groups;
+    int64_t block = a->blocks - 1 - whole % a->blocks; /* the longest first */
+    int64_t row = block * a->block_rows;
+    int64_t rows = sgti_min_i64(length_of(a, sequence) - row, a->block_rows);
+    entropy_slot *slots = a->slots ? a->slots + index * SGTI_ATTENTION_HEADS : NULL;
+    int64_t head;
+    group_heads(&head, a, group);
+    const sgt_attention_pattern *pattern = pattern_of(a, a->kv_heads[head]);
+
+    if (slots)
+        memset(slots, 0, SGTI_ATTENTION_HEADS * sizeof *slots);
+    if (pattern && pattern->sets == SGT_KEYS_STRIDED) {
+        run_places(a, sequence, group, block, pattern->stride, slots, thread);
+    } else if (rows > 0) {
+        sgti_attention_part part = rows_of(a, sequence, group, row, rows);
+        run_rows(a, &part, row + rows == length_of(a, sequence), slots, thread);
+    }
 }
 
 static double *entropy_at(const sgt_tensor *tensor, int64_t index)
@@ -170,18 +244,14 @@ static void collect_entropies(const attention *a, int64_t parts)
     for (int64_t index = 0; index < parts; index++) {
         int64_t whole = a->first_part + index;
         int64_t sequence = whole / (a->groups * a->blocks);
-        int64_t row = (a->blocks - 1 - whole % a->blocks) * a->block_rows;
-        int64_t length = length_of(a, sequence);
         int64_t head;
         int64_t heads = group_heads(&head, a, whole / a->blocks % a->groups);
-        if (row >= length)
-            continue;
         for (int64_t i = 0; i < heads; i++) {
             const entropy_slot *slot = &a->slots[index * SGTI_ATTENTION_HEADS + i];
             int64_t at = sequence * a->heads + head + i;
             if (args->entropy_mean)
                 *entropy_at(args->entropy_mean, at) += slot->sum;
-            if (args->entropy_last && row + a->block_rows >= length)
+            if (args->entropy_last && slot->has_last)
                 *entropy_at(args->entropy_last, at) = slot->last;
         }
     }
@@ -192,11 +262,16 @@ static void finish_entropies(const attention *a)
 {
     const sgt_attention_args *args = a->args;
     for (int64_t sequence = 0; args->entropy_mean && sequence < args->q->shape[0]; sequence++) {
-        int64_t rows = length_of(a, sequence);
-        rows -= sgti_pattern_rows_with_one(&sgti_dense_pattern, offset_of(a, sequence), rows);
-        for (int64_t head = 0; head < a->heads; head++)
+        int64_t length = length_of(a, sequence), rows = 0;
+        for (int64_t head = 0; head < a->heads; head++) {
+            int64_t kv_head = a->kv_heads[head];
+            const sgt_attention_pattern *pattern = pattern_of(a, kv_head);
+            if (head == 0 || kv_head != a->kv_heads[head - 1])
+                rows = length - sgti_pattern_rows_with_one(pattern ? pattern : &sgti_dense_pattern,
+                                                           offset_of(a, sequence), length);
             if (rows > 0)
                 *entropy_at(args->entropy_mean, sequence * a->heads + head) /= (double)rows;
+        }
     }
 }
 

@@ -77,11 +77,13 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
     const sgt_attention_backward_args *args = a->args;
     int64_t head;
     int64_t heads = readers(&head, a, kv_head);
+    const sgt_attention_pattern *pattern = sgt_pattern_of(args->patterns, kv_head);
     if (heads == 0)
         head = 0; /* nobody reads this key/value head: only dk and dv are used, which become 0 */
     return (sgti_attention_backward_part){
         .heads = heads,
         .head_dim = args->q->shape[3],
+        .pattern = pattern && sgti_pattern_is_dense(pattern) ? NULL : pattern,
         .query_end = a->length,
         .key_end = a->length,
         .scale = args->scale,
@@ -100,6 +102,7 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
         .dout_row = args->dout->strides[1],
         .dout_head = args->dout->strides[2],
         .lse = sgti_data(args->lse) + (sequence * a->heads + head) * a->length,
+        .lse_row = 1,
         .lse_head = a->length,
         .dq = place(args->dq, sequence, head),
         .dq_row = args->dq->strides[1],
@@ -119,33 +122,81 @@ static int fine_is_faster(int64_t wholes, int64_t threads)
     return WHOLE_PRODUCTS * sgti_ceil_div(wholes, threads) * threads > FINE_PRODUCTS * wholes;
 }
 
+/* The rows of each place of the stride are a sequence of their own, dense. */
+static void run_places(const attention_backward *a, const sgti_attention_backward_part *whole,
+                       int64_t stride, void *scratch)
+{
+    for (int64_t place = 0; place < sgti_min_i64(stride, a->length); place++) {
+        sgti_attention_backward_part part = *whole;
+        part.pattern = NULL;
+        part.query_end = part.key_end = sgti_ceil_div(a->length - place, stride);
+        part.q += place * part.q_row;
+        part.k += place * part.k_row;
+        part.v += place * part.v_row;
+        part.out += place * part.out_row;
+        part.dout += place * part.dout_row;
+        part.lse += place;
+        part.dq += place * part.dq_row;
+        part.dk += place * part.dk_row;
+        part.dv += place * part.dv_row;
+        part.q_row *= stride;
+        part.k_row *= stride;
+        part.v_row *= stride;
+        part.out_row *= stride;
+        part.dout_row *= stride;
+        part.lse_row = stride;
+        part.dq_row *= stride;
+        part.dk_row *= stride;
+        part.dv_row *= stride;
+        a->portable->matrix->attention_backward(&part, scratch);
+    }
+}
+
+/* Of a finer cut: a block of keys for dk and dv, or one of queries for dq. */
+static void narrow(sgti_attention_backward_part *part, const attention_backward *a, int64_t piece)
+{
+    int64_t pieces = a->key_parts + a->query_parts;
+    if (piece < a->key_parts) {
+        part->key_begin = piece * KEY_BLOCK;
+        part->key_end = sgti_min_i64(part->key_begin + KEY_BLOCK, a->length);
+        part->query_begin = part->key_begin;
+        part->dq = NULL;
+    } else {
+        part->query_begin = (pieces - 1 - piece) * QUERY_BLOCK; /* the longest first */
+        part->query_end = sgti_min_i64(part->query_begin + QUERY_BLOCK, a->length);
+        part->key_end = part->query_end;
+        part->dk = NULL;
+        part->dv = NULL;
+    }
+}
+
 static void run_part(void *argument, int64_t index, int32_t thread)
 {
     const attention_backward *a = argument;
     int64_t pieces = a->key_parts + a->query_parts;
-    int64_t piece = index % pieces;
     int64_t kv_head = index / pieces % a->kv_heads;
-    int64_t sequence = index / pieces / a->kv_heads;
-    sgti_attention_backward_part part = part_of(a, sequence, kv_head);
+    void *scratch = sgti_thread_scratch(a->portable, thread);
+    sgti_attention_backward_part part = part_of(a, index / pieces / a->kv_heads, kv_head);
 
-    if (a->query_parts > 0 && piece < a->key_parts) {
-        part.key_begin = piece * KEY_BLOCK;
-        part.key_end = sgti_min_i64(part.key_begin + KEY_BLOCK, a->length);
-        part.query_begin = part.key_begin;
-        part.dq = NULL;
-    } else if (a->query_parts > 0) {
-        part.query_begin = (pieces - 1 - piece) * QUERY_BLOCK; /* late queries see most: first */
-        part.query_end = sgti_min_i64(part.query_begin + QUERY_BLOCK, a->length);
-        part.key_end = part.query_end;
-        part.dk = NULL;
-        part.dv = NULL;
-    }
-    if (part.heads > 0) {
-        a->portable->matrix->attention_backward(&part, sgti_thread_scratch(a->portable, thread));
-    } else if (part.dk) {
+    if (a->query_parts > 0)
+        narrow(&part, a, index % pieces);
+    if (part.heads == 0 && part.dk) {
         zero_rows(part.dk, part.dk_row, part.key_begin, part.key_end, part.head_dim);
         zero_rows(part.dv, part.dv_row, part.key_begin, part.key_end, part.head_dim);
+    } else if (part.pattern && part.pattern->sets == SGT_KEYS_STRIDED) {
+        run_places(a, &part, part.pattern->stride, scratch);
+    } else if (part.heads > 0) {
+        a->portable->matrix->attention_backward(&part, scratch);
     }
+}
+
+/* 1 when some head sees less than every earlier key. */
+static int has_patterns(const sgt_attention_backward_args *args)
+{
+    for (int64_t i = 0; args->patterns && i < args->k->shape[2]; i++)
+        if (!sgti_pattern_is_dense(sgt_pattern_of(args->patterns, i)))
+            return 1;
+    return 0;
 }
 
 int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_backward_args *args)
@@ -168,7 +219,7 @@ int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_bac
     if (args->q->shape[3] > SGTI_ATTENTION_MAX_HEAD_DIM)
         return portable->services->fail(portable->host, SGT_E_UNSUPPORTED,
                                         "attention: a head dimension over 512");
-    if (a.length > KEY_BLOCK && fine_is_faster(wholes, portable->threads)) {
+    if (a.length > KEY_BLOCK && fine_is_faster(wholes, portable->threads) && !has_patterns(args)) {
         a.key_parts = sgti_ceil_div(a.length, KEY_BLOCK);
         a.query_parts = sgti_ceil_div(a.length, QUERY_BLOCK);
     }

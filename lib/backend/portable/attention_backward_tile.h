@@ -17,9 +17,10 @@
 #ifndef SGTI_ATTENTION_BACKWARD_TILE_H
 #define SGTI_ATTENTION_BACKWARD_TILE_H
 
+#include "../../core/patterns.h"
 #include "attention_tile.h"
 
-enum { BACKWARD_QUERIES = 96 };
+enum { BACKWARD_QUERIES = BAND_ROWS };
 
 /* A part's scratch; `width` is the head dimension filled up to whole vectors. */
 typedef struct backward_state {
@@ -39,16 +40,34 @@ _Static_assert(((5 * ATTENTION_KEYS + 2 * BACKWARD_QUERIES) * SGTI_ATTENTION_MAX
                 2 * BACKWARD_QUERIES * SCORE_ROW) * sizeof(float) <= SGTI_MATRIX_SCRATCH_BYTES,
                "a part of the gradient of attention fits the scratch");
 
-/* A block of queries of one head, and the packed block of keys. */
-typedef struct backward_block {
-    ptrdiff_t head;
+/* A list of keys and the queries that read it: query0, query0 + query_step, .. */
+typedef struct backward_walk {
+    key_list list;
+    ptrdiff_t keys;       /* of the list */
     ptrdiff_t query0;
+    ptrdiff_t query_step;
+    ptrdiff_t queries;
+    int64_t (*count)(const sgt_attention_pattern *pattern, int64_t i); /* keys of the list that a
+                             query sees; NULL: its near ones */
+} backward_walk;
+
+/* A block of queries of one head against the packed block of keys. */
+typedef struct backward_block {
+    const backward_walk *walk;
+    ptrdiff_t head;
+    ptrdiff_t query0;  /* position of the first row */
     ptrdiff_t rows;
-    ptrdiff_t key0;
+    ptrdiff_t key0;    /* of the list */
     ptrdiff_t keys;
-    ptrdiff_t seen; /* keys of the block that the first row sees, see attention_tile.h */
+    int fresh;         /* 1: the first keys of all rows, whose dq holds nothing yet */
     float gain;
+    score_band band;
 } backward_block;
+
+static inline ptrdiff_t query_of(const backward_block *b, ptrdiff_t i)
+{
+    return b->query0 + i * b->walk->query_step;
+}
 
 static backward_state backward_layout(const sgti_attention_backward_part *p, void *scratch)
 {
@@ -67,29 +86,46 @@ static backward_state backward_layout(const sgti_attention_backward_part *p, voi
     return s;
 }
 
+/* Brings a block of keys near, and what their gradients are so far: nothing for near keys, which
+ * come first and are all keys. */
 static void backward_pack_keys(const sgti_attention_backward_part *p, const backward_state *s,
-                               ptrdiff_t key0, ptrdiff_t keys)
+                               const backward_walk *w, ptrdiff_t key0, ptrdiff_t keys)
 {
-    const float *k = p->k + key0 * p->k_row;
-    const float *v = p->v + key0 * p->v_row;
-
-    pack_keys_transposed(s->keys_transposed, k, p->k_row, keys, p->head_dim);
-    pack_keys_transposed(s->values_transposed, v, p->v_row, keys, p->head_dim);
+    pack_keys_transposed(s->keys_transposed, p->k, p->k_row, &w->list, key0, keys, p->head_dim);
+    pack_keys_transposed(s->values_transposed, p->v, p->v_row, &w->list, key0, keys, p->head_dim);
     if (p->dq)
-        pack_vectors(s->keys, k, p->k_row, keys, p->head_dim);
-    if (p->dk) {
+        pack_key_rows(s->keys, p->k, p->k_row, &w->list, key0, keys, p->head_dim);
+    if (!p->dk)
+        return;
+    if (w->count) {
+        pack_key_rows(s->dk, p->dk, p->dk_row, &w->list, key0, keys, p->head_dim);
+        pack_key_rows(s->dv, p->dv, p->dv_row, &w->list, key0, keys, p->head_dim);
+    } else {
         memset(s->dk, 0, (size_t)(keys * s->width) * sizeof(float));
         memset(s->dv, 0, (size_t)(keys * s->width) * sizeof(float));
     }
 }
 
-/* weights = scale q k^T and slopes = gain do v^T, as far as rows see. */
+/* Gradients of a block of keys go back to where the list has them. */
+static void unpack_key_rows(float *target, ptrdiff_t target_row, const float *source,
+                            const backward_walk *w, ptrdiff_t key0, ptrdiff_t keys,
+                            ptrdiff_t head_dim)
+{
+    ptrdiff_t width = whole_vectors(head_dim);
+    for (ptrdiff_t j = 0, step, count; j < keys; j += count) {
+        count = even_keys(&step, &w->list, key0 + j, keys - j);
+        pack_rows(target + key_position(&w->list, key0 + j) * target_row, step * target_row,
+                  source + j * width, width, count, head_dim);
+    }
+}
+
+/* weights = scale q k^T and slopes = gain do v^T, up to where rows see. */
 static void backward_scores(const sgti_attention_backward_part *p, const backward_state *s,
                             const backward_block *b)
 {
     tile scores = {
         .a = p->q + b->head * p->q_head + b->query0 * p->q_row,
-        .lda = p->q_row,
+        .lda = p->q_row * b->walk->query_step,
         .b = s->keys_transposed,
         .ldb = ATTENTION_KEYS,
         .depth = p->head_dim,
@@ -97,13 +133,13 @@ static void backward_scores(const sgti_attention_backward_part *p, const backwar
         .ldc = SCORE_ROW,
         .alpha = p->scale,
     };
-    causal_scores(&scores, b->rows, b->keys, b->seen);
+    band_scores(&scores, &b->band, b->keys);
     scores.a = p->dout + b->head * p->dout_head + b->query0 * p->dout_row;
-    scores.lda = p->dout_row;
+    scores.lda = p->dout_row * b->walk->query_step;
     scores.b = s->values_transposed;
     scores.c = s->slopes;
     scores.alpha = b->gain;
-    causal_scores(&scores, b->rows, b->keys, b->seen);
+    band_scores(&scores, &b->band, b->keys);
 }
 
 /* delta, the dot product of do and o, of one row. */
@@ -119,21 +155,33 @@ static inline float row_delta(const float *dout, const float *out, ptrdiff_t hea
     return sgti_v16_sum(sum);
 }
 
-/* Turns scores into P and dP into dS for one row. What follows up to `end` becomes zero, because
- * the products over panels of rows or keys read a little beyond the stairs. */
-static inline void row_slopes(float *weight, float *slope, ptrdiff_t count, ptrdiff_t end,
-                              float lse, float delta)
+/* count scores become P, dP becomes dS. */
+static inline void row_slopes(float *weight, float *slope, ptrdiff_t count, float lse, float delta)
 {
     sgti_v16 shift = sgti_v16_set(lse);
     sgti_v16 mean = sgti_v16_set(delta);
-    ptrdiff_t j = 0;
-    for (; j < count; j += SGTI_LANES) {
+    for (ptrdiff_t j = 0; j < count; j += SGTI_LANES) {
         sgti_v16 p = sgti_v16_exp(sgti_v16_sub(sgti_v16_load(weight + j), shift));
         sgti_v16 ds = sgti_v16_mul(p, sgti_v16_sub(sgti_v16_load(slope + j), mean));
         sgti_v16_store(weight + j, p);
         sgti_v16_store(slope + j, ds);
     }
-    for (j = count; j < end; j++)
+}
+
+/* Zeros on both sides of what row i sees, as far as products over panels of rows or of keys read
+ * there. */
+static inline void clear_sides(const backward_state *s, const backward_block *b, ptrdiff_t i)
+{
+    const score_band *band = &b->band;
+    float *weight = s->weights + i * SCORE_ROW, *slope = s->slopes + i * SCORE_ROW;
+    ptrdiff_t skip = band->skip[i], seen = band->seen[i];
+    ptrdiff_t above = larger(band->begin, i - TILE_ROWS + 1);
+    ptrdiff_t below = smaller(band->end, i + TILE_ROWS) - 1;
+    ptrdiff_t from = larger(0, smaller(band->skip[above], skip - TILE_ROWS));
+    ptrdiff_t to = smaller(b->keys, larger(band->seen[below], seen + TILE_ROWS));
+    for (ptrdiff_t j = from; j < skip; j++)
+        weight[j] = slope[j] = 0.0f;
+    for (ptrdiff_t j = seen; j < to; j++)
         weight[j] = slope[j] = 0.0f;
 }
 
@@ -142,14 +190,13 @@ static inline void row_slopes(float *weight, float *slope, ptrdiff_t count, ptrd
 static void backward_rows(const sgti_attention_backward_part *p, const backward_state *s,
                           const backward_block *b)
 {
-    for (ptrdiff_t i = first_row(0, b->seen); i < b->rows; i++) {
-        ptrdiff_t row = b->query0 + i;
-        ptrdiff_t count = smaller(b->keys, b->seen + i);
+    for (ptrdiff_t i = b->band.begin; i < b->band.end; i++) {
+        ptrdiff_t row = query_of(b, i), skip = b->band.skip[i];
         float delta = row_delta(p->dout + b->head * p->dout_head + row * p->dout_row,
                                 p->out + b->head * p->out_head + row * p->out_row, p->head_dim);
-        row_slopes(s->weights + i * SCORE_ROW, s->slopes + i * SCORE_ROW, count,
-                   smaller(b->keys, count + TILE_ROWS),
-                   p->lse[b->head * p->lse_head + row], delta);
+        row_slopes(s->weights + i * SCORE_ROW + skip, s->slopes + i * SCORE_ROW + skip,
+                   b->band.seen[i] - skip, p->lse[b->head * p->lse_head + row * p->lse_row], delta);
+        clear_sides(s, b, i);
     }
 }
 
@@ -158,18 +205,24 @@ static void backward_rows(const sgti_attention_backward_part *p, const backward_
 static void add_over_rows(const backward_state *s, const backward_block *b, float *target,
                           const float *weights, const float *vectors, float alpha)
 {
-    for (ptrdiff_t j = 0; j < s->width; j += TILE_COLS)
-        for (ptrdiff_t key = 0; key < b->keys; key += TILE_ROWS) {
-            ptrdiff_t start = first_row(key, b->seen);
-            if (start >= b->rows)
-                break;
+    ptrdiff_t start = b->band.begin, stop = b->band.begin;
+    for (ptrdiff_t key = 0; key < b->keys; key += TILE_ROWS) {
+        ptrdiff_t count = smaller(b->keys - key, TILE_ROWS);
+        while (start < b->band.end && b->band.seen[start] <= key)
+            start++;
+        stop = larger(stop, start);
+        while (stop < b->band.end && b->band.skip[stop] < key + count)
+            stop++;
+        if (stop == start)
+            continue;
+        for (ptrdiff_t j = 0; j < s->width; j += TILE_COLS) {
             float *c = target + key * s->width + j;
             tile t = {
                 .a = weights + start * SCORE_ROW + key,
                 .lda = SCORE_ROW,
                 .b = vectors + start * s->width + j,
                 .ldb = s->width,
-                .depth = b->rows - start,
+                .depth = stop - start,
                 .c = c,
                 .ldc = s->width,
                 .d = c,
@@ -177,9 +230,9 @@ static void add_over_rows(const backward_state *s, const backward_block *b, floa
                 .alpha = alpha,
                 .beta = 1.0f,
             };
-            tile_run(t, smaller(b->keys - key, TILE_ROWS), smaller(s->width - j, TILE_COLS),
-                     TILE_BY_COLUMNS);
+            tile_run(t, count, smaller(s->width - j, TILE_COLS), TILE_BY_COLUMNS);
         }
+    }
 }
 
 /* dq += scale dS k, or dq = for the first block of keys, so that nobody needs to clear it. */
@@ -187,21 +240,23 @@ static void add_over_keys(const sgti_attention_backward_part *p, const backward_
                           const backward_block *b)
 {
     float *dq = p->dq + b->head * p->dq_head + b->query0 * p->dq_row;
+    ptrdiff_t step = p->dq_row * b->walk->query_step;
 
     for (ptrdiff_t j = 0; j < p->head_dim; j += TILE_COLS)
-        for (ptrdiff_t i = first_row(0, b->seen); i < b->rows; i += TILE_ROWS) {
-            ptrdiff_t count = smaller(b->rows - i, TILE_ROWS);
-            float *c = dq + i * p->dq_row + j;
+        for (ptrdiff_t i = b->band.begin; i < b->band.end; i += TILE_ROWS) {
+            ptrdiff_t count = smaller(b->band.end - i, TILE_ROWS);
+            ptrdiff_t from = b->band.skip[i];
+            float *c = dq + i * step + j;
             tile t = {
-                .a = s->slopes + i * SCORE_ROW,
+                .a = s->slopes + i * SCORE_ROW + from,
                 .lda = SCORE_ROW,
-                .b = s->keys + j,
+                .b = s->keys + from * s->width + j,
                 .ldb = s->width,
-                .depth = smaller(b->keys, b->seen + i + count - 1),
+                .depth = b->band.seen[i + count - 1] - from,
                 .c = c,
-                .ldc = p->dq_row,
-                .d = b->key0 == 0 ? NULL : c,
-                .ldd = p->dq_row,
+                .ldc = step,
+                .d = b->fresh ? NULL : c,
+                .ldd = step,
                 .alpha = p->scale,
                 .beta = 1.0f,
             };
@@ -218,8 +273,9 @@ static void backward_block_run(const sgti_attention_backward_part *p, const back
     if (p->dk) {
         const float *q = p->q + b->head * p->q_head + b->query0 * p->q_row;
         const float *dout = p->dout + b->head * p->dout_head + b->query0 * p->dout_row;
-        pack_vectors(s->queries, q, p->q_row, b->rows, p->head_dim);
-        pack_vectors(s->douts, dout, p->dout_row, b->rows, p->head_dim);
+        ptrdiff_t step = b->walk->query_step;
+        pack_vectors(s->queries, q, p->q_row * step, b->rows, p->head_dim);
+        pack_vectors(s->douts, dout, p->dout_row * step, b->rows, p->head_dim);
         add_over_rows(s, b, s->dv, s->weights, s->douts, b->gain);
         add_over_rows(s, b, s->dk, s->slopes, s->queries, p->scale);
     }
@@ -227,36 +283,149 @@ static void backward_block_run(const sgti_attention_backward_part *p, const back
         add_over_keys(p, s, b);
 }
 
-/* All pairs of blocks of a part. Queries before a block of keys see none of it: they are left out.
- * dk and dv of a block are sums over all heads and queries, and go to memory when these are
- * through. */
+/* What the queries of a block see of a block of near keys. */
+static void near_queries(const sgti_attention_backward_part *p, backward_block *b)
+{
+    score_band *band = &b->band;
+    if (!p->pattern) {
+        dense_band(band, b->rows, b->keys, b->query0 - b->key0 + 1);
+        return;
+    }
+    band->begin = 0;
+    band->end = b->rows;
+    for (ptrdiff_t i = 0; i < b->rows; i++) {
+        ptrdiff_t query = query_of(b, i);
+        ptrdiff_t skip = sgti_pattern_near_begin(p->pattern, query) - b->key0;
+        band->skip[i] = (int32_t)larger(0, smaller(b->keys, skip));
+        band->seen[i] = (int32_t)smaller(b->keys, query - b->key0 + 1);
+        if (skip >= b->keys) {
+            band->end = i;
+            break;
+        }
+    }
+}
+
+/* The same of keys farther away. */
+static void far_queries(const sgti_attention_backward_part *p, backward_block *b)
+{
+    score_band *band = &b->band;
+    band->begin = band->end = b->rows;
+    for (ptrdiff_t i = b->rows - 1; i >= 0; i--) {
+        ptrdiff_t seen = b->walk->count(p->pattern, query_of(b, i)) - b->key0;
+        if (seen <= 0)
+            break;
+        band->begin = i;
+        band->skip[i] = 0;
+        band->seen[i] = (int32_t)smaller(b->keys, seen);
+    }
+}
+
+/* One block of keys against the queries first .. end - 1 of a walk, of all heads. */
+static void backward_key_block(const sgti_attention_backward_part *p, const backward_state *s,
+                               const backward_walk *w, ptrdiff_t key0, ptrdiff_t keys,
+                               ptrdiff_t first, ptrdiff_t end)
+{
+    backward_pack_keys(p, s, w, key0, keys);
+    for (ptrdiff_t head = 0; head < p->heads; head++)
+        for (ptrdiff_t query = first; query < end; query += BACKWARD_QUERIES) {
+            backward_block block = {
+                .walk = w,
+                .head = head,
+                .query0 = w->query0 + query * w->query_step,
+                .rows = smaller(end - query, BACKWARD_QUERIES),
+                .key0 = key0,
+                .keys = keys,
+                .fresh = !p->pattern && key0 == 0,
+                .gain = p->gains ? p->gains[head] : 1.0f,
+            };
+            if (w->count)
+                far_queries(p, &block);
+            else
+                near_queries(p, &block);
+            if (block.band.begin < block.band.end)
+                backward_block_run(p, s, &block);
+        }
+    if (p->dk) {
+        unpack_key_rows(p->dk, p->dk_row, s->dk, w, key0, keys, p->head_dim);
+        unpack_key_rows(p->dv, p->dv_row, s->dv, w, key0, keys, p->head_dim);
+    }
+}
+
+static void backward_near(const sgti_attention_backward_part *p, const backward_state *s)
+{
+    const backward_walk w = {.list = all_keys, .query_step = 1};
+    for (ptrdiff_t key0 = p->key_begin; key0 < p->key_end; key0 += ATTENTION_KEYS) {
+        ptrdiff_t keys = smaller(p->key_end - key0, ATTENTION_KEYS);
+        ptrdiff_t end = p->query_end;
+        if (p->pattern)
+            end = smaller(end, sgti_pattern_near_end(p->pattern, key0 + keys - 1));
+        backward_key_block(p, s, &w, key0, keys, larger(p->query_begin, key0), end);
+    }
+}
+
+/* Queries that see no key of a block yet are left out by whole blocks of queries, so that what is
+ * added up in one go does not depend on it. */
+static void backward_far(const sgti_attention_backward_part *p, const backward_state *s,
+                         const backward_walk *w)
+{
+    ptrdiff_t first = 0;
+    for (ptrdiff_t key0 = 0; key0 < w->keys; key0 += ATTENTION_KEYS) {
+        ptrdiff_t last = smaller(first + BACKWARD_QUERIES, w->queries) - 1;
+        while (w->count(p->pattern, w->query0 + last * w->query_step) <= key0) {
+            first += BACKWARD_QUERIES;
+            last = smaller(first + BACKWARD_QUERIES, w->queries) - 1;
+        }
+        backward_key_block(p, s, w, key0, smaller(w->keys - key0, ATTENTION_KEYS), first,
+                           w->queries);
+    }
+}
+
+/* Every place of the stride is a sequence of its own. */
+static void backward_strided(const sgti_attention_backward_part *p, const backward_state *s)
+{
+    ptrdiff_t stride = p->pattern->stride;
+    for (ptrdiff_t place = 0; place < smaller(stride, p->query_end); place++) {
+        ptrdiff_t queries = (p->query_end - place + stride - 1) / stride;
+        backward_walk w = {
+            .list = {.first = place, .run = 1, .period = stride},
+            .keys = sgti_pattern_strided(p->pattern, place + (queries - 1) * stride),
+            .query0 = place,
+            .query_step = stride,
+            .queries = queries,
+            .count = sgti_pattern_strided,
+        };
+        backward_far(p, s, &w);
+    }
+}
+
+static void backward_summary(const sgti_attention_backward_part *p, const backward_state *s)
+{
+    const sgt_attention_pattern *pattern = p->pattern;
+    backward_walk w = {
+        .list = {.first = pattern->stride - (ptrdiff_t)pattern->summary * (pattern->phase + 1),
+                 .run = pattern->summary,
+                 .period = pattern->stride},
+        .keys = sgti_pattern_summary(pattern, p->query_end - 1),
+        .query_step = 1,
+        .queries = p->query_end,
+        .count = sgti_pattern_summary,
+    };
+    backward_far(p, s, &w);
+}
+
 static void attention_backward_part(const sgti_attention_backward_part *p, void *scratch)
 {
     backward_state s = backward_layout(p, scratch);
 
-    for (ptrdiff_t key0 = p->key_begin; key0 < p->key_end; key0 += ATTENTION_KEYS) {
-        ptrdiff_t keys = smaller(p->key_end - key0, ATTENTION_KEYS);
-        ptrdiff_t query_begin = larger(p->query_begin, key0);
-        backward_pack_keys(p, &s, key0, keys);
-        for (ptrdiff_t head = 0; head < p->heads; head++)
-            for (ptrdiff_t query0 = query_begin; query0 < p->query_end;
-                 query0 += BACKWARD_QUERIES) {
-                backward_block block = {
-                    .head = head,
-                    .query0 = query0,
-                    .rows = smaller(p->query_end - query0, BACKWARD_QUERIES),
-                    .key0 = key0,
-                    .keys = keys,
-                    .seen = query0 - key0 + 1,
-                    .gain = p->gains ? p->gains[head] : 1.0f,
-                };
-                backward_block_run(p, &s, &block);
-            }
-        if (p->dk) {
-            pack_rows(p->dk + key0 * p->dk_row, p->dk_row, s.dk, s.width, keys, p->head_dim);
-            pack_rows(p->dv + key0 * p->dv_row, p->dv_row, s.dv, s.width, keys, p->head_dim);
-        }
-    }
+    for (ptrdiff_t head = 0; p->pattern && head < p->heads; head++)
+        for (ptrdiff_t i = 0; i < p->query_end; i++)
+            memset(p->dq + head * p->dq_head + i * p->dq_row, 0,
+                   (size_t)p->head_dim * sizeof(float));
+    backward_near(p, &s);
+    if (p->pattern && (p->pattern->sets & SGT_KEYS_STRIDED))
+        backward_strided(p, &s);
+    if (p->pattern && (p->pattern->sets & SGT_KEYS_SUMMARY))
+        backward_summary(p, &s);
 }
 
 #endif

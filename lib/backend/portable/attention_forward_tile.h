@@ -29,6 +29,7 @@
 
 #include <math.h>
 
+#include "../../core/patterns.h"
 #include "attention_tile.h"
 #include "gemm_tile.h"
 
@@ -36,8 +37,8 @@
  * than the products. */
 #define ATTENTION_FEW_ROWS 8
 
-/* The rows of a strip: few enough that its scores stay in a near cache until they are used. */
-#define STRIP_ROWS 96
+/* Rows whose scores with a block of keys are alive at one time: they stay near in the cache. */
+#define STRIP_ROWS BAND_ROWS
 
 /* A part's scratch; `width` is the head dimension filled up to whole vectors. */
 typedef struct forward_state {
@@ -49,9 +50,24 @@ typedef struct forward_state {
     double *moment;      /* [heads * rows], A */
     float *maximum;      /* [heads * rows], m */
     ptrdiff_t width;
+    int packed;          /* the block's keys are in `keys`; else key and value are read in place */
+    const float *key;
+    ptrdiff_t key_row;
     const float *value;  /* the block's values: packed, or where they are */
     ptrdiff_t value_row;
 } forward_state;
+
+/* A list of keys and the rows of the part that read it. */
+typedef struct forward_walk {
+    key_list list;
+    ptrdiff_t first;     /* key of the list, */
+    ptrdiff_t end;       /* to this one */
+    ptrdiff_t row;       /* of the part, */
+    ptrdiff_t row_step;
+    ptrdiff_t rows;
+    int64_t (*count)(const sgt_attention_pattern *pattern, int64_t i); /* keys of the list that a
+                            query sees; NULL: its near ones */
+} forward_walk;
 
 _Static_assert(((2 * ATTENTION_KEYS + SGTI_ATTENTION_ROWS) * SGTI_ATTENTION_MAX_HEAD_DIM +
                 STRIP_ROWS * SCORE_ROW + SGTI_ATTENTION_ROWS * 5) * sizeof(float) <=
@@ -61,12 +77,14 @@ _Static_assert(((2 * ATTENTION_KEYS + SGTI_ATTENTION_ROWS) * SGTI_ATTENTION_MAX_
 /* Some rows of one head, and the block of keys from key0 on. */
 typedef struct strip {
     ptrdiff_t head;
-    ptrdiff_t row;       /* the first, in the part */
+    ptrdiff_t row;       /* the first, in the part, */
+    ptrdiff_t row_step;
     ptrdiff_t rows;
-    ptrdiff_t state_row; /* where its m, Z, A and sums are */
     ptrdiff_t key0;
     ptrdiff_t keys;
-    ptrdiff_t seen;      /* keys of the block that the first row sees, see attention_tile.h */
+    int fresh;           /* 1: the first keys of all its rows, whose sums hold nothing yet */
+    int nearest;         /* 1: near keys, whose first block begins a row */
+    score_band band;
 } strip;
 
 /* Cuts the scratch. The doubles come before `maximum`, so that they stay aligned. */
@@ -134,8 +152,19 @@ static inline __attribute__((always_inline)) void row_exponentials(float *score,
     *moment = with_moment ? sgti_v16_sum(product) : 0.0f;
 }
 
-/* Takes one row's scores of a block into its m, Z and A, turns them into e^(s-m), and rescales O.
- * The row has no old sums in the first block. */
+/* Where the near keys of a row of the part begin. */
+static inline ptrdiff_t near_begin_of(const sgti_attention_part *p, ptrdiff_t row)
+{
+    return p->pattern ? sgti_pattern_near_begin(p->pattern, p->visible - 1 + row) : 0;
+}
+
+/* Where a strip's row has its m, Z, A and sums. */
+static inline ptrdiff_t state_row(const sgti_attention_part *p, const strip *b, ptrdiff_t i)
+{
+    return b->head * p->rows + b->row + i * b->row_step;
+}
+
+/* Takes one row's scores of a block into its m, Z, A and rescales its sums of values. */
 static void row_update(const forward_state *s, ptrdiff_t row, float *score, ptrdiff_t count,
                        int first, int with_moment)
 {
@@ -171,45 +200,44 @@ static void row_update(const forward_state *s, ptrdiff_t row, float *score, ptrd
     s->moment[row] += moment;
 }
 
-/*
- * O += P V for a strip, where P holds the e^(s-m). A panel of rows takes the keys that all its rows
- * see in one product. The keys of its stairs are added row by row, so that no row multiplies a
- * value that it does not see: even 0 times NaN would be NaN.
- *
- *     panel   1 1 1 1 . . .      1: one product of `depth` keys for all rows
- *             1 1 1 1 2 . .      2: a product of one row each
- *             1 1 1 1 2 2 .
- */
-static void add_values(const forward_state *s, const strip *b)
+/* sums += P V for rows i .. i + count - 1 and the columns `from` to `to` of the block. */
+static void add_panel(const sgti_attention_part *p, const forward_state *s, const strip *b,
+                      ptrdiff_t i, ptrdiff_t count, ptrdiff_t from, ptrdiff_t to)
 {
+    ptrdiff_t row = b->row_step * s->width;
+    if (to <= from)
+        return;
     for (ptrdiff_t j = 0; j < s->width; j += TILE_COLS) {
-        ptrdiff_t cols = smaller(s->width - j, TILE_COLS);
-        for (ptrdiff_t i = first_row(0, b->seen); i < b->rows; i += TILE_ROWS) {
-            ptrdiff_t count = smaller(b->rows - i, TILE_ROWS);
-            ptrdiff_t depth = smaller(b->keys, b->seen + i);
-            float *sums = s->sums + (b->state_row + i) * s->width + j;
-            tile t = {
-                .a = s->scores + i * SCORE_ROW,
-                .lda = SCORE_ROW,
-                .b = s->value + j,
-                .ldb = s->value_row,
-                .depth = depth,
-                .c = sums,
-                .ldc = s->width,
-                .d = b->key0 == 0 ? NULL : sums,
-                .ldd = s->width,
-                .alpha = 1.0f,
-                .beta = 1.0f,
-            };
-            tile_run(t, count, cols, TILE_BY_ROWS);
-            for (ptrdiff_t r = 1; r < count && depth < b->keys; r++) {
-                t.a = s->scores + (i + r) * SCORE_ROW + depth;
-                t.b = s->value + depth * s->value_row + j;
-                t.depth = smaller(b->keys - depth, r);
-                t.c = sums + r * s->width;
-                t.d = t.c;
-                tile_run(t, 1, cols, TILE_BY_ROWS);
-            }
+        float *sums = s->sums + state_row(p, b, i) * s->width + j;
+        tile t = {
+            .a = s->scores + i * SCORE_ROW + from,
+            .lda = SCORE_ROW,
+            .b = s->value + from * s->value_row + j,
+            .ldb = s->value_row,
+            .depth = to - from,
+            .c = sums,
+            .ldc = row,
+            .d = b->fresh && from == 0 ? NULL : sums,
+            .ldd = row,
+            .alpha = 1.0f,
+            .beta = 1.0f,
+        };
+        tile_run(t, count, smaller(s->width - j, TILE_COLS), TILE_BY_ROWS);
+    }
+}
+
+/* sums += P V for a strip. A panel of rows takes the keys that all its rows see at once; the stairs
+ * on both sides are taken row by row, so that no row multiplies a value that it does not see, not
+ * even by 0. */
+static void add_values(const sgti_attention_part *p, const forward_state *s, const strip *b)
+{
+    for (ptrdiff_t i = b->band.begin; i < b->band.end; i += TILE_ROWS) {
+        ptrdiff_t count = smaller(b->band.end - i, TILE_ROWS);
+        ptrdiff_t from = b->band.skip[i + count - 1], to = larger(from, b->band.seen[i]);
+        add_panel(p, s, b, i, count, from, to);
+        for (ptrdiff_t r = i; r < i + count; r++) {
+            add_panel(p, s, b, r, 1, b->band.skip[r], smaller(from, b->band.seen[r]));
+            add_panel(p, s, b, r, 1, larger(to, b->band.skip[r]), b->band.seen[r]);
         }
     }
 }
@@ -220,18 +248,18 @@ static void strip_scores(const sgti_attention_part *p, const forward_state *s, c
 {
     const float *q = p->q + b->head * p->q_head + b->row * p->q_row;
 
-    if (p->rows <= ATTENTION_FEW_ROWS) {
+    if (!s->packed) {
         sgti_gemm_part dots = {
             .rows = b->rows,
             .cols = b->keys,
             .depth = p->head_dim,
             .alpha = p->scale,
             .a = q,
-            .a_row = p->q_row,
+            .a_row = p->q_row * b->row_step,
             .a_col = 1,
-            .b = p->k + b->key0 * p->k_row,
+            .b = s->key,
             .b_row = 1,
-            .b_col = p->k_row,
+            .b_col = s->key_row,
             .c = s->scores,
             .c_row = SCORE_ROW,
         };
@@ -239,7 +267,7 @@ static void strip_scores(const sgti_attention_part *p, const forward_state *s, c
     } else {
         tile scores = {
             .a = q,
-            .lda = p->q_row,
+            .lda = p->q_row * b->row_step,
             .b = s->keys,
             .ldb = ATTENTION_KEYS,
             .depth = p->head_dim,
@@ -247,26 +275,29 @@ static void strip_scores(const sgti_attention_part *p, const forward_state *s, c
             .ldc = SCORE_ROW,
             .alpha = p->scale,
         };
-        causal_scores(&scores, b->rows, b->keys, b->seen);
+        band_scores(&scores, &b->band, b->keys);
     }
 }
 
-/* Packs a block of keys and values, where packing pays. Values whose rows are no whole vectors are
- * always packed, because tiles read whole vectors. */
-static void pack_block(const sgti_attention_part *p, forward_state *s, ptrdiff_t key0,
-                       ptrdiff_t keys)
+/* Brings the keys first .. first + keys - 1 of a list near, or finds them where they are. */
+static void pack_block(const sgti_attention_part *p, forward_state *s, const forward_walk *w,
+                       ptrdiff_t first, ptrdiff_t keys)
 {
-    const float *v = p->v + key0 * p->v_row;
+    ptrdiff_t step;
+    int even = even_keys(&step, &w->list, first, keys) == keys;
+    ptrdiff_t at = key_position(&w->list, first);
 
-    if (p->rows > ATTENTION_FEW_ROWS)
-        pack_keys_transposed(s->keys, p->k + key0 * p->k_row, p->k_row, keys, p->head_dim);
-    if (p->rows > ATTENTION_FEW_ROWS || s->width != p->head_dim) {
-        pack_vectors(s->values, v, p->v_row, keys, p->head_dim);
+    s->packed = w->rows > ATTENTION_FEW_ROWS || !even;
+    s->key = p->k + at * p->k_row;
+    s->key_row = step * p->k_row;
+    s->value = p->v + at * p->v_row;
+    s->value_row = step * p->v_row;
+    if (s->packed)
+        pack_keys_transposed(s->keys, p->k, p->k_row, &w->list, first, keys, p->head_dim);
+    if (s->packed || s->width != p->head_dim) {
+        pack_key_rows(s->values, p->v, p->v_row, &w->list, first, keys, p->head_dim);
         s->value = s->values;
         s->value_row = s->width;
-    } else {
-        s->value = v;
-        s->value_row = p->v_row;
     }
 }
 
@@ -291,9 +322,10 @@ static void finish_head(const sgti_attention_part *p, const forward_state *s, pt
 
         double log_total = p->lse || p->entropy_sum ? log(s->total[row]) : 0.0;
         if (p->lse)
-            p->lse[head * p->lse_head + i] = (float)(s->maximum[row] + log_total);
+            p->lse[head * p->lse_head + i * p->lse_row] = (float)(s->maximum[row] + log_total);
         if (p->entropy_sum) {
-            ptrdiff_t visible = p->visible + i;
+            int64_t visible = p->pattern ? sgti_pattern_visible(p->pattern, p->visible - 1 + i)
+                                         : p->visible + i;
             last = visible > 1 ? (log_total - s->moment[row] / s->total[row]) / log((double)visible)
                                : 0.0;
             entropies += last;
@@ -309,36 +341,133 @@ static void finish_head(const sgti_attention_part *p, const forward_state *s, pt
 static void run_strip(const sgti_attention_part *p, const forward_state *s, const strip *b)
 {
     strip_scores(p, s, b);
-    for (ptrdiff_t i = first_row(0, b->seen); i < b->rows; i++)
-        row_update(s, b->state_row + i, s->scores + i * SCORE_ROW, smaller(b->keys, b->seen + i),
-                   b->key0 == 0, p->entropy_sum != NULL);
-    add_values(s, b);
+    for (ptrdiff_t i = b->band.begin; i < b->band.end; i++) {
+        ptrdiff_t skip = b->band.skip[i];
+        int first = b->nearest && (skip > 0 || b->key0 == near_begin_of(p, b->row + i));
+        row_update(s, state_row(p, b, i), s->scores + i * SCORE_ROW + skip,
+                   b->band.seen[i] - skip, first, p->entropy_sum != NULL);
+    }
+    add_values(p, s, b);
 }
 
-/* The loops of the picture at the head of this file. Strips begin at the first row that sees a key
- * of the block: for the rows above, their last block has passed. */
+/* The band of a strip among near keys. */
+static void near_band(score_band *band, const sgti_attention_part *p, const strip *b)
+{
+    ptrdiff_t end = b->rows;
+    if (!p->pattern) {
+        dense_band(band, b->rows, b->keys, p->visible + b->row - b->key0);
+        return;
+    }
+    band->begin = 0;
+    for (ptrdiff_t i = 0; i < end; i++) {
+        ptrdiff_t skip = near_begin_of(p, b->row + i) - b->key0;
+        if (skip >= b->keys)
+            end = i;
+        band->skip[i] = (int32_t)larger(0, skip);
+        band->seen[i] = (int32_t)smaller(b->keys, p->visible + b->row + i - b->key0);
+    }
+    band->end = end;
+}
+
+/* The band of a strip among the keys of a list farther away, which rows see from its first on. */
+static void far_band(score_band *band, const sgti_attention_part *p, const strip *b,
+                     const forward_walk *w)
+{
+    band->begin = band->end = b->rows;
+    for (ptrdiff_t i = b->rows - 1; i >= 0; i--) {
+        int64_t query = p->visible - 1 + b->row + i * b->row_step;
+        ptrdiff_t seen = w->count(p->pattern, query) - b->key0;
+        if (seen <= 0)
+            break;
+        band->begin = i;
+        band->skip[i] = 0;
+        band->seen[i] = (int32_t)smaller(b->keys, seen);
+    }
+}
+
+/* All rows of a walk, of all heads, against all its keys. */
+static void walk_keys(const sgti_attention_part *p, forward_state *s, const forward_walk *w)
+{
+    for (ptrdiff_t key0 = w->first; key0 < w->end; key0 += ATTENTION_KEYS) {
+        ptrdiff_t keys = smaller(w->end - key0, ATTENTION_KEYS);
+        ptrdiff_t start = w->count ? 0 : larger(0, key0 - p->visible + 1);
+        pack_block(p, s, w, key0, keys);
+        for (ptrdiff_t head = 0; head < p->heads; head++)
+            for (ptrdiff_t row = start; row < w->rows; row += STRIP_ROWS) {
+                strip b = {
+                    .head = head,
+                    .row = w->row + row * w->row_step,
+                    .row_step = w->row_step,
+                    .rows = smaller(w->rows - row, STRIP_ROWS),
+                    .key0 = key0,
+                    .keys = keys,
+                    .fresh = !p->pattern && key0 == 0,
+                    .nearest = !w->count,
+                };
+                if (w->count)
+                    far_band(&b.band, p, &b, w);
+                else
+                    near_band(&b.band, p, &b);
+                if (b.band.begin < b.band.end)
+                    run_strip(p, s, &b);
+            }
+    }
+}
+
+/* The strided keys of a part: its rows of each place of the stride read a list of their own. */
+static void walk_strided(const sgti_attention_part *p, forward_state *s)
+{
+    ptrdiff_t stride = p->pattern->stride;
+    for (ptrdiff_t row = 0; row < smaller(p->rows, stride); row++) {
+        ptrdiff_t rows = (p->rows - row + stride - 1) / stride;
+        int64_t last = p->visible - 1 + row + (rows - 1) * stride;
+        forward_walk w = {
+            .list = {.first = last % stride, .run = 1, .period = stride},
+            .end = sgti_pattern_strided(p->pattern, last),
+            .row = row,
+            .row_step = stride,
+            .rows = rows,
+            .count = sgti_pattern_strided,
+        };
+        walk_keys(p, s, &w);
+    }
+}
+
+static void walk_summary(const sgti_attention_part *p, forward_state *s)
+{
+    const sgt_attention_pattern *pattern = p->pattern;
+    forward_walk w = {
+        .list = {.first = pattern->stride - (ptrdiff_t)pattern->summary * (pattern->phase + 1),
+                 .run = pattern->summary,
+                 .period = pattern->stride},
+        .end = sgti_pattern_summary(pattern, p->visible - 2 + p->rows),
+        .row_step = 1,
+        .rows = p->rows,
+        .count = sgti_pattern_summary,
+    };
+    walk_keys(p, s, &w);
+}
+
+/* The loops of the picture at the head of this file, for each list of keys. Near keys come first:
+ * every row has some, and they begin its m, Z, A. */
 static void attention_part(const sgti_attention_part *p, void *scratch)
 {
     forward_state s = forward_layout(p, scratch);
-    ptrdiff_t last_key = p->visible + p->rows - 1;
+    forward_walk near = {
+        .list = all_keys,
+        .first = near_begin_of(p, 0),
+        .end = p->visible + p->rows - 1,
+        .row_step = 1,
+        .rows = p->rows,
+    };
 
-    for (ptrdiff_t key0 = 0; key0 < last_key; key0 += ATTENTION_KEYS) {
-        ptrdiff_t keys = smaller(last_key - key0, ATTENTION_KEYS);
-        pack_block(p, &s, key0, keys);
-        for (ptrdiff_t head = 0; head < p->heads; head++)
-            for (ptrdiff_t row = first_row(key0, p->visible); row < p->rows; row += STRIP_ROWS) {
-                strip b = {
-                    .head = head,
-                    .row = row,
-                    .rows = smaller(p->rows - row, STRIP_ROWS),
-                    .state_row = head * p->rows + row,
-                    .key0 = key0,
-                    .keys = keys,
-                    .seen = p->visible + row - key0,
-                };
-                run_strip(p, &s, &b);
-            }
-    }
+    if (p->pattern)
+        memset(s.sums, 0, (size_t)(p->heads * p->rows * s.width) * sizeof(float));
+    walk_keys(p, &s, &near);
+    if (p->pattern && (p->pattern->sets & SGT_KEYS_STRIDED))
+        walk_strided(p, &s);
+    if (p->pattern && (p->pattern->sets & SGT_KEYS_SUMMARY))
+        walk_summary(p, &s);
     for (ptrdiff_t head = 0; head < p->heads; head++)
         finish_head(p, &s, head);
 }

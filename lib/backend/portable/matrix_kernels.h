@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "../../base/strict_math.h"
+#include "../../core/patterns.h"
 
 /* Scratch of a thread for any kernel of the table, aligned to 64 bytes. */
 #define SGTI_MATRIX_SCRATCH_BYTES ((size_t)2 << 20)
@@ -78,7 +79,8 @@ typedef struct sgti_attention_part {
     int64_t heads;
     int64_t rows;
     int64_t head_dim;
-    int64_t visible; /* keys that the first row sees; each next row sees one more */
+    int64_t visible; /* 1 + the position of the first row, the most keys that it can see */
+    const sgt_attention_pattern *pattern; /* NULL: each row sees every key up to its own */
     float scale;
     const float *q;
     int64_t q_row;
@@ -91,7 +93,8 @@ typedef struct sgti_attention_part {
     int64_t out_row;
     int64_t out_head;
     const float *gains;   /* per head; NULL: ones */
-    float *lse;           /* NULL: not wanted; rows contiguous */
+    float *lse;           /* NULL: not wanted */
+    int64_t lse_row;
     int64_t lse_head;
     double *entropy_sum;  /* per head, over rows, of entropy / ln(visible); NULL: no entropies */
     double *entropy_last; /* per head: the same of the last row of the part */
@@ -105,6 +108,8 @@ typedef struct sgti_attention_part {
 typedef struct sgti_attention_backward_part {
     int64_t heads;
     int64_t head_dim;
+    const sgt_attention_pattern *pattern; /* NULL: a query sees every key up to its own; else
+                                             queries and keys are all of the sequence's */
     int64_t query_begin;
     int64_t query_end;
     int64_t key_begin;
@@ -125,6 +130,7 @@ typedef struct sgti_attention_backward_part {
     int64_t dout_row;
     int64_t dout_head;
     const float *lse;
+    int64_t lse_row;
     int64_t lse_head;
     /* dq of the queries; NULL: not wanted. It is whole if key_begin is 0 and no key that these
      * queries see is left out. */
