@@ -52,6 +52,11 @@ typedef struct sgt_attention_pattern {
 SGT_API sgt_status sgt_attention_pattern_pairs(uint64_t *pairs,
                                                const sgt_attention_pattern *pattern, int64_t seq);
 
+/* Reads a pattern from text: `dense`, or sets (local, strided, block, summary) joined by +, then
+ * :stride[:summary[:phase]], as in local:256, local+strided:128, block+summary:128:8. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the field is named), SGT_E_STRUCT_SIZE. Since 0.2. */
+SGT_API sgt_status sgt_attention_pattern_parse(sgt_attention_pattern *pattern, const char *text);
+
 SGT_END_DECLS
 
 #endif

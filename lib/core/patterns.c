@@ -5,7 +5,6 @@
 #include "../base/float_mode.h"
 #include "../base/structs.h"
 
-#define PATTERN_MINIMUM SGTI_SIZE_THROUGH(sgt_attention_pattern, reserved)
 #define ALL_SETS (SGT_KEYS_LOCAL | SGT_KEYS_STRIDED | SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY)
 
 const sgt_attention_pattern sgti_dense_pattern = {.size = sizeof sgti_dense_pattern};
@@ -144,7 +143,7 @@ sgt_status sgt_attention_pattern_pairs(uint64_t *pairs, const sgt_attention_patt
     sgt_attention_pattern own;
     if (!pairs || !pattern)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "%s is NULL", pairs ? "pattern" : "pairs");
-    sgt_status status = sgti_struct_read(&own, sizeof own, pattern, PATTERN_MINIMUM,
+    sgt_status status = sgti_struct_read(&own, sizeof own, pattern, SGTI_PATTERN_MINIMUM,
                                          "sgt_attention_pattern");
     if (status == SGT_OK)
         status = sgti_pattern_check(&own, "sgt_attention_pattern");

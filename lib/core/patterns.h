@@ -16,6 +16,10 @@
 
 #include <sgt/pattern.h>
 
+#include "../base/structs.h"
+
+#define SGTI_PATTERN_MINIMUM SGTI_SIZE_THROUGH(sgt_attention_pattern, reserved)
+
 /* Every earlier key. */
 extern const sgt_attention_pattern sgti_dense_pattern;
 
