@@ -30,10 +30,10 @@ SGT_BEGIN_DECLS
 
 /* Sets of keys, or-ed. */
 enum sgt_key_set {
-    SGT_KEYS_LOCAL = 1,
-    SGT_KEYS_STRIDED = 2,
-    SGT_KEYS_BLOCK = 4,
-    SGT_KEYS_SUMMARY = 8
+    SGT_KEYS_LOCAL = 1,   /* the last l keys */
+    SGT_KEYS_STRIDED = 2, /* each l-th key, counted back from the query */
+    SGT_KEYS_BLOCK = 4,   /* the block of l that the query is in */
+    SGT_KEYS_SUMMARY = 8  /* c cells of every block */
 };
 
 /* A union of sets. */

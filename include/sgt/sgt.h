@@ -12,6 +12,7 @@
 #include <sgt/huggingface.h>
 #include <sgt/model.h>
 #include <sgt/optimizer.h>
+#include <sgt/pattern.h>
 #include <sgt/plan.h>
 #include <sgt/sampler.h>
 #include <sgt/session.h>

@@ -255,7 +255,19 @@ static sgt_status with_counted_config(void *input)
     return sgt_flops_count(&flops, input, NULL, &a_flops);
 }
 
+static const sgt_attention_pattern a_pattern = {
+    .size = sizeof a_pattern, .sets = SGT_KEYS_LOCAL, .stride = 3};
+
+static sgt_status with_pattern(void *input)
+{
+    uint64_t pairs = 0;
+    sgt_status status = sgt_attention_pattern_pairs(&pairs, input, 4);
+    ck_assert_uint_eq(pairs, status == SGT_OK ? 9 : 0);
+    return status;
+}
+
 static const struct_input inputs[] = {
+    INPUT(sgt_attention_pattern_pairs, sgt_attention_pattern, with_pattern, &a_pattern),
     INPUT(sgt_context_create, sgt_context_options, with_context_options, &a_context),
     INPUT(sgt_context_create, sgt_allocator, with_allocator, &an_allocator),
     INPUT(sgt_model_create, sgt_model_config, with_config, &a_config),
@@ -356,7 +368,13 @@ static sgt_status fill_flops(void *output)
     return sgt_flops_count(output, &a_config, NULL, &a_flops);
 }
 
+static sgt_status fill_pattern(void *output)
+{
+    return sgt_attention_pattern_parse(output, "local:3");
+}
+
 static const struct_output outputs[] = {
+    OUTPUT(sgt_attention_pattern_parse, sgt_attention_pattern, fill_pattern, 1),
     OUTPUT(sgt_context_get_memory, sgt_context_memory, fill_usage, 1),
     OUTPUT(sgt_context_get_backend, sgt_backend_info, fill_report, 1),
     OUTPUT(sgt_model_forward, sgt_metrics, fill_metrics, 1),

@@ -70,6 +70,84 @@ START_TEST(the_sets_are_those_of_the_paper)
 }
 END_TEST
 
+START_TEST(lists_of_keys_are_the_keys_that_are_seen)
+{
+    const sgt_attention_pattern *p = &patterns[_i];
+    for (int64_t i = 0; i < LONGEST; i++) {
+        int64_t begin = sgti_pattern_near_begin(p, i), strided = 0, summary = 0;
+        for (int64_t j = 0; j < LONGEST; j++)
+            ck_assert_int_eq(begin <= i && sgti_pattern_near_begin(p, j) <= i && i <= j,
+                             i <= j && j < sgti_pattern_near_end(p, i));
+        for (int64_t j = begin; j <= i; j++)
+            ck_assert_int_eq(sgti_pattern_sees(p, i, j), 1);
+        for (int64_t j = 0; p->sets && j < begin; j++) {
+            int in_class = (p->sets & SGT_KEYS_STRIDED) && (i - j) % p->stride == 0;
+            int seen = sgti_pattern_sees(p, i, j);
+            strided += in_class && sgti_pattern_strided(p, i) > 0;
+            summary += seen && !(in_class && sgti_pattern_strided(p, i) > 0);
+        }
+        ck_assert_int_eq(sgti_pattern_strided(p, i), strided);
+        ck_assert_int_eq(sgti_pattern_summary(p, i), summary);
+    }
+}
+END_TEST
+
+/* ---- text, checks, pairs ---- */
+
+static const struct {
+    const char *text;
+    sgt_attention_pattern pattern;
+} texts[] = {
+    {"dense", {0}},
+    {"local:256", {.sets = SGT_KEYS_LOCAL, .stride = 256}},
+    {"local+strided:128", {.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 128}},
+    {"block+summary:128:8",
+     {.sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 128, .summary = 8}},
+    {"summary:9:2:3", {.sets = SGT_KEYS_SUMMARY, .stride = 9, .summary = 2, .phase = 3}},
+};
+
+START_TEST(texts_are_read)
+{
+    sgt_attention_pattern pattern = {.size = sizeof pattern};
+    sgtt_ok(sgt_attention_pattern_parse(&pattern, texts[_i].text));
+    ck_assert_int_eq(pattern.sets, texts[_i].pattern.sets);
+    ck_assert_int_eq(pattern.stride, texts[_i].pattern.stride);
+    ck_assert_int_eq(pattern.summary, texts[_i].pattern.summary);
+    ck_assert_int_eq(pattern.phase, texts[_i].pattern.phase);
+}
+END_TEST
+
+static const char *const no_patterns[] = {
+    "", "lokal:3", "local", "local:", "local:0", "local:-1", "local:3x", "local:3:1", ":3", "local+:3",
+    "local+local:3", "summary:8", "summary:8:0", "summary:8:5:1", "block:8:2", "dense:1",
+    "local:99999999999", "summary:8:1:1:1",
+    "local+strided+block+summary+local+strided+block+summary+local+strided+block+summary:8:1:1",
+};
+
+START_TEST(other_texts_are_refused)
+{
+    sgt_attention_pattern pattern = {.size = sizeof pattern, .stride = 77};
+    sgt_status status = sgt_attention_pattern_parse(&pattern, no_patterns[_i]);
+    ck_assert_msg(status == SGT_E_INVALID_ARGUMENT || status == SGT_E_OUT_OF_RANGE, "%s: %s",
+                  no_patterns[_i], sgt_status_name(status));
+    ck_assert_int_eq(pattern.stride, 77);
+}
+END_TEST
+
+START_TEST(pairs_are_counted_for_hosts)
+{
+    sgt_attention_pattern pattern = {.size = sizeof pattern, .sets = SGT_KEYS_LOCAL, .stride = 3};
+    uint64_t pairs = 0;
+    sgtt_ok(sgt_attention_pattern_pairs(&pairs, &pattern, 10));
+    ck_assert_uint_eq(pairs, 1 + 2 + 8 * 3);
+    sgtt_fails(sgt_attention_pattern_pairs(&pairs, &pattern, 0), SGT_E_OUT_OF_RANGE, "seq is 0");
+    sgtt_fails(sgt_attention_pattern_pairs(NULL, &pattern, 1), SGT_E_INVALID_ARGUMENT, "pairs");
+    sgtt_fails(sgt_attention_pattern_pairs(&pairs, NULL, 1), SGT_E_INVALID_ARGUMENT, "pattern");
+    pattern.sets = 16;
+    sgtt_fails(sgt_attention_pattern_pairs(&pairs, &pattern, 1), SGT_E_OUT_OF_RANGE, "sets is 16");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("patterns");
@@ -77,6 +155,11 @@ int main(void)
     tcase_add_loop_test(tests, visible_keys_are_those_that_are_seen, 0, N_PATTERNS);
     tcase_add_loop_test(tests, every_query_sees_itself_and_nothing_later, 0, N_PATTERNS);
     tcase_add_test(tests, the_sets_are_those_of_the_paper);
+    tcase_add_loop_test(tests, lists_of_keys_are_the_keys_that_are_seen, 0, N_PATTERNS);
+    tcase_add_loop_test(tests, texts_are_read, 0, (int)(sizeof texts / sizeof texts[0]));
+    tcase_add_loop_test(tests, other_texts_are_refused, 0,
+                        (int)(sizeof no_patterns / sizeof no_patterns[0]));
+    tcase_add_test(tests, pairs_are_counted_for_hosts);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);
 }

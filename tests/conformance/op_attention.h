@@ -32,7 +32,12 @@ typedef struct sgtt_attention_case {
 /* What round 0 takes. */
 extern const sgtt_attention_case sgtt_attention_cases[SGTT_ATTENTION_CASES];
 
-/* In round 0 case k of the list, later a random one. */
+/* 1 when the backend declines patterns and nothing can stand in, because memory is not visible: its
+ * models are dense. */
+int sgtt_declines_patterns(sgtt_machine *m);
+
+/* In round 0 case k of the list, later a random one; dense where patterns are declined. Before any
+ * tensor is made. */
 sgtt_attention_case sgtt_attention_pick(sgtt_machine *m, int k);
 
 typedef struct sgtt_attention_tensors {

@@ -91,10 +91,38 @@ static sgt_attention_pattern random_pattern(sgtt_machine *m)
     return p;
 }
 
+/* The first case with a pattern, on a slot that nothing stands in for. */
+int sgtt_declines_patterns(sgtt_machine *m)
+{
+    enum { FIRST_PATTERN = 12 };
+    const sgtt_attention_case *c = &sgtt_attention_cases[FIRST_PATTERN];
+    if (m->stand_in || m->on_host || !m->slots->attention)
+        return 0;
+    sgtt_attention_tensors t = sgtt_attention_make(m, c);
+    const sgt_attention_args args = {.size = sizeof args,
+                                     .scale = sgtt_attention_scale(c),
+                                     .q = &t.q->t,
+                                     .k = &t.k->t,
+                                     .v = &t.v->t,
+                                     .out = &t.out->t,
+                                     .kv_heads = &t.kv_heads->t,
+                                     .patterns = c->patterns};
+    int32_t result = m->slots->attention(m->slots_instance, &args);
+    sgtt_clear(m);
+    return result == SGT_E_UNSUPPORTED;
+}
+
+static sgtt_attention_case listed(sgtt_machine *m, int k)
+{
+    sgtt_attention_case c = sgtt_attention_cases[k];
+    c.with_patterns = c.with_patterns && !sgtt_declines_patterns(m);
+    return c;
+}
+
 sgtt_attention_case sgtt_attention_pick(sgtt_machine *m, int k)
 {
     if (m->round == 0)
-        return sgtt_attention_cases[k];
+        return listed(m, k);
     sgtt_attention_case c = {.name = "random", .spread = sgtt_uniform(m, 0.5, 4.0)};
     c.batch = 1 + sgtt_below(m, SGTT_MAX_BATCH);
     c.queries = 1 + sgtt_below(m, 90);
@@ -108,7 +136,7 @@ sgtt_attention_case sgtt_attention_pick(sgtt_machine *m, int k)
         group += sgtt_below(m, c.groups - group);
         c.kv_heads[h] = (int32_t)group;
     }
-    c.with_patterns = (int)sgtt_below(m, 2);
+    c.with_patterns = (int)sgtt_below(m, 2) && !sgtt_declines_patterns(m);
     for (int64_t g = 0; g < c.groups; g++)
         c.patterns[g] = random_pattern(m);
     for (int64_t b = 0; b < c.batch; b++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Every operation that the backend has gives the same bits with 1, 2, 3 and 5 threads, and twice,
  * on shapes of several parts. */
+#include "op_attention.h"
 #include "suite.h"
 
 #include <string.h>
@@ -198,7 +199,7 @@ static sgtt_tensor *random_heads(sgtt_machine *m, const int64_t *shape)
 /* Attention and its gradient on sequences of 461, for heads of which the last reads the last
  * key/value head. */
 static void attend(uint64_t *hash, sgtt_machine *m, int64_t sequences, int64_t heads,
-                   const int32_t *kv_heads)
+                   const int32_t *kv_heads, const sgt_attention_pattern *patterns)
 {
     const int64_t q_shape[] = {sequences, 461, heads, 32};
     const int64_t k_shape[] = {sequences, 461, kv_heads[heads - 1] + 1, 32};
@@ -219,7 +220,8 @@ static void attend(uint64_t *hash, sgtt_machine *m, int64_t sequences, int64_t h
                                   .lse = &lse->t,
                                   .entropy_last = &last->t,
                                   .entropy_mean = &mean->t,
-                                  .kv_heads = &reads->t};
+                                  .kv_heads = &reads->t,
+                                  .patterns = patterns};
     sgt_attention_backward_args backward = {.scale = 0.18f,
                                             .q = &q->t,
                                             .k = &k->t,
@@ -230,7 +232,8 @@ static void attend(uint64_t *hash, sgtt_machine *m, int64_t sequences, int64_t h
                                             .dq = &dq->t,
                                             .dk = &dk->t,
                                             .dv = &dv->t,
-                                            .kv_heads = &reads->t};
+                                            .kv_heads = &reads->t,
+                                            .patterns = patterns};
     if (m->slots->attention)
         sgtt_call(m, attention, &forward);
     if (m->slots->attention_backward)
@@ -245,9 +248,19 @@ static void run_attention(uint64_t *hash, sgtt_machine *m)
 {
     static const int32_t grouped[] = {0, 0, 1, 2, 2};
     static const int32_t apart[] = {0, 1, 2};
-    attend(hash, m, 2, 5, grouped);
-    for (int64_t heads = 1; heads <= 3; heads++)
-        attend(hash, m, 1, heads, apart);
+    static const sgt_attention_pattern patterns[] = {
+        {.size = sizeof patterns[0], .sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 19},
+        {.size = sizeof patterns[0], .sets = SGT_KEYS_STRIDED, .stride = 3},
+        {.size = sizeof patterns[0], .sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 32,
+         .summary = 5},
+    };
+    const sgt_attention_pattern *sparse = sgtt_declines_patterns(m) ? NULL : patterns;
+    attend(hash, m, 2, 5, grouped, NULL);
+    attend(hash, m, 2, 5, grouped, sparse);
+    for (int64_t heads = 1; heads <= 3; heads++) {
+        attend(hash, m, 1, heads, apart, NULL);
+        attend(hash, m, 1, heads, apart, sparse);
+    }
 }
 
 typedef struct operation {

@@ -154,6 +154,7 @@ CONSTANTS = {
     "FADE": ("sgt_fade", "SGT_FADE_"),
     "DIRECTION": ("sgt_growth_direction", "SGT_DIRECTION_"),
     "HEAD_CHOICE": ("sgt_head_choice", "SGT_HEADS_"),
+    "KEY_SET": ("sgt_key_set", "SGT_KEYS_"),
     "GENERATE_END": ("sgt_generate_end", "SGT_GENERATE_END_"),
 }
 

@@ -42,6 +42,7 @@
 #define LATE_ARGS       32 /* a graph reads the arguments of its calls when it is replayed */
 #define LATE_ANSWER     33 /* what cannot be recorded is declined by capture_end */
 #define RUNS_AT_ONCE    34 /* a call under capture is run */
+#define ALWAYS_DENSE    35 /* attention and its gradient ignore patterns */
 
 #ifndef CASE
 #error "CASE says what is wrong"

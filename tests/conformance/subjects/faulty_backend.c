@@ -154,7 +154,10 @@ static int32_t attention(void *made, const sgt_attention_args *args)
     const instance *self = made;
     sgt_attention_args own = *args;
     own.size = sizeof own;
-    own.lengths = NULL;
+    if (CASE == NO_LENGTHS)
+        own.lengths = NULL;
+    else
+        own.patterns = NULL;
     return self->services->portable->attention(self->portable, &own);
 }
 
@@ -165,7 +168,10 @@ static int32_t attention_backward(void *made, const sgt_attention_backward_args 
     const instance *self = made;
     sgt_attention_backward_args own = *args;
     own.size = sizeof own;
-    own.gains = NULL;
+    if (CASE == NO_GAINS)
+        own.gains = NULL;
+    else
+        own.patterns = NULL;
     return self->services->portable->attention_backward(self->portable, &own);
 }
 
@@ -340,8 +346,8 @@ static const sgt_backend table = {
     .rmsnorm = WHEN(CASE == NOT_SAFE || CASE == IGNORES_FIELD, rmsnorm),
     .rmsnorm_backward = WHEN(CASE == OVERWRITES, rmsnorm_backward),
     .rope = WHEN(CASE == NO_OFFSETS || CASE == CRASHES, rope),
-    .attention = WHEN(CASE == NO_LENGTHS, attention),
-    .attention_backward = WHEN(CASE == NO_GAINS, attention_backward),
+    .attention = WHEN(CASE == NO_LENGTHS || CASE == ALWAYS_DENSE, attention),
+    .attention_backward = WHEN(CASE == NO_GAINS || CASE == ALWAYS_DENSE, attention_backward),
     .swiglu = WHEN(CASE == WRITES_ASIDE || CASE == ASKS_AGAIN || CASE == LOSES_MEMORY, swiglu),
     .swiglu_backward = WHEN(CASE == NEEDS_ROOM, swiglu_backward),
     .cross_entropy = WHEN(CASE == IGNORES_TARGETS || CASE == TALKS, cross_entropy),

@@ -13,6 +13,7 @@ In the order in which one meets them:
 
     train           train, Training, StepMetrics, evaluate, random_windows, windows, History
     a model         ModelConfig, Model, Loss, Evaluation, Optimizer, StepReport
+    attention       AttentionPattern
     growth          SparseGrowth, NoGrowth, StaticBlocks, StaticPlan, Growth, GrowthEvent, Plan
     a policy        Policy, Observation
     keep            Checkpoint, CheckpointInfo, Restored; Model.from_pretrained, save_pretrained,
@@ -60,6 +61,7 @@ from .history import History
 from .loss import Evaluation, Loss
 from .model import Model
 from .optimizer import Optimizer, StepReport
+from .pattern import AttentionPattern
 from .plan import Plan
 from .policies import NoGrowth, SparseGrowth, StaticBlocks, StaticPlan
 from .policy import GrowthEvent, Observation, Policy
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from . import plot as plot
 
 __all__ = [
+    "AttentionPattern",
     "BackendError",
     "BackendInfo",
     "Checkpoint",

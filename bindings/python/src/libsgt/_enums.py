@@ -42,6 +42,7 @@ RAMP = {"reference": 0, "hard": 1, "warm": 2}
 FADE = {"linear": 0, "cosine": 1, "exponential": 2}
 DIRECTION = {"deep_to_shallow": 0, "shallow_to_deep": 1}
 HEAD_CHOICE = {"highest": 0, "lowest": 1, "random": 2}
+KEY_SET = {"local": 1, "strided": 2, "block": 4, "summary": 8}
 GENERATE_END = {
     "max_tokens": 1,
     "stop_token": 2,

@@ -477,6 +477,20 @@ class sgt_hf_save_options(Sized):
     ]
 
 
+# ---- pattern.h ----
+
+
+class sgt_attention_pattern(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("sets", c_int32),
+        ("stride", c_int32),
+        ("summary", c_int32),
+        ("phase", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 # ---- sampler.h, session.h ----
 
 
