@@ -217,10 +217,10 @@ typedef struct sgt_rope_args {
  *     s = scale q k^T;  p = softmax(s);  out = gain p v
  * q, out [B,Tq,h,dh]; k, v [B,Tk,g,dh]; last stride 1. Query t of sequence b sees the keys 0 ..
  * offsets[b] + t, all < Tk, that its pattern has. Rows t >= lengths[b] are not computed and keep
- * their out. lse [B,h,Tq] dense gets ln sum exp(s) of each row. entropy_last and entropy_mean, F64 [B,h] dense, get
- * normalised entropies: the entropy of a row divided by ln(keys that it sees), 0 where it sees one
- * key only. The first gets that of the last computed row, the second the mean over the computed
- * rows that see more than one key.
+ * their out. lse [B,h,Tq] dense gets ln sum exp(s) of each row. entropy_last and entropy_mean, F64
+ * [B,h] dense, get normalised entropies: the entropy of a row divided by ln(keys that it sees), 0
+ * where it sees one key only. The first gets that of the last computed row, the second the mean
+ * over the computed rows that see more than one key.
  */
 typedef struct sgt_attention_args {
     uint32_t size;
