@@ -315,11 +315,11 @@ class Session(Owner):
         prompt: tokens [N], or a string with a ``tokenizer``. add_special_tokens: False for a string
         that has its special tokens already, as chat templates write them. max_tokens 0: as many as
         fit. stop_tokens end the text and belong to it; None: the model's eos (``special_tokens``),
-        (): none. So do stop_strings, with a tokenizer, but the text of the result ends before them. callback(token, index): something true ends the
-        text, an exception travels to the caller. sampler None: one made of ``sampling``, the
-        keyword arguments of ``Sampler``. Every token but the last is in the sequence afterwards, so
-        that the next prompt begins with that one. A failure or Ctrl-C in the middle keeps what was
-        fed.
+        (): none. So do stop_strings, with a tokenizer, but the text of the result ends before them.
+        callback(token, index): something true ends the text, an exception travels to the caller.
+        sampler None: one made of ``sampling``, the keyword arguments of ``Sampler``. Every token
+        but the last is in the sequence afterwards, so that the next prompt begins with that one. A
+        failure or Ctrl-C in the middle keeps what was fed.
 
         A list of prompts gives a list: their texts are generated side by side, which costs less
         than one after the other, and each is the one it would be alone. max_tokens may be a list
@@ -333,7 +333,7 @@ class Session(Owner):
             tokenizer,
             add_special_tokens,
             max_tokens,
-            sampler if several and not isinstance(sampler, Sampler) else _alone(sampler),
+            sampler if several else _alone(sampler),
             stop_tokens,
             stop_strings,
             sequence,
@@ -355,17 +355,7 @@ class Session(Owner):
             for sampler in samplers:
                 inside.enter_context(sampler._guard.writing)
             if len(texts) == 1:
-                (text,) = texts
-                call(
-                    lib.sgt_session_generate,
-                    byref(text.done),
-                    pointer,
-                    text.sequence,
-                    text.sampler._pointer,
-                    address(text.prompt),
-                    text.prompt.size,
-                    byref(text.options),
-                )
+                _generate_one(pointer, texts[0], texts[0].options)
                 return
             sequences = np.array([text.sequence for text in texts], np.int32)
             lengths = np.array([text.prompt.size for text in texts], np.int32)
@@ -462,18 +452,11 @@ class Session(Owner):
     def _first_token(self, text: Text) -> int:
         """Behind the prompt; the library knows what of it the sampler's window holds already."""
         token = ctypes.c_int32()
-        options = _structs.sgt_session_generate_options(max_tokens=1, tokens=ctypes.addressof(token))
+        options = _structs.sgt_session_generate_options(
+            max_tokens=1, tokens=ctypes.addressof(token)
+        )
         with self._computing() as pointer, text.sampler._guard.writing:
-            call(
-                lib.sgt_session_generate,
-                byref(_structs.sgt_generation()),
-                pointer,
-                text.sequence,
-                text.sampler._pointer,
-                address(text.prompt),
-                text.prompt.size,
-                byref(options),
-            )
+            _generate_one(pointer, text, options)
         return token.value
 
     def _texts(
@@ -525,6 +508,8 @@ class Session(Owner):
 
     def _samplers(self, samplers: Any, count: int, options: Any) -> List[Sampler]:
         """One for each text: those given, or of the options, whose seed counts the texts."""
+        if isinstance(samplers, Sampler):
+            samplers = [samplers]
         vocabulary = self._model.config.vocab_size
         if samplers is None:
             context = self._model.context._for(self._owned)
@@ -544,6 +529,19 @@ class Session(Owner):
                     f"has {vocabulary}"
                 )
         return list(samplers)
+
+
+def _generate_one(pointer: int, text: Text, options: Any) -> None:
+    call(
+        lib.sgt_session_generate,
+        byref(text.done),
+        pointer,
+        text.sequence,
+        text.sampler._pointer,
+        address(text.prompt),
+        text.prompt.size,
+        byref(options),
+    )
 
 
 def _alone(sampler: Any) -> Any:
