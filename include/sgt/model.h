@@ -27,8 +27,30 @@ SGT_BEGIN_DECLS
 /* Weights, gradients and a plan. Whatever needs a model holds a reference, which keeps it alive. */
 typedef struct sgt_model sgt_model;
 
+/* What the attention part of a block is. */
+enum sgt_attention_kind {
+    SGT_ATTENTION_SOFTMAX = 0 /* softmax over all earlier positions, RoPE, query heads in groups */
+};
+
+/* What the feed-forward part of a block is. */
+enum sgt_feed_forward_kind {
+    SGT_FEED_FORWARD_SWIGLU = 0 /* Wdown (silu(Wgate h) * (Wup h)) */
+};
+
+/* What a block is made of; all 0 but for size: the standard block. */
+typedef struct sgt_block_config {
+    uint32_t size;
+    int32_t attention;    /* enum sgt_attention_kind; default softmax */
+    int32_t feed_forward; /* enum sgt_feed_forward_kind; default SwiGLU */
+    int32_t reserved;     /* 0 */
+} sgt_block_config;
+
+/* Fills *block with the standard block. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
+ * 0.2. */
+SGT_API sgt_status sgt_block_config_init(sgt_block_config *block, size_t size);
+
 /* The architecture: a pre-norm LLaMA-style decoder (RMSNorm, RoPE, grouped-query attention,
- * SwiGLU, no biases). */
+ * SwiGLU, no biases), where `blocks` says nothing else. */
 typedef struct sgt_model_config {
     uint32_t size;
     int32_t vocab_size;  /* V, 1 to 2^28 */
@@ -43,6 +65,11 @@ typedef struct sgt_model_config {
     double rope_theta;   /* base of the rotary frequencies, above 0 in float32; default 10000 */
     double norm_eps;     /* epsilon of RMSNorm, inside the root; at least 0 and finite in float32,
                             where a number that is not 0 must not become 0; default 1e-6 */
+    int32_t n_blocks;    /* entries of blocks, at most n_layers; default 0 */
+    int32_t reserved;    /* 0 */
+    const sgt_block_config *blocks; /* [n_blocks], all of one size; layer i is made of
+                            blocks[i % n_blocks]; default NULL: of standard blocks. Borrowed for the
+                            call; a model has a copy of its own */
 } sgt_model_config;
 
 /* Fills *config with the defaults: everything 0 but rope_theta and norm_eps. Errors:
@@ -76,8 +103,8 @@ SGT_API sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
  * fine. Since 0.1. */
 SGT_API void sgt_model_free(sgt_model *model);
 
-/* Copies the configuration with every default resolved (n_kv_heads, head_dim). Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
+/* Copies the configuration with every default resolved (n_kv_heads, head_dim); its blocks are the
+ * model's and live as long as it. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
 SGT_API sgt_status sgt_model_get_config(sgt_model_config *config, const sgt_model *model);
 
 /* Copies the options that the model was made with. Errors: SGT_E_INVALID_ARGUMENT,

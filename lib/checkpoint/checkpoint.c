@@ -152,6 +152,7 @@ void sgt_checkpoint_free(sgt_checkpoint *checkpoint)
     sgt_context *context = checkpoint->context;
     sgti_release(&context->memory, checkpoint->keys,
                  checkpoint->n_values * sizeof *checkpoint->keys);
+    sgti_numbers_release(&checkpoint->numbers, &context->memory);
     sgti_safetensors_close(&checkpoint->file);
     sgti_release(&context->memory, checkpoint, sizeof *checkpoint);
     sgti_context_unref(context);

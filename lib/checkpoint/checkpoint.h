@@ -6,6 +6,7 @@
  *     model.*, optimizer.*    fields of the configuration and the options: whole numbers in
  *                             decimal, others as the bits of a double, 0x and 16 hexadecimal digits
  *     model.draws             only where some part draws random numbers
+ *     model.blocks, model.block.I.*   only where some block is no standard one
  *     growth.*, entropy.*, flops.*
  *     tokens.bos, tokens.eos, tokens.pad, hf.*   only where there are any
  *     host.KEY                the host's own
@@ -50,6 +51,7 @@ typedef struct sgti_field {
 typedef struct sgti_numbers {
     int32_t version; /* of the file that was read */
     sgt_model_config config;
+    sgt_block_config *blocks; /* of numbers that were read: where the list of config lies */
     sgt_special_tokens tokens; /* size 0: the file has none */
     int32_t has_notes;
     sgti_hf_notes notes;
@@ -71,8 +73,10 @@ typedef struct sgti_numbers {
 /* Writes the numbers into the metadata. Returns non-zero when memory is short. */
 int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers);
 
-/* Reads the numbers of a file and checks all of them; the message names the key. */
+/* Reads the numbers of a file and checks all of them; the message names the key. Release them with
+ * the file's memory. */
 sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file);
+void sgti_numbers_release(sgti_numbers *numbers, sgti_memory *memory);
 
 /* Prints a number as metadata have it. */
 void sgti_number_print(char text[SGTI_NUMBER_TEXT], sgti_field_kind kind, const void *number);
@@ -84,8 +88,11 @@ sgt_status sgti_number_read(void *number, sgti_field_kind kind, const sgti_safet
 /* Write and read the metadata of a configuration, as sgti_numbers_write and sgti_numbers_read do
  * (config_keys.c). */
 int sgti_config_write(json_t *metadata, const sgt_model_config *config);
-sgt_status sgti_config_read(sgt_model_config *config, const sgti_safetensors *file);
-int sgti_is_config_key(const char *key);
+int sgti_is_config_key(const char *key, const sgt_model_config *config);
+
+/* The list of its blocks becomes *blocks, allocated from the file's memory; NULL: there is none. */
+sgt_status sgti_config_read(sgt_model_config *config, sgt_block_config **blocks,
+                            const sgti_safetensors *file);
 
 /* SGT_OK when the two are equal; else SGT_E_INVALID_ARGUMENT, and the message names every key in
  * which the model differs from the file. */

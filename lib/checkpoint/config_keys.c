@@ -1,21 +1,34 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A configuration as metadata of a checkpoint: model.FIELD, each field a number. */
+/*
+ * A configuration as metadata of a checkpoint: model.FIELD, each field a number. Where blocks are
+ * not all standard ones, model.blocks says how many are listed, and model.block.I.FIELD has the
+ * name of a kind.
+ */
 #include "checkpoint.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "../base/error.h"
 #include "../base/text.h"
 #include "../core/config_fields.h"
 #include "../model/config.h"
+#include "../model/parts/blocks.h"
 
-#define PREFIX "model."
+#define PREFIX       "model."
+#define N_BLOCKS     PREFIX "blocks"
+#define BLOCK_PREFIX PREFIX "block."
 
 enum { KEY_BYTES = 48 };
 
 static void name_key(char key[KEY_BYTES], const sgti_config_field *field)
 {
     sgti_format(key, KEY_BYTES, PREFIX "%s", field->name);
+}
+
+static void name_block_key(char key[KEY_BYTES], int32_t block, const sgti_block_field *field)
+{
+    sgti_format(key, KEY_BYTES, BLOCK_PREFIX "%d.%s", (int)block, field->name);
 }
 
 static sgti_field_kind stored_kind(const sgti_config_field *field)
@@ -29,9 +42,26 @@ static void print_field(char text[SGTI_NUMBER_TEXT], const sgt_model_config *con
     sgti_number_print(text, stored_kind(field), (const char *)config + field->offset);
 }
 
+static int write_blocks(json_t *metadata, const sgt_model_config *config)
+{
+    char key[KEY_BYTES], text[SGTI_NUMBER_TEXT];
+    if (sgti_blocks_are_standard(config))
+        return 0;
+    sgti_number_print(text, SGTI_FIELD_I32, &config->n_blocks);
+    int failed = json_object_set_new(metadata, N_BLOCKS, json_string(text));
+    for (int32_t i = 0; i < config->n_blocks; i++) {
+        const sgti_block block = sgti_block_of(config, i);
+        for (int j = 0; j < SGTI_BLOCK_PARTS; j++) {
+            name_block_key(key, i, &sgti_block_fields[j]);
+            failed |= json_object_set_new(metadata, key, json_string(block.parts[j]->name));
+        }
+    }
+    return failed;
+}
+
 int sgti_config_write(json_t *metadata, const sgt_model_config *config)
 {
-    int failed = 0;
+    int failed = write_blocks(metadata, config);
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
         char key[KEY_BYTES], text[SGTI_NUMBER_TEXT];
         name_key(key, &sgti_config_fields[i]);
@@ -41,26 +71,94 @@ int sgti_config_write(json_t *metadata, const sgt_model_config *config)
     return failed;
 }
 
-sgt_status sgti_config_read(sgt_model_config *config, const sgti_safetensors *file)
+/* Reads the kind of one part. */
+static sgt_status read_kind(sgt_block_config *block, int32_t i, enum sgti_block_part part,
+                            const sgti_safetensors *file)
 {
-    sgt_model_config own = {.size = sizeof own}, resolved;
+    char key[KEY_BYTES];
+    int32_t number;
+    const sgti_block_field *field = &sgti_block_fields[part];
+    name_block_key(key, i, field);
+    const char *name = sgti_safetensors_metadata(file, key);
+    if (!name)
+        return sgti_fail(SGT_E_FORMAT, "%s: metadata: '%s' is missing", file->path, key);
+    if (!sgti_find_kind(&number, part, name))
+        return sgti_fail(SGT_E_VERSION,
+                         "%s: metadata: %s is '%.40s', which is not known to this libsgt %s: a "
+                         "newer one wrote it",
+                         file->path, key, name, sgt_version());
+    sgti_block_set(block, field, number);
+    return SGT_OK;
+}
+
+static sgt_status read_blocks(sgt_block_config **list, int32_t *n_blocks,
+                              const sgti_safetensors *file)
+{
+    if (!sgti_safetensors_metadata(file, N_BLOCKS))
+        return SGT_OK;
+    sgt_status status = sgti_number_read(n_blocks, SGTI_FIELD_I32, file, N_BLOCKS);
+    if (status)
+        return status;
+    if (*n_blocks < 1 || (size_t)*n_blocks > json_object_size(file->metadata))
+        return sgti_fail(SGT_E_FORMAT, "%s: metadata: " N_BLOCKS " is not possible", file->path);
+    status = sgti_blocks_allocate(list, file->memory, *n_blocks);
+    for (int32_t i = 0; i < *n_blocks && status == SGT_OK; i++) {
+        for (int j = 0; j < SGTI_BLOCK_PARTS && status == SGT_OK; j++)
+            status = read_kind(&(*list)[i], i, (enum sgti_block_part)j, file);
+    }
+    return status;
+}
+
+static sgt_status read_fields(sgt_model_config *config, const sgti_safetensors *file)
+{
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
         char key[KEY_BYTES];
         const sgti_config_field *field = &sgti_config_fields[i];
         name_key(key, field);
         sgt_status status =
-            sgti_number_read((char *)&own + field->offset, stored_kind(field), file, key);
+            sgti_number_read((char *)config + field->offset, stored_kind(field), file, key);
         if (status)
             return status;
     }
-    if (sgti_config_resolve(&resolved, &own))
-        return sgti_fail(SGT_E_FORMAT, "%s: metadata: " PREFIX "%s", file->path,
-                         sgt_error_message());
-    *config = own;
     return SGT_OK;
 }
 
-int sgti_is_config_key(const char *key)
+sgt_status sgti_config_read(sgt_model_config *config, sgt_block_config **blocks,
+                            const sgti_safetensors *file)
+{
+    sgt_model_config own = {.size = sizeof own}, resolved;
+    sgt_block_config *list = NULL;
+    sgt_status status = read_fields(&own, file);
+    if (status == SGT_OK)
+        status = read_blocks(&list, &own.n_blocks, file);
+    own.blocks = list;
+    if (status == SGT_OK && sgti_config_resolve(&resolved, &own))
+        status = sgti_fail(SGT_E_FORMAT, "%s: metadata: " PREFIX "%s", file->path,
+                           sgt_error_message());
+    if (status) {
+        sgti_release(file->memory, list, sgti_blocks_bytes(own.n_blocks));
+        return status;
+    }
+    *config = own;
+    *blocks = list;
+    return SGT_OK;
+}
+
+static int is_block_key(const char *key, const sgt_model_config *config)
+{
+    if (config->n_blocks == 0 || strncmp(key, BLOCK_PREFIX, strlen(BLOCK_PREFIX)) != 0)
+        return config->n_blocks > 0 && strcmp(key, N_BLOCKS) == 0;
+    long block = strtol(key + strlen(BLOCK_PREFIX), NULL, 10);
+    for (int i = 0; i < SGTI_BLOCK_FIELDS && block >= 0 && block < config->n_blocks; i++) {
+        char known[KEY_BYTES];
+        name_block_key(known, (int32_t)block, &sgti_block_fields[i]);
+        if (strcmp(known, key) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+int sgti_is_config_key(const char *key, const sgt_model_config *config)
 {
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
         char known[KEY_BYTES];
@@ -68,10 +166,26 @@ int sgti_is_config_key(const char *key)
         if (strcmp(known, key) == 0)
             return 1;
     }
-    return 0;
+    return is_block_key(key, config);
 }
 
 /* ---- comparing ---- */
+
+/* What is different, for a message; what has no room in it is left out. */
+typedef struct differences {
+    char text[400];
+    size_t used;
+} differences;
+
+static void add_difference(differences *d, const char *what, const char *there, const char *here)
+{
+    if (d->used >= sizeof d->text)
+        return;
+    int length = sgti_format(d->text + d->used, sizeof d->text - d->used,
+                             "%s%s %s in the file, %s here", d->used > 0 ? "; " : "", what, there,
+                             here);
+    d->used += length > 0 ? (size_t)length : 0;
+}
 
 /* Here a double may be decimal: a person reads it. */
 static void print_plainly(char text[SGTI_NUMBER_TEXT], const sgt_model_config *config,
@@ -83,12 +197,10 @@ static void print_plainly(char text[SGTI_NUMBER_TEXT], const sgt_model_config *c
         print_field(text, config, field);
 }
 
-sgt_status sgti_config_compare(const sgt_model_config *model, const sgt_model_config *file,
-                               const char *path)
+static void compare_fields(differences *d, const sgt_model_config *model,
+                           const sgt_model_config *file)
 {
-    char list[400] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < SGTI_CONFIG_FIELDS && used < sizeof list; i++) {
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
         const sgti_config_field *field = &sgti_config_fields[i];
         char here[SGTI_NUMBER_TEXT], there[SGTI_NUMBER_TEXT];
         print_field(here, model, field);
@@ -97,11 +209,33 @@ sgt_status sgti_config_compare(const sgt_model_config *model, const sgt_model_co
             continue;
         print_plainly(here, model, field);
         print_plainly(there, file, field);
-        int length = sgti_format(list + used, sizeof list - used, "%s%s %s in the file, %s here",
-                                 used > 0 ? "; " : "", field->name, there, here);
-        used += length > 0 ? (size_t)length : 0;
+        add_difference(d, field->name, there, here);
     }
-    if (used == 0)
+}
+
+/* Lists are equal when every layer is: how they are written does not matter. */
+static void compare_blocks(differences *d, const sgt_model_config *model,
+                           const sgt_model_config *file)
+{
+    int32_t layers = model->n_layers < file->n_layers ? model->n_layers : file->n_layers;
+    for (int32_t layer = 0; layer < layers; layer++) {
+        const sgti_block here = sgti_block_of(model, layer), there = sgti_block_of(file, layer);
+        for (int i = 0; i < SGTI_BLOCK_PARTS; i++) {
+            char what[KEY_BYTES];
+            sgti_format(what, sizeof what, "layer %d's %s", (int)layer, sgti_block_fields[i].name);
+            if (here.parts[i] != there.parts[i])
+                add_difference(d, what, there.parts[i]->name, here.parts[i]->name);
+        }
+    }
+}
+
+sgt_status sgti_config_compare(const sgt_model_config *model, const sgt_model_config *file,
+                               const char *path)
+{
+    differences d = {0};
+    compare_fields(&d, model, file);
+    compare_blocks(&d, model, file);
+    if (d.used == 0)
         return SGT_OK;
-    return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.80s does not fit the model: %s", path, list);
+    return sgti_fail(SGT_E_INVALID_ARGUMENT, "%.80s does not fit the model: %s", path, d.text);
 }

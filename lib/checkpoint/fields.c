@@ -10,7 +10,7 @@
 #include "../base/bytes.h"
 #include "../base/error.h"
 #include "../base/text.h"
-#include "../model/parts/part.h"
+#include "../model/parts/blocks.h"
 
 #define VERSION_KEY "sgt.checkpoint"
 
@@ -245,7 +245,7 @@ static sgt_status check_numbers(const sgti_numbers *numbers, const sgti_safetens
     return status ? status : check_entropies(numbers, file);
 }
 
-static int is_field(const char *key, int draws)
+static int is_field(const char *key, const sgt_model_config *config, int draws)
 {
     const struct {
         const sgti_field *fields;
@@ -262,18 +262,20 @@ static int is_field(const char *key, int draws)
                 return 1;
         }
     }
-    return strcmp(key, VERSION_KEY) == 0 || sgti_is_config_key(key) || sgti_is_tokens_key(key);
+    return strcmp(key, VERSION_KEY) == 0 || sgti_is_config_key(key, config) ||
+           sgti_is_tokens_key(key);
 }
 
 /* Refuses a file with a key that is not known here. A newer libsgt wrote it because without it
  * the training would be another one. */
-static sgt_status refuse_unknown_keys(const sgti_safetensors *file, int draws)
+static sgt_status refuse_unknown_keys(const sgti_safetensors *file, const sgt_model_config *config,
+                                      int draws)
 {
     static const char *const stems[] = {SGTI_HOST_PREFIX, SGTI_ST_CHECKSUM};
     const char *key;
     json_t *value;
     json_object_foreach(file->metadata, key, value) {
-        int known = is_field(key, draws);
+        int known = is_field(key, config, draws);
         for (size_t i = 0; i < COUNT(stems); i++)
             known |= strncmp(key, stems[i], strlen(stems[i])) == 0;
         if (!known)
@@ -290,7 +292,7 @@ sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file
     sgti_numbers own = {.config.size = sizeof own.config, .options.size = sizeof own.options};
     sgt_status status = read_version(&own.version, file);
     if (status == SGT_OK)
-        status = sgti_config_read(&own.config, file);
+        status = sgti_config_read(&own.config, &own.blocks, file);
     const int draws = status == SGT_OK && sgti_blocks_draw(&own.config);
     if (draws)
         status = read_table(&own, file, draw_fields, COUNT(draw_fields));
@@ -313,10 +315,18 @@ sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file
     if (status == SGT_OK)
         status = sgti_tokens_read(&own.tokens, file);
     if (status == SGT_OK)
-        status = refuse_unknown_keys(file, draws);
+        status = refuse_unknown_keys(file, &own.config, draws);
     if (status == SGT_OK)
         status = check_numbers(&own, file);
-    if (status == SGT_OK)
+    if (status)
+        sgti_numbers_release(&own, file->memory);
+    else
         *numbers = own;
     return status;
+}
+
+void sgti_numbers_release(sgti_numbers *numbers, sgti_memory *memory)
+{
+    sgti_release(memory, numbers->blocks, sgti_blocks_bytes(numbers->config.n_blocks));
+    numbers->blocks = NULL;
 }

@@ -13,6 +13,7 @@
 #include "../base/text.h"
 #include "../format/hf_config.h"
 #include "../model/config.h"
+#include "hf_blocks.h"
 #include "hf_files.h"
 
 #define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_load_options, tie_missing_head)
@@ -24,6 +25,7 @@ typedef struct folder {
     sgt_context *context;
     sgti_memory *memory;
     sgti_hf_config config;
+    sgt_block_config *blocks; /* where the list of config.model lies */
     sgti_hf_files files;
 } folder;
 
@@ -74,6 +76,10 @@ static sgt_status read_config(folder *f)
         return status;
     status = sgti_hf_config_parse(&f->config, text, bytes, path);
     sgti_release(f->memory, text, bytes + 1);
+    if (status == SGT_OK)
+        status = sgti_hf_blocks_read(&f->blocks, &f->config.model.n_blocks, f->memory,
+                                     f->config.tree, path);
+    f->config.model.blocks = f->blocks;
     return status;
 }
 
@@ -290,6 +296,7 @@ sgt_status sgt_hf_load(sgt_model **model, sgt_context *context, const char *path
     folder f = {.path = path, .context = context, .memory = &context->memory};
     status = load(model, &f, model_options, &own);
     sgti_hf_files_close(&f.files);
+    sgti_release(f.memory, f.blocks, sgti_blocks_bytes(f.config.model.n_blocks));
     sgti_hf_config_close(&f.config);
     return status;
 }

@@ -24,6 +24,7 @@
 #include "../base/float_mode.h"
 #include "../base/text.h"
 #include "../format/hf_config.h"
+#include "hf_blocks.h"
 #include "hf_copies.h"
 #include "hf_leftovers.h"
 
@@ -145,11 +146,16 @@ static sgt_status prepare_weights(sgti_new_file *file, export *e, const char *pa
 static sgt_status prepare_config(sgti_new_file *file, const export *e, const char *path)
 {
     const sgt_model *model = e->model;
-    char *text = sgti_hf_config_text(&(sgti_hf_description){.model = &model->config,
-                                                            .tokens = &model->tokens,
-                                                            .notes = &model->notes,
-                                                            .dtype = e->dtype_name,
-                                                            .plan = e->plan});
+    json_t *blocks;
+    char *text = NULL;
+    if (!sgti_hf_blocks_write(&blocks, &model->config))
+        text = sgti_hf_config_text(&(sgti_hf_description){.model = &model->config,
+                                                          .tokens = &model->tokens,
+                                                          .notes = &model->notes,
+                                                          .dtype = e->dtype_name,
+                                                          .plan = e->plan,
+                                                          .blocks = blocks});
+    json_decref(blocks);
     if (!text)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for its text", path);
     sgt_status status = sgti_new_file_open(file, e->memory, path);

@@ -26,6 +26,25 @@ const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS] = {
      .hf_initial = 1e-6},
 };
 
+const sgti_block_field sgti_block_fields[SGTI_BLOCK_FIELDS] = {
+    {"attention", "sgt_block_attention", "sgt_attention_kind",
+     offsetof(sgt_block_config, attention)},
+    {"feed_forward", "sgt_block_feed_forward", "sgt_feed_forward_kind",
+     offsetof(sgt_block_config, feed_forward)},
+};
+
+int32_t sgti_block_get(const sgt_block_config *block, const sgti_block_field *field)
+{
+    int32_t value;
+    memcpy(&value, (const char *)block + field->offset, sizeof value);
+    return value;
+}
+
+void sgti_block_set(sgt_block_config *block, const sgti_block_field *field, int32_t value)
+{
+    memcpy((char *)block + field->offset, &value, sizeof value);
+}
+
 double sgti_config_get(const sgt_model_config *config, const sgti_config_field *field)
 {
     const char *at = (const char *)config + field->offset;

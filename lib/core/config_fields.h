@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The numbers of an sgt_model_config, a row each, for whoever sets, checks, stores, compares or
- * translates them. A new field is a row here and a line in the header and its mirrors.
+ * The numbers of an sgt_model_config and of its blocks, a row each, for whoever sets, checks,
+ * stores, compares or translates them. A new field is a row here and a line in the header and its
+ * mirrors.
  */
 #ifndef SGTI_CONFIG_FIELDS_H
 #define SGTI_CONFIG_FIELDS_H
@@ -14,6 +15,7 @@
 #include "../base/strict_math.h"
 
 #define SGTI_CONFIG_FIELDS 11
+#define SGTI_BLOCK_FIELDS  2
 #define SGTI_MAX_HEAD_DIM  512
 
 typedef enum sgti_config_kind {
@@ -34,6 +36,20 @@ typedef struct sgti_config_field {
 } sgti_config_field;
 
 extern const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS];
+
+/* A field of a block: the number of a kind. Files have the kind's name. */
+typedef struct sgti_block_field {
+    const char *name;    /* in the struct, in messages; behind "model.block.I." in checkpoints */
+    const char *hf_name; /* in config.json, of the list with a name a block */
+    const char *enum_name;
+    size_t offset;
+} sgti_block_field;
+
+/* In the order of the parts of a block. */
+extern const sgti_block_field sgti_block_fields[SGTI_BLOCK_FIELDS];
+
+int32_t sgti_block_get(const sgt_block_config *block, const sgti_block_field *field);
+void sgti_block_set(sgt_block_config *block, const sgti_block_field *field, int32_t value);
 
 /* The value of a field. Every int32_t is exact as a double. */
 double sgti_config_get(const sgt_model_config *config, const sgti_config_field *field);

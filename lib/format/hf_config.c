@@ -24,7 +24,8 @@ static const sgti_json_wanted rope_members[] = {
     {.key = NULL},
 };
 
-/* What is read beside the fields of the model. All else in config.json is other programs' own. */
+/* What is read beside the fields of the model and its blocks. All else in config.json is other
+ * programs' own. */
 static const sgti_json_wanted wanted_beside[] = {
     {.key = "model_type"},
     {.key = "hidden_act"},
@@ -45,7 +46,10 @@ static const sgti_json_wanted wanted_beside[] = {
     {.key = NULL},
 };
 
-enum { N_BESIDE = sizeof wanted_beside / sizeof wanted_beside[0] };
+enum {
+    N_BESIDE = sizeof wanted_beside / sizeof wanted_beside[0],
+    N_WANTED = SGTI_CONFIG_FIELDS + SGTI_BLOCK_FIELDS + N_BESIDE
+};
 
 static const sgti_json_wanted wanted_of_generation[] = {
     {.key = "bos_token_id"},
@@ -256,13 +260,21 @@ static sgti_hf_notes read_notes(const json_t *tree)
         .attention_dropout = note(tree, "attention_dropout", or->attention_dropout)};
 }
 
+static int is_own_key(const char *key)
+{
+    int known = strcmp(key, "sgt_plan") == 0;
+    for (size_t i = 0; i < SGTI_BLOCK_FIELDS; i++)
+        known |= strcmp(key, sgti_block_fields[i].hf_name) == 0;
+    return known;
+}
+
 /* Keys that only a newer libsgt can have written. Without them its model would be another one. */
 static void refuse_unknown_keys(scan *s, json_t *tree)
 {
     const char *key;
     json_t *value;
     json_object_foreach(tree, key, value) {
-        if (s->status == SGT_OK && strncmp(key, "sgt_", 4) == 0 && strcmp(key, "sgt_plan") != 0)
+        if (s->status == SGT_OK && strncmp(key, "sgt_", 4) == 0 && !is_own_key(key))
             s->status = sgti_fail(SGT_E_VERSION,
                                   "%s: %.80s is not known to this libsgt %s: a newer one wrote it",
                                   s->path, key, sgt_version());
@@ -306,17 +318,19 @@ static const char *read_plan(scan *s)
     return json_string_value(plan);
 }
 
-static void list_wanted(sgti_json_wanted wanted[SGTI_CONFIG_FIELDS + N_BESIDE])
+static void list_wanted(sgti_json_wanted wanted[N_WANTED])
 {
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
-        wanted[i] = (sgti_json_wanted){.key = sgti_config_fields[i].hf_name};
-    memcpy(wanted + SGTI_CONFIG_FIELDS, wanted_beside, sizeof wanted_beside);
+        *wanted++ = (sgti_json_wanted){.key = sgti_config_fields[i].hf_name};
+    for (size_t i = 0; i < SGTI_BLOCK_FIELDS; i++)
+        *wanted++ = (sgti_json_wanted){.key = sgti_block_fields[i].hf_name};
+    memcpy(wanted, wanted_beside, sizeof wanted_beside);
 }
 
 sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64_t bytes,
                                 const char *path)
 {
-    sgti_json_wanted wanted[SGTI_CONFIG_FIELDS + N_BESIDE];
+    sgti_json_wanted wanted[N_WANTED];
     sgti_hf_config own = {.model.size = sizeof own.model, .tokens.size = sizeof own.tokens};
     list_wanted(wanted);
     sgt_status status = sgti_json_parse(&own.tree, text, bytes, wanted, CONFIG_DEPTH, path);

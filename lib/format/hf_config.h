@@ -11,8 +11,8 @@
 #define SGTI_HF_MOST_CONFIG (UINT64_C(1) << 20) /* bytes */
 
 typedef struct sgti_hf_config {
-    json_t *tree;
-    sgt_model_config model; /* tied as the file says */
+    json_t *tree;           /* what was read; the lists of blocks are left to the caller */
+    sgt_model_config model; /* tied as the file says, without blocks */
     sgt_special_tokens tokens;
     sgti_hf_notes notes;
     const char *plan;       /* the depth plan in hexadecimal digits, in the tree; NULL: none */
@@ -35,7 +35,9 @@ typedef struct sgti_hf_description {
     const sgt_special_tokens *tokens;
     const sgti_hf_notes *notes;
     const char *dtype;
-    const char *plan; /* NULL: a LlamaForCausalLM */
+    const char *plan;     /* NULL: no loops */
+    const json_t *blocks; /* lists of names by their keys; NULL: standard blocks. Without both it is
+                             a LlamaForCausalLM */
 } sgti_hf_description;
 
 /* Returns the text of a config.json, to be freed with free(); NULL when memory is short. */

@@ -9,7 +9,7 @@
 #include "../base/text.h"
 #include "../core/config_fields.h"
 
-enum { MOST_MEMBERS = SGTI_CONFIG_FIELDS + 16 };
+enum { MOST_MEMBERS = SGTI_CONFIG_FIELDS + SGTI_BLOCK_FIELDS + 16 };
 
 /* A text that grows; members of an object are written in any order, with a zero behind each. */
 typedef struct page {
@@ -96,11 +96,11 @@ static void truth(page *to, const char *key, int value)
 
 /* ---- what has a form of its own ---- */
 
-static void architectures(page *to, int has_plan)
+static void architectures(page *to, int is_llama)
 {
     put_key(to, "architectures");
     put(to, "[\n    ");
-    put_text(to, has_plan ? "SgtForCausalLM" : "LlamaForCausalLM");
+    put_text(to, is_llama ? "LlamaForCausalLM" : "SgtForCausalLM");
     put(to, "\n  ]");
 }
 
@@ -148,12 +148,23 @@ static void field(page *to, const sgti_config_field *field, const sgt_model_conf
         integer(to, field->hf_name, (int32_t)value);
 }
 
+static void words(page *to, const char *key, const json_t *list)
+{
+    put_key(to, key);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        put(to, i > 0 ? ",\n    " : "[\n    ");
+        put_text(to, json_string_value(json_array_get(list, i)));
+    }
+    put(to, "\n  ]");
+}
+
 static void put_members(page *to, const sgti_hf_description *of)
 {
+    const int is_llama = !of->plan && !of->blocks;
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
         field(to, &sgti_config_fields[i], of->model);
-    architectures(to, of->plan != NULL);
-    text(to, "model_type", of->plan ? "sgt" : "llama");
+    architectures(to, is_llama);
+    text(to, "model_type", is_llama ? "llama" : "sgt");
     text(to, "hidden_act", "silu");
     truth(to, "attention_bias", 0);
     truth(to, "mlp_bias", 0);
@@ -166,6 +177,9 @@ static void put_members(page *to, const sgti_hf_description *of)
     text(to, "torch_dtype", of->dtype);
     if (of->plan)
         text(to, "sgt_plan", of->plan);
+    for (size_t i = 0; i < SGTI_BLOCK_FIELDS && of->blocks; i++)
+        words(to, sgti_block_fields[i].hf_name,
+              json_object_get(of->blocks, sgti_block_fields[i].hf_name));
 }
 
 static int by_key(const void *a, const void *b)

@@ -6,16 +6,6 @@
 #include "../core/tensors.h"
 #include "work.h"
 
-int sgti_blocks_draw(const sgt_model_config *config)
-{
-    int draws = 0;
-    for (int32_t layer = 0; layer < config->n_layers; layer++) {
-        for (int i = 0; i < SGTI_BLOCK_PARTS; i++)
-            draws |= sgti_block_of(config, layer)->parts[i]->draws;
-    }
-    return draws;
-}
-
 static sgt_status run_forward(const sgti_work *work, const sgti_run *run)
 {
     sgt_status status = SGT_OK;

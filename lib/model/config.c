@@ -2,8 +2,8 @@
 #include "config.h"
 
 #include "../base/error.h"
-#include "../base/text.h"
 #include "../core/config_fields.h"
+#include "parts/blocks.h"
 
 static sgt_model_config default_config(void)
 {
@@ -67,22 +67,13 @@ static sgt_status resolve_heads(sgt_model_config *config)
     if (config->n_heads % config->n_kv_heads != 0)
         return sgti_fail(SGT_E_INVALID_ARGUMENT, "n_kv_heads %d does not divide n_heads %d",
                          (int)config->n_kv_heads, (int)config->n_heads);
-    char from[64] = ""; /* where a head_dim comes from that nobody gave */
     if (config->head_dim == 0) {
         if (config->d_model % config->n_heads != 0)
             return sgti_fail(SGT_E_INVALID_ARGUMENT,
                              "d_model %d is not a multiple of n_heads %d and head_dim is not given",
                              (int)config->d_model, (int)config->n_heads);
         config->head_dim = config->d_model / config->n_heads;
-        sgti_format(from, sizeof from, " (d_model %d / n_heads %d)", (int)config->d_model,
-                    (int)config->n_heads);
     }
-    if (config->head_dim > SGTI_MAX_HEAD_DIM)
-        return sgti_fail(SGT_E_OUT_OF_RANGE, "head_dim is %d%s, must be 2 to %d",
-                         (int)config->head_dim, from, SGTI_MAX_HEAD_DIM);
-    if (config->head_dim % 2 != 0)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "head_dim is %d%s, must be even",
-                         (int)config->head_dim, from);
     return SGT_OK;
 }
 
@@ -96,9 +87,15 @@ sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_confi
     if (status == SGT_OK)
         status = check_fields(&config);
     if (status == SGT_OK)
+        status = sgti_check_reserved(config.reserved, "sgt_model_config");
+    if (status == SGT_OK)
         status = resolve_heads(&config);
+    if (status == SGT_OK)
+        status = sgti_blocks_check(&config);
     if (status)
         return status;
+    if (config.n_blocks == 0)
+        config.blocks = NULL;
     *resolved = config;
     return SGT_OK;
 }

@@ -7,11 +7,13 @@
 
 #include "../base/structs.h"
 
-#define SGTI_CONFIG_MINIMUM SGTI_SIZE_THROUGH(sgt_model_config, norm_eps)
+#define SGTI_CONFIG_MINIMUM SGTI_SIZE_THROUGH(sgt_model_config, blocks)
 #define SGTI_MODEL_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_options, recompute)
 
 /* Reads the caller's struct, checks every field and fills the defaults in (n_kv_heads, head_dim).
- * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the field is named), SGT_E_STRUCT_SIZE. */
+ * Its blocks stay the caller's; NULL for an empty list.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (the field is named), SGT_E_STRUCT_SIZE, and
+ * what a kind of part refuses. */
 sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_config *caller);
 
 /* Reads the caller's options, NULL for the defaults. Errors: SGT_E_OUT_OF_RANGE (the option is

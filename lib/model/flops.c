@@ -11,7 +11,7 @@
 #include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "config.h"
-#include "parts/part.h"
+#include "parts/blocks.h"
 #include "plan_data.h"
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_options, phase)
@@ -31,12 +31,12 @@ static void add_pass(sgt_flops *flops, const sgti_part_kind *kind, sgti_flops_qu
 static void add_layer(sgt_flops *flops, const sgti_flops_query *query, const sgt_plan *plan,
                       int32_t layer, int32_t loops)
 {
-    const sgti_block *block = sgti_block_of(query->config, layer);
-    const sgti_part_kind *attention = block->parts[SGTI_ATTENTION];
+    const sgti_block block = sgti_block_of(query->config, layer);
+    const sgti_part_kind *attention = block.parts[SGTI_ATTENTION];
     sgt_flops run = {0};
     double runs = 1.0;
     add_pass(&run, attention, *query, NULL);
-    block->parts[SGTI_FEED_FORWARD]->flops(&run, query);
+    block.parts[SGTI_FEED_FORWARD]->flops(&run, query);
     if (plan && loops != SGT_FLOPS_LOOPS_VANILLA) {
         for (int32_t pass = 1; pass <= sgt_plan_depth(plan, layer); pass++)
             add_pass(&run, attention, *query,

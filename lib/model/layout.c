@@ -11,7 +11,7 @@
 #include "../base/error.h"
 #include "../base/integers.h"
 #include "../core/tensors.h"
-#include "parts/part.h"
+#include "parts/blocks.h"
 
 /* Unless the backend wishes something else, logits are made for so many rows at a time that they
  * take about this many bytes: enough for the products of a processor to run at full speed, and
@@ -80,7 +80,7 @@ static void place_pass(planner *p, sgti_part *part, int32_t number, const sgti_r
 static void place_run(planner *p, int32_t layer, int32_t run, int32_t n_passes)
 {
     const sgti_shape *shape = p->regions.shape;
-    const sgti_block *block = sgti_block_of(shape->config, layer);
+    const sgti_block block = sgti_block_of(shape->config, layer);
     sgti_arena *kept = &p->regions.arenas[SGTI_KEPT];
     sgti_region in_place = p->x;
     const sgti_region *inner = sgti_is_training(shape) ? NULL : &in_place, *last = inner;
@@ -95,12 +95,12 @@ static void place_run(planner *p, int32_t layer, int32_t run, int32_t n_passes)
     uint64_t mark = sgti_arena_mark(kept);
     int32_t first_part = p->layout->n_parts;
     for (int32_t k = 0; k < n_passes; k++) {
-        sgti_part part = {.kind = block->parts[SGTI_ATTENTION],
+        sgti_part part = {.kind = block.parts[SGTI_ATTENTION],
                           .layer = layer,
                           .entropy_pass = run * n_passes + k};
         place_pass(p, &part, k, inner);
     }
-    sgti_part part = {.kind = block->parts[SGTI_FEED_FORWARD], .layer = layer};
+    sgti_part part = {.kind = block.parts[SGTI_FEED_FORWARD], .layer = layer};
     place_part(p, &part, last);
     if (shape->recompute)
         sgti_arena_reset(kept, mark);

@@ -10,6 +10,7 @@
 #include "../core/tensors.h"
 #include "config.h"
 #include "flops.h"
+#include "parts/blocks.h"
 #include "pass_lists.h"
 
 #define TOTAL_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_total, overhead)
@@ -33,11 +34,22 @@ static sgt_status create_weights(sgt_model *model)
     return status;
 }
 
-/* Makes all parts of a model. If one fails, freeing the model frees those that were made. */
-static sgt_status fill_model(sgt_model *model)
+/* Copies the configuration, so that the list of its blocks may go. */
+static sgt_status take_config(sgt_model *model, const sgt_model_config *resolved)
 {
-    sgt_status status =
-        sgti_parameters_create(&model->parameters, &model->context->memory, &model->config);
+    model->config = *resolved;
+    sgt_status status = sgti_blocks_copy(&model->blocks, &model->context->memory, resolved);
+    model->config.blocks = model->blocks;
+    return status;
+}
+
+/* Makes all parts of a model. If one fails, freeing the model frees those that were made. */
+static sgt_status fill_model(sgt_model *model, const sgt_model_config *resolved)
+{
+    sgt_status status = take_config(model, resolved);
+    if (status == SGT_OK)
+        status =
+            sgti_parameters_create(&model->parameters, &model->context->memory, &model->config);
     if (status == SGT_OK)
         status = sgt_plan_create(&model->plan, model->context, model->config.n_layers,
                                  model->config.n_heads);
@@ -76,12 +88,11 @@ sgt_status sgt_model_create(sgt_model **model, sgt_context *context,
     }
     m->context = sgti_context_ref(context);
     m->dispatch = context->dispatch;
-    m->config = resolved;
     m->options = options;
     m->tokens.size = sizeof m->tokens;
     m->notes = sgti_hf_default_notes;
     m->step_closed = 1; /* the first forward starts a step */
-    status = fill_model(m);
+    status = fill_model(m, &resolved);
     if (status) {
         sgti_model_unref(m);
         return status;
@@ -110,6 +121,7 @@ void sgti_model_unref(sgt_model *model)
     sgti_passes_free(model->passes, &context->memory);
     sgt_plan_free(model->plan);
     sgti_parameters_destroy(&model->parameters, &context->memory);
+    sgti_release(&context->memory, model->blocks, sgti_blocks_bytes(model->config.n_blocks));
     sgti_release(&context->memory, model, sizeof *model);
     sgti_context_unref(context);
 }

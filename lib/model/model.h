@@ -40,6 +40,7 @@ struct sgt_model {
     sgt_context *context;      /* counted */
     sgti_dispatch *dispatch;
     sgt_model_config config; /* every default resolved */
+    sgt_block_config *blocks; /* where the list of config lies */
     sgt_model_options options;
     sgt_plan *plan;
     sgti_passes *passes;     /* the plan, unrolled */

@@ -6,12 +6,12 @@
 
 #include "../base/carver.h"
 #include "../base/error.h"
-#include "parts/part.h"
+#include "parts/blocks.h"
 #include "placer.h"
 
 static void place_layer(sgti_placer *placer, const sgt_model_config *config, int32_t layer)
 {
-    const sgti_block *block = sgti_block_of(config, layer);
+    const sgti_block block = sgti_block_of(config, layer);
     sgti_parameters *into = placer->into;
     placer->layer = layer;
     for (int i = 0; i < SGTI_BLOCK_PARTS; i++) {
@@ -19,7 +19,7 @@ static void place_layer(sgti_placer *placer, const sgt_model_config *config, int
             into->layers[layer].parameter[i] = into->count;
             into->layers[layer].matrix[i] = into->n_matrices;
         }
-        block->parts[i]->parameters(placer, config);
+        block.parts[i]->parameters(placer, config);
     }
     placer->layer = -1;
 }

@@ -15,6 +15,7 @@
 #include "../base/structs.h"
 #include "../core/tensors.h"
 #include "batch.h"
+#include "parts/blocks.h"
 #include "work.h"
 
 /* *zero becomes 1 when all matrices are 0. `room` is memory of the backend for the sum, a

@@ -7,6 +7,7 @@
 #include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "../model/config.h"
+#include "../model/parts/blocks.h"
 #include "optimizer.h"
 
 #define OPTIONS_MINIMUM  SGTI_SIZE_THROUGH(sgt_model_memory_options, model)
@@ -39,6 +40,7 @@ static sgt_status estimate(sgt_model_memory *e, const sgti_shape *shape,
     e->moments = optimizer ? 2 * e->parameters : 0;
     e->activations = workspace + (options->training ? 0 : sizeof(sgti_workspace));
     e->other = sizeof(sgt_model) + sizeof(sgti_model_shared) + parameters.bytes +
+               sgti_blocks_bytes(config->n_blocks) +
                sgti_plan_memory(config->n_layers, plan) + sgti_passes_bytes(config, plan) +
                sgti_lists_bytes(config, plan) +
                (optimizer ? sgti_optimizer_bytes(parameters.count) : 0);

@@ -12,7 +12,10 @@ from public_headers import declarations_of, read_headers
 # Inside of another struct, and so in no argument list.
 NESTED = {
     ("sgt_context_create", "sgt_allocator"),
+    ("sgt_model_create", "sgt_block_config"),
+    ("sgt_model_estimate_memory", "sgt_block_config"),
     ("sgt_model_estimate_memory", "sgt_model_options"),
+    ("sgt_flops_count", "sgt_block_config"),
 }
 
 

@@ -18,6 +18,7 @@ static double loss;
 
 static sgt_context_options a_context;
 static sgt_model_config a_config;
+static const sgt_block_config a_block = {.size = sizeof a_block};
 static const sgt_model_options a_model = {.size = sizeof a_model, .recompute = 1};
 static const sgt_model_backward_options a_backward = {.size = sizeof a_backward};
 static const sgt_optimizer_step_options a_step = {.size = sizeof a_step, .scale = 0.5};
@@ -106,6 +107,21 @@ static sgt_status with_config(void *input)
     ck_assert_int_eq(resolved.d_ff, a_config.d_ff);
     sgt_model_free(made);
     return SGT_OK;
+}
+
+/* The configuration with a list of one block. */
+static sgt_model_config config_of(const void *block)
+{
+    sgt_model_config config = a_config;
+    config.n_blocks = 1;
+    config.blocks = block;
+    return config;
+}
+
+static sgt_status with_block(void *input)
+{
+    sgt_model_config config = config_of(input);
+    return with_config(&config);
 }
 
 static sgt_status with_model_options(void *input)
@@ -266,11 +282,24 @@ static sgt_status with_pattern(void *input)
     return status;
 }
 
+static sgt_status with_estimated_block(void *input)
+{
+    sgt_model_config config = config_of(input);
+    return with_estimated_config(&config);
+}
+
+static sgt_status with_counted_block(void *input)
+{
+    sgt_model_config config = config_of(input);
+    return with_counted_config(&config);
+}
+
 static const struct_input inputs[] = {
     INPUT(sgt_attention_pattern_pairs, sgt_attention_pattern, with_pattern, &a_pattern),
     INPUT(sgt_context_create, sgt_context_options, with_context_options, &a_context),
     INPUT(sgt_context_create, sgt_allocator, with_allocator, &an_allocator),
     INPUT(sgt_model_create, sgt_model_config, with_config, &a_config),
+    INPUT(sgt_model_create, sgt_block_config, with_block, &a_block),
     INPUT(sgt_model_create, sgt_model_options, with_model_options, &a_model),
     INPUT(sgt_model_backward, sgt_model_backward_options, with_backward_options, &a_backward),
     INPUT(sgt_model_backward_logits, sgt_model_backward_options, with_backward_options_for_logits,
@@ -284,10 +313,12 @@ static const struct_input inputs[] = {
     INPUT(sgt_model_evaluate, sgt_model_evaluate_options, with_evaluate_options, &an_evaluate),
     INPUT(sgt_model_estimate_memory, sgt_model_memory_options, with_memory_options, &a_memory),
     INPUT(sgt_model_estimate_memory, sgt_model_config, with_estimated_config, &a_config),
+    INPUT(sgt_model_estimate_memory, sgt_block_config, with_estimated_block, &a_block),
     INPUT(sgt_model_estimate_memory, sgt_model_options, with_estimated_options, &a_model),
     INPUT(sgt_optimizer_create, sgt_optimizer_options, with_optimizer_options, &an_optimizer),
     INPUT(sgt_flops_count, sgt_flops_options, with_flops_options, &a_flops),
     INPUT(sgt_flops_count, sgt_model_config, with_counted_config, &a_config),
+    INPUT(sgt_flops_count, sgt_block_config, with_counted_block, &a_block),
 };
 
 /* ---- structs that a call fills ---- */
@@ -394,6 +425,7 @@ static const struct_output outputs[] = {
 /* ---- the functions that fill in defaults ---- */
 
 INIT_CALL(sgt_context_options_init, sgt_context_options)
+INIT_CALL(sgt_block_config_init, sgt_block_config)
 INIT_CALL(sgt_model_config_init, sgt_model_config)
 INIT_CALL(sgt_model_options_init, sgt_model_options)
 INIT_CALL(sgt_model_backward_options_init, sgt_model_backward_options)
@@ -406,6 +438,7 @@ INIT_CALL(sgt_flops_options_init, sgt_flops_options)
 
 static const struct_init inits[] = {
     INIT(sgt_context_options_init, sgt_context_options),
+    INIT(sgt_block_config_init, sgt_block_config),
     INIT(sgt_model_config_init, sgt_model_config),
     INIT(sgt_model_options_init, sgt_model_options),
     INIT(sgt_model_backward_options_init, sgt_model_backward_options),

@@ -3,12 +3,9 @@
  * A part that draws random numbers: its training is a function of seed and counter, so recompute,
  * a forward that was stopped and a checkpoint leave every bit as it was. The library has no such
  * part yet. This program brings one, by a function of its own in the place of the library's
- * sgti_block_of: the standard feed-forward, which a coin leaves out of a training forward (Huang et
- * al., Deep Networks with Stochastic Depth, ECCV 2016).
+ * sgti_part_kind_of: the standard feed-forward, which a coin leaves out of a training forward
+ * (Huang et al., Deep Networks with Stochastic Depth, ECCV 2016).
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "backend/dispatch.h"
 #include "base/random.h"
 #include "core/tensors.h"
@@ -79,7 +76,7 @@ static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
     sgti_swiglu_feed_forward.flops(flops, query);
 }
 
-static const sgti_part_kind tossed_feed_forward = {
+static const sgti_part_kind tossed = {
     .name = "tossed",
     .slot = SGTI_FEED_FORWARD,
     .draws = 1,
@@ -90,17 +87,33 @@ static const sgti_part_kind tossed_feed_forward = {
     .flops = count_flops,
 };
 
-/* ---- its blocks; one layer tosses, or none ---- */
+/* ---- the kinds; one layer tosses ---- */
 
-static int is_drawing = 1;
+static int is_drawing = 1; /* 0: a kind of the same name does not draw */
 
-const sgti_block *sgti_block_of(const sgt_model_config *config, int32_t layer)
+const sgti_part_kind *sgti_part_kind_of(enum sgti_block_part slot, int32_t number)
 {
-    static const sgti_block standard = {.parts = {&sgti_softmax_attention,
-                                                  &sgti_swiglu_feed_forward}};
-    static const sgti_block tossed = {.parts = {&sgti_softmax_attention, &tossed_feed_forward}};
-    (void)config;
-    return is_drawing && layer == TOSSED ? &tossed : &standard;
+    static sgti_part_kind settled;
+    settled = sgti_swiglu_feed_forward;
+    settled.name = tossed.name;
+    if (slot == SGTI_ATTENTION)
+        return number == 0 ? &sgti_softmax_attention : NULL;
+    if (number == 1)
+        return is_drawing ? &tossed : &settled;
+    return number == 0 ? &sgti_swiglu_feed_forward : NULL;
+}
+
+static sgt_model_config drawing_config(void)
+{
+    static const sgt_block_config blocks[] = {
+        {.size = sizeof *blocks},
+        {.size = sizeof *blocks, .feed_forward = 1},
+        {.size = sizeof *blocks},
+    };
+    sgt_model_config config = training_config(SGTT_KIND_DENSE);
+    config.n_blocks = sizeof blocks / sizeof blocks[0];
+    config.blocks = blocks;
+    return config;
 }
 
 /* ---- trainings ---- */
@@ -109,30 +122,12 @@ static small_training start(int recompute)
 {
     small_training t = {.context = training_context(2)};
     const sgt_model_options options = {.size = sizeof options, .recompute = recompute};
-    const sgtt_small_recipe recipe = {.config = training_config(SGTT_KIND_DENSE),
+    const sgtt_small_recipe recipe = {.config = drawing_config(),
                                       .options = &options};
     t.policy = training_policy(t.context, SGTT_KIND_DENSE);
     sgtt_ok(sgtt_small_make(&t, &recipe));
     sgtt_randomize(t.model, 5);
     return t;
-}
-
-/* Puts `to` wherever a file has `from`, of the same length; returns in how many places. */
-static int replace(const char *path, const char *from, const char *to)
-{
-    unsigned long bytes;
-    const size_t length = strlen(from);
-    int found = 0;
-    unsigned char *data = scratch_read(path, &bytes);
-    for (unsigned long i = 0; i + length <= bytes; i++) {
-        if (memcmp(data + i, from, length) == 0) {
-            memcpy(data + i, to, length);
-            found++;
-        }
-    }
-    scratch_write(path, data, bytes);
-    free(data);
-    return found;
 }
 
 static void save_as(char path[SCRATCH_PATH], const char *name, int drawing)
@@ -174,7 +169,7 @@ START_TEST(a_forward_that_was_stopped_is_not_counted)
     int64_t layer = -1;
     small_training t = {0};
     sgt_context_options options = sgtt_model_options();
-    sgtt_small_recipe recipe = {.config = training_config(SGTT_KIND_DENSE), .context = &options};
+    sgtt_small_recipe recipe = {.config = drawing_config(), .context = &options};
     sgt_batch batch = sgtt_batch(2, 7, 19, 3, 0);
     sgt_metrics metrics = {.size = sizeof metrics};
     options.progress = stop_at_layer;
@@ -239,7 +234,7 @@ START_TEST(the_counter_is_in_files_of_models_that_draw)
     sgt_context *context = training_context(1);
     save_as(drawing, "drawing", 1);
     save_as(plain, "plain", 0);
-    ck_assert_int_eq(replace(plain, "model.draws", "model.draws"), 0);
+    ck_assert_int_eq(scratch_replace(plain, "model.draws", "model.draws"), 0);
     sgtt_fails(sgt_checkpoint_open(&checkpoint, context, drawing), SGT_E_VERSION,
                "'model.draws' is not known");
     is_drawing = 1;
@@ -260,7 +255,7 @@ START_TEST(an_impossible_counter_is_refused)
     sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
     options.checksums = 0;
     sgtt_ok(sgt_checkpoint_save(t.model, path, &options));
-    ck_assert_int_eq(replace(path, "\"model.draws\":\"10\"", "\"model.draws\":\"-1\""), 1);
+    ck_assert_int_eq(scratch_replace(path, "\"model.draws\":\"10\"", "\"model.draws\":\"-1\""), 1);
     sgtt_fails(sgt_checkpoint_open(&checkpoint, t.context, path), SGT_E_FORMAT,
                "model.draws is not possible");
     sgtt_small_free(&t);

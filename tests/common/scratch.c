@@ -67,3 +67,20 @@ int scratch_equal(const char *a, const char *b)
     free(y);
     return equal;
 }
+
+int scratch_replace(const char *path, const char *from, const char *to)
+{
+    unsigned long bytes;
+    const size_t length = strlen(from);
+    int found = 0;
+    unsigned char *data = scratch_read(path, &bytes);
+    for (unsigned long i = 0; i + length <= bytes; i++) {
+        if (memcmp(data + i, from, length) == 0) {
+            memcpy(data + i, to, length);
+            found++;
+        }
+    }
+    scratch_write(path, data, bytes);
+    free(data);
+    return found;
+}

@@ -13,6 +13,9 @@ void scratch_remove(void);
 unsigned char *scratch_read(const char *path, unsigned long *bytes);
 void scratch_write(const char *path, const void *data, unsigned long bytes);
 
+/* Puts `to` wherever a file has `from`, of the same length; returns in how many places. */
+int scratch_replace(const char *path, const char *from, const char *to);
+
 /* 1 when both files have the same bytes. */
 int scratch_equal(const char *a, const char *b);
 

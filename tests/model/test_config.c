@@ -20,7 +20,7 @@ static const struct {
 /* What is no number of the architecture. */
 static int is_other(const char *name)
 {
-    static const char *const others[] = {"size"};
+    static const char *const others[] = {"size", "n_blocks", "reserved", "blocks"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (!strcmp(others[i], name))
             return 1;
@@ -39,7 +39,7 @@ static const sgti_config_field *row_of(const char *name)
 
 START_TEST(every_field_has_its_row)
 {
-    size_t found = 0;
+    size_t found = 0, of_blocks = 0;
     for (size_t i = 0; i < sizeof public_fields / sizeof public_fields[0]; i++) {
         if (strcmp(public_fields[i].type, "sgt_model_config") || is_other(public_fields[i].name))
             continue;
@@ -49,6 +49,10 @@ START_TEST(every_field_has_its_row)
         found++;
     }
     ck_assert_uint_eq(found, SGTI_CONFIG_FIELDS);
+    for (size_t i = 0; i < sizeof public_fields / sizeof public_fields[0]; i++)
+        of_blocks += !strcmp(public_fields[i].type, "sgt_block_config") &&
+                     !is_other(public_fields[i].name);
+    ck_assert_uint_eq(of_blocks, SGTI_BLOCK_FIELDS);
 }
 END_TEST
 

@@ -143,6 +143,8 @@ def test_prototype(name):
 CONSTANTS = {
     "LOG_LEVEL": ("sgt_log_level", "SGT_LOG_"),
     "PHASE": ("sgt_phase", "SGT_PHASE_"),
+    "ATTENTION": ("sgt_attention_kind", "SGT_ATTENTION_"),
+    "FEED_FORWARD": ("sgt_feed_forward_kind", "SGT_FEED_FORWARD_"),
     "ENTROPY": ("sgt_entropy", "SGT_ENTROPY_"),
     "PART": ("sgt_parameter_part", "SGT_PART_"),
     "FLOPS_LOOPS": ("sgt_flops_loops", "SGT_FLOPS_LOOPS_"),
@@ -177,6 +179,7 @@ def test_data_types():
 
 
 WORDS = {
+    "AttentionKind": "ATTENTION", "FeedForwardKind": "FEED_FORWARD",
     "Collected": "ENTROPY", "FlopsLoops": "FLOPS_LOOPS", "FlopsPhase": "FLOPS_PHASE",
     "Schedule": "SCHEDULE",
     "DecayScope": "DECAY_SCOPE", "Moment": "MOMENT", "GrowthAction": "GROWTH_ACTION",
@@ -254,17 +257,21 @@ def test_option_defaults_are_those_of_the_library():
     check(sgt.Session, "sgt_session_options")
     check(sgt.count_flops, "sgt_flops_options", plan=None)
     check(sgt.Growth, "sgt_growth_options")
-    struct = c_defaults("sgt_model_config")
+    defaults = sgt.ModelConfig._from(c_defaults("sgt_model_config"))
     config = sgt.ModelConfig(1, 1, 1, 1, 1, 1)
     for field in dataclasses.fields(config):
         if field.default is not dataclasses.MISSING:
-            assert getattr(config, field.name) == getattr(struct, field.name)
+            assert getattr(config, field.name) == getattr(defaults, field.name)
+    assert sgt.BlockConfig() == sgt.BlockConfig._from(c_defaults("sgt_block_config"))
 
 
 def test_a_configuration_has_the_fields_of_the_library():
     table = (headers.INCLUDE.parent / "lib" / "core" / "config_fields.c").read_text()
     rows = re.findall(r"^    {(?:INTEGER|FLAG|REAL)\((\w+), ", table, re.MULTILINE)
-    assert sorted(rows) == sorted(field.name for field in dataclasses.fields(sgt.ModelConfig))
+    fields = {field.name for field in dataclasses.fields(sgt.ModelConfig)}
+    assert set(rows) == fields - {"blocks"}
+    rows = re.findall(r'^    {"(\w+)", "sgt_block_\w+", ', table, re.MULTILINE)
+    assert set(rows) == {field.name for field in dataclasses.fields(sgt.BlockConfig)}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="names of shared objects")

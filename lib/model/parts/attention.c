@@ -17,8 +17,28 @@
 
 #include <math.h>
 
+#include "../../base/error.h"
+#include "../../base/text.h"
+#include "../../core/config_fields.h"
 #include "../../core/tensors.h"
 #include "../config.h"
+
+/* Rotary positions turn pairs of a head, and kernels have room for so many. */
+static sgt_status check(const sgt_model_config *config, const sgt_block_config *block)
+{
+    char from[64] = ""; /* where a head_dim comes from that perhaps nobody gave */
+    (void)block;
+    if ((int64_t)config->head_dim * config->n_heads == config->d_model)
+        sgti_format(from, sizeof from, " (d_model %d / n_heads %d)", (int)config->d_model,
+                    (int)config->n_heads);
+    if (config->head_dim > SGTI_MAX_HEAD_DIM)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "head_dim is %d%s, must be 2 to %d",
+                         (int)config->head_dim, from, SGTI_MAX_HEAD_DIM);
+    if (config->head_dim % 2 != 0)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "head_dim is %d%s, must be even",
+                         (int)config->head_dim, from);
+    return SGT_OK;
+}
 
 static void declare(sgti_placer *placer, const sgt_model_config *config)
 {
@@ -229,8 +249,9 @@ static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
 }
 
 const sgti_part_kind sgti_softmax_attention = {
-    .name = "attention",
+    .name = "softmax",
     .slot = SGTI_ATTENTION,
+    .check = check,
     .parameters = declare,
     .place = place,
     .forward = forward,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a block is made of. A block has an attention part and a feed-forward part; each kind of part
- * is one file of this folder and one table. Training, evaluation and decoding run the same forward:
- * what differs between them comes through sgti_work (products, attention, where regions lie).
+ * is one file of this folder, one table, and one row of kinds.c. Training, evaluation and decoding
+ * run the same forward: what differs between them comes through sgti_work (products, attention,
+ * where regions lie).
  */
 #ifndef SGTI_PART_H
 #define SGTI_PART_H
@@ -32,6 +33,10 @@ typedef struct sgti_part_kind {
      * kept in a region of that arena, where backward and a remade forward find it. */
     int32_t draws;
 
+    /* Refuses a configuration, its head_dim and n_kv_heads resolved, that this kind cannot be part
+     * of; NULL: it can be part of any. */
+    sgt_status (*check)(const sgt_model_config *config, const sgt_block_config *block);
+
     /* Declares the parameters of one layer, in the order of the kind's own numbers. */
     void (*parameters)(sgti_placer *placer, const sgt_model_config *config);
 
@@ -51,16 +56,9 @@ typedef struct sgti_part_kind {
     void (*flops)(sgt_flops *flops, const sgti_flops_query *query);
 } sgti_part_kind;
 
-/* A kind of block: which kinds of parts it has. */
-typedef struct sgti_block {
-    const sgti_part_kind *parts[SGTI_BLOCK_PARTS];
-} sgti_block;
-
-/* The kind of a layer's block. */
-const sgti_block *sgti_block_of(const sgt_model_config *config, int32_t layer);
-
-/* 1 when a part of some layer draws (block.c). */
-int sgti_blocks_draw(const sgt_model_config *config);
+/* The kind with a number of enum sgt_attention_kind or sgt_feed_forward_kind; NULL: there is none
+ * (kinds.c). Numbers start at 0 and leave no hole. */
+const sgti_part_kind *sgti_part_kind_of(enum sgti_block_part slot, int32_t number);
 
 extern const sgti_part_kind sgti_softmax_attention; /* attention.c */
 extern const sgti_part_kind sgti_swiglu_feed_forward; /* swiglu.c */

@@ -12,7 +12,7 @@
 In the order in which one meets them:
 
     train           train, Training, StepMetrics, evaluate, random_windows, windows, History
-    a model         ModelConfig, Model, Loss, Evaluation, Optimizer, StepReport
+    a model         ModelConfig, BlockConfig, Model, Loss, Evaluation, Optimizer, StepReport
     attention       AttentionPattern
     growth          SparseGrowth, NoGrowth, StaticBlocks, StaticPlan, Growth, GrowthEvent, Plan
     a policy        Policy, Observation
@@ -31,7 +31,7 @@ from ._generating import Tokenizer
 from ._library import VERSION as __version__
 from ._library import library_path, library_version
 from .checkpoint import Checkpoint, CheckpointInfo, Restored
-from .config import Flops, FlopsTotal, ModelConfig, SpecialTokens, count_flops
+from .config import BlockConfig, Flops, FlopsTotal, ModelConfig, SpecialTokens, count_flops
 from .context import BackendInfo, Context, MemoryEstimate, MemoryUsage, load_backend
 from .data import random_windows, windows
 from .errors import (
@@ -76,6 +76,7 @@ __all__ = [
     "AttentionPattern",
     "BackendError",
     "BackendInfo",
+    "BlockConfig",
     "Checkpoint",
     "CheckpointInfo",
     "ClosedError",

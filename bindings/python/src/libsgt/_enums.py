@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, Literal, Mapping
 
 # The words of arguments, for type checkers; a test compares them with the tables.
+AttentionKind = Literal["softmax"]
+FeedForwardKind = Literal["swiglu"]
 Collected = Literal["none", "last", "mean", "both"]
 Kind = Literal["last", "mean"]
 FlopsLoops = Literal["vanilla", "now", "grown"]
@@ -30,6 +32,8 @@ PHASE = {"forward": 1, "backward": 2, "evaluate": 3, "decode": 4, "load": 5, "sa
 DTYPE = {"float32": 1, "float64": 2, "bfloat16": 3, "float16": 4, "int32": 5}
 SAVED_TYPE = {word: DTYPE[word] for word in ("float32", "bfloat16", "float16")}
 SESSION_WEIGHTS = {word: DTYPE[word] for word in ("float32", "bfloat16")}
+ATTENTION = {"softmax": 0}
+FEED_FORWARD = {"swiglu": 0}
 ENTROPY = {"none": 0, "last": 1, "mean": 2, "both": 3}
 PART = {"weight": 1, "gradient": 2}
 FLOPS_LOOPS = {"vanilla": 0, "now": 1, "grown": 2}

@@ -97,6 +97,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_plan_save": (_status, [_array, POINTER(c_size_t), _handle]),
     "sgt_plan_load": (_status, [_new, _handle, _array, c_size_t]),
     # model.h
+    "sgt_block_config_init": _options(s.sgt_block_config),
     "sgt_model_config_init": _options(s.sgt_model_config),
     "sgt_model_options_init": _options(s.sgt_model_options),
     "sgt_model_create": (

@@ -144,6 +144,15 @@ class sgt_special_tokens(Sized):
     ]
 
 
+class sgt_block_config(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("attention", c_int32),
+        ("feed_forward", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 class sgt_model_config(Sized):
     _fields_ = [
         ("size", c_uint32),
@@ -158,6 +167,9 @@ class sgt_model_config(Sized):
         ("tied", c_int32),
         ("rope_theta", c_double),
         ("norm_eps", c_double),
+        ("n_blocks", c_int32),
+        ("reserved", c_int32),
+        ("blocks", ctypes.POINTER(sgt_block_config)),
     ]
 
 

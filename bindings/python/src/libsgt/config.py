@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from ctypes import byref
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Sequence, Tuple, Union
+from ctypes import addressof, byref
+from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import _enums, _structs
 from ._handles import reading
@@ -17,12 +17,43 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
+class BlockConfig:
+    """What a block is made of: its kind of attention and of feed-forward part."""
+
+    attention: _enums.AttentionKind = "softmax"
+    feed_forward: _enums.FeedForwardKind = "swiglu"
+
+    def _struct(self, name: str) -> Any:
+        return _structs.sgt_block_config(
+            attention=_enums.number(_enums.ATTENTION, self.attention, f"{name}.attention"),
+            feed_forward=_enums.number(
+                _enums.FEED_FORWARD, self.feed_forward, f"{name}.feed_forward"
+            ),
+        )
+
+    @classmethod
+    def _from(cls, struct: Any) -> "BlockConfig":
+        return cls(
+            _enums.word(_enums.ATTENTION, struct.attention),
+            _enums.word(_enums.FEED_FORWARD, struct.feed_forward),
+        )
+
+
+def _blocks_of(config: Any) -> Iterator[BlockConfig]:
+    """The list of a structure: its entries lie as far apart as the first one says."""
+    for i in range(config.n_blocks):
+        address = addressof(config.blocks.contents) + i * config.blocks.contents.size
+        yield BlockConfig._from(_structs.sgt_block_config.from_address(address))
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """A pre-norm LLaMA-style decoder: RMSNorm, RoPE, grouped-query attention, SwiGLU, no biases.
 
     vocab_size V, d_model d, n_heads H, d_ff the inner width of the feed-forward part, max_seq_len
     the longest sequence of a batch. n_kv_heads 0: n_heads. head_dim 0: d_model / n_heads. tied: the
-    output head is the embedding.
+    output head is the embedding. blocks: layer i is made of blocks[i % len(blocks)]; empty: of
+    standard blocks.
     """
 
     vocab_size: int
@@ -36,14 +67,26 @@ class ModelConfig:
     tied: bool = False
     rope_theta: float = 10000.0
     norm_eps: float = 1e-6
+    blocks: Sequence[BlockConfig] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        for i, block in enumerate(self.blocks):
+            instance(block, (BlockConfig,), f"blocks[{i}]")
 
     def _struct(self) -> Any:
-        return _structs.sgt_model_config(**dataclasses.asdict(self))
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        entries = [block._struct(f"blocks[{i}]") for i, block in enumerate(values.pop("blocks"))]
+        struct = _structs.sgt_model_config(n_blocks=len(entries), **values)
+        if entries:
+            struct.blocks = (_structs.sgt_block_config * len(entries))(*entries)
+        return struct
 
     @classmethod
     def _from(cls, struct: Any) -> "ModelConfig":
         values = {field.name: getattr(struct, field.name) for field in dataclasses.fields(cls)}
         values["tied"] = bool(struct.tied)
+        values["blocks"] = tuple(_blocks_of(struct))
         return cls(**values)
 
 

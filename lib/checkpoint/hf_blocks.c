@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "hf_blocks.h"
+
+#include "../base/error.h"
+#include "../core/config_fields.h"
+
+int sgti_hf_blocks_write(json_t **lists, const sgt_model_config *config)
+{
+    int failed = 0;
+    *lists = NULL;
+    if (sgti_blocks_are_standard(config))
+        return 0;
+    *lists = json_object();
+    for (int j = 0; j < SGTI_BLOCK_PARTS; j++) {
+        json_t *names = json_array();
+        for (int32_t i = 0; i < config->n_blocks; i++)
+            failed |= json_array_append_new(names,
+                                            json_string(sgti_block_of(config, i).parts[j]->name));
+        failed |= json_object_set_new(*lists, sgti_block_fields[j].hf_name, names);
+    }
+    return failed;
+}
+
+static sgt_status read_kind(sgt_block_config *block, enum sgti_block_part part, const json_t *value,
+                            const char *path)
+{
+    int32_t number;
+    const sgti_block_field *field = &sgti_block_fields[part];
+    const char *name = json_string_value(value);
+    if (!name)
+        return sgti_fail(SGT_E_FORMAT, "%s: %s holds something else than names", path,
+                         field->hf_name);
+    if (!sgti_find_kind(&number, part, name))
+        return sgti_fail(SGT_E_VERSION,
+                         "%s: %s: %.40s is not known to this libsgt %s: a newer one wrote it", path,
+                         field->hf_name, name, sgt_version());
+    sgti_block_set(block, field, number);
+    return SGT_OK;
+}
+
+/* The lists are of one length, which becomes *count; 0: there are none. */
+static sgt_status count_blocks(size_t *count, const json_t *tree, const char *path)
+{
+    const json_t *first = json_object_get(tree, sgti_block_fields[0].hf_name);
+    *count = json_array_size(first);
+    for (int j = 0; j < SGTI_BLOCK_PARTS; j++) {
+        const json_t *list = json_object_get(tree, sgti_block_fields[j].hf_name);
+        if (!list != !first || (list && !json_is_array(list)) || json_array_size(list) != *count)
+            return sgti_fail(SGT_E_FORMAT, "%s: %s and %s are not lists of one length", path,
+                             sgti_block_fields[0].hf_name, sgti_block_fields[j].hf_name);
+    }
+    return SGT_OK;
+}
+
+sgt_status sgti_hf_blocks_read(sgt_block_config **blocks, int32_t *n_blocks, sgti_memory *memory,
+                               const json_t *tree, const char *path)
+{
+    size_t count;
+    sgt_block_config *list = NULL;
+    sgt_status status = count_blocks(&count, tree, path);
+    if (status == SGT_OK)
+        status = sgti_blocks_allocate(&list, memory, (int32_t)count);
+    for (size_t i = 0; i < count && status == SGT_OK; i++) {
+        for (int j = 0; j < SGTI_BLOCK_PARTS && status == SGT_OK; j++)
+            status = read_kind(
+                &list[i], (enum sgti_block_part)j,
+                json_array_get(json_object_get(tree, sgti_block_fields[j].hf_name), i), path);
+    }
+    if (status) {
+        sgti_release(memory, list, sgti_blocks_bytes((int32_t)count));
+        return status;
+    }
+    *n_blocks = (int32_t)count;
+    *blocks = list;
+    return SGT_OK;
+}

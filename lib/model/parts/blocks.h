@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The blocks of a configuration. Its list may be a caller's, of an older or newer library: nobody
+ * else looks into it. Without a list every block is the standard one.
+ */
+#ifndef SGTI_BLOCKS_H
+#define SGTI_BLOCKS_H
+
+#include "part.h"
+
+/* What a layer is made of. */
+typedef struct sgti_block {
+    const sgti_part_kind *parts[SGTI_BLOCK_PARTS];
+} sgti_block;
+
+/* Of a configuration that was checked. */
+sgti_block sgti_block_of(const sgt_model_config *config, int32_t layer);
+sgt_block_config sgti_block_config_of(const sgt_model_config *config, int32_t layer);
+
+/* 1 when a part of some layer draws. */
+int sgti_blocks_draw(const sgt_model_config *config);
+
+/* 1 when every block is the standard one. Files have no list then. */
+int sgti_blocks_are_standard(const sgt_model_config *config);
+
+/* Checks the list, and asks every kind that is in it about the rest of the configuration, which is
+ * resolved. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (the entry and
+ * its field are named), and what a kind says. */
+sgt_status sgti_blocks_check(const sgt_model_config *config);
+
+/* Finds a kind by its name. Returns 1, and its number; 0: there is none. */
+int sgti_find_kind(int32_t *number, enum sgti_block_part slot, const char *name);
+
+/* A list of n_blocks, all standard and of this library's size; NULL for none. Release
+ * sgti_blocks_bytes. */
+sgt_status sgti_blocks_allocate(sgt_block_config **list, sgti_memory *memory, int32_t n_blocks);
+uint64_t sgti_blocks_bytes(int32_t n_blocks);
+
+/* The same with the blocks of a configuration. */
+sgt_status sgti_blocks_copy(sgt_block_config **list, sgti_memory *memory,
+                            const sgt_model_config *config);
+
+#endif
