@@ -99,8 +99,8 @@ typedef struct sgt_checkpoint_info {
 SGT_API sgt_status sgt_checkpoint_get_info(sgt_checkpoint_info *info,
                                            const sgt_checkpoint *checkpoint);
 
-/* Copies the configuration of its model. Its blocks are the checkpoint's and live as long as that; a
- * list of standard blocks was not written and comes back as none. Errors: SGT_E_INVALID_ARGUMENT,
+/* Copies the configuration of its model. Its blocks are the checkpoint's and live as long as that;
+ * a list of standard blocks was not written and comes back as none. Errors: SGT_E_INVALID_ARGUMENT,
  * SGT_E_STRUCT_SIZE. Since 0.1. */
 SGT_API sgt_status sgt_checkpoint_get_config(sgt_model_config *config,
                                              const sgt_checkpoint *checkpoint);

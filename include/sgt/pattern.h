@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Attention patterns: which earlier keys a query sees (Child et al., arXiv 1904.10509). A pattern is
- * a union of sets of keys j <= i, and every query i sees itself. With stride l, summary c, phase o:
+ * Attention patterns: which earlier keys a query sees (Child et al., arXiv 1904.10509). A pattern
+ * is a union of sets of keys j <= i, and every query i sees itself. With stride l, summary c and
+ * phase o:
  *
  *     SGT_KEYS_LOCAL     i - j < l                             the last l keys
  *     SGT_KEYS_STRIDED   (i - j) mod l = 0                     each l-th key, counted back from i
@@ -46,11 +47,12 @@ typedef struct sgt_attention_pattern {
     int32_t reserved; /* 0 */
 } sgt_attention_pattern;
 
-/* Counts the pairs of a query and a key that it sees in a sequence of `seq` tokens, which is what
- * attention costs. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (a field of the pattern, which
- * is named; seq, which is 1 to 2^28), SGT_E_STRUCT_SIZE. Since 0.2. */
-SGT_API sgt_status sgt_attention_pattern_pairs(uint64_t *pairs,
-                                               const sgt_attention_pattern *pattern, int64_t seq);
+/* Counts the pairs of a query and a key that it sees in a sequence of `seq` tokens, 1 to 2^28: it is
+ * what attention costs. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (a field of the
+ * pattern, which is named; seq), SGT_E_STRUCT_SIZE. Since 0.2. */
+SGT_API sgt_status sgt_attention_pattern_count_pairs(uint64_t *pairs,
+                                                     const sgt_attention_pattern *pattern,
+                                                     int64_t seq);
 
 /* Reads a pattern from text: `dense`, or sets (local, strided, block, summary) joined by +, then
  * :stride[:summary[:phase]], as in local:256, local+strided:128, block+summary:128:8. Errors:

@@ -40,7 +40,7 @@ typedef struct host_args {
         SGTI_OPERATION_SLOTS(MEMBER)
 #undef MEMBER
     } args;
-    sgt_tensor tensors[SGT_MOST_ARGS_TENSORS];
+    sgt_tensor tensors[SGT_MAX_ARGS_TENSORS];
 } host_args;
 
 /* Copies the arguments; each of their tensors becomes a copy whose buffer is a host address. Where

@@ -136,8 +136,8 @@ int64_t sgti_pattern_rows_with_one(const sgt_attention_pattern *p, int64_t first
     return count;
 }
 
-sgt_status sgt_attention_pattern_pairs(uint64_t *pairs, const sgt_attention_pattern *pattern,
-                                       int64_t seq)
+sgt_status sgt_attention_pattern_count_pairs(uint64_t *pairs, const sgt_attention_pattern *pattern,
+                                             int64_t seq)
 {
     SGTI_DEFAULT_FLOATS;
     sgt_attention_pattern own;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Attention patterns as integers (<sgt/pattern.h>), for whoever computes, counts or keeps pairs. The
- * keys of a query i are up to three lists that do not meet:
+ * Attention patterns as integers (<sgt/pattern.h>), for whoever computes, counts or keeps pairs.
+ * The keys of a query i are up to three lists that do not meet:
  *
  *     near      the range [near_begin(i), i]: what LOCAL and BLOCK see, at least i itself
  *     strided   in front of it, the keys r, r + l, r + 2l, .. with r = i mod l

@@ -277,7 +277,7 @@ static const sgt_attention_pattern a_pattern = {
 static sgt_status with_pattern(void *input)
 {
     uint64_t pairs = 0;
-    sgt_status status = sgt_attention_pattern_pairs(&pairs, input, 4);
+    sgt_status status = sgt_attention_pattern_count_pairs(&pairs, input, 4);
     ck_assert_uint_eq(pairs, status == SGT_OK ? 9 : 0);
     return status;
 }
@@ -295,7 +295,7 @@ static sgt_status with_counted_block(void *input)
 }
 
 static const struct_input inputs[] = {
-    INPUT(sgt_attention_pattern_pairs, sgt_attention_pattern, with_pattern, &a_pattern),
+    INPUT(sgt_attention_pattern_count_pairs, sgt_attention_pattern, with_pattern, &a_pattern),
     INPUT(sgt_context_create, sgt_context_options, with_context_options, &a_context),
     INPUT(sgt_context_create, sgt_allocator, with_allocator, &an_allocator),
     INPUT(sgt_model_create, sgt_model_config, with_config, &a_config),

@@ -118,7 +118,8 @@ START_TEST(texts_are_read)
 END_TEST
 
 static const char *const no_patterns[] = {
-    "", "lokal:3", "local", "local:", "local:0", "local:-1", "local:3x", "local:3:1", ":3", "local+:3",
+    "", "lokal:3", "local", "local:", "local:0", "local:-1", "local:3x", "local:3:1", ":3",
+    "local+:3",
     "local+local:3", "summary:8", "summary:8:0", "summary:8:5:1", "block:8:2", "dense:1",
     "local:99999999999", "summary:8:1:1:1",
     "local+strided+block+summary+local+strided+block+summary+local+strided+block+summary:8:1:1",
@@ -138,13 +139,17 @@ START_TEST(pairs_are_counted_for_hosts)
 {
     sgt_attention_pattern pattern = {.size = sizeof pattern, .sets = SGT_KEYS_LOCAL, .stride = 3};
     uint64_t pairs = 0;
-    sgtt_ok(sgt_attention_pattern_pairs(&pairs, &pattern, 10));
+    sgtt_ok(sgt_attention_pattern_count_pairs(&pairs, &pattern, 10));
     ck_assert_uint_eq(pairs, 1 + 2 + 8 * 3);
-    sgtt_fails(sgt_attention_pattern_pairs(&pairs, &pattern, 0), SGT_E_OUT_OF_RANGE, "seq is 0");
-    sgtt_fails(sgt_attention_pattern_pairs(NULL, &pattern, 1), SGT_E_INVALID_ARGUMENT, "pairs");
-    sgtt_fails(sgt_attention_pattern_pairs(&pairs, NULL, 1), SGT_E_INVALID_ARGUMENT, "pattern");
+    sgtt_fails(sgt_attention_pattern_count_pairs(&pairs, &pattern, 0), SGT_E_OUT_OF_RANGE,
+               "seq is 0");
+    sgtt_fails(sgt_attention_pattern_count_pairs(NULL, &pattern, 1), SGT_E_INVALID_ARGUMENT,
+               "pairs");
+    sgtt_fails(sgt_attention_pattern_count_pairs(&pairs, NULL, 1), SGT_E_INVALID_ARGUMENT,
+               "pattern");
     pattern.sets = 16;
-    sgtt_fails(sgt_attention_pattern_pairs(&pairs, &pattern, 1), SGT_E_OUT_OF_RANGE, "sets is 16");
+    sgtt_fails(sgt_attention_pattern_count_pairs(&pairs, &pattern, 1), SGT_E_OUT_OF_RANGE,
+               "sets is 16");
 }
 END_TEST
 

@@ -57,8 +57,8 @@ const sgtt_attention_case sgtt_attention_cases[SGTT_ATTENTION_CASES] = {
      .dh = 12, .kv_heads = {0, 1}, .spread = 1.0, .with_patterns = 1,
      .patterns = {PATTERN(.sets = SGT_KEYS_BLOCK | SGT_KEYS_STRIDED, .stride = 7),
                   PATTERN(.sets = SGT_KEYS_STRIDED | SGT_KEYS_SUMMARY, .stride = 8, .summary = 3)}},
-    {.name = "every set", .batch = 1, .queries = 130, .keys = 130, .heads = 1, .groups = 1, .dh = 64,
-     .kv_heads = {0}, .spread = 1.0, .with_patterns = 1,
+    {.name = "every set", .batch = 1, .queries = 130, .keys = 130, .heads = 1, .groups = 1,
+     .dh = 64, .kv_heads = {0}, .spread = 1.0, .with_patterns = 1,
      .patterns = {PATTERN(.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED | SGT_KEYS_BLOCK |
                                   SGT_KEYS_SUMMARY, .stride = 11, .summary = 2, .phase = 1)}},
     {.name = "a stride beyond the sequence", .batch = 1, .queries = 40, .keys = 40, .heads = 2,

@@ -158,7 +158,7 @@ void sgtt_hash(uint64_t *hash, sgtt_machine *machine, sgtt_tensor *tensor);
 /* A copy of the arguments of one call, with what they point to. */
 typedef struct sgtt_args_copy {
     _Alignas(16) unsigned char bytes[512];
-    sgt_tensor tensors[SGT_MOST_ARGS_TENSORS];
+    sgt_tensor tensors[SGT_MAX_ARGS_TENSORS];
     int next; /* of the bad ones */
     char what[64];
 } sgtt_args_copy;

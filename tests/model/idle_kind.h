@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A second kind of feed-forward part, by a sgti_part_kind_of in the place of the library's: it has
- * no parameters and adds nothing, y = x. So a model with it computes what one with SwiGLU does whose
- * down projection is 0, and its layers are not alike. It asks for an even d_ff, to have something to
- * refuse.
+ * no parameters and adds nothing, y = x. So a model with it computes what one with SwiGLU does
+ * whose down projection is 0, and its layers are not alike. It asks for an even d_ff, to have
+ * something to refuse.
  */
 #ifndef SGTT_IDLE_KIND_H
 #define SGTT_IDLE_KIND_H

@@ -149,9 +149,9 @@ static double softmax_row(double *p, int64_t n)
 
 /* One head under a pattern: q, k, v are its columns with row strides sq, sk. Writes out [T,dh] at
  * stride sq. */
-static void attend(double *out, double entropy[2], const sgt_attention_pattern *pattern, const double *q,
-                   int64_t sq, const double *k, const double *v, int64_t sk, int64_t rows,
-                   int64_t dh)
+static void attend(double *out, double entropy[2], const sgt_attention_pattern *pattern,
+                   const double *q, int64_t sq, const double *k, const double *v, int64_t sk,
+                   int64_t rows, int64_t dh)
 {
     double *p = new_doubles(rows), sum = 0.0, last = 0.0;
     int64_t *seen = calloc((size_t)rows, sizeof *seen), counted = 0;

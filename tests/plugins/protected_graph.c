@@ -10,7 +10,7 @@ typedef struct recorded_call {
     struct recorded_call *next;
     size_t slot;
     any_args args; /* whose tensors are those below; of a fill: none */
-    sgt_tensor tensors[SGT_MOST_ARGS_TENSORS];
+    sgt_tensor tensors[SGT_MAX_ARGS_TENSORS];
     double value; /* of a fill */
 } recorded_call;
 

@@ -32,8 +32,8 @@ typedef struct operation {
     const backend *self;
     int32_t count;
     int32_t status;
-    sgt_buffer *buffers[SGT_MOST_ARGS_TENSORS];
-    sgt_tensor tensors[SGT_MOST_ARGS_TENSORS]; /* with addresses for buffers */
+    sgt_buffer *buffers[SGT_MAX_ARGS_TENSORS];
+    sgt_tensor tensors[SGT_MAX_ARGS_TENSORS]; /* with addresses for buffers */
 } operation;
 
 /* The tensor as the portable backend sees it; its memory is open from now on. */

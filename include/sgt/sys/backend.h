@@ -265,7 +265,7 @@ typedef struct sgt_attention_backward_args {
 
 /* The pattern of a key/value head, NULL where none is given. */
 static inline const sgt_attention_pattern *
-sgt_pattern_of(const sgt_attention_pattern *patterns, int64_t kv_head)
+sgt_attention_pattern_of(const sgt_attention_pattern *patterns, int64_t kv_head)
 {
     return patterns ? (const sgt_attention_pattern *)(const void *)((const char *)patterns +
                                                                     kv_head * patterns->size)

@@ -18,7 +18,7 @@ typedef struct sgt_args_tensor {
 } sgt_args_tensor;
 
 #define SGT_TYPE(dtype)       (1u << (dtype))
-#define SGT_MOST_ARGS_TENSORS 16 /* in one struct */
+#define SGT_MAX_ARGS_TENSORS 16 /* in one struct */
 
 /* The place of an operation's slot in the table, by which the functions below know it. */
 #define SGT_SLOT(slot) offsetof(sgt_backend, slot)

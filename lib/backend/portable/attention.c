@@ -86,7 +86,7 @@ static int64_t length_of(const attention *a, int64_t sequence)
 /* What the readers of a key/value head see; NULL: all earlier keys. */
 static const sgt_attention_pattern *pattern_of(const attention *a, int64_t kv_head)
 {
-    const sgt_attention_pattern *pattern = sgt_pattern_of(a->args->patterns, kv_head);
+    const sgt_attention_pattern *pattern = sgt_attention_pattern_of(a->args->patterns, kv_head);
     return pattern && sgti_pattern_is_dense(pattern) ? NULL : pattern;
 }
 

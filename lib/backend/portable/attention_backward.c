@@ -77,7 +77,7 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
     const sgt_attention_backward_args *args = a->args;
     int64_t head;
     int64_t heads = readers(&head, a, kv_head);
-    const sgt_attention_pattern *pattern = sgt_pattern_of(args->patterns, kv_head);
+    const sgt_attention_pattern *pattern = sgt_attention_pattern_of(args->patterns, kv_head);
     if (heads == 0)
         head = 0; /* nobody reads this key/value head: only dk and dv are used, which become 0 */
     return (sgti_attention_backward_part){
@@ -194,7 +194,7 @@ static void run_part(void *argument, int64_t index, int32_t thread)
 static int has_patterns(const sgt_attention_backward_args *args)
 {
     for (int64_t i = 0; args->patterns && i < args->k->shape[2]; i++)
-        if (!sgti_pattern_is_dense(sgt_pattern_of(args->patterns, i)))
+        if (!sgti_pattern_is_dense(sgt_attention_pattern_of(args->patterns, i)))
             return 1;
     return 0;
 }

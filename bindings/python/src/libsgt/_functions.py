@@ -276,7 +276,7 @@ PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "sgt_hf_save_options_init": _options(s.sgt_hf_save_options),
     "sgt_hf_save": (_status, [_handle, c_char_p, _p(s.sgt_hf_save_options)]),
     # pattern.h
-    "sgt_attention_pattern_pairs": (
+    "sgt_attention_pattern_count_pairs": (
         _status,
         [POINTER(c_uint64), _p(s.sgt_attention_pattern), _int64("seq")],
     ),

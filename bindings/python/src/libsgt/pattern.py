@@ -63,7 +63,7 @@ class AttentionPattern:
         Raises OutOfRangeError (a field, or seq, which is named).
         """
         pairs = c_uint64()
-        call(lib.sgt_attention_pattern_pairs, byref(pairs), byref(self._struct()), seq)
+        call(lib.sgt_attention_pattern_count_pairs, byref(pairs), byref(self._struct()), seq)
         return int(pairs.value)
 
     def visible(self, seq: int) -> "np.ndarray[Any, np.dtype[np.bool_]]":
