@@ -47,8 +47,8 @@ typedef struct sgt_attention_pattern {
     int32_t reserved; /* 0 */
 } sgt_attention_pattern;
 
-/* Counts the pairs of a query and a key that it sees in a sequence of `seq` tokens, 1 to 2^28: it is
- * what attention costs. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (a field of the
+/* Counts the pairs of a query and a key that it sees in a sequence of `seq` tokens, 1 to 2^28: what
+ * attention costs. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE (a field of the
  * pattern, which is named; seq), SGT_E_STRUCT_SIZE. Since 0.2. */
 SGT_API sgt_status sgt_attention_pattern_count_pairs(uint64_t *pairs,
                                                      const sgt_attention_pattern *pattern,
