@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The exponential to 1.1 units in the last place, reductions in one order for every instruction
- * set, and tails that touch nothing past their end. */
+ * set, tails that touch nothing past their end, and how few rows round. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -137,6 +137,41 @@ START_TEST(tails_stay_inside)
 }
 END_TEST
 
+/* One is fused where the processor can; never the product with alpha. */
+static void check_sum(float found, float product, float beta, float d)
+{
+    const volatile float rounded = product * 0.37f, beside = beta * d;
+    ck_assert_msg(found == rounded + beside || found == fmaf(beta, d, rounded),
+                  "%a is not %a + %a * %a", (double)found, (double)rounded, (double)beta,
+                  (double)d);
+}
+
+/* With a depth of 1 the product that alpha multiplies is known. Every number of rows and columns
+ * has its own code. */
+START_TEST(few_rows_round_the_product_with_alpha)
+{
+    enum { ROWS = SGTI_FEW_ROWS, COLS = 5 };
+    float a[ROWS], b[COLS], c[ROWS * COLS], d[ROWS * COLS];
+    for (int i = 0; i < ROWS; i++)
+        a[i] = 1.0f + 0.0137f * (float)i;
+    for (int j = 0; j < COLS; j++)
+        b[j] = 1.0f - 0.0271f * (float)j;
+    for (int i = 0; i < ROWS * COLS; i++)
+        d[i] = -0.6f + 0.0031f * (float)i;
+    for (int rows = 1; rows <= ROWS; rows++) {
+        sgti_few_rows_part part = {.rows = rows, .cols = COLS, .depth = 1,
+                                   .alpha = 0.37f, .beta = 0.6f,
+                                   .a = a, .a_row = 1, .b = b, .b_col = 1,
+                                   .c = c, .c_row = COLS, .d = d, .d_row = COLS, .d_col = 1};
+        probes[_i].probe->few_rows(&part);
+        for (int i = 0; i < rows * COLS; i++) {
+            const volatile float product = a[i / COLS] * b[i % COLS];
+            check_sum(c[i], product, part.beta, d[i]);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     int count = supported();
@@ -147,6 +182,7 @@ int main(void)
     tcase_add_loop_test(tests, sums_take_the_documented_order, 0, count);
     tcase_add_loop_test(tests, highest_looks_at_every_lane, 0, count);
     tcase_add_loop_test(tests, tails_stay_inside, 0, count);
+    tcase_add_loop_test(tests, few_rows_round_the_product_with_alpha, 0, count);
     suite_add_tcase(suite, tests);
     return sgtt_run(suite);
 }

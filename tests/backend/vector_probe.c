@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vector_probe.h"
 
+#include "backend/portable/few_rows_tile.h"
 #include "backend/portable/isa_name.h"
 #include "backend/portable/vector_math.h"
 
@@ -30,5 +31,5 @@ static void load_tail(float *y, const float *x, size_t count, float rest)
 }
 
 const sgtt_vector_probe SGTI_ISA_NAME(sgtt_vector_probe) = {
-    exponential, sum, highest, tail, load_tail,
+    exponential, sum, highest, tail, load_tail, few_rows_part,
 };

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Functions of vector_math.h, compiled once per instruction set, on arrays of sixteen. */
+/* Functions of vector_math.h on arrays of sixteen, and products of few rows, compiled once per
+ * instruction set. */
 #ifndef SGTT_VECTOR_PROBE_H
 #define SGTT_VECTOR_PROBE_H
 
 #include <stddef.h>
+
+#include "backend/portable/matrix_kernels.h"
 
 typedef struct sgtt_vector_probe {
     void (*exponential)(float *y, const float *x);
@@ -13,6 +16,7 @@ typedef struct sgtt_vector_probe {
     void (*tail)(float *y, const float *x, size_t count);
     /* The lanes that load_tail made. */
     void (*load_tail)(float *y, const float *x, size_t count, float rest);
+    void (*few_rows)(const sgti_few_rows_part *part);
 } sgtt_vector_probe;
 
 extern const sgtt_vector_probe sgtt_vector_probe_baseline;

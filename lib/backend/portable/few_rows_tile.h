@@ -11,7 +11,8 @@
  *     column   | vector | vector | vector | vector | .. | rest |
  *     chain        0        1        0        1           one by one
  *
- * then the chains are added, then their lanes, then the rest.
+ * then the chains are added, then their lanes, then the rest. As in tile_product.h, the product
+ * with alpha is rounded before it is added to anything.
  *
  * Only for files compiled once per instruction set.
  */
@@ -78,7 +79,7 @@ static inline __attribute__((always_inline)) void few_store(const sgti_few_rows_
     float total = few_total(chain);
     for (; k < p->depth; k++)
         total += line[k] * few_one(column, k, is_bf16);
-    total *= p->alpha;
+    total = sgti_float_rounded(total * p->alpha);
     if (p->d)
         total += p->beta * p->d[i * p->d_row + j * p->d_col];
     p->c[i * p->c_row + j] = total;

@@ -73,6 +73,19 @@ static inline sgti_piece sgti_piece_rounded(sgti_piece value)
     return value;
 }
 
+/* The same for one float. */
+static inline float sgti_float_rounded(float value)
+{
+#if defined(__SSE2__)
+    __asm__("" : "+v"(value));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(value));
+#else
+    __asm__("" : "+m"(value));
+#endif
+    return value;
+}
+
 static inline sgti_piece sgti_piece_select(sgti_piece_i mask, sgti_piece yes, sgti_piece no)
 {
     return (sgti_piece)((mask & (sgti_piece_i)yes) | (~mask & (sgti_piece_i)no));
