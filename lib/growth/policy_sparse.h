@@ -16,7 +16,7 @@
 typedef struct sgti_sparse_state {
     int32_t fixed;         /* growth is over */
     int32_t n_selected;
-    int64_t window_start;  /* the step of the last decision; 0: none yet */
+    int64_t window_start;  /* the step that added the last pass; 0: none yet */
     double *averages;      /* [n_layers, n_heads] */
     int64_t *starts;       /* [n_layers, max_depth] the steps that added its passes */
     int32_t *depths;       /* [n_layers] */

@@ -147,8 +147,8 @@ static int are_zero(const int32_t *list, int32_t count)
     return 1;
 }
 
-/* 1 when decisions can have led to this state of a layer. Its passes must have begun one after the
- * other. */
+/* 1 when decisions can have led to this state of a layer: the first was at first_step or later,
+ * each added one pass, and there was at least a window between them. */
 static int is_valid_layer(const sgti_sparse_state *state, const sgti_sparse_policy *policy,
                           int32_t layer)
 {
@@ -160,12 +160,36 @@ static int is_valid_layer(const sgti_sparse_state *state, const sgti_sparse_poli
     if (depth < 0 || depth > max_depth || (depth > 0 && policy->excluded[layer]))
         return 0;
     for (int32_t k = 0; k < max_depth; k++) {
-        int64_t least = k >= depth ? 0 : k == 0 ? 1 : starts[k - 1];
-        int64_t most = k >= depth ? 0 : state->window_start;
-        if (starts[k] < least || starts[k] > most)
+        if (k >= depth && starts[k] != 0)
+            return 0;
+        if (k < depth && starts[k] < policy->options.first_step)
+            return 0;
+        /* Both are positive, so the difference does not overflow. */
+        if (k > 0 && k < depth && starts[k] - starts[k - 1] < policy->options.window)
             return 0;
     }
     return depth == 0 ? are_zero(kept, keep) : are_distinct(kept, keep, policy->n_heads);
+}
+
+static int are_all_excluded(const sgti_sparse_policy *policy)
+{
+    for (int32_t layer = 0; layer < policy->n_layers; layer++) {
+        if (!policy->excluded[layer])
+            return 0;
+    }
+    return 1;
+}
+
+/* The step at which the last pass of any layer began; 0 when there is none. */
+static int64_t last_start(const sgti_sparse_state *state, const sgti_sparse_policy *policy)
+{
+    int64_t last = 0;
+    for (int32_t layer = 0; layer < policy->n_layers; layer++) {
+        const int64_t *starts = state->starts + (int64_t)layer * policy->options.max_depth;
+        if (state->depths[layer] > 0 && starts[state->depths[layer] - 1] > last)
+            last = starts[state->depths[layer] - 1];
+    }
+    return last;
 }
 
 /* Names the first field that no policy with these options can have remembered; NULL: there is
@@ -179,8 +203,6 @@ static const char *find_fault(const sgti_sparse_state *state, const sgti_sparse_
     if (state->n_selected < 0 || state->n_selected > n_layers ||
         state->n_selected > policy->options.max_layers)
         return "n_selected";
-    if (state->n_selected == 0 && state->window_start != 0)
-        return "window_start"; /* where layers are selected, is_valid_layer compares it */
     if (!are_distinct(state->selected, state->n_selected, n_layers) ||
         !are_zero(state->selected + state->n_selected, n_layers - state->n_selected))
         return "selected";
@@ -195,6 +217,12 @@ static const char *find_fault(const sgti_sparse_state *state, const sgti_sparse_
     }
     if (n_looped != state->n_selected)
         return "depths";
+    /* Every decision that adds a pass begins a window; the one that ends growth leaves it. */
+    if (state->window_start != last_start(state, policy))
+        return "window_start";
+    /* The first decision ends growth only where it may select nothing. */
+    if (state->fixed && state->n_selected == 0 && !are_all_excluded(policy))
+        return "fixed";
     for (int64_t i = 0; i < (int64_t)n_layers * policy->n_heads; i++) {
         if (!isfinite(state->averages[i]))
             return "averages";

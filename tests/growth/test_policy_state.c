@@ -227,11 +227,27 @@ START_TEST(contradictions_are_refused)
     put(data + STARTS + 16, 2, 8);
     sgtt_fails(sgt_growth_policy_load(replay.policy, data, bytes), SGT_E_FORMAT, "depths");
     free(data);
+    data = sgtt_policy_bytes(&bytes, replay.policy);
+    put(data + WINDOW_START, UINT64_C(1) << 60, 8); /* growth would never decide again */
+    sgtt_fails(sgt_growth_policy_load(replay.policy, data, bytes), SGT_E_FORMAT, "window_start");
+    put(data + WINDOW_START, 6, 8);
+    sgtt_fails(sgt_growth_policy_load(replay.policy, data, bytes), SGT_E_FORMAT, "window_start");
+    put(data + WINDOW_START, 4, 8); /* a deepening before the window was over */
+    put(data + STARTS + 8 * 5, 4, 8);
+    sgtt_fails(sgt_growth_policy_load(replay.policy, data, bytes), SGT_E_FORMAT, "a layer");
+    put(data + WINDOW_START, 5, 8); /* a selection before the first step */
+    put(data + STARTS + 8 * 5, 5, 8);
+    put(data + STARTS + 8 * 4, 1, 8);
+    sgtt_fails(sgt_growth_policy_load(replay.policy, data, bytes), SGT_E_FORMAT, "a layer");
+    free(data);
     fresh = sgtt_policy_sparse(replay.context, LAYERS, HEADS, &options);
     data = sgtt_policy_bytes(&bytes, fresh);
     sgtt_ok(sgt_growth_policy_load(fresh, data, bytes));
     put(data + WINDOW_START, 5, 8); /* a window without a selection */
     sgtt_fails(sgt_growth_policy_load(fresh, data, bytes), SGT_E_FORMAT, "window_start");
+    put(data + WINDOW_START, 0, 8);
+    put(data + STATE_FIXED, 1, 4); /* growth that ended while it could select */
+    sgtt_fails(sgt_growth_policy_load(fresh, data, bytes), SGT_E_FORMAT, "fixed");
     free(data);
     sgt_growth_policy_free(fresh);
     sgtt_replay_close(&replay);
