@@ -69,8 +69,9 @@ typedef struct sgt_flops_total {
     double overhead; /* executed / vanilla - 1; 0 before the first forward */
 } sgt_flops_total;
 
-/* The running total of a model's training: forwards and backwards that were finished. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.2. */
+/* The running total of a model's training: forwards and backwards that were finished. Where no
+ * target of a batch is counted, forward skips the head and backward has nothing to do, so that
+ * neither counts. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.2. */
 SGT_API sgt_status sgt_model_get_flops(sgt_flops_total *total, const sgt_model *model);
 
 SGT_END_DECLS

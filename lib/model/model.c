@@ -248,10 +248,11 @@ sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan)
     return take_plan(model, plan);
 }
 
-void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq)
+void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq, int with_head)
 {
-    flops[0] = sgti_flops_forward(&model->config, model->plan, seq, SGT_FLOPS_LOOPS_NOW);
-    flops[1] = sgti_flops_forward(&model->config, model->plan, seq, SGT_FLOPS_LOOPS_VANILLA);
+    static const int32_t loops[2] = {SGT_FLOPS_LOOPS_NOW, SGT_FLOPS_LOOPS_VANILLA};
+    for (int i = 0; i < 2; i++)
+        flops[i] = sgti_flops_forward(&model->config, model->plan, seq, loops[i], with_head);
 }
 
 sgt_status sgt_model_get_flops(sgt_flops_total *total, const sgt_model *model)

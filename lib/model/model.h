@@ -111,8 +111,8 @@ void sgti_model_touch_weights(sgt_model *model);
 sgt_status sgti_model_prepare_weights(const sgt_model *model);
 
 /* flops[0] becomes the forward FLOPs per token under the current plan, flops[1] those without
- * loops. */
-void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq);
+ * loops; both with or without the output head. */
+void sgti_model_forward_flops(double flops[2], const sgt_model *model, int32_t seq, int with_head);
 
 /* The largest number of steps that files and hosts may tell: a double holds it exactly, and
  * counting on from there does not overflow. */

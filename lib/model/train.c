@@ -116,14 +116,16 @@ static sgt_status run_blocks(sgti_work *work, sgt_model *model, const sgt_batch 
     return status ? status : sgti_blocks_forward(work);
 }
 
-/* Records a finished forward in the model: entropies, FLOPs, draws, state. */
-static sgt_status commit_forward(sgt_model *model, const sgti_work *work, sgti_model_state state)
+/* Records a finished forward in the model: entropies, FLOPs, draws, state. `with_head` tells
+ * whether it ran the head. */
+static sgt_status commit_forward(sgt_model *model, const sgti_work *work, sgti_model_state state,
+                                 int with_head)
 {
     double per_token[2];
     sgt_status status = sgti_entropies_add(model, work, model->training.entropies);
     if (status)
         return status;
-    sgti_model_forward_flops(per_token, model, work->layout->shape.seq);
+    sgti_model_forward_flops(per_token, model, work->layout->shape.seq, with_head);
     for (int i = 0; i < 2; i++)
         model->step_flops[i] = per_token[i] * (double)work->rows;
     model->executed_flops += model->step_flops[0];
@@ -147,7 +149,7 @@ sgt_status sgt_model_forward(sgt_metrics *metrics, sgt_model *model, const sgt_b
     if (status == SGT_OK && batch.count > 0)
         status = sgti_head_losses(&work, model->training.losses);
     if (status == SGT_OK)
-        status = commit_forward(model, &work, SGTI_LOSS_READY);
+        status = commit_forward(model, &work, SGTI_LOSS_READY, batch.count > 0);
     if (status)
         return status;
     model->loss_count = batch.count;
@@ -175,11 +177,11 @@ static sgt_status backward(sgt_model *model, double scale, const float *dlogits)
         if (status)
             return status;
         model->gradient_state = before;
+        model->executed_flops += 2.0 * model->step_flops[0];
+        model->vanilla_flops += 2.0 * model->step_flops[1];
     }
     if (model->gradient_state == SGTI_GRADIENTS_ZERO)
         model->gradient_state = SGTI_GRADIENTS_VALID;
-    model->executed_flops += 2.0 * model->step_flops[0];
-    model->vanilla_flops += 2.0 * model->step_flops[1];
     return SGT_OK;
 }
 
@@ -213,7 +215,7 @@ sgt_status sgt_model_backward(sgt_model *model, double scale,
     if (status)
         return status;
     if (!isfinite(scale) || fabs(scale) > 1e38)
-        return sgti_fail(SGT_E_INVALID_ARGUMENT, "scale is %g, must be finite and within 1e38",
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "scale is %g, must be finite and within 1e38",
                          scale);
     if (model->state != SGTI_LOSS_READY)
         return sgti_fail(SGT_E_STATE,
@@ -248,7 +250,7 @@ sgt_status sgt_model_forward_logits(sgt_tensor_view *logits, sgt_model *model,
     if (status == SGT_OK)
         status = sgti_head_logits(&work, 0, 1, work.rows, keep_logits, NULL);
     if (status == SGT_OK)
-        status = commit_forward(model, &work, SGTI_LOGITS_READY);
+        status = commit_forward(model, &work, SGTI_LOGITS_READY, 1);
     if (status)
         return status;
     sgt_tensor tensor = sgti_at(&work, &work.layout->head.logits);

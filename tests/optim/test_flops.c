@@ -350,6 +350,30 @@ START_TEST(a_loss_of_the_host_counts_alike)
 }
 END_TEST
 
+/* Without a counted target neither the head nor a backward is run. */
+START_TEST(a_batch_without_targets_counts_its_blocks)
+{
+    static const int32_t tokens[B * T] = {0};
+    int32_t targets[B * T];
+    sgt_context *context = open_context();
+    sgt_model *model = small_model(context);
+    sgt_batch batch = batch_of(tokens);
+    sgt_metrics metrics = {.size = sizeof metrics};
+    const double head = B * T * 2.0 * D * V;
+    const double one = vanilla_forward() - head, looped = looped_forward() - head;
+    for (int i = 0; i < B * T; i++)
+        targets[i] = -1;
+    batch.targets = targets;
+    loop_layer_1(model, 0);
+    sgtt_ok(sgt_model_forward(&metrics, model, &batch));
+    check_total(model, looped, one);
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
+    check_total(model, looped, one);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
 /* What is refused, and what is no training. */
 START_TEST(nothing_else_counts)
 {
@@ -422,6 +446,7 @@ int main(void)
     tcase_add_test(tcase, decoded_tokens_add_up_to_a_forward);
     tcase_add_test(tcase, a_forward_counts_once_and_a_backward_twice);
     tcase_add_test(tcase, a_loss_of_the_host_counts_alike);
+    tcase_add_test(tcase, a_batch_without_targets_counts_its_blocks);
     tcase_add_test(tcase, nothing_else_counts);
     tcase_add_test(tcase, wrong_arguments_are_named);
     suite_add_tcase(suite, tcase);
