@@ -181,8 +181,9 @@ SGT_API sgt_status sgt_model_backward_options_init(sgt_model_backward_options *o
  * Adds scale times the gradient of the SUM of losses of the last forward to the gradients. It may
  * be called once per forward. When it fails or is stopped half-way the gradients are invalid: the
  * optimizer refuses them until sgt_model_zero_gradients. options may be NULL. Errors:
- * SGT_E_INVALID_ARGUMENT (scale not finite, or beyond 1e38), SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE
- * (an option), SGT_E_STATE, SGT_E_BACKEND, or what the progress callback returned. Since 0.2.
+ * SGT_E_INVALID_ARGUMENT (NULL, or reserved is not 0), SGT_E_STRUCT_SIZE, SGT_E_OUT_OF_RANGE (scale
+ * not finite, or beyond 1e38), SGT_E_STATE, SGT_E_BACKEND, or what the progress callback returned.
+ * Since 0.2.
  */
 SGT_API sgt_status sgt_model_backward(sgt_model *model, double scale,
                                       const sgt_model_backward_options *options);
