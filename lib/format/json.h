@@ -26,7 +26,7 @@ typedef struct sgti_json_wanted {
     const char *key; /* a * at its end stands for any rest */
     const struct sgti_json_wanted *members; /* wanted if its value is an object; NULL: all */
     int presence; /* 1: only whether it is there is wanted: null stays null, others become true */
-    int optional; /* 1: a value that cannot be read becomes null, and of several the last counts */
+    int optional; /* 1: a value that cannot be read becomes null */
 } sgti_json_wanted;
 
 /*

@@ -368,8 +368,7 @@ static int read_member(scanner *s, json_t *object)
     if (!key)
         return 0;
     memcpy(key, s->token, s->token_bytes + 1);
-    int again = json_object_get(object, key) != NULL;
-    if (again && !(wanted && wanted->optional))
+    if (json_object_get(object, key))
         done = fail(s, "duplicate object key");
     done = done && take_colon(s) && add_member(s, object, key, wanted);
     if (s->wrong && s->key[0] == '\0')

@@ -23,8 +23,8 @@ typedef struct sgti_json_error {
 
 /*
  * Reads the value that is the whole text; the caller gives it to json_decref. Its objects get the
- * wanted members (NULL: all). No wanted key may be there twice unless it is optional, and nothing
- * that is wanted may nest deeper than `depth` levels. `longest` is at least the length of the
+ * wanted members (NULL: all). No wanted key may be there twice, and nothing that is
+ * wanted may nest deeper than `depth` levels. `longest` is at least the length of the
  * longest string or number. Returns NULL on failure, and *error says why.
  */
 json_t *sgti_json_read(sgti_json_error *error, const char *text, uint64_t bytes, uint64_t longest,

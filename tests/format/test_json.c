@@ -137,7 +137,7 @@ END_TEST
 static const sgti_json_wanted members[] = {{.key = "in"}, {.key = NULL}};
 static const sgti_json_wanted wanted[] = {
     {.key = "kept"},  {.key = "part", .members = members}, {.key = "there", .presence = 1},
-    {.key = "all_*"}, {.key = NULL}};
+    {.key = "all_*"}, {.key = "maybe", .optional = 1},     {.key = NULL}};
 
 #define KEPT "\"kept\":1"
 
@@ -183,6 +183,9 @@ static const struct {
 } unwanted[] = {
     {"{\"kept\":1,\"kept\":2}", "duplicate object key, at kept"},
     {"{\"part\":{\"in\":1,\"in\":2}}", "duplicate object key, at in"},
+    {"{\"maybe\":1,\"maybe\":2}", "duplicate object key, at maybe"},
+    {"{\"maybe\":NaN,\"maybe\":2}", "duplicate object key, at maybe"},
+    {"{\"there\":1,\"there\":2}", "duplicate object key, at there"},
     {"{\"kept\":[NaN]}", "invalid token, at kept"},
     {"{\"part\":{\"in\":1e999}}", "real number overflow, at in"},
     {"{\"kept\":[[[[1]]]]}", "nested too deeply, at kept"},
