@@ -8,6 +8,7 @@
 
 #include <sgt/sys/backend.h>
 
+#include "../base/checked.h"
 #include "../base/error.h"
 #include "../base/integers.h"
 #include "../core/tensors.h"
@@ -177,8 +178,8 @@ static int stack_arenas(sgti_layout *layout, const sgti_regions *regions)
     uint64_t bytes = 0;
     for (int i = 0; i < SGTI_ARENAS; i++) {
         layout->base[i] = bytes;
-        bytes += regions->arenas[i].peak;
-        fits = fits && !regions->arenas[i].overflow;
+        fits = fits && !regions->arenas[i].overflow &&
+               sgti_add_u64(&bytes, bytes, regions->arenas[i].peak);
     }
     layout->bytes = bytes;
     return fits;

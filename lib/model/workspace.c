@@ -10,15 +10,15 @@
 #include "../base/carver.h"
 #include "../base/error.h"
 
-/* Cuts the arrays of a step out of the host allocation and returns its bytes; host NULL: counts. */
-static uint64_t cut_arrays(sgti_workspace *workspace, char *host, const sgti_layout *layout)
+/* Cuts the arrays of a step out of the host allocation; host NULL: counts its bytes. */
+static sgti_carver cut_arrays(sgti_workspace *workspace, char *host, const sgti_layout *layout)
 {
     sgti_carver c = {.memory = host};
     workspace->entropies = sgti_carve(&c, (int64_t)layout->n_entropies, sizeof(double));
     workspace->layout.runs = sgti_carve(&c, layout->n_runs, sizeof(sgti_run));
     workspace->layout.parts = sgti_carve(&c, layout->n_parts, sizeof(sgti_part));
     workspace->losses = sgti_carve(&c, layout->shape.rows, sizeof(float));
-    return c.bytes;
+    return c;
 }
 
 /* What a step needs of each kind of memory. */
@@ -35,10 +35,12 @@ static sgt_status measure(sgti_layout *layout, sizes *needed, const sgti_shape *
     sgt_status status = sgti_layout_plan(&measured, shape);
     if (status)
         return status;
-    needed->arena = measured.bytes;
-    needed->host = cut_arrays(&none, NULL, &measured);
-    needed->positions = shape->seq;
+    const sgti_carver host = cut_arrays(&none, NULL, &measured);
+    *needed = (sizes){.arena = measured.bytes, .host = host.bytes, .positions = shape->seq};
     *layout = measured;
+    if (host.overflow)
+        return sgti_fail(SGT_E_OVERFLOW, "the losses of %lld tokens do not fit in memory",
+                         (long long)shape->rows);
     return SGT_OK;
 }
 
