@@ -12,7 +12,8 @@
  * A thread that waits first watches the gate for a moment, because the next job mostly comes at
  * once, and then sleeps. A sleeper announces itself before it looks at the gate for the last time,
  * and whoever changes the gate looks for sleepers afterwards (both sequentially consistent), so no
- * wake-up is lost.
+ * wake-up is lost. Either writes by exchanging: an emulator of aarch64 on x86-64 was seen to let the
+ * look overtake a plain store, which the processors themselves do not.
  *
  * Order of the locks: who needs both takes `callers` first and `sleep` inside it.
  */
@@ -207,7 +208,7 @@ static void start_workers(sgti_pool *pool)
 static void open_gate(sgti_pool *pool)
 {
     uint64_t job = atomic_load(&pool->gate) / GATE_JOB + 1;
-    atomic_store(&pool->gate, job * GATE_JOB | GATE_OPEN);
+    atomic_exchange(&pool->gate, job * GATE_JOB | GATE_OPEN);
     if (atomic_load(&pool->sleeping_workers)) {
         pthread_mutex_lock(&pool->sleep);
         pthread_cond_broadcast(&pool->work);
@@ -223,7 +224,7 @@ static void close_gate(sgti_pool *pool)
     if (nobody_inside(pool) || spin_for_end(pool))
         return;
     pthread_mutex_lock(&pool->sleep);
-    atomic_store(&pool->sleeping_caller, 1);
+    atomic_exchange(&pool->sleeping_caller, 1);
     while (!nobody_inside(pool))
         pthread_cond_wait(&pool->finished, &pool->sleep);
     atomic_store(&pool->sleeping_caller, 0);
