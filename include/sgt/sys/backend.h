@@ -18,8 +18,7 @@
  *   nothing. Where memory is host-visible the portable kernels then do it; elsewhere the call of
  *   the library fails and names the slot. A slot declines what it does not know: arguments with
  *   more fields than it was compiled with, or tensors of other types (sgt_args_fit of
- *   <sgt/sys/backend_args.h> says so). open, close, memory slots and those for graphs cannot
- *   decline.
+ *   <sgt/sys/backend_args.h> says so). open, close, memory and graph slots cannot decline.
  * - A call may return before the work is done; later calls see its effects in order, and `sync`,
  *   `read` and calls that return host values wait for it.
  * - Calls that change a model come from one thread at a time for each instance. But evaluations in
@@ -236,9 +235,8 @@ typedef struct sgt_attention_args {
     const sgt_tensor *gains;        /* [h]; NULL: ones */
     const sgt_tensor *offsets;      /* int32 [B]; NULL: zeros */
     const sgt_tensor *lengths;      /* int32 [B] in [0,Tq]; NULL: Tq */
-    const sgt_attention_pattern *patterns; /* [g], patterns[0].size bytes apart, in host memory:
-                                       which keys the readers of each key/value head see; NULL: all
-                                       earlier ones */
+    const sgt_attention_pattern *patterns; /* [g], patterns[0].size bytes apart, host memory: what
+                                       readers of a key/value head see; NULL: all earlier keys */
 } sgt_attention_args;
 
 /*
@@ -262,15 +260,6 @@ typedef struct sgt_attention_backward_args {
     const sgt_tensor *gains; /* NULL: ones */
     const sgt_attention_pattern *patterns; /* those of the forward */
 } sgt_attention_backward_args;
-
-/* The pattern of a key/value head, NULL where none is given. */
-static inline const sgt_attention_pattern *
-sgt_attention_pattern_of(const sgt_attention_pattern *patterns, int64_t kv_head)
-{
-    return patterns ? (const sgt_attention_pattern *)(const void *)((const char *)patterns +
-                                                                    kv_head * patterns->size)
-                    : NULL;
-}
 
 /* out = silu(gate) * up. All [N,f] rows. out may be gate or up. */
 typedef struct sgt_swiglu_args {
@@ -329,13 +318,10 @@ typedef struct sgt_norm_args {
     const int64_t *counts; /* [n_pieces] */
 } sgt_norm_args;
 
-/*
- * One AdamW update of the elements of some pieces, which do not overlap; the formulas, with beta1,
+/* One AdamW update of the elements of some pieces, which do not overlap; the formulas, with beta1,
  * beta2 and eps, are in <sgt/optimizer.h>. param, grad, moment1, moment2 and copy are [E] dense,
  * and a piece means the same elements of each. g is multiplied by grad_scale first and set to 0
- * afterwards. correction1 is 1 - beta1^t, correction2 is 1 - beta2^t. The lists are in host memory
- * and read during the call.
- */
+ * afterwards. correction1 is 1 - beta1^t, correction2 is 1 - beta2^t. The lists are as above. */
 typedef struct sgt_adamw_args {
     uint32_t size;
     float grad_scale;

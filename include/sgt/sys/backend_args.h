@@ -192,6 +192,15 @@ static inline int sgt_args_fit(size_t slot, const void *args, size_t own)
     return 1;
 }
 
+/* The pattern of a key/value head, NULL where none is given. */
+static inline const sgt_attention_pattern *
+sgt_attention_pattern_of(const sgt_attention_pattern *patterns, int64_t kv_head)
+{
+    return patterns ? (const sgt_attention_pattern *)(const void *)((const char *)patterns +
+                                                                    kv_head * patterns->size)
+                    : NULL;
+}
+
 SGT_END_DECLS
 
 #endif
