@@ -59,6 +59,7 @@ from .errors import (
 from .growth import Growth
 from .history import History
 from .loss import Evaluation, Loss
+from .metrics import StepMetrics
 from .model import Model
 from .optimizer import Optimizer, StepReport
 from .pattern import AttentionPattern
@@ -67,7 +68,7 @@ from .policies import NoGrowth, SparseGrowth, StaticBlocks, StaticPlan
 from .policy import GrowthEvent, Observation, Policy
 from .sampler import Sampler
 from .session import Generation, Score, Session, SessionMemory
-from .training import StepMetrics, Training, evaluate, train
+from .training import Training, evaluate, train
 
 if TYPE_CHECKING:
     from . import plot as plot

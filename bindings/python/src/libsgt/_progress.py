@@ -9,12 +9,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import Any, Dict, Optional
 
 from .history import growth_text
-
-if TYPE_CHECKING:
-    from .training import StepMetrics
+from .metrics import StepMetrics
 
 _RARE = ("held-out", "growth")
 _EVERY = 5.0  # seconds between two lines
@@ -38,7 +36,7 @@ class Progress:
             with contextlib.suppress(Exception):
                 display.close()
 
-    def show(self, metrics: "StepMetrics") -> None:
+    def show(self, metrics: StepMetrics) -> None:
         if self._display is not None:
             try:
                 self._display.show(metrics)
@@ -65,7 +63,7 @@ def _in_ipython() -> bool:
     return module is not None and module.get_ipython() is not None
 
 
-def _facts(metrics: "StepMetrics") -> Dict[str, str]:
+def _facts(metrics: StepMetrics) -> Dict[str, str]:
     facts = {
         "loss": f"{metrics.loss:.3f}",
         "tokens/s": f"{metrics.tokens_per_s:.0f}",
@@ -84,7 +82,7 @@ class _Bar:
         self._bar = bar
         self._rare: Dict[str, str] = {}  # the last of what few steps tell
 
-    def show(self, metrics: "StepMetrics") -> None:
+    def show(self, metrics: StepMetrics) -> None:
         facts = _facts(metrics)
         self._rare.update((name, facts.pop(name)) for name in _RARE if name in facts)
         self._bar.set_postfix(refresh=False, **facts, **self._rare)
@@ -101,9 +99,9 @@ class _Lines:
         self._stream = stream
         self._of = "" if steps is None else f"/{steps}"
         self._since = -_EVERY
-        self._last: Optional["StepMetrics"] = None  # not written yet
+        self._last: Optional[StepMetrics] = None  # not written yet
 
-    def show(self, metrics: "StepMetrics") -> None:
+    def show(self, metrics: StepMetrics) -> None:
         self._last = metrics
         if metrics.event or metrics.held is not None or time.monotonic() - self._since >= _EVERY:
             self._write()

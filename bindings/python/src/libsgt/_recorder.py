@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Optional, TextIO
+from typing import Any, BinaryIO, Dict, Optional, TextIO
 
 import numpy as np
 
@@ -11,13 +11,11 @@ from ._library import library_version
 from ._text import Path
 from .growth import Growth
 from .history import History, Record, line, plain
+from .metrics import StepMetrics
 from .model import Model
 from .optimizer import Optimizer
 from .policies import SparseGrowth
 from .policy import GrowthEvent
-
-if TYPE_CHECKING:
-    from .training import StepMetrics
 
 
 def append_to(log: Path) -> TextIO:
@@ -60,7 +58,7 @@ class Recorder:
             self._file.write(line(record))
             self._file.flush()
 
-    def step(self, m: "StepMetrics") -> None:
+    def step(self, m: StepMetrics) -> None:
         if self._history is None and self._file is None:
             return
         more = {"skipped": True} if m.skipped else {}
