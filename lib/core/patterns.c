@@ -46,6 +46,12 @@ static int is_summary(const sgt_attention_pattern *p, int64_t place)
     return place >= end - p->summary && place < end;
 }
 
+int sgti_pattern_equal(const sgt_attention_pattern *a, const sgt_attention_pattern *b)
+{
+    return a->sets == b->sets && a->stride == b->stride && a->summary == b->summary &&
+           a->phase == b->phase;
+}
+
 int sgti_pattern_is_dense(const sgt_attention_pattern *p)
 {
     return !p->sets || ((p->sets & SGT_KEYS_STRIDED) && p->stride == 1) ||
@@ -116,13 +122,21 @@ int64_t sgti_pattern_visible(const sgt_attention_pattern *p, int64_t i)
            sgti_pattern_summary(p, i);
 }
 
+/* From query l on, every l-th query sees the same number of keys more than the one before. So the
+ * queries of one place in their blocks are an arithmetic series behind the first. */
 int64_t sgti_pattern_pairs(const sgt_attention_pattern *p, int64_t seq)
 {
+    const int64_t l = p->stride;
     int64_t pairs = 0;
     if (!p->sets)
         return seq * (seq + 1) / 2;
-    for (int64_t i = 0; i < seq; i++)
+    for (int64_t i = 0; i < l && i < seq; i++)
         pairs += sgti_pattern_visible(p, i);
+    for (int64_t i = l; i < 2 * l && i < seq; i++) {
+        const int64_t queries = (seq - i + l - 1) / l, first = sgti_pattern_visible(p, i);
+        const int64_t more = sgti_pattern_visible(p, i + l) - first;
+        pairs += queries * first + queries * (queries - 1) / 2 * more;
+    }
     return pairs;
 }
 

@@ -27,6 +27,9 @@ extern const sgt_attention_pattern sgti_dense_pattern;
  * message. */
 sgt_status sgti_pattern_check(const sgt_attention_pattern *pattern, const char *where);
 
+/* Whether two patterns are written alike. */
+int sgti_pattern_equal(const sgt_attention_pattern *a, const sgt_attention_pattern *b);
+
 /* 1 when every earlier key is seen, whatever the sets are called. */
 int sgti_pattern_is_dense(const sgt_attention_pattern *pattern);
 
@@ -53,5 +56,16 @@ int64_t sgti_pattern_pairs(const sgt_attention_pattern *pattern, int64_t seq);
  * nothing and stays out of means. */
 int64_t sgti_pattern_rows_with_one(const sgt_attention_pattern *pattern, int64_t first,
                                    int64_t rows);
+
+/* ---- pattern_text.c ---- */
+
+/* The text that sgt_attention_pattern_parse reads. */
+#define SGTI_PATTERN_TEXT 80
+void sgti_pattern_print(char text[SGTI_PATTERN_TEXT], const sgt_attention_pattern *pattern);
+
+/* A list has commas between its patterns, as in local:256,dense. Count says how many there are, and
+ * read fills as many. Errors: as sgt_attention_pattern_parse. */
+int64_t sgti_pattern_list_count(const char *text);
+sgt_status sgti_pattern_list_read(sgt_attention_pattern *patterns, const char *text);
 
 #endif

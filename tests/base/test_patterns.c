@@ -117,6 +117,38 @@ START_TEST(texts_are_read)
 }
 END_TEST
 
+START_TEST(patterns_are_printed_as_they_are_read)
+{
+    char text[SGTI_PATTERN_TEXT];
+    sgti_pattern_print(text, &texts[_i].pattern);
+    ck_assert_str_eq(text, texts[_i].text);
+}
+END_TEST
+
+START_TEST(the_longest_text_has_room)
+{
+    char text[SGTI_PATTERN_TEXT];
+    const sgt_attention_pattern pattern = {
+        .sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED | SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY,
+        .stride = INT32_MAX, .summary = INT32_MAX, .phase = INT32_MAX};
+    sgti_pattern_print(text, &pattern);
+    ck_assert_str_eq(text, "local+strided+block+summary:2147483647:2147483647:2147483647");
+}
+END_TEST
+
+START_TEST(lists_of_patterns_are_read)
+{
+    sgt_attention_pattern read[3];
+    ck_assert_int_eq(sgti_pattern_list_count("dense"), 1);
+    ck_assert_int_eq(sgti_pattern_list_count("local:3,dense,block:4"), 3);
+    sgtt_ok(sgti_pattern_list_read(read, "local:3,dense,block:4"));
+    ck_assert_int_eq(read[0].stride, 3);
+    ck_assert_int_eq(read[1].sets, 0);
+    ck_assert_int_eq(read[2].sets, SGT_KEYS_BLOCK);
+    sgtt_fails(sgti_pattern_list_read(read, "local:3,,dense"), SGT_E_INVALID_ARGUMENT, "''");
+}
+END_TEST
+
 static const char *const no_patterns[] = {
     "", "lokal:3", "local", "local:", "local:0", "local:-1", "local:3x", "local:3:1", ":3",
     "local+:3",
@@ -162,6 +194,10 @@ int main(void)
     tcase_add_test(tests, the_sets_are_those_of_the_paper);
     tcase_add_loop_test(tests, lists_of_keys_are_the_keys_that_are_seen, 0, N_PATTERNS);
     tcase_add_loop_test(tests, texts_are_read, 0, (int)(sizeof texts / sizeof texts[0]));
+    tcase_add_loop_test(tests, patterns_are_printed_as_they_are_read, 0,
+                        (int)(sizeof texts / sizeof texts[0]));
+    tcase_add_test(tests, the_longest_text_has_room);
+    tcase_add_test(tests, lists_of_patterns_are_read);
     tcase_add_loop_test(tests, other_texts_are_refused, 0,
                         (int)(sizeof no_patterns / sizeof no_patterns[0]));
     tcase_add_test(tests, pairs_are_counted_for_hosts);
