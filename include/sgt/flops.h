@@ -6,7 +6,9 @@
  * 2 d dh (2 h + 2 g) and its attention. Backward is twice forward.
  *
  * Keys that a token of a sequence of T sees: T / 2 in the mean of a whole sequence (causal), T in
- * the full count (as the paper), T when it is decoded as token number T.
+ * the full count (as the paper), T when it is decoded as token number T. Under an attention pattern
+ * these are, for each head by its own pattern, the pairs of the pattern divided by T; T; and what
+ * the last token of T sees.
  *
  * Threads. Any; counting a model's total only reads the model.
  */
@@ -33,8 +35,8 @@ typedef struct sgt_flops_options {
     int32_t phase;       /* enum sgt_phase: what a token is counted in. SGT_PHASE_FORWARD (default;
                             0 means it too): a training step, the mean token of a sequence of T.
                             SGT_PHASE_EVALUATE: an evaluation, likewise. SGT_PHASE_DECODE: a
-                            session, token number T of its sequence; it sees T keys, whatever
-                            full_square says. Since 0.2 */
+                            session, token number T of its sequence; it sees T keys, or what its
+                            pattern says, whatever full_square says. Since 0.2 */
 } sgt_flops_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since

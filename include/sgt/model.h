@@ -19,6 +19,7 @@
 #ifndef SGT_MODEL_H
 #define SGT_MODEL_H
 
+#include <sgt/pattern.h>
 #include <sgt/plan.h>
 #include <sgt/tensor.h>
 
@@ -42,7 +43,11 @@ typedef struct sgt_block_config {
     uint32_t size;
     int32_t attention;    /* enum sgt_attention_kind; default softmax */
     int32_t feed_forward; /* enum sgt_feed_forward_kind; default SwiGLU */
-    int32_t reserved;     /* 0 */
+    int32_t n_patterns;   /* entries of patterns, at most n_kv_heads; default 0 */
+    const sgt_attention_pattern *patterns; /* [n_patterns], all of one size; the query heads of
+                             key/value head g see what patterns[g % n_patterns] says, in loops too;
+                             default NULL: every earlier key. Borrowed for the call; a model has a
+                             copy of its own */
 } sgt_block_config;
 
 /* Fills *block with the standard block. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -254,7 +259,7 @@ SGT_API sgt_status sgt_model_set_plan(sgt_model *model, const sgt_plan *plan);
 enum sgt_entropy {
     SGT_ENTROPY_NONE = 0, /* nothing is collected */
     SGT_ENTROPY_LAST = 1, /* that of the last query row */
-    SGT_ENTROPY_MEAN = 2, /* the mean over the rows t >= 1 */
+    SGT_ENTROPY_MEAN = 2, /* the mean over the rows that see several keys */
     SGT_ENTROPY_BOTH = 3  /* last and mean */
 };
 

@@ -30,7 +30,9 @@
 #include "../model/model.h"
 #include "../optim/optimizer.h"
 
-#define SGTI_CHECKPOINT_VERSION 1
+/* The newest version that is read. Where all blocks are standard a file has version 1: libsgt 0.1,
+ * which would pass over the list of blocks, refuses the others. */
+#define SGTI_CHECKPOINT_VERSION 2
 #define SGTI_HOST_PREFIX        "host."
 #define SGTI_MOMENT1            "optimizer.moment1."
 #define SGTI_MOMENT2            "optimizer.moment2."
@@ -51,7 +53,7 @@ typedef struct sgti_field {
 typedef struct sgti_numbers {
     int32_t version; /* of the file that was read */
     sgt_model_config config;
-    sgt_block_config *blocks; /* of numbers that were read: where the list of config lies */
+    sgti_block_list blocks; /* of numbers that were read: where the list of config lies */
     sgt_special_tokens tokens; /* size 0: the file has none */
     int32_t has_notes;
     sgti_hf_notes notes;
@@ -90,8 +92,8 @@ sgt_status sgti_number_read(void *number, sgti_field_kind kind, const sgti_safet
 int sgti_config_write(json_t *metadata, const sgt_model_config *config);
 int sgti_is_config_key(const char *key, const sgt_model_config *config);
 
-/* The list of its blocks becomes *blocks, allocated from the file's memory; NULL: there is none. */
-sgt_status sgti_config_read(sgt_model_config *config, sgt_block_config **blocks,
+/* The list of its blocks becomes *blocks, allocated from the file's memory. */
+sgt_status sgti_config_read(sgt_model_config *config, sgti_block_list *blocks,
                             const sgti_safetensors *file);
 
 /* SGT_OK when the two are equal; else SGT_E_INVALID_ARGUMENT, and the message names every key in

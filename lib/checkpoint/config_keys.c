@@ -2,7 +2,7 @@
 /*
  * A configuration as metadata of a checkpoint: model.FIELD, each field a number. Where blocks are
  * not all standard ones, model.blocks says how many are listed, and model.block.I.FIELD has the
- * name of a kind.
+ * name of a kind, or patterns, where there are some.
  */
 #include "checkpoint.h"
 
@@ -12,23 +12,24 @@
 #include "../base/error.h"
 #include "../base/text.h"
 #include "../core/config_fields.h"
+#include "../core/patterns.h"
 #include "../model/config.h"
-#include "../model/parts/blocks.h"
+#include "block_patterns.h"
 
 #define PREFIX       "model."
 #define N_BLOCKS     PREFIX "blocks"
 #define BLOCK_PREFIX PREFIX "block."
 
-enum { KEY_BYTES = 48 };
+enum { KEY_BYTES = 48, WHERE_BYTES = 300 };
 
 static void name_key(char key[KEY_BYTES], const sgti_config_field *field)
 {
     sgti_format(key, KEY_BYTES, PREFIX "%s", field->name);
 }
 
-static void name_block_key(char key[KEY_BYTES], int32_t block, const sgti_block_field *field)
+static void name_block_key(char key[KEY_BYTES], int32_t block, const char *field)
 {
-    sgti_format(key, KEY_BYTES, BLOCK_PREFIX "%d.%s", (int)block, field->name);
+    sgti_format(key, KEY_BYTES, BLOCK_PREFIX "%d.%s", (int)block, field);
 }
 
 static sgti_field_kind stored_kind(const sgti_config_field *field)
@@ -42,20 +43,31 @@ static void print_field(char text[SGTI_NUMBER_TEXT], const sgt_model_config *con
     sgti_number_print(text, stored_kind(field), (const char *)config + field->offset);
 }
 
+static int write_block(json_t *metadata, const sgt_model_config *config, int32_t i)
+{
+    char key[KEY_BYTES];
+    int failed = 0;
+    const sgt_block_config own = sgti_block_config_of(config, i);
+    const sgti_block block = sgti_block_of(config, i);
+    for (int j = 0; j < SGTI_BLOCK_PARTS; j++) {
+        name_block_key(key, i, sgti_block_fields[j].name);
+        failed |= json_object_set_new(metadata, key, json_string(block.parts[j]->name));
+    }
+    name_block_key(key, i, SGTI_PATTERNS_NAME);
+    if (sgti_block_has_patterns(&own))
+        failed |= json_object_set_new(metadata, key, sgti_patterns_text(&own));
+    return failed;
+}
+
 static int write_blocks(json_t *metadata, const sgt_model_config *config)
 {
-    char key[KEY_BYTES], text[SGTI_NUMBER_TEXT];
+    char text[SGTI_NUMBER_TEXT];
     if (sgti_blocks_are_standard(config))
         return 0;
     sgti_number_print(text, SGTI_FIELD_I32, &config->n_blocks);
     int failed = json_object_set_new(metadata, N_BLOCKS, json_string(text));
-    for (int32_t i = 0; i < config->n_blocks; i++) {
-        const sgti_block block = sgti_block_of(config, i);
-        for (int j = 0; j < SGTI_BLOCK_PARTS; j++) {
-            name_block_key(key, i, &sgti_block_fields[j]);
-            failed |= json_object_set_new(metadata, key, json_string(block.parts[j]->name));
-        }
-    }
+    for (int32_t i = 0; i < config->n_blocks; i++)
+        failed |= write_block(metadata, config, i);
     return failed;
 }
 
@@ -78,7 +90,7 @@ static sgt_status read_kind(sgt_block_config *block, int32_t i, enum sgti_block_
     char key[KEY_BYTES];
     int32_t number;
     const sgti_block_field *field = &sgti_block_fields[part];
-    name_block_key(key, i, field);
+    name_block_key(key, i, field->name);
     const char *name = sgti_safetensors_metadata(file, key);
     if (!name)
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: '%s' is missing", file->path, key);
@@ -91,7 +103,31 @@ static sgt_status read_kind(sgt_block_config *block, int32_t i, enum sgti_block_
     return SGT_OK;
 }
 
-static sgt_status read_blocks(sgt_block_config **list, int32_t *n_blocks,
+/* The text of a block's patterns; NULL where it has none. */
+static const char *patterns_text(char key[KEY_BYTES], int32_t i, const sgti_safetensors *file)
+{
+    name_block_key(key, i, SGTI_PATTERNS_NAME);
+    return sgti_safetensors_metadata(file, key);
+}
+
+static int64_t count_patterns(int32_t n_blocks, const sgti_safetensors *file)
+{
+    char key[KEY_BYTES];
+    int64_t count = 0;
+    for (int32_t i = 0; i < n_blocks; i++)
+        count += sgti_patterns_count(patterns_text(key, i, file));
+    return count;
+}
+
+static sgt_status read_patterns(sgti_block_list *list, int32_t i, const sgti_safetensors *file)
+{
+    char key[KEY_BYTES], where[WHERE_BYTES];
+    const char *text = patterns_text(key, i, file);
+    sgti_format(where, sizeof where, "%.200s: metadata: %s", file->path, key);
+    return sgti_patterns_read(list, i, text, where);
+}
+
+static sgt_status read_blocks(sgti_block_list *list, int32_t *n_blocks,
                               const sgti_safetensors *file)
 {
     if (!sgti_safetensors_metadata(file, N_BLOCKS))
@@ -101,10 +137,13 @@ static sgt_status read_blocks(sgt_block_config **list, int32_t *n_blocks,
         return status;
     if (*n_blocks < 1 || (size_t)*n_blocks > json_object_size(file->metadata))
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: " N_BLOCKS " is not possible", file->path);
-    status = sgti_blocks_allocate(list, file->memory, *n_blocks);
+    status =
+        sgti_blocks_allocate(list, file->memory, *n_blocks, count_patterns(*n_blocks, file));
     for (int32_t i = 0; i < *n_blocks && status == SGT_OK; i++) {
         for (int j = 0; j < SGTI_BLOCK_PARTS && status == SGT_OK; j++)
-            status = read_kind(&(*list)[i], i, (enum sgti_block_part)j, file);
+            status = read_kind(&list->blocks[i], i, (enum sgti_block_part)j, file);
+        if (status == SGT_OK)
+            status = read_patterns(list, i, file);
     }
     return status;
 }
@@ -123,20 +162,20 @@ static sgt_status read_fields(sgt_model_config *config, const sgti_safetensors *
     return SGT_OK;
 }
 
-sgt_status sgti_config_read(sgt_model_config *config, sgt_block_config **blocks,
+sgt_status sgti_config_read(sgt_model_config *config, sgti_block_list *blocks,
                             const sgti_safetensors *file)
 {
     sgt_model_config own = {.size = sizeof own}, resolved;
-    sgt_block_config *list = NULL;
+    sgti_block_list list = {0};
     sgt_status status = read_fields(&own, file);
     if (status == SGT_OK)
         status = read_blocks(&list, &own.n_blocks, file);
-    own.blocks = list;
+    own.blocks = list.blocks;
     if (status == SGT_OK && sgti_config_resolve(&resolved, &own))
         status = sgti_fail(SGT_E_FORMAT, "%s: metadata: " PREFIX "%s", file->path,
                            sgt_error_message());
     if (status) {
-        sgti_release(file->memory, list, sgti_blocks_bytes(own.n_blocks));
+        sgti_blocks_free(&list, file->memory);
         return status;
     }
     *config = own;
@@ -149,9 +188,12 @@ static int is_block_key(const char *key, const sgt_model_config *config)
     if (config->n_blocks == 0 || strncmp(key, BLOCK_PREFIX, strlen(BLOCK_PREFIX)) != 0)
         return config->n_blocks > 0 && strcmp(key, N_BLOCKS) == 0;
     long block = strtol(key + strlen(BLOCK_PREFIX), NULL, 10);
-    for (int i = 0; i < SGTI_BLOCK_FIELDS && block >= 0 && block < config->n_blocks; i++) {
+    if (block < 0 || block >= config->n_blocks)
+        return 0;
+    for (int i = 0; i <= SGTI_BLOCK_FIELDS; i++) {
         char known[KEY_BYTES];
-        name_block_key(known, (int32_t)block, &sgti_block_fields[i]);
+        name_block_key(known, (int32_t)block,
+                       i < SGTI_BLOCK_FIELDS ? sgti_block_fields[i].name : SGTI_PATTERNS_NAME);
         if (strcmp(known, key) == 0)
             return 1;
     }
@@ -213,6 +255,26 @@ static void compare_fields(differences *d, const sgt_model_config *model,
     }
 }
 
+/* Names the first key/value head of a layer whose patterns differ. */
+static void compare_patterns(differences *d, const sgt_model_config *model,
+                             const sgt_model_config *file, int32_t layer)
+{
+    const sgt_block_config of_model = sgti_block_config_of(model, layer);
+    const sgt_block_config of_file = sgti_block_config_of(file, layer);
+    for (int32_t g = 0; g < model->n_kv_heads; g++) {
+        char what[KEY_BYTES], here[SGTI_PATTERN_TEXT], there[SGTI_PATTERN_TEXT];
+        const sgt_attention_pattern a = sgti_block_pattern_of(&of_model, g);
+        const sgt_attention_pattern b = sgti_block_pattern_of(&of_file, g);
+        if (sgti_pattern_equal(&a, &b) || (sgti_pattern_is_dense(&a) && sgti_pattern_is_dense(&b)))
+            continue;
+        sgti_format(what, sizeof what, "layer %d's " SGTI_PATTERNS_NAME, (int)layer);
+        sgti_pattern_print(here, &a);
+        sgti_pattern_print(there, &b);
+        add_difference(d, what, there, here);
+        return;
+    }
+}
+
 /* Lists are equal when every layer is: how they are written does not matter. */
 static void compare_blocks(differences *d, const sgt_model_config *model,
                            const sgt_model_config *file)
@@ -226,6 +288,7 @@ static void compare_blocks(differences *d, const sgt_model_config *model,
             if (here.parts[i] != there.parts[i])
                 add_difference(d, what, there.parts[i]->name, here.parts[i]->name);
         }
+        compare_patterns(d, model, file, layer);
     }
 }
 

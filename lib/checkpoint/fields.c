@@ -138,9 +138,8 @@ static int write_table(json_t *metadata, const sgti_numbers *numbers, const sgti
 
 int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers)
 {
-    char version[16];
-    sgti_format(version, sizeof version, "%d", SGTI_CHECKPOINT_VERSION);
-    int failed = json_object_set_new(metadata, VERSION_KEY, json_string(version));
+    const int standard = sgti_blocks_are_standard(&numbers->config);
+    int failed = json_object_set_new(metadata, VERSION_KEY, json_string(standard ? "1" : "2"));
     failed |= sgti_config_write(metadata, &numbers->config);
     if (sgti_blocks_draw(&numbers->config))
         failed |= write_table(metadata, numbers, draw_fields, COUNT(draw_fields));
@@ -327,6 +326,5 @@ sgt_status sgti_numbers_read(sgti_numbers *numbers, const sgti_safetensors *file
 
 void sgti_numbers_release(sgti_numbers *numbers, sgti_memory *memory)
 {
-    sgti_release(memory, numbers->blocks, sgti_blocks_bytes(numbers->config.n_blocks));
-    numbers->blocks = NULL;
+    sgti_blocks_free(&numbers->blocks, memory);
 }

@@ -2,7 +2,24 @@
 #include "hf_blocks.h"
 
 #include "../base/error.h"
+#include "../base/text.h"
 #include "../core/config_fields.h"
+
+/* Adds the list of patterns where some block has one. */
+static int write_patterns(json_t *lists, const sgt_model_config *config)
+{
+    int failed = 0, patterns = 0;
+    json_t *texts = json_array();
+    for (int32_t i = 0; i < config->n_blocks; i++) {
+        const sgt_block_config block = sgti_block_config_of(config, i);
+        patterns |= sgti_block_has_patterns(&block);
+        failed |= json_array_append_new(texts, sgti_patterns_text(&block));
+    }
+    if (patterns)
+        return failed | json_object_set_new(lists, SGTI_PATTERNS_HF_NAME, texts);
+    json_decref(texts);
+    return failed;
+}
 
 int sgti_hf_blocks_write(json_t **lists, const sgt_model_config *config)
 {
@@ -18,7 +35,7 @@ int sgti_hf_blocks_write(json_t **lists, const sgt_model_config *config)
                                             json_string(sgti_block_of(config, i).parts[j]->name));
         failed |= json_object_set_new(*lists, sgti_block_fields[j].hf_name, names);
     }
-    return failed;
+    return failed | write_patterns(*lists, config);
 }
 
 static sgt_status read_kind(sgt_block_config *block, enum sgti_block_part part, const json_t *value,
@@ -52,22 +69,55 @@ static sgt_status count_blocks(size_t *count, const json_t *tree, const char *pa
     return SGT_OK;
 }
 
-sgt_status sgti_hf_blocks_read(sgt_block_config **blocks, int32_t *n_blocks, sgti_memory *memory,
+/* The list of texts may be missing. */
+static sgt_status count_patterns(int64_t *n_patterns, size_t n_blocks, const json_t *tree,
+                                 const char *path)
+{
+    const json_t *list = json_object_get(tree, SGTI_PATTERNS_HF_NAME);
+    *n_patterns = 0;
+    if (list && (!json_is_array(list) || json_array_size(list) != n_blocks))
+        return sgti_fail(SGT_E_FORMAT, "%s: %s and %s are not lists of one length", path,
+                         sgti_block_fields[0].hf_name, SGTI_PATTERNS_HF_NAME);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *text = json_array_get(list, i);
+        if (!json_is_string(text))
+            return sgti_fail(SGT_E_FORMAT, "%s: %s holds something else than texts", path,
+                             SGTI_PATTERNS_HF_NAME);
+        *n_patterns += sgti_patterns_count(json_string_value(text));
+    }
+    return SGT_OK;
+}
+
+static sgt_status read_patterns(sgti_block_list *list, int32_t i, const json_t *tree,
+                                const char *path)
+{
+    char where[300];
+    const json_t *texts = json_object_get(tree, SGTI_PATTERNS_HF_NAME);
+    sgti_format(where, sizeof where, "%.200s: %s", path, SGTI_PATTERNS_HF_NAME);
+    return sgti_patterns_read(list, i, json_string_value(json_array_get(texts, (size_t)i)), where);
+}
+
+sgt_status sgti_hf_blocks_read(sgti_block_list *blocks, int32_t *n_blocks, sgti_memory *memory,
                                const json_t *tree, const char *path)
 {
     size_t count;
-    sgt_block_config *list = NULL;
+    int64_t n_patterns;
+    sgti_block_list list = {0};
     sgt_status status = count_blocks(&count, tree, path);
     if (status == SGT_OK)
-        status = sgti_blocks_allocate(&list, memory, (int32_t)count);
+        status = count_patterns(&n_patterns, count, tree, path);
+    if (status == SGT_OK)
+        status = sgti_blocks_allocate(&list, memory, (int32_t)count, n_patterns);
     for (size_t i = 0; i < count && status == SGT_OK; i++) {
         for (int j = 0; j < SGTI_BLOCK_PARTS && status == SGT_OK; j++)
             status = read_kind(
-                &list[i], (enum sgti_block_part)j,
+                &list.blocks[i], (enum sgti_block_part)j,
                 json_array_get(json_object_get(tree, sgti_block_fields[j].hf_name), i), path);
+        if (status == SGT_OK)
+            status = read_patterns(&list, (int32_t)i, tree, path);
     }
     if (status) {
-        sgti_release(memory, list, sgti_blocks_bytes((int32_t)count));
+        sgti_blocks_free(&list, memory);
         return status;
     }
     *n_blocks = (int32_t)count;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The blocks of a configuration in config.json: for each field of a block a list of names, one a
- * block. Only where some block is no standard one. */
+ * block, and where there are patterns a list of theirs. Only where some block is no standard
+ * one. */
 #ifndef SGTI_HF_BLOCKS_H
 #define SGTI_HF_BLOCKS_H
 
-#include "../format/json.h"
-#include "../model/parts/blocks.h"
+#include "block_patterns.h"
 
 /* The lists by their keys, to be released with json_decref. *lists becomes NULL where all blocks
  * are standard. Non-zero when memory is short. */
 int sgti_hf_blocks_write(json_t **lists, const sgt_model_config *config);
 
-/* Reads n_blocks and *blocks, NULL where `tree` has no lists; `path` names the file in messages.
- * Release sgti_blocks_bytes. Errors: SGT_E_FORMAT, SGT_E_VERSION (a kind), SGT_E_OUT_OF_MEMORY,
+/* Reads n_blocks and *blocks, none where `tree` has no lists; `path` names the file in messages.
+ * Errors: SGT_E_FORMAT, SGT_E_VERSION (a kind), SGT_E_OUT_OF_MEMORY,
  * SGT_E_MEMORY_LIMIT. */
-sgt_status sgti_hf_blocks_read(sgt_block_config **blocks, int32_t *n_blocks, sgti_memory *memory,
+sgt_status sgti_hf_blocks_read(sgti_block_list *blocks, int32_t *n_blocks, sgti_memory *memory,
                                const json_t *tree, const char *path);
 
 #endif

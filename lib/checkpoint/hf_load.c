@@ -25,7 +25,7 @@ typedef struct folder {
     sgt_context *context;
     sgti_memory *memory;
     sgti_hf_config config;
-    sgt_block_config *blocks; /* where the list of config.model lies */
+    sgti_block_list blocks; /* where the list of config.model lies */
     sgti_hf_files files;
 } folder;
 
@@ -79,7 +79,7 @@ static sgt_status read_config(folder *f)
     if (status == SGT_OK)
         status = sgti_hf_blocks_read(&f->blocks, &f->config.model.n_blocks, f->memory,
                                      f->config.tree, path);
-    f->config.model.blocks = f->blocks;
+    f->config.model.blocks = f->blocks.blocks;
     return status;
 }
 
@@ -296,7 +296,7 @@ sgt_status sgt_hf_load(sgt_model **model, sgt_context *context, const char *path
     folder f = {.path = path, .context = context, .memory = &context->memory};
     status = load(model, &f, model_options, &own);
     sgti_hf_files_close(&f.files);
-    sgti_release(f.memory, f.blocks, sgti_blocks_bytes(f.config.model.n_blocks));
+    sgti_blocks_free(&f.blocks, f.memory);
     sgti_hf_config_close(&f.config);
     return status;
 }

@@ -45,6 +45,10 @@ typedef struct sgti_block_field {
     size_t offset;
 } sgti_block_field;
 
+/* What stands beside the kinds of a block: its patterns, joined by commas. */
+#define SGTI_PATTERNS_NAME    "patterns"
+#define SGTI_PATTERNS_HF_NAME "sgt_block_patterns"
+
 /* In the order of the parts of a block. */
 extern const sgti_block_field sgti_block_fields[SGTI_BLOCK_FIELDS];
 

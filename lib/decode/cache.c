@@ -103,6 +103,7 @@ static sgt_status attend_alike(const sgti_chunk *chunk, const sgti_part *part, i
         .kv_heads = &kv_heads,
         .gains = pass->gains ? &gains : NULL,
         .offsets = &offsets,
+        .patterns = pass->patterns,
     };
     return sgti_attention(chunk->work.dispatch, &args);
 }

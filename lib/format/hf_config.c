@@ -42,6 +42,7 @@ static const sgti_json_wanted wanted_beside[] = {
     {.key = "initializer_range", .optional = 1},
     {.key = "attention_dropout", .optional = 1},
     {.key = "sgt_plan"},
+    {.key = SGTI_PATTERNS_HF_NAME},
     {.key = "sgt_*", .presence = 1},
     {.key = NULL},
 };
@@ -262,7 +263,7 @@ static sgti_hf_notes read_notes(const json_t *tree)
 
 static int is_own_key(const char *key)
 {
-    int known = strcmp(key, "sgt_plan") == 0;
+    int known = strcmp(key, "sgt_plan") == 0 || strcmp(key, SGTI_PATTERNS_HF_NAME) == 0;
     for (size_t i = 0; i < SGTI_BLOCK_FIELDS; i++)
         known |= strcmp(key, sgti_block_fields[i].hf_name) == 0;
     return known;

@@ -9,7 +9,7 @@
 #include "../base/text.h"
 #include "../core/config_fields.h"
 
-enum { MOST_MEMBERS = SGTI_CONFIG_FIELDS + SGTI_BLOCK_FIELDS + 16 };
+enum { MOST_MEMBERS = SGTI_CONFIG_FIELDS + SGTI_BLOCK_FIELDS + 17 };
 
 /* A text that grows; members of an object are written in any order, with a zero behind each. */
 typedef struct page {
@@ -180,6 +180,8 @@ static void put_members(page *to, const sgti_hf_description *of)
     for (size_t i = 0; i < SGTI_BLOCK_FIELDS && of->blocks; i++)
         words(to, sgti_block_fields[i].hf_name,
               json_object_get(of->blocks, sgti_block_fields[i].hf_name));
+    if (json_object_get(of->blocks, SGTI_PATTERNS_HF_NAME))
+        words(to, SGTI_PATTERNS_HF_NAME, json_object_get(of->blocks, SGTI_PATTERNS_HF_NAME));
 }
 
 static int by_key(const void *a, const void *b)

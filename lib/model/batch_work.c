@@ -68,6 +68,7 @@ static sgt_status attend(const sgti_work *work, const sgti_part *part, sgt_tenso
         .entropy_mean = work->entropy & SGT_ENTROPY_MEAN ? &mean : NULL,
         .kv_heads = &kv_heads,
         .gains = pass->gains ? &gains : NULL,
+        .patterns = pass->patterns,
     };
     return sgti_attention(work->dispatch, &args);
 }

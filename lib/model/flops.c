@@ -23,14 +23,16 @@ static void add_pass(sgt_flops *flops, const sgti_part_kind *kind, sgti_flops_qu
 {
     int32_t heads, groups;
     sgti_count_heads(&heads, &groups, query.config, values);
+    query.values = values;
     query.heads = heads;
     query.groups = groups;
     kind->flops(flops, &query);
 }
 
 static void add_layer(sgt_flops *flops, const sgti_flops_query *query, const sgt_plan *plan,
-                      int32_t layer, int32_t loops)
+                      int32_t loops)
 {
+    const int32_t layer = query->layer;
     const sgti_block block = sgti_block_of(query->config, layer);
     const sgti_part_kind *attention = block.parts[SGTI_ATTENTION];
     sgt_flops run = {0};
@@ -52,14 +54,14 @@ static void add_layer(sgt_flops *flops, const sgti_flops_query *query, const sgt
 void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const sgt_plan *plan,
                         const sgt_flops_options *options)
 {
-    const sgti_flops_query query = {.config = config,
-                                    .seq = options->seq,
-                                    .full_square = options->full_square,
-                                    .phase = options->phase};
+    sgti_flops_query query = {.config = config,
+                              .seq = options->seq,
+                              .full_square = options->full_square,
+                              .phase = options->phase};
     memset(flops, 0, sizeof *flops);
     flops->size = sizeof *flops;
-    for (int32_t layer = 0; layer < config->n_layers; layer++)
-        add_layer(flops, &query, plan, layer, options->loops);
+    for (query.layer = 0; query.layer < config->n_layers; query.layer++)
+        add_layer(flops, &query, plan, options->loops);
     flops->head = 2.0 * (double)config->d_model * config->vocab_size;
     flops->forward = flops->projections + flops->attention + flops->feed_forward + flops->head;
     flops->training = options->phase == SGT_PHASE_FORWARD ? 3.0 * flops->forward : 0.0;

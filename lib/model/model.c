@@ -39,7 +39,7 @@ static sgt_status take_config(sgt_model *model, const sgt_model_config *resolved
 {
     model->config = *resolved;
     sgt_status status = sgti_blocks_copy(&model->blocks, &model->context->memory, resolved);
-    model->config.blocks = model->blocks;
+    model->config.blocks = model->blocks.blocks;
     return status;
 }
 
@@ -121,7 +121,7 @@ void sgti_model_unref(sgt_model *model)
     sgti_passes_free(model->passes, &context->memory);
     sgt_plan_free(model->plan);
     sgti_parameters_destroy(&model->parameters, &context->memory);
-    sgti_release(&context->memory, model->blocks, sgti_blocks_bytes(model->config.n_blocks));
+    sgti_blocks_free(&model->blocks, &context->memory);
     sgti_release(&context->memory, model, sizeof *model);
     sgti_context_unref(context);
 }

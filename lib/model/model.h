@@ -13,6 +13,7 @@
 #include "../format/hf_notes.h"
 #include "entropy.h"
 #include "parameters.h"
+#include "parts/blocks.h"
 #include "passes.h"
 #include "plan_data.h"
 #include "shared.h"
@@ -40,7 +41,7 @@ struct sgt_model {
     sgt_context *context;      /* counted */
     sgti_dispatch *dispatch;
     sgt_model_config config; /* every default resolved */
-    sgt_block_config *blocks; /* where the list of config lies */
+    sgti_block_list blocks;  /* where the list of config lies */
     sgt_model_options options;
     sgt_plan *plan;
     sgti_passes *passes;     /* the plan, unrolled */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../base/carver.h"
+#include "parts/blocks.h"
 
 /* The heads of one pass, while they are being listed. Arrays that are NULL are not filled: so the
  * same code counts and lists. */
@@ -102,6 +103,7 @@ typedef struct builder {
     sgti_pass *passes;
     sgti_layer_passes *layers;
     int32_t *lists;
+    sgt_attention_pattern *patterns; /* the next that no pass has yet */
     sgti_carver carver;
     const sgt_model_config *config;
     const sgt_plan *plan;
@@ -120,6 +122,20 @@ static void list_rows(head_lists *lists, const sgt_model_config *config)
     }
 }
 
+/* Gives a pass the patterns of the key/value heads that it reads; NULL where a layer has none. */
+static const sgt_attention_pattern *add_patterns(builder *b, const head_lists *lists, int32_t layer)
+{
+    const sgt_block_config block = sgti_block_config_of(b->config, layer);
+    const int32_t *of_k = lists->rows + lists->n_heads;
+    sgt_attention_pattern *patterns = b->patterns;
+    if (!sgti_block_has_patterns(&block))
+        return NULL;
+    for (int32_t g = 0; g < lists->n_groups; g++)
+        patterns[g] = sgti_block_pattern_of(&block, of_k[g] - b->config->n_heads);
+    b->patterns += b->config->n_kv_heads;
+    return patterns;
+}
+
 static void add_pass(builder *b, int32_t layer, int32_t number, int32_t index)
 {
     const sgt_model_config *config = b->config;
@@ -133,6 +149,7 @@ static void add_pass(builder *b, int32_t layer, int32_t number, int32_t index)
     list_rows(&lists, config);
     b->passes[index] = pass_of(number, config, &lists);
     b->passes[index].index = index;
+    b->passes[index].patterns = add_patterns(b, &lists, layer);
 }
 
 static void add_layer(builder *b, int32_t layer, sgti_passes *totals)
@@ -153,6 +170,18 @@ static size_t lists_bytes_of_pass(const sgt_model_config *config)
     return (size_t)sgti_list_entries(config) * sizeof(int32_t);
 }
 
+/* How many passes have patterns. */
+static int32_t count_with_patterns(const sgt_model_config *config, const sgt_plan *plan)
+{
+    int32_t count = 0;
+    for (int32_t layer = 0; layer < config->n_layers; layer++) {
+        const sgt_block_config block = sgti_block_config_of(config, layer);
+        if (sgti_block_has_patterns(&block))
+            count += 1 + sgt_plan_depth(plan, layer);
+    }
+    return count;
+}
+
 /* Makes everything in `memory`, or only counts where that is NULL. Both calls cut the memory
  * alike. */
 static sgti_passes build(builder *b, void *memory, int32_t n_passes)
@@ -163,6 +192,8 @@ static sgti_passes build(builder *b, void *memory, int32_t n_passes)
     b->layers = sgti_carve(&b->carver, totals.n_layers, sizeof *b->layers);
     b->passes = sgti_carve(&b->carver, n_passes, sizeof *b->passes);
     b->lists = sgti_carve(&b->carver, n_passes, lists_bytes_of_pass(b->config));
+    b->patterns = sgti_carve(&b->carver, count_with_patterns(b->config, b->plan),
+                             (size_t)b->config->n_kv_heads * sizeof *b->patterns);
     if (b->lists) /* the backend gets all of it, also what a pass of fewer heads leaves free */
         memset(b->lists, 0, (size_t)n_passes * lists_bytes_of_pass(b->config));
     for (int32_t layer = 0; layer < totals.n_layers; layer++)

@@ -12,6 +12,9 @@
  *
  *     | rows [h + 2g] .. | kv_heads [h] .. | gains [h] .. |  of pass 0, then of pass 1, ..
  *       H + 2 Hkv          H                 H
+ *
+ * The patterns of a pass stay on the host. They have their room, of Hkv to a pass, only in layers
+ * that have patterns.
  */
 #ifndef SGTI_PASSES_H
 #define SGTI_PASSES_H
@@ -30,6 +33,7 @@ typedef struct sgti_pass {
     const int32_t *heads;    /* [h] its heads, ascending; they are the first entries of rows */
     const int32_t *kv_heads; /* [h] which of its g key/value heads a head reads */
     const float *gains;      /* [h]; NULL for pass 0: all 1 */
+    const sgt_attention_pattern *patterns; /* [g]; NULL: every head sees all earlier keys */
 } sgti_pass;
 
 typedef struct sgti_layer_passes {

@@ -40,7 +40,7 @@ static sgt_status estimate(sgt_model_memory *e, const sgti_shape *shape,
     e->moments = optimizer ? 2 * e->parameters : 0;
     e->activations = workspace + (options->training ? 0 : sizeof(sgti_workspace));
     e->other = sizeof(sgt_model) + sizeof(sgti_model_shared) + parameters.bytes +
-               sgti_blocks_bytes(config->n_blocks) +
+               sgti_blocks_bytes(config) +
                sgti_plan_memory(config->n_layers, plan) + sgti_passes_bytes(config, plan) +
                sgti_lists_bytes(config, plan) +
                (optimizer ? sgti_optimizer_bytes(parameters.count) : 0);

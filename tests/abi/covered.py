@@ -13,9 +13,12 @@ from public_headers import declarations_of, read_headers
 NESTED = {
     ("sgt_context_create", "sgt_allocator"),
     ("sgt_model_create", "sgt_block_config"),
+    ("sgt_model_create", "sgt_attention_pattern"),
     ("sgt_model_estimate_memory", "sgt_block_config"),
+    ("sgt_model_estimate_memory", "sgt_attention_pattern"),
     ("sgt_model_estimate_memory", "sgt_model_options"),
     ("sgt_flops_count", "sgt_block_config"),
+    ("sgt_flops_count", "sgt_attention_pattern"),
 }
 
 

@@ -91,15 +91,14 @@ static int is_hole(const struct field *f, const char *type)
     return !strcmp(f->type, type) && !strcmp(f->name, "reserved");
 }
 
-/* A hole that is set is not ignored: it may be a field of a newer version. */
+/* A hole that is set is not ignored: it may be a field of a newer version. The message has the type,
+ * or the place in a list. */
 static void holes_are_zero(const struct_input *row, char *caller)
 {
-    char name[80];
-    snprintf(name, sizeof name, "%s.reserved ", row->type);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         for (size_t byte = 0; is_hole(&fields[i], row->type) && byte < fields[i].bytes; byte++) {
             caller[fields[i].offset + byte] = 1;
-            sgtt_fails(row->call(caller), SGT_E_INVALID_ARGUMENT, name);
+            sgtt_fails(row->call(caller), SGT_E_INVALID_ARGUMENT, ".reserved ");
             caller[fields[i].offset + byte] = 0;
         }
 }

@@ -124,6 +124,19 @@ static sgt_status with_block(void *input)
     return with_config(&config);
 }
 
+/* A block with a list of one pattern. */
+static sgt_block_config block_of(const void *pattern)
+{
+    return (sgt_block_config){
+        .size = sizeof(sgt_block_config), .n_patterns = 1, .patterns = pattern};
+}
+
+static sgt_status with_pattern_of_block(void *input)
+{
+    sgt_block_config block = block_of(input);
+    return with_block(&block);
+}
+
 static sgt_status with_model_options(void *input)
 {
     sgt_model *made;
@@ -294,12 +307,25 @@ static sgt_status with_counted_block(void *input)
     return with_counted_config(&config);
 }
 
+static sgt_status with_estimated_pattern(void *input)
+{
+    sgt_block_config block = block_of(input);
+    return with_estimated_block(&block);
+}
+
+static sgt_status with_counted_pattern(void *input)
+{
+    sgt_block_config block = block_of(input);
+    return with_counted_block(&block);
+}
+
 static const struct_input inputs[] = {
     INPUT(sgt_attention_pattern_count_pairs, sgt_attention_pattern, with_pattern, &a_pattern),
     INPUT(sgt_context_create, sgt_context_options, with_context_options, &a_context),
     INPUT(sgt_context_create, sgt_allocator, with_allocator, &an_allocator),
     INPUT(sgt_model_create, sgt_model_config, with_config, &a_config),
     INPUT(sgt_model_create, sgt_block_config, with_block, &a_block),
+    INPUT(sgt_model_create, sgt_attention_pattern, with_pattern_of_block, &a_pattern),
     INPUT(sgt_model_create, sgt_model_options, with_model_options, &a_model),
     INPUT(sgt_model_backward, sgt_model_backward_options, with_backward_options, &a_backward),
     INPUT(sgt_model_backward_logits, sgt_model_backward_options, with_backward_options_for_logits,
@@ -314,11 +340,13 @@ static const struct_input inputs[] = {
     INPUT(sgt_model_estimate_memory, sgt_model_memory_options, with_memory_options, &a_memory),
     INPUT(sgt_model_estimate_memory, sgt_model_config, with_estimated_config, &a_config),
     INPUT(sgt_model_estimate_memory, sgt_block_config, with_estimated_block, &a_block),
+    INPUT(sgt_model_estimate_memory, sgt_attention_pattern, with_estimated_pattern, &a_pattern),
     INPUT(sgt_model_estimate_memory, sgt_model_options, with_estimated_options, &a_model),
     INPUT(sgt_optimizer_create, sgt_optimizer_options, with_optimizer_options, &an_optimizer),
     INPUT(sgt_flops_count, sgt_flops_options, with_flops_options, &a_flops),
     INPUT(sgt_flops_count, sgt_model_config, with_counted_config, &a_config),
     INPUT(sgt_flops_count, sgt_block_config, with_counted_block, &a_block),
+    INPUT(sgt_flops_count, sgt_attention_pattern, with_counted_pattern, &a_pattern),
 };
 
 /* ---- structs that a call fills ---- */

@@ -87,7 +87,7 @@ static const struct {
     sgt_status status;
     const char *message;
 } edits[] = {
-    {"\"sgt.checkpoint\":\"1\"", "\"sgt.checkpoint\":\"2\"", SGT_E_VERSION, "of version 2"},
+    {"\"sgt.checkpoint\":\"1\"", "\"sgt.checkpoint\":\"3\"", SGT_E_VERSION, "of version 3"},
     {"\"sgt.checkpoint\":\"1\"", "\"sgt.checkpoint\":\"0\"", SGT_E_FORMAT, "sgt.checkpoint is '0'"},
     {"\"sgt.checkpoint\":\"1\"", "\"sgt.checkpoimt\":\"1\"", SGT_E_FORMAT, "no checkpoint of"},
     {"\"model.d_model\":", "\"model.d_mudel\":", SGT_E_FORMAT, "'model.d_model' is missing"},

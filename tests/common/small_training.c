@@ -5,14 +5,27 @@
 
 /* ---- kinds and sizes ---- */
 
+static const sgt_attention_pattern local[] = {
+    {.size = sizeof *local, .sets = SGT_KEYS_LOCAL, .stride = 3}};
+
+static const sgt_attention_pattern by_group[] = {
+    {.size = sizeof *by_group, .sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 4,
+     .summary = 1},
+    {.size = sizeof *by_group, .sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 2}};
+
+static const sgt_block_config patterns[] = {
+    {.size = sizeof *patterns, .n_patterns = 1, .patterns = local},
+    {.size = sizeof *patterns, .n_patterns = 2, .patterns = by_group}};
+
 const sgtt_small_kind sgtt_small_kinds[SGTT_KINDS] = {
-    /* heads, groups, tied, recompute, loops, extra runs */
-    [SGTT_KIND_DENSE] = {"dense", 4, 2, 0, 0, 0, 0},
-    [SGTT_KIND_GROUPED_TIED] = {"grouped queries, tied", 4, 2, 1, 0, 0, 0},
-    [SGTT_KIND_LOOPS] = {"loops", 4, 2, 0, 0, 1, 0},
-    [SGTT_KIND_BLOCK_LOOPS] = {"block loops", 4, 2, 0, 0, 1, 1},
-    [SGTT_KIND_RECOMPUTE] = {"recompute", 3, 3, 1, 1, 0, 0},
-    [SGTT_KIND_RECOMPUTED_LOOPS] = {"recompute with loops", 3, 3, 1, 1, 1, 1},
+    /* heads, groups, tied, recompute, loops, extra runs, blocks */
+    [SGTT_KIND_DENSE] = {"dense", 4, 2, 0, 0, 0, 0, 0, NULL},
+    [SGTT_KIND_GROUPED_TIED] = {"grouped queries, tied", 4, 2, 1, 0, 0, 0, 0, NULL},
+    [SGTT_KIND_LOOPS] = {"loops", 4, 2, 0, 0, 1, 0, 0, NULL},
+    [SGTT_KIND_BLOCK_LOOPS] = {"block loops", 4, 2, 0, 0, 1, 1, 0, NULL},
+    [SGTT_KIND_RECOMPUTE] = {"recompute", 3, 3, 1, 1, 0, 0, 0, NULL},
+    [SGTT_KIND_RECOMPUTED_LOOPS] = {"recompute with loops", 3, 3, 1, 1, 1, 1, 0, NULL},
+    [SGTT_KIND_PATTERNS] = {"patterns", 4, 2, 0, 0, 1, 1, 2, patterns},
 };
 
 static const struct {
@@ -39,6 +52,8 @@ sgt_model_config sgtt_small_config(int kind, int size)
     config.d_ff = sizes[size].d_ff;
     config.max_seq_len = sizes[size].max_seq_len;
     config.tied = k->tied;
+    config.n_blocks = k->n_blocks;
+    config.blocks = k->blocks;
     return config;
 }
 

@@ -18,6 +18,7 @@ enum {
     SGTT_KIND_BLOCK_LOOPS,
     SGTT_KIND_RECOMPUTE,   /* tied too; every head has its own keys */
     SGTT_KIND_RECOMPUTED_LOOPS,
+    SGTT_KIND_PATTERNS,    /* of attention: by layer and by group, with both loops */
     SGTT_KINDS
 };
 
@@ -29,6 +30,8 @@ typedef struct sgtt_small_kind {
     int32_t recompute;
     int32_t loops;      /* 1: layer 1 makes two further passes, one with some heads; layer 2 one */
     int32_t extra_runs; /* of block 0 */
+    int32_t n_blocks;   /* and the blocks that layers are made of; 0: of standard ones */
+    const sgt_block_config *blocks;
 } sgtt_small_kind;
 
 extern const sgtt_small_kind sgtt_small_kinds[SGTT_KINDS];

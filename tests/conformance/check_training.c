@@ -85,7 +85,30 @@ static void check_kind(const sgtt_subject *subject, int kind)
 void sgtt_check_training(const void *subject)
 {
     for (int kind = 0; kind < SGTT_KINDS; kind++)
-        check_kind(subject, kind);
+        if (kind != SGTT_KIND_PATTERNS)
+            check_kind(subject, kind);
+}
+
+/* Whether the backend has no attention under patterns, and memory that no other kernels reach. */
+static int declines_patterns(const sgtt_subject *subject)
+{
+    int32_t tokens[SGTT_BATCH * SGTT_SEQ], targets[SGTT_BATCH * SGTT_SEQ];
+    const sgt_context_options options = sgtt_subject_options(subject);
+    sgt_metrics metrics = {.size = sizeof metrics};
+    small_training t;
+    sgtt_training_open_kind(&t, &options, SGTT_KIND_PATTERNS, subject->seed);
+    const sgt_batch batch = sgtt_training_batch(tokens, targets, &t, 1);
+    const sgt_status status = sgt_model_evaluate(&metrics, t.model, &batch, NULL);
+    sgtt_small_free(&t);
+    return status == SGT_E_UNSUPPORTED;
+}
+
+void sgtt_check_patterns(const void *subject)
+{
+    if (declines_patterns(subject))
+        sgtt_skip("attention under patterns is declined");
+    check_kind(subject, SGTT_KIND_PATTERNS);
+    sgtt_check_decoding_of(subject, SGTT_KIND_PATTERNS);
 }
 
 /* ---- growth ---- */

@@ -99,4 +99,9 @@ void sgtt_check_evaluation(const void *subject);
 void sgtt_check_checkpoint(const void *subject);
 void sgtt_check_decoding(const void *subject);
 
+/* Training and decoding under attention patterns; skipped where a backend declines them and no
+ * other kernels reach its memory. */
+void sgtt_check_patterns(const void *subject);
+void sgtt_check_decoding_of(const sgtt_subject *subject, int kind);
+
 #endif

@@ -59,6 +59,44 @@ static void several_tiles(sgt_model_config *config)
     config->max_seq_len = 70;
 }
 
+/* A pattern for each group, one for both, none. */
+static void patterns(sgt_model_config *config)
+{
+    static const sgt_attention_pattern two[] = {
+        {.size = sizeof *two, .sets = SGT_KEYS_LOCAL, .stride = 3},
+        {.size = sizeof *two, .sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 4,
+         .summary = 1}};
+    static const sgt_attention_pattern one[] = {
+        {.size = sizeof *one, .sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 5}};
+    static const sgt_block_config blocks[] = {
+        {.size = sizeof *blocks, .n_patterns = 2, .patterns = two},
+        {.size = sizeof *blocks, .n_patterns = 1, .patterns = one},
+        {.size = sizeof *blocks}};
+    config->n_blocks = config->n_layers < 3 ? config->n_layers : 3;
+    config->blocks = blocks;
+}
+
+/* Heads that see each other's keys only in part, more heads than patterns. */
+static void patterns_of_heads(sgt_model_config *config)
+{
+    static const sgt_attention_pattern three[] = {
+        {.size = sizeof *three, .sets = SGT_KEYS_STRIDED, .stride = 3},
+        {.size = sizeof *three},
+        {.size = sizeof *three, .sets = SGT_KEYS_SUMMARY, .stride = 5, .summary = 2,
+         .phase = 1}};
+    static const sgt_block_config block = {
+        .size = sizeof block, .n_patterns = 3, .patterns = three};
+    heads_alone(config);
+    config->n_blocks = 1;
+    config->blocks = &block;
+}
+
+static void patterns_of_tiles(sgt_model_config *config)
+{
+    several_tiles(config);
+    patterns(config);
+}
+
 /* ---- plans for 4 heads in 2 groups ---- */
 
 static void some_heads(sgt_plan *plan)
@@ -129,6 +167,9 @@ const model_case model_cases[] = {
     {"tied, both loops", tied, both_loops, 1, 16, 4},
     {"ignored rows", NULL, NULL, 3, 5, 2},
     {"several tiles", several_tiles, two_layers_loop, 1, 70, 5},
+    {"patterns", patterns, both_loops, 2, 13, 4},
+    {"patterns of heads", patterns_of_heads, both_loops, 2, 16, 0},
+    {"patterns of several tiles", patterns_of_tiles, two_layers_loop, 1, 70, 5},
 };
 
 const int n_model_cases = (int)(sizeof model_cases / sizeof model_cases[0]);

@@ -181,6 +181,16 @@ static void attend(double *out, double entropy[2], const sgt_attention_pattern *
     free(p);
 }
 
+/* What key/value head `group` of a layer sees. */
+static const sgt_attention_pattern *pattern_of(const sgt_model_config *c, int32_t layer,
+                                               int64_t group)
+{
+    if (c->n_blocks == 0 || c->blocks[layer % c->n_blocks].n_patterns == 0)
+        return &sgti_dense_pattern;
+    const sgt_block_config *block = &c->blocks[layer % c->n_blocks];
+    return &block->patterns[group % block->n_patterns];
+}
+
 /* x += sum_h gain_h Attn_h(RMSNorm1(x)). gains NULL: ones. entropies [2][H]. */
 static void attention_pass(double *x, double *entropies[2], const naive_model *naive,
                            int32_t layer, const float *gains, int64_t rows)
@@ -198,8 +208,8 @@ static void attention_pass(double *x, double *entropies[2], const naive_model *n
     for (int64_t h = 0; h < heads; h++) {
         int64_t group = h / (heads / groups);
         double both[2], gain = gains ? gains[h] : 1.0;
-        attend(out + h * dh, both, &sgti_dense_pattern, q + h * dh, heads * dh, k + group * dh,
-               v + group * dh, groups * dh, rows, dh);
+        attend(out + h * dh, both, pattern_of(c, layer, group), q + h * dh, heads * dh,
+               k + group * dh, v + group * dh, groups * dh, rows, dh);
         for (int i = 0; i < 2; i++)
             entropies[i][h] = gain > 0.0 ? both[i] : NAN;
         for (int64_t t = 0; t < rows; t++)

@@ -31,6 +31,7 @@ static const struct {
     const char *message;
 } wrong[] = {
 #define BLOCK(...) {.size = sizeof(sgt_block_config), __VA_ARGS__}
+#define PATTERN(...) {.size = sizeof(sgt_attention_pattern), __VA_ARGS__}
     {-1, 0, BLOCK(0), SGT_E_OUT_OF_RANGE, "n_blocks is -1, must be 0 to n_layers = 3"},
     {4, 0, BLOCK(0), SGT_E_OUT_OF_RANGE, "n_blocks is 4"},
     {2, -1, BLOCK(0), SGT_E_INVALID_ARGUMENT, "blocks is NULL, but n_blocks is 2"},
@@ -39,9 +40,12 @@ static const struct {
     {3, 1, BLOCK(.attention = -1), SGT_E_OUT_OF_RANGE,
      "blocks[1].attention is -1, not an sgt_attention_kind"},
     {3, 0, BLOCK(.attention = 1), SGT_E_OUT_OF_RANGE, "blocks[0].attention is 1"},
-    {3, 1, BLOCK(.reserved = 1), SGT_E_INVALID_ARGUMENT, "sgt_block_config.reserved is 1"},
-    {3, 1, {.size = 0}, SGT_E_STRUCT_SIZE, "blocks[1].size is 0, not 16"},
+    {3, 1, {.size = 0}, SGT_E_STRUCT_SIZE, "blocks[1].size is 0, not 24"},
     {3, 0, {.size = 12}, SGT_E_STRUCT_SIZE, "sgt_block_config: size is 12"},
+    {3, 1, BLOCK(.n_patterns = -1), SGT_E_OUT_OF_RANGE, "blocks[1].n_patterns is -1, must be 0 to"},
+    {3, 1, BLOCK(.n_patterns = 3), SGT_E_OUT_OF_RANGE, "0 to n_kv_heads = 2"},
+    {3, 2, BLOCK(.n_patterns = 2), SGT_E_INVALID_ARGUMENT,
+     "blocks[2].patterns is NULL, but n_patterns is 2"},
 };
 
 START_TEST(a_wrong_list_is_named)
@@ -55,6 +59,30 @@ START_TEST(a_wrong_list_is_named)
         list[wrong[_i].entry] = wrong[_i].block;
     sgtt_fails(sgt_model_create(&none, context, &config, NULL), wrong[_i].status,
                wrong[_i].message);
+    ck_assert_ptr_null(none);
+}
+END_TEST
+
+static const struct {
+    sgt_attention_pattern second; /* of two patterns of block 1 */
+    sgt_status status;
+    const char *message;
+} wrong_patterns[] = {
+    {PATTERN(.sets = 16), SGT_E_OUT_OF_RANGE, "blocks[1].patterns[1]: sets is 16"},
+    {PATTERN(.sets = SGT_KEYS_LOCAL), SGT_E_OUT_OF_RANGE, "blocks[1].patterns[1]: stride is 0"},
+    {PATTERN(.reserved = 1), SGT_E_INVALID_ARGUMENT, "blocks[1].patterns[1].reserved is 1"},
+    {{.size = 12}, SGT_E_STRUCT_SIZE, "blocks[1].patterns[1].size is 12, not 24"},
+};
+
+START_TEST(a_wrong_pattern_is_named)
+{
+    const sgt_attention_pattern patterns[2] = {PATTERN(0), wrong_patterns[_i].second};
+    const sgt_block_config list[2] = {BLOCK(0), BLOCK(.n_patterns = 2, .patterns = patterns)};
+    sgt_model_config config = idle_config();
+    sgt_model *none = NULL;
+    config.blocks = list;
+    sgtt_fails(sgt_model_create(&none, context, &config, NULL), wrong_patterns[_i].status,
+               wrong_patterns[_i].message);
     ck_assert_ptr_null(none);
 }
 END_TEST
@@ -93,7 +121,7 @@ START_TEST(entries_may_be_longer)
     sgt_model_free(model);
     list[1].unknown[2] = 1;
     sgtt_fails(sgt_model_create(&model, context, &config, NULL), SGT_E_STRUCT_SIZE,
-               "sgt_block_config: a field at byte 24 is set");
+               "sgt_block_config: a field at byte 32 is set");
 }
 END_TEST
 
@@ -117,6 +145,34 @@ START_TEST(a_model_keeps_a_copy)
 }
 END_TEST
 
+/* The patterns of a newer library, which are longer, in a list that goes away. */
+START_TEST(a_model_keeps_a_copy_of_patterns)
+{
+    struct {
+        sgt_attention_pattern known;
+        int32_t unknown[2];
+    } patterns[2];
+    sgt_block_config list[2] = {BLOCK(.n_patterns = 2, .patterns = &patterns[0].known), BLOCK(0)};
+    sgt_model_config config = idle_config(), kept = {.size = sizeof kept};
+    sgt_model *model = NULL;
+    memset(patterns, 0, sizeof patterns);
+    patterns[0].known.size = patterns[1].known.size = sizeof patterns[0];
+    patterns[1].known.sets = SGT_KEYS_LOCAL;
+    patterns[1].known.stride = 5;
+    config.blocks = list;
+    sgtt_ok(sgt_model_create(&model, context, &config, NULL));
+    memset(patterns, 0x5a, sizeof patterns);
+    sgtt_ok(sgt_model_get_config(&kept, model));
+    ck_assert_int_eq(kept.blocks[0].n_patterns, 2);
+    ck_assert_int_eq(kept.blocks[0].patterns[0].sets, 0);
+    ck_assert_uint_eq(kept.blocks[0].patterns[1].size, sizeof(sgt_attention_pattern));
+    ck_assert_int_eq(kept.blocks[0].patterns[1].sets, SGT_KEYS_LOCAL);
+    ck_assert_int_eq(kept.blocks[0].patterns[1].stride, 5);
+    ck_assert_ptr_null(kept.blocks[1].patterns);
+    sgt_model_free(model);
+}
+END_TEST
+
 START_TEST(an_empty_list_is_none)
 {
     sgt_model_config config = idle_config(), kept = {.size = sizeof kept};
@@ -133,7 +189,10 @@ END_TEST
 /* _i: entries of the list. */
 START_TEST(the_estimate_counts_the_copy)
 {
-    const sgt_block_config list[3] = {BLOCK(0), BLOCK(.feed_forward = IDLE), BLOCK(0)};
+    const sgt_attention_pattern patterns[2] = {PATTERN(0),
+                                               PATTERN(.sets = SGT_KEYS_BLOCK, .stride = 3)};
+    const sgt_block_config list[3] = {BLOCK(0), BLOCK(.feed_forward = IDLE),
+                                      BLOCK(.n_patterns = 2, .patterns = patterns)};
     sgt_model_config config = idle_config();
     sgt_model_memory estimate = {.size = sizeof estimate};
     sgt_batch batch = sgtt_batch(2, 7, config.vocab_size, 3, 0);
@@ -279,9 +338,12 @@ int main(void)
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_loop_test(tests, a_wrong_list_is_named, 0, sizeof wrong / sizeof wrong[0]);
+    tcase_add_loop_test(tests, a_wrong_pattern_is_named, 0,
+                        sizeof wrong_patterns / sizeof wrong_patterns[0]);
     tcase_add_test(tests, a_kind_refuses_what_does_not_go_with_it);
     tcase_add_test(tests, entries_may_be_longer);
     tcase_add_test(tests, a_model_keeps_a_copy);
+    tcase_add_test(tests, a_model_keeps_a_copy_of_patterns);
     tcase_add_test(tests, an_empty_list_is_none);
     tcase_add_loop_test(tests, the_estimate_counts_the_copy, 0, 4);
     tcase_add_test(tests, a_short_list_goes_round);

@@ -20,7 +20,8 @@ static const struct {
 /* What is no number of the architecture. */
 static int is_other(const char *name)
 {
-    static const char *const others[] = {"size", "n_blocks", "reserved", "blocks"};
+    static const char *const others[] = {"size", "n_blocks", "reserved", "blocks",
+                                         "n_patterns", "patterns"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (!strcmp(others[i], name))
             return 1;

@@ -227,6 +227,39 @@ START_TEST(decoded_tokens_add_up_to_a_forward)
 }
 END_TEST
 
+/* 16 heads in 4 groups of 4; layer 1 of 2 loops with heads 0 and 5, of groups 0 and 1. */
+START_TEST(patterns_count_their_pairs)
+{
+    enum { SEQ = 100, L = 8 };
+    const sgt_attention_pattern patterns[2] = {
+        {.size = sizeof *patterns, .sets = SGT_KEYS_LOCAL, .stride = L},
+        {.size = sizeof *patterns}};
+    const sgt_block_config blocks[2] = {
+        {.size = sizeof *blocks},
+        {.size = sizeof *blocks, .n_patterns = 2, .patterns = patterns}};
+    const double local = L * (L + 1) / 2 + (SEQ - L) * L;
+    sgt_context *context = open_context();
+    sgt_model_config config = paper_config();
+    sgt_plan *plan = NULL;
+    float gains[16] = {[0] = 1.0f, [5] = 1.0f};
+    config.n_layers = 2;
+    config.n_kv_heads = 4;
+    config.n_blocks = 2;
+    config.blocks = blocks;
+    sgtt_ok(sgt_plan_create(&plan, context, 2, 16));
+    sgtt_ok(sgt_plan_set_depth(plan, 1, 1));
+    sgtt_ok(sgt_plan_set_gains(plan, 1, 1, gains));
+    sgt_flops mean = count_phase(&config, plan, SEQ, SGT_PHASE_FORWARD, 0);
+    sgt_flops full = count_phase(&config, plan, SEQ, SGT_PHASE_FORWARD, 1);
+    sgt_flops decoded = count_phase(&config, plan, SEQ, SGT_PHASE_DECODE, 1);
+    ck_assert_double_eq_tol(mean.attention, 4.0 * 64 * (25 * SEQ / 2.0 + 9 * local / SEQ), 1e-6);
+    ck_assert_double_eq(full.attention, 4.0 * 64 * 34 * SEQ);
+    ck_assert_double_eq(decoded.attention, 4.0 * 64 * (25 * SEQ + 9 * L));
+    sgt_plan_free(plan);
+    sgt_context_free(context);
+}
+END_TEST
+
 /* ---- the running total of a model ---- */
 
 enum { D = 16, DH = 6, H = 4, HKV = 2, FF = 20, V = 17, LAYERS = 2, B = 2, T = 5 };
@@ -444,6 +477,7 @@ int main(void)
     tcase_add_test(tcase, the_length_of_sequences_counts);
     tcase_add_test(tcase, phases_differ_in_keys_and_backward);
     tcase_add_test(tcase, decoded_tokens_add_up_to_a_forward);
+    tcase_add_test(tcase, patterns_count_their_pairs);
     tcase_add_test(tcase, a_forward_counts_once_and_a_backward_twice);
     tcase_add_test(tcase, a_loss_of_the_host_counts_alike);
     tcase_add_test(tcase, a_batch_without_targets_counts_its_blocks);

@@ -31,7 +31,7 @@ def test_a_list_is_counted():
     with sgt.Context() as context:
         plain = context.estimate_memory(PLAIN, batch=2, seq=8)
         longer = context.estimate_memory(listed(STANDARD, STANDARD, STANDARD), batch=2, seq=8)
-    assert longer.other - plain.other == 3 * 16
+    assert longer.other - plain.other == 3 * 24
     assert sgt.count_flops(listed(STANDARD)) == sgt.count_flops(PLAIN)
 
 
@@ -43,6 +43,54 @@ def test_files_leave_a_standard_list_out(tmp_path):
         assert checkpoint.config.blocks == ()
     with sgt.Model.from_pretrained(tmp_path / "folder") as model:
         assert model.config.blocks == ()
+
+
+PATTERNED = listed(sgt.BlockConfig(patterns=["local:5", sgt.AttentionPattern()]), STANDARD,
+                   sgt.BlockConfig(patterns=("block+summary:4:1", "strided:3", "dense")))
+
+
+def test_patterns_are_those_that_were_given():
+    assert PATTERNED.blocks[0].patterns == (sgt.AttentionPattern(("local",), 5),
+                                            sgt.AttentionPattern())
+    assert PATTERNED == dataclasses.replace(PATTERNED)
+    with sgt.Model(PATTERNED) as model:
+        gc.collect()
+        assert model.config.blocks == PATTERNED.blocks
+
+
+def test_patterns_change_what_is_seen_and_counted():
+    tokens = [[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]]
+    with sgt.Model(PATTERNED, seed=3, std=0.3) as model, sgt.Model(PLAIN, seed=3, std=0.3) as plain:
+        seen, all_seen = (m.evaluate(tokens, logits=True).logits[0] for m in (model, plain))
+        assert abs(seen[0] - all_seen[0]).max() == 0  # the first token has no choice
+        assert abs(seen[11] - all_seen[11]).max() > 1e-3
+        with sgt.Session(model) as session:
+            assert abs(session.feed(tokens[0]) - seen[11]).max() < 1e-4
+    fewer, all_keys = (sgt.count_flops(config, seq=12) for config in (PATTERNED, PLAIN))
+    assert fewer.attention < all_keys.attention and fewer.projections == all_keys.projections
+
+
+def test_files_keep_patterns(tmp_path):
+    with sgt.Model(PATTERNED) as model:
+        sgt.Checkpoint.save(tmp_path / "checkpoint", model)
+        model.save_pretrained(tmp_path / "folder")
+    with sgt.Checkpoint(tmp_path / "checkpoint") as checkpoint:
+        assert checkpoint.config.blocks == PATTERNED.blocks
+    with sgt.Model.from_pretrained(tmp_path / "folder") as model:
+        assert model.config.blocks == PATTERNED.blocks
+
+
+def test_wrong_patterns_are_named():
+    with pytest.raises(TypeError, match=r"patterns\[1\]: an AttentionPattern or str is needed"):
+        sgt.BlockConfig(patterns=["local:3", 3])
+    with pytest.raises(sgt.InvalidArgumentError, match="'lokal:3' is no pattern"):
+        sgt.BlockConfig(patterns=["lokal:3"])
+    with pytest.raises(ValueError, match=r"sets is 'far', not one of"):
+        sgt.Model(listed(sgt.BlockConfig(patterns=[sgt.AttentionPattern(("far",), 3)])))
+    with pytest.raises(sgt.OutOfRangeError, match=r"blocks\[0\].patterns\[0\]: stride is -3"):
+        sgt.Model(listed(sgt.BlockConfig(patterns=[sgt.AttentionPattern(("local",), -3)])))
+    with pytest.raises(sgt.OutOfRangeError, match=r"blocks\[0\].n_patterns is 5, must be 0 to"):
+        sgt.Model(listed(sgt.BlockConfig(patterns=["dense"] * 5)))
 
 
 def test_wrong_blocks_are_named():

@@ -20,8 +20,10 @@
 #include "../../base/error.h"
 #include "../../base/text.h"
 #include "../../core/config_fields.h"
+#include "../../core/patterns.h"
 #include "../../core/tensors.h"
 #include "../config.h"
+#include "blocks.h"
 
 /* Rotary positions turn pairs of a head, and kernels have room for so many. */
 static sgt_status check(const sgt_model_config *config, const sgt_block_config *block)
@@ -176,6 +178,7 @@ static sgt_status attend_backward(const sgti_work *work, const sgti_part *part, 
         .dv = &d_view.v,
         .kv_heads = &kv_heads,
         .gains = pass->gains ? &gains : NULL,
+        .patterns = pass->patterns,
     };
     sgt_status status = sgti_attention_backward(work->dispatch, &args);
     return status ? status : sgti_rotate(work, &d_view.rotated, NULL, 1);
@@ -236,16 +239,55 @@ static sgt_status backward(const sgti_work *work, const sgti_part *part)
     return status ? status : input_backward(work, part, &weights, &gradients, beta);
 }
 
+/* ---- FLOPs ---- */
+
+/* The keys that a token sees under a pattern: in the mean of a sequence, where every earlier key
+ * means half of it; as the last of it, when it is decoded. */
+static double keys_of(const sgti_flops_query *query, const sgt_attention_pattern *pattern)
+{
+    if (query->phase == SGT_PHASE_DECODE)
+        return (double)sgti_pattern_visible(pattern, (int64_t)query->seq - 1);
+    if (query->full_square)
+        return query->seq;
+    if (sgti_pattern_is_dense(pattern))
+        return 0.5 * query->seq;
+    return (double)sgti_pattern_pairs(pattern, query->seq) / query->seq;
+}
+
+/* How many of the heads that run have pattern `which` of a block. */
+static int32_t heads_of(const sgti_flops_query *query, const sgt_block_config *block, int32_t which)
+{
+    const sgt_model_config *config = query->config;
+    const int32_t per_group = config->n_heads / config->n_kv_heads;
+    int32_t count = 0;
+    for (int32_t g = which; g < config->n_kv_heads; g += block->n_patterns) {
+        for (int32_t head = g * per_group; head < (g + 1) * per_group; head++)
+            count += !query->values || query->values[head] > 0.0f;
+    }
+    return count;
+}
+
+/* The keys that a token sees, for all heads that run together. */
+static double keys_of_heads(const sgti_flops_query *query)
+{
+    const sgt_block_config block = sgti_block_config_of(query->config, query->layer);
+    double keys = 0.0;
+    if (!sgti_block_has_patterns(&block))
+        return query->heads * keys_of(query, &sgti_dense_pattern);
+    for (int32_t i = 0; i < block.n_patterns; i++) {
+        const sgt_attention_pattern pattern = sgti_block_pattern_of(&block, i);
+        keys += heads_of(query, &block, i) * keys_of(query, &pattern);
+    }
+    return keys;
+}
+
 /* Each head takes 2 d dh for q and as much for o, and each key/value head the same for k and v. The
- * scores and the sums of values take 2 dh each for every key that a query sees: half of the
- * sequence on average, as attention is causal. */
+ * scores and the sums of values take 2 dh each for every key that a query sees. */
 static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
 {
     double d = query->config->d_model, dh = query->config->head_dim;
-    int sees_all = query->full_square || query->phase == SGT_PHASE_DECODE;
-    double keys = sees_all ? query->seq : 0.5 * query->seq;
     flops->projections += 4.0 * d * dh * (query->heads + query->groups);
-    flops->attention += 4.0 * keys * dh * query->heads;
+    flops->attention += 4.0 * dh * keys_of_heads(query);
 }
 
 const sgti_part_kind sgti_softmax_attention = {

@@ -18,8 +18,10 @@ struct sgti_work; /* work.h */
 /* What the FLOPs of one token are asked for. */
 typedef struct sgti_flops_query {
     const sgt_model_config *config;
-    double heads;  /* heads that run, for an attention part */
-    double groups; /* key/value heads that they read, likewise */
+    int32_t layer;
+    const float *values; /* [H] an attention pass runs the heads with a value above 0; NULL: all */
+    double heads;        /* how many heads run */
+    double groups;       /* how many key/value heads they read */
     int32_t seq;
     int full_square; /* 1: as if every query saw all seq keys */
     int32_t phase;   /* SGT_PHASE_FORWARD, _EVALUATE or _DECODE: what the token is computed in */

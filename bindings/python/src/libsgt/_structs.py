@@ -144,12 +144,24 @@ class sgt_special_tokens(Sized):
     ]
 
 
+class sgt_attention_pattern(Sized):
+    _fields_ = [
+        ("size", c_uint32),
+        ("sets", c_int32),
+        ("stride", c_int32),
+        ("summary", c_int32),
+        ("phase", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 class sgt_block_config(Sized):
     _fields_ = [
         ("size", c_uint32),
         ("attention", c_int32),
         ("feed_forward", c_int32),
-        ("reserved", c_int32),
+        ("n_patterns", c_int32),
+        ("patterns", ctypes.POINTER(sgt_attention_pattern)),
     ]
 
 
@@ -486,20 +498,6 @@ class sgt_hf_save_options(Sized):
         ("without_loops", c_int32),
         ("reserved", c_int32),
         ("copy_from", c_char_p),
-    ]
-
-
-# ---- pattern.h ----
-
-
-class sgt_attention_pattern(Sized):
-    _fields_ = [
-        ("size", c_uint32),
-        ("sets", c_int32),
-        ("stride", c_int32),
-        ("summary", c_int32),
-        ("phase", c_int32),
-        ("reserved", c_int32),
     ]
 
 

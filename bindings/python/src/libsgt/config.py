@@ -11,39 +11,65 @@ from ._handles import reading
 from ._library import lib
 from ._scalars import instance, integer
 from .errors import call
+from .pattern import AttentionPattern
 
 if TYPE_CHECKING:
     from .plan import Plan
 
 
+def _pattern(given: Union[AttentionPattern, str]) -> AttentionPattern:
+    return AttentionPattern.parse(given) if isinstance(given, str) else given
+
+
 @dataclasses.dataclass(frozen=True)
 class BlockConfig:
-    """What a block is made of: its kind of attention and of feed-forward part."""
+    """What a block is made of: its kind of attention and of feed-forward part.
+
+    patterns: the query heads of key/value head g see what ``patterns[g % len(patterns)]`` says, an
+    `AttentionPattern` or its text, such as ``"local:256"``; empty: every earlier key.
+    """
 
     attention: _enums.AttentionKind = "softmax"
     feed_forward: _enums.FeedForwardKind = "swiglu"
+    patterns: Sequence[Union[AttentionPattern, str]] = ()
+
+    def __post_init__(self) -> None:
+        given = tuple(self.patterns)
+        for i, pattern in enumerate(given):
+            instance(pattern, (AttentionPattern, str), f"patterns[{i}]")
+        object.__setattr__(self, "patterns", tuple(map(_pattern, given)))
 
     def _struct(self, name: str) -> Any:
-        return _structs.sgt_block_config(
+        patterns = [_pattern(pattern)._struct() for pattern in self.patterns]
+        struct = _structs.sgt_block_config(
             attention=_enums.number(_enums.ATTENTION, self.attention, f"{name}.attention"),
             feed_forward=_enums.number(
                 _enums.FEED_FORWARD, self.feed_forward, f"{name}.feed_forward"
             ),
+            n_patterns=len(patterns),
         )
+        if patterns:
+            struct.patterns = (_structs.sgt_attention_pattern * len(patterns))(*patterns)
+        return struct
 
     @classmethod
     def _from(cls, struct: Any) -> "BlockConfig":
         return cls(
             _enums.word(_enums.ATTENTION, struct.attention),
             _enums.word(_enums.FEED_FORWARD, struct.feed_forward),
+            tuple(
+                AttentionPattern._from(pattern)
+                for pattern in _entries(struct.patterns, struct.n_patterns)
+            ),
         )
 
 
-def _blocks_of(config: Any) -> Iterator[BlockConfig]:
-    """The list of a structure: its entries lie as far apart as the first one says."""
-    for i in range(config.n_blocks):
-        address = addressof(config.blocks.contents) + i * config.blocks.contents.size
-        yield BlockConfig._from(_structs.sgt_block_config.from_address(address))
+def _entries(first: Any, count: int) -> Iterator[Any]:
+    """Structures of an array: they lie as far apart as the first one says."""
+    for i in range(count):
+        yield type(first.contents).from_address(
+            addressof(first.contents) + i * first.contents.size
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +112,7 @@ class ModelConfig:
     def _from(cls, struct: Any) -> "ModelConfig":
         values = {field.name: getattr(struct, field.name) for field in dataclasses.fields(cls)}
         values["tied"] = bool(struct.tied)
-        values["blocks"] = tuple(_blocks_of(struct))
+        values["blocks"] = tuple(map(BlockConfig._from, _entries(struct.blocks, struct.n_blocks)))
         return cls(**values)
 
 

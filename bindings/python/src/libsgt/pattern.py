@@ -38,6 +38,10 @@ class AttentionPattern:
         instance(text, (str,), "text")
         struct = _structs.sgt_attention_pattern()
         call(lib.sgt_attention_pattern_parse, byref(struct), text.encode())
+        return cls._from(struct)
+
+    @classmethod
+    def _from(cls, struct: Any) -> "AttentionPattern":
         sets = tuple(word for word, bit in _enums.KEY_SET.items() if struct.sets & bit)
         return cls(sets, struct.stride, struct.summary, struct.phase)
 
