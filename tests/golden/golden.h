@@ -64,6 +64,7 @@ typedef struct golden_case {
     json_t *json;
     golden_tensors tensors;
     int broken;
+    int skipped; /* it needs what is not there yet */
 } golden_case;
 
 int golden_case_open(golden_case *c, golden_run *run, const char *folder);
@@ -99,7 +100,7 @@ int32_t *golden_integers(golden_case *c, uint64_t count, const char *name, ...)
 
 /* ---- golden_model.c: from a case to a model ---- */
 
-/* A model with the weights of param/; NULL when the case is broken. */
+/* A model with the weights of param/; NULL when the case is broken or skipped. */
 sgt_model *golden_model(golden_case *c);
 
 /* The config as the library resolved it. */
@@ -108,6 +109,15 @@ sgt_model_config golden_config(const sgt_model *model);
 /* Compares weights or gradients (enum sgt_parameter_part) with the tensors PREFIX/NAME. */
 void golden_compare_parameters(golden_case *c, golden_kind *kind, const sgt_model *model,
                                const char *prefix, int32_t part);
+
+/* ---- golden_parts.c: blocks and what is beside them ---- */
+
+/* Sets the blocks of a config, which golden_parts_free gives back; may break or skip the case. */
+void golden_parts_read(sgt_model_config *config, golden_case *c);
+void golden_parts_free(sgt_model_config *config);
+
+/* 1 when the case has the results of an evaluation only. */
+int golden_infers(golden_case *c);
 
 /* ---- golden_growth.c: from a case to a policy ---- */
 

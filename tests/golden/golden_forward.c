@@ -102,7 +102,6 @@ static void set_plan(forward_case *f)
 static void read_batch(forward_case *f)
 {
     golden_case *c = f->c;
-    golden_only(c, c->json, "kind config batch seq plan block_loops ignore_index logits_rows");
     int32_t batch = golden_integer(c, c->json, "batch", 1);
     int32_t seq = golden_integer(c, c->json, "seq", 1);
     int32_t ignore = -1;
@@ -341,7 +340,12 @@ static int run_session(forward_case *f)
 
 void golden_forward(golden_case *c)
 {
-    forward_case f = {.c = c, .model = golden_model(c)};
+    forward_case f = {.c = c};
+    golden_only(
+        c, c->json,
+        "kind config parts mode batch seq plan block_loops ignore_index logits_rows");
+    const int infers = golden_infers(c);
+    f.model = golden_model(c);
     if (f.model == NULL)
         return;
     f.config = golden_config(f.model);
@@ -351,7 +355,7 @@ void golden_forward(golden_case *c)
     if (!c->broken && golden_called(c->run,
                                     sgt_model_collect_entropy(f.model, SGT_ENTROPY_BOTH),
                                     "sgt_model_collect_entropy"))
-        (void)(run_loss(&f) && run_logits(&f) && run_evaluation(&f) &&
+        (void)((infers || (run_loss(&f) && run_logits(&f))) && run_evaluation(&f) &&
                run_session(&f));
     sgt_model_free(f.model);
     free(f.tokens);

@@ -96,12 +96,13 @@ sgt_model *golden_model(golden_case *c)
     sgt_model_config config;
     sgt_model *model = NULL;
     read_config(&config, c);
-    if (c->broken)
-        return NULL;
-    if (!golden_called(c->run, sgt_model_create(&model, c->run->context, &config, NULL),
+    golden_parts_read(&config, c);
+    if (!c->broken && !c->skipped &&
+        !golden_called(c->run, sgt_model_create(&model, c->run->context, &config, NULL),
                        "sgt_model_create"))
         c->broken = 1;
-    else
+    golden_parts_free(&config);
+    if (model != NULL)
         write_weights(c, model);
     if (c->broken) {
         sgt_model_free(model);

@@ -31,9 +31,6 @@ typedef struct train_case {
 static void read_series(train_case *t)
 {
     golden_case *c = t->c;
-    golden_only(c, c->json,
-                "kind config batch seq steps growth adamw grad_clip lr loss grad_norm action depth "
-                "scale");
     t->batch = golden_integer(c, c->json, "batch", 1);
     t->seq = golden_integer(c, c->json, "seq", 1);
     t->steps = golden_integer(c, c->json, "steps", 1);
@@ -172,7 +169,13 @@ static void train(train_case *t)
 
 void golden_train(golden_case *c)
 {
-    train_case t = {.c = c, .model = golden_model(c)};
+    train_case t = {.c = c};
+    golden_only(c, c->json,
+                "kind config parts mode batch seq steps growth adamw grad_clip lr loss grad_norm "
+                "action depth scale");
+    if (golden_infers(c))
+        c->broken = !golden_fail(c->run, "a training with \"mode\" infer");
+    t.model = golden_model(c);
     if (t.model == NULL)
         return;
     read_series(&t);
