@@ -188,6 +188,15 @@ def test_a_kind_that_is_not_there() -> None:
     assert texts(axes) == ["entropies were not collected"]
 
 
+def test_a_pattern_is_a_picture() -> None:
+    axes = sgt.plot.pattern("block+summary:4:1", 12)
+    cells = next(mesh for mesh in axes.collections if isinstance(mesh, QuadMesh)).get_array()
+    seen = sgt.AttentionPattern.parse("block+summary:4:1").visible(12)
+    shown = np.ma.filled(np.ma.asarray(cells), 0).reshape(12, 12)
+    assert (shown == seen).all()
+    assert axes.get_title(loc="left").startswith("block+summary:4:1: ")
+
+
 def test_plot_is_there_at_once() -> None:
     code = ("import sys, libsgt\n"
             "assert 'libsgt.plot' not in sys.modules\n"

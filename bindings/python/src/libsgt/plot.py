@@ -8,6 +8,8 @@
 The panels: the training curve with what growth did; the entropy of every attention head over time
 with the heads that loop outlined; the depth; the FLOPs that the depth costs. Needs matplotlib (3.6
 or later), which is imported at the first call, and no display: figures are made without pyplot.
+
+    sgt.plot.pattern("local+strided:16")           # who sees what under an attention pattern
 """
 from __future__ import annotations
 
@@ -21,12 +23,13 @@ from ._arrays import Float64
 from ._enums import Kind
 from ._text import Path
 from .history import History, Int64, Record, growth_text, load
+from .pattern import AttentionPattern
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["report", "training_curve", "entropy_map", "depth", "overhead"]
+__all__ = ["report", "training_curve", "entropy_map", "depth", "overhead", "pattern"]
 
 # Colours that stay apart for colour-blind eyes (Okabe and Ito), one per looped layer.
 _LAYERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -193,6 +196,28 @@ def overhead(source: History | Path, axes: Axes | None = None) -> Axes:
         _finish(axes, history, "more FLOPs than without loops, %")
         _legend(axes)
     return axes
+
+
+def pattern(pattern: AttentionPattern | str, seq: int = 64, axes: Axes | None = None) -> Axes:
+    """Who sees what: a row a query, a column a key, filled where the query sees the key.
+
+    pattern: an `AttentionPattern` or its text. seq: how many tokens are shown.
+    """
+    if isinstance(pattern, str):
+        pattern = AttentionPattern.parse(pattern)
+    shares = pattern.pairs(seq) / (seq * (seq + 1) // 2)
+    with _style():
+        axes = axes or _figure((5, 5)).subplots()
+        axes.set_title(f"{pattern}: {shares:.3g} of all pairs")
+        cells = pattern.visible(seq).astype(np.float64)
+        cells[np.triu_indices(seq, 1)] = np.nan  # what comes later is no key at all
+        axes.pcolormesh(np.arange(seq + 1), np.arange(seq + 1), cells, cmap=_two_colours(),
+                        vmin=0, vmax=1)
+        axes.plot([0, seq], [0, seq], color=_GREY, linewidth=0.8)
+        axes.set(xlabel="key", ylabel="query", aspect="equal", xlim=(0, seq), ylim=(seq, 0))
+        axes.grid(False)
+    return axes
+
 
 
 # -- depth over time --
@@ -454,6 +479,13 @@ def _figure(size: tuple[float, float]) -> Figure:
     layout: Any = figure.get_layout_engine()
     layout.set(w_pad=0.12, h_pad=0.12, wspace=0.02, hspace=0.02)
     return figure
+
+
+def _two_colours() -> Any:
+    """Cells that are not seen, and those that are."""
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(["#f2f2f2", _LAYERS[0]])
 
 
 def _ticker() -> Any:
