@@ -99,6 +99,8 @@ static int open_model(run *r)
     config.n_kv_heads = (int32_t)o->kv_heads;
     config.d_ff = (int32_t)o->d_ff;
     config.max_seq_len = (int32_t)o->seq;
+    config.n_blocks = o->n_blocks;
+    config.blocks = o->blocks;
     sgt_model_init_options_init(&init, sizeof init);
     init.seed = (uint64_t)o->seed;
     init.std = o->init_std;

@@ -29,6 +29,8 @@ static const option_row rows[] = {
     {"seed", WHOLE, AT(seed), 0, 9e15, "1", "of weights, batches and samples"},
     CONTEXT_ROWS(settings),
     {"policy", WORD, AT(policy), 0, 0, "sparse", "sparse, none, blocks:L+L or heads:L.H+L.H"},
+    {"pattern", WORD, AT(pattern), 0, 0, "dense",
+     "which keys queries see: dense, local:256, block+summary:128:8, ..; a list goes by layer"},
     {"growth-first", WHOLE, AT(growth_first), 1, 1e12, NULL, "step of the first selection"},
     {"growth-window", WHOLE, AT(growth_window), 1, 1e12, NULL, "steps between selections"},
     {"growth-candidates", WHOLE, AT(growth_candidates), 1, 1024, "3", "layers it picks from"},
@@ -118,6 +120,28 @@ static int read_policy(settings *o)
     return EXIT_DONE;
 }
 
+/* Reads SPEC,SPEC..: layer i is made of the i-th block of a list that goes round. */
+static int read_patterns(settings *o)
+{
+    const char *at = o->pattern;
+    do {
+        char spec[80];
+        int length = (int)strcspn(at, ",");
+        if (o->n_blocks == MAX_PATTERNS || o->n_blocks == o->layers)
+            return complain(EXIT_BAD_INPUT, "--pattern: more than %d patterns",
+                            (int)o->n_blocks);
+        sgt_attention_pattern *pattern = &o->patterns[o->n_blocks];
+        *pattern = (sgt_attention_pattern){.size = sizeof *pattern};
+        snprintf(spec, sizeof spec, "%.*s", length, at);
+        if (sgt_attention_pattern_parse(pattern, spec))
+            return complain(EXIT_BAD_INPUT, "--pattern: %s", sgt_error_message());
+        o->blocks[o->n_blocks++] = (sgt_block_config){
+            .size = sizeof o->blocks[0], .n_patterns = 1, .patterns = pattern};
+        at += length;
+    } while (*at++ == ',');
+    return EXIT_DONE;
+}
+
 /* What depends on more than one option. */
 static int settle(settings *o)
 {
@@ -143,7 +167,8 @@ static int settle(settings *o)
                                      : "resume");
     if (!o->prompt[0])
         return complain(EXIT_BAD_INPUT, "--prompt: is empty");
-    return read_policy(o);
+    int status = read_patterns(o);
+    return status == EXIT_DONE ? read_policy(o) : status;
 }
 
 int settings_read(settings *o, int argc, char **argv)

@@ -5,11 +5,14 @@
 
 #include <stdint.h>
 
+#include <sgt/model.h>
+
 #include "command_line.h"
 
 enum policy_kind { POLICY_SPARSE, POLICY_NONE, POLICY_BLOCKS, POLICY_HEADS };
 
 #define MAX_POLICY_ITEMS 64
+#define MAX_PATTERNS     64
 
 /* What --policy says: "blocks:2+3" or "heads:2.0+2.3+3.1". */
 typedef struct policy_spec {
@@ -25,6 +28,7 @@ typedef struct settings {
     const char *log;
     const char *backend;
     const char *policy;
+    const char *pattern;
     const char *ramp;
     const char *direction;
     const char *head_choice;
@@ -64,6 +68,9 @@ typedef struct settings {
     double clip;
     double temperature;
     policy_spec spec;
+    int32_t n_blocks; /* one for each pattern of --pattern */
+    sgt_block_config blocks[MAX_PATTERNS];
+    sgt_attention_pattern patterns[MAX_PATTERNS];
 } settings;
 
 /* Fills *o. Returns EXIT_DONE to go on, EXIT_HELP when help was printed, EXIT_BAD_INPUT after a

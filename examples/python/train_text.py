@@ -47,6 +47,8 @@ def read_options() -> argparse.Namespace:
             ("threads", 0, "0: the processors allowed"), ("sample-bytes", 300, "to generate")):
         parser.add_argument(f"--{name}", type=int, default=value, help=f"{meaning} (%(default)s)")
     parser.add_argument("--lr", type=float, default=3e-3, help="peak learning rate (%(default)s)")
+    parser.add_argument("--pattern", default="dense", metavar="SPEC[,SPEC...]",
+                        help="which keys queries see, by layer: dense, local:64, .. (%(default)s)")
     parser.add_argument("--prompt", default="She ", help="what the sample starts with")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write JSON lines")
     parser.add_argument("--figure", type=Path, metavar="FILE", default=Path("report.png"),
@@ -64,8 +66,9 @@ def read_text(o: argparse.Namespace) -> tuple[Bytes, Bytes]:
 
 
 def make_model(o: argparse.Namespace) -> sgt.Model:
+    blocks = [sgt.BlockConfig(patterns=[spec]) for spec in o.pattern.split(",")]
     config = sgt.ModelConfig(vocab_size=256, d_model=o.d_model, n_layers=o.layers,
-                             n_heads=o.heads, d_ff=o.ff, max_seq_len=o.seq)
+                             n_heads=o.heads, d_ff=o.ff, max_seq_len=o.seq, blocks=blocks)
     return sgt.Model(config, sgt.Context(threads=o.threads), seed=o.seed,
                      std=1 / math.sqrt(o.d_model))
 

@@ -8,6 +8,8 @@
 
 #include "backend/profile.h"
 
+enum { BENCH_PATTERNS = 16 }; /* at most */
+
 typedef struct bench_options {
     sgt_model_config config;
     sgt_model_options model;
@@ -21,6 +23,9 @@ typedef struct bench_options {
     const char *isa;
     const char *plan;    /* none, sgt:LAYERS,HEADS[,DEPTH], allheads:LAYERS, blocks:LAYERS */
     const char *json;    /* NULL: no file */
+    const char *pattern; /* SPEC[,SPEC..], by layer; NULL: dense */
+    sgt_block_config blocks[BENCH_PATTERNS];
+    sgt_attention_pattern patterns[BENCH_PATTERNS];
 } bench_options;
 
 /* Parses the command line; prints what is wrong and exits with 2. */

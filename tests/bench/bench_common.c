@@ -17,6 +17,7 @@ static const char usage[] =
     "  --prompt N --tokens N   bench_decode: context, and tokens of a step\n"
     "  --recompute      keep only the inputs of blocks\n"
     "  --plan P         none, sgt:LAYERS,HEADS[,DEPTH], allheads:LAYERS, blocks:LAYERS\n"
+    "  --pattern SPEC[,SPEC..]   which keys queries see; the list goes round by layer\n"
     "  --json FILE      write the figures\n";
 
 static void fail_usage(const char *what, const char *value)
@@ -34,23 +35,44 @@ static int32_t number(const char *text)
     return (int32_t)value;
 }
 
+/* Layer i is made of the i-th block of a list that goes round. */
+static void read_patterns(bench_options *o)
+{
+    int32_t n = 0;
+    for (const char *at = o->pattern; at; n++) {
+        char spec[80];
+        const char *end = strchr(at, ',');
+        int length = end ? (int)(end - at) : (int)strlen(at);
+        if (n == BENCH_PATTERNS)
+            fail_usage("too many patterns:", o->pattern);
+        snprintf(spec, sizeof spec, "%.*s", length, at);
+        o->patterns[n].size = sizeof o->patterns[n];
+        bench_check(sgt_attention_pattern_parse(&o->patterns[n], spec), "--pattern");
+        o->blocks[n] = (sgt_block_config){
+            .size = sizeof o->blocks[n], .n_patterns = 1, .patterns = &o->patterns[n]};
+        at = end ? end + 1 : NULL;
+    }
+    o->config.n_blocks = n;
+    o->config.blocks = o->blocks;
+}
+
 void bench_parse(bench_options *o, int argc, char **argv)
 {
     enum { D, LAYERS, HEADS, KV, FF, VOCAB, BATCH, SEQ, THREADS, STEPS, PROMPT, TOKENS, BACKEND,
-           ISA, PLAN, JSON, RECOMPUTE, HELP };
+           ISA, PLAN, JSON, PATTERN, RECOMPUTE, HELP };
     static const struct option options[] = {
         {"d-model", 1, NULL, D},       {"layers", 1, NULL, LAYERS},   {"heads", 1, NULL, HEADS},
         {"kv-heads", 1, NULL, KV},     {"ff", 1, NULL, FF},           {"vocab", 1, NULL, VOCAB},
         {"batch", 1, NULL, BATCH},     {"seq", 1, NULL, SEQ},         {"threads", 1, NULL, THREADS},
         {"steps", 1, NULL, STEPS},     {"prompt", 1, NULL, PROMPT},   {"tokens", 1, NULL, TOKENS},
         {"backend", 1, NULL, BACKEND}, {"isa", 1, NULL, ISA},
-        {"plan", 1, NULL, PLAN},       {"json", 1, NULL, JSON},
+        {"plan", 1, NULL, PLAN},       {"json", 1, NULL, JSON},       {"pattern", 1, NULL, PATTERN},
         {"recompute", 0, NULL, RECOMPUTE}, {"help", 0, NULL, HELP},   {NULL, 0, NULL, 0}};
     int32_t *numbers[] = {&o->config.d_model, &o->config.n_layers,   &o->config.n_heads,
                           &o->config.n_kv_heads, &o->config.d_ff,    &o->config.vocab_size,
                           &o->batch,          &o->seq,               &o->threads,
                           &o->steps,          &o->prompt,            &o->tokens};
-    const char **strings[] = {&o->backend, &o->isa, &o->plan, &o->json};
+    const char **strings[] = {&o->backend, &o->isa, &o->plan, &o->json, &o->pattern};
     int which;
     while ((which = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (which == RECOMPUTE)
@@ -69,6 +91,7 @@ void bench_parse(bench_options *o, int argc, char **argv)
     if (o->steps < 1)
         fail_usage("--steps must be at least", "1");
     o->config.max_seq_len = o->seq;
+    read_patterns(o);
 }
 
 /* The last `layers` layers get `depth` passes with the first `heads` heads, spread evenly. */
