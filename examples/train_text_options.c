@@ -128,7 +128,7 @@ static int read_patterns(settings *o)
         char spec[80];
         int length = (int)strcspn(at, ",");
         if (o->n_blocks == MAX_PATTERNS || o->n_blocks == o->layers)
-            return complain(EXIT_BAD_INPUT, "--pattern: more than %d patterns",
+            return complain(EXIT_BAD_INPUT, "--pattern: has more than %d of them",
                             (int)o->n_blocks);
         sgt_attention_pattern *pattern = &o->patterns[o->n_blocks];
         *pattern = (sgt_attention_pattern){.size = sizeof *pattern};

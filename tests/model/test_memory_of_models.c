@@ -20,29 +20,33 @@ typedef struct need {
     int32_t batch, seq, training, optimizer, logits, recompute, depth, heads, runs;
     int32_t max_seq; /* 0: as short as can be */
     int32_t tied;
+    int kind; /* of the model */
 } need;
 
 static const need needs[] = {
-    {"a step", 4, 64, 1, 1, 0, 0, 0, 0, 0, 0, 0},
-    {"a step without optimizer", 1, 90, 1, 0, 0, 0, 0, 0, 0, 0, 0},
-    {"a step with logits", 4, 64, 1, 1, 1, 0, 0, 0, 0, 0, 0},
-    {"a step with recomputation", 4, 64, 1, 1, 0, 1, 0, 0, 0, 0, 0},
-    {"an evaluation", 4, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-    {"a step with sparse loops", 2, 90, 1, 1, 0, 0, 3, 2, 0, 0, 0},
-    {"a step with dense loops", 4, 64, 1, 1, 0, 0, 2, 4, 0, 0, 0},
-    {"a step with block loops", 4, 64, 1, 1, 0, 0, 0, 0, 3, 0, 0},
-    {"a step with all", 3, 50, 1, 1, 1, 1, 2, 3, 2, 0, 0},
-    {"an evaluation with loops", 3, 50, 0, 0, 0, 0, 2, 2, 2, 0, 0},
-    {"a short step", 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0},
-    {"a short evaluation of a model for long texts", 1, 1, 0, 0, 0, 0, 0, 0, 0, 9000, 0},
-    {"a step of a tied model", 2, 64, 1, 1, 0, 0, 1, 2, 0, 0, 1},
+    {"a step", 4, 64, 1, 1, 0, 0, 0, 0, 0, 0, 0, SGTT_KIND_DENSE},
+    {"a step without optimizer", 1, 90, 1, 0, 0, 0, 0, 0, 0, 0, 0, SGTT_KIND_DENSE},
+    {"a step with logits", 4, 64, 1, 1, 1, 0, 0, 0, 0, 0, 0, SGTT_KIND_DENSE},
+    {"a step with recomputation", 4, 64, 1, 1, 0, 1, 0, 0, 0, 0, 0, SGTT_KIND_DENSE},
+    {"an evaluation", 4, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, SGTT_KIND_DENSE},
+    {"a step with sparse loops", 2, 90, 1, 1, 0, 0, 3, 2, 0, 0, 0, SGTT_KIND_DENSE},
+    {"a step with dense loops", 4, 64, 1, 1, 0, 0, 2, 4, 0, 0, 0, SGTT_KIND_DENSE},
+    {"a step with block loops", 4, 64, 1, 1, 0, 0, 0, 0, 3, 0, 0, SGTT_KIND_DENSE},
+    {"a step with all", 3, 50, 1, 1, 1, 1, 2, 3, 2, 0, 0, SGTT_KIND_DENSE},
+    {"an evaluation with loops", 3, 50, 0, 0, 0, 0, 2, 2, 2, 0, 0, SGTT_KIND_DENSE},
+    {"a short step", 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, SGTT_KIND_DENSE},
+    {"a short evaluation of a model for long texts", 1, 1, 0, 0, 0, 0, 0, 0, 0, 9000, 0,
+     SGTT_KIND_DENSE},
+    {"a step of a tied model", 2, 64, 1, 1, 0, 0, 1, 2, 0, 0, 1, SGTT_KIND_DENSE},
+    {"a step with patterns", 3, 50, 1, 1, 0, 0, 2, 3, 2, 0, 0, SGTT_KIND_PATTERNS},
+    {"an evaluation with patterns", 3, 50, 0, 0, 0, 0, 2, 1, 0, 0, 0, SGTT_KIND_PATTERNS},
 };
 
 #define N_NEEDS (int)(sizeof needs / sizeof needs[0])
 
 static sgt_model_config shape_needed(const need *n)
 {
-    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
+    sgt_model_config config = sgtt_small_config(n->kind, SGTT_SIZE_LARGE);
     config.tied = n->tied;
     if (n->max_seq > 0)
         config.max_seq_len = n->max_seq;
@@ -348,11 +352,13 @@ END_TEST
 
 /* ---- steps ---- */
 
-/* A ramp from its start to behind its end, evaluations in between: the counter stands still. */
+/* A ramp from its start to behind its end, evaluations in between: the counter stands still. _i:
+ * with patterns. */
 START_TEST(a_steady_step_takes_no_memory)
 {
     sgt_context *context = sgtt_model_context();
-    sgt_model_config config = sgtt_small_config(SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
+    sgt_model_config config =
+        sgtt_small_config(_i ? SGTT_KIND_PATTERNS : SGTT_KIND_DENSE, SGTT_SIZE_LARGE);
     sgt_model *model = sgtt_model(context, &config, 3);
     sgt_batch batch = sgtt_batch(2, 60, config.vocab_size, 3, 0);
     sgt_batch smaller = sgtt_batch(1, 50, config.vocab_size, 3, 0);
@@ -512,7 +518,7 @@ int main(void)
     tcase_add_test(cases, what_does_not_fit_is_named);
     tcase_add_test(cases, a_batch_that_does_not_fit_leaves_the_model_usable);
     tcase_add_test(cases, a_plan_that_does_not_fit_changes_nothing);
-    tcase_add_test(cases, a_steady_step_takes_no_memory);
+    tcase_add_loop_test(cases, a_steady_step_takes_no_memory, 0, 2);
     tcase_add_test(cases, recomputation_gives_the_same_bits_in_less_memory);
     tcase_add_loop_test(cases, nothing_stays_behind_in_any_order_of_frees, 0, 8);
     suite_add_tcase(suite, cases);
