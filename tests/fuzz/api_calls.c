@@ -191,7 +191,7 @@ static sgt_status settle(sgt_status got, sgt_status if_ready, ready state, ready
 static void note_backward(model_facts *m, const world *w, sgt_status got)
 {
     (void)w;
-    if (got == SGT_E_STATE || got == SGT_E_INVALID_ARGUMENT)
+    if (got == SGT_E_STATE || got == SGT_E_INVALID_ARGUMENT || got == SGT_E_OUT_OF_RANGE)
         return;
     m->ready = NOTHING_READY;
     if (got != SGT_OK)
@@ -207,7 +207,7 @@ static void backward(world *w)
     int32_t which = choose(&w->in, 7);
     sgt_status got = sgt_model_backward(m ? m->handle : NULL, scales[which], NULL);
     if (m == NULL || which >= 4)
-        told(w, "sgt_model_backward", got, SGT_E_INVALID_ARGUMENT);
+        told(w, "sgt_model_backward", got, m ? SGT_E_OUT_OF_RANGE : SGT_E_INVALID_ARGUMENT);
     else
         told(w, "sgt_model_backward", got, settle(got, SGT_OK, m->ready, LOSS_READY));
     if (m != NULL)
