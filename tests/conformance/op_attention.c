@@ -219,4 +219,5 @@ const sgtt_op_test sgtt_attention_tests[] = {forward_matches,
                                              uniform_attention,
                                              large_scores_do_not_overflow,
                                              keys_of_minus_infinity_weigh_nothing,
+                                             sgtt_attention_rings,
                                              NULL};

@@ -54,6 +54,9 @@ typedef struct sgtt_attention_tensors {
     sgtt_tensor *lengths;
 } sgtt_attention_tensors;
 
+/* Keys in a ring (op_attention_rings.c). */
+void sgtt_attention_rings(sgtt_machine *m);
+
 /* The tensor for an argument that may be missing. */
 const sgt_tensor *sgtt_tensor_of(const sgtt_tensor *tensor);
 

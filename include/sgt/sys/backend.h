@@ -119,8 +119,7 @@ typedef struct sgt_backend_description {
  * never becomes a field, because a slot could not see that there is a field which it does not know.
  */
 
-/* 1 when the struct has the size that the slot was compiled with, or is longer and the rest is
- * 0. */
+/* 1 when the struct has the size that the slot was compiled with, or is longer and else 0. */
 static inline int sgt_args_known(const void *args, size_t own)
 {
     const unsigned char *bytes = (const unsigned char *)args;
@@ -215,11 +214,15 @@ typedef struct sgt_rope_args {
  * Causal attention of a list of h heads over g key/value heads:
  *     s = scale q k^T;  p = softmax(s);  out = gain p v
  * q, out [B,Tq,h,dh]; k, v [B,Tk,g,dh]; last stride 1. Query t of sequence b sees the keys 0 ..
- * offsets[b] + t, all < Tk, that its pattern has. Rows t >= lengths[b] are not computed and keep
- * their out. lse [B,h,Tq] dense gets ln sum exp(s) of each row. entropy_last and entropy_mean, F64
- * [B,h] dense, get normalised entropies: the entropy of a row divided by ln(keys that it sees), 0
- * where it sees one key only. The first gets that of the last computed row, the second the mean
- * over the computed rows that see more than one key.
+ * offsets[b] + t that its pattern has. Rows t >= lengths[b] are not computed and keep their out.
+ * lse [B,h,Tq] dense gets ln sum exp(s) of each row. entropy_last and entropy_mean, F64 [B,h] dense,
+ * get normalised entropies: the entropy of a row divided by ln(keys that it sees), 0 where it sees
+ * one key only. The first gets that of the last computed row, the second the mean over the computed
+ * rows that see more than one key.
+ *
+ * Key j is in row j of k and v. With a ring of R rows it is in row j mod R, but a key that only
+ * SGT_KEYS_SUMMARY shows, the n-th summary cell of the sequence (from 0 on), in row R + n. Then
+ * every pattern has sets, SGT_KEYS_STRIDED not among them, and the ring has room for all others.
  */
 typedef struct sgt_attention_args {
     uint32_t size;
@@ -237,6 +240,7 @@ typedef struct sgt_attention_args {
     const sgt_tensor *lengths;      /* int32 [B] in [0,Tq]; NULL: Tq */
     const sgt_attention_pattern *patterns; /* [g], patterns[0].size bytes apart, host memory: what
                                        readers of a key/value head see; NULL: all earlier keys */
+    int64_t ring;                   /* R; 0: none */
 } sgt_attention_args;
 
 /*
@@ -477,21 +481,17 @@ struct sgt_backend {
 typedef const sgt_backend *(*sgt_backend_entry_fn)(uint32_t host_abi,
                                                    const sgt_backend_host *services);
 
-/*
- * Gives the table and the open instance behind a context, for programs that test a backend; whoever
+/* Gives the table and the open instance behind a context, for programs that test a backend; whoever
  * calls slots keeps the rules above. What an older plug-in does not have is NULL in *table. Both
  * are borrowed, the instance while the context lives. Any thread. Errors: SGT_E_INVALID_ARGUMENT.
- * Since 0.1.
- */
+ * Since 0.1. */
 SGT_API sgt_status sgt_backend_instance(const sgt_backend **table, void **instance,
                                         const sgt_context *context);
 
-/*
- * Gives the same for the portable kernels that stand in for the backend: they do what it leaves out
+/* Gives the same for the portable kernels that stand in for the backend: they do what it leaves out
  * or declines, with host addresses for buffers, and are its memory where its memory slots are NULL.
  * For the portable backend this gives the backend itself. Any thread. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_UNSUPPORTED (memory is not host-visible). Since 0.2.
- */
+ * SGT_E_INVALID_ARGUMENT, SGT_E_UNSUPPORTED (memory is not host-visible). Since 0.2. */
 SGT_API sgt_status sgt_backend_stand_in(const sgt_backend **table, void **instance,
                                         const sgt_context *context);
 

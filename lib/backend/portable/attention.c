@@ -132,6 +132,7 @@ static sgti_attention_part rows_of(const attention *a, int64_t sequence, int64_t
         .head_dim = args->q->shape[3],
         .visible = offset_of(a, sequence) + row + 1,
         .pattern = pattern_of(a, kv_head),
+        .ring = args->ring,
         .scale = args->scale,
         .q = sgti_data(args->q) + sequence * q[0] + row * q[1] + head * q[2],
         .q_row = q[1],

@@ -436,10 +436,13 @@ static void walk_strided(const sgti_attention_part *p, forward_state *s)
 static void walk_summary(const sgti_attention_part *p, forward_state *s)
 {
     const sgt_attention_pattern *pattern = p->pattern;
+    const key_list behind_ring = {.first = p->ring, .run = PTRDIFF_MAX};
+    const key_list in_blocks = {
+        .first = pattern->stride - (ptrdiff_t)pattern->summary * (pattern->phase + 1),
+        .run = pattern->summary,
+        .period = pattern->stride};
     forward_walk w = {
-        .list = {.first = pattern->stride - (ptrdiff_t)pattern->summary * (pattern->phase + 1),
-                 .run = pattern->summary,
-                 .period = pattern->stride},
+        .list = p->ring ? behind_ring : in_blocks,
         .end = sgti_pattern_summary(pattern, p->visible - 2 + p->rows),
         .row_step = 1,
         .rows = p->rows,
@@ -453,8 +456,9 @@ static void walk_summary(const sgti_attention_part *p, forward_state *s)
 static void attention_part(const sgti_attention_part *p, void *scratch)
 {
     forward_state s = forward_layout(p, scratch);
+    const key_list ring = {.run = p->ring};
     forward_walk near = {
-        .list = all_keys,
+        .list = p->ring ? ring : all_keys,
         .first = near_begin_of(p, 0),
         .end = p->visible + p->rows - 1,
         .row_step = 1,

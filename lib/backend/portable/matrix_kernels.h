@@ -81,6 +81,7 @@ typedef struct sgti_attention_part {
     int64_t head_dim;
     int64_t visible; /* 1 + the position of the first row, the most keys that it can see */
     const sgt_attention_pattern *pattern; /* NULL: each row sees every key up to its own */
+    int64_t ring;    /* rows of the ring that keys are in, as in sgt_attention_args */
     float scale;
     const float *q;
     int64_t q_row;

@@ -43,6 +43,7 @@
 #define LATE_ANSWER     33 /* what cannot be recorded is declined by capture_end */
 #define RUNS_AT_ONCE    34 /* a call under capture is run */
 #define ALWAYS_DENSE    35 /* attention and its gradient ignore patterns */
+#define NO_RINGS        36 /* attention takes the row of a ring for the key */
 
 #ifndef CASE
 #error "CASE says what is wrong"

@@ -156,6 +156,8 @@ static int32_t attention(void *made, const sgt_attention_args *args)
     own.size = sizeof own;
     if (CASE == NO_LENGTHS)
         own.lengths = NULL;
+    else if (CASE == NO_RINGS)
+        own.ring = 0;
     else
         own.patterns = NULL;
     return self->services->portable->attention(self->portable, &own);
@@ -346,7 +348,7 @@ static const sgt_backend table = {
     .rmsnorm = WHEN(CASE == NOT_SAFE || CASE == IGNORES_FIELD, rmsnorm),
     .rmsnorm_backward = WHEN(CASE == OVERWRITES, rmsnorm_backward),
     .rope = WHEN(CASE == NO_OFFSETS || CASE == CRASHES, rope),
-    .attention = WHEN(CASE == NO_LENGTHS || CASE == ALWAYS_DENSE, attention),
+    .attention = WHEN(CASE == NO_LENGTHS || CASE == ALWAYS_DENSE || CASE == NO_RINGS, attention),
     .attention_backward = WHEN(CASE == NO_GAINS || CASE == ALWAYS_DENSE, attention_backward),
     .swiglu = WHEN(CASE == WRITES_ASIDE || CASE == ASKS_AGAIN || CASE == LOSES_MEMORY, swiglu),
     .swiglu_backward = WHEN(CASE == NEEDS_ROOM, swiglu_backward),
