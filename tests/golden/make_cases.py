@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes more golden cases of kind `forward`: python3 make_cases.py OUT_DIR (needs numpy and jax).
+"""Writes more golden cases of kind `forward` into OUT_DIR/cases and OUT_DIR/parts:
+python3 make_cases.py OUT_DIR (needs numpy and jax).
 
 The formulas of doc/maths.md in the plainest form, in float64, with gradients by jax; a second
 opinion beside the PyTorch reference the other cases come from, for shapes those do not have.
+
+A case with parts beside the plain model has `blocks`, a list of kinds of block, each the list of
+its patterns as texts (`local+strided:5`, by key/value head), and `altup` = (streams, order, table).
 """
 import json
 import os
@@ -31,9 +35,11 @@ def write_safetensors(path, tensors):
         file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
-def draw_weights(c, rng):
+def draw_weights(c, altup, rng):
     d, q, kv = c["d_model"], c["n_heads"] * c["head_dim"], c["n_kv_heads"] * c["head_dim"]
-    shapes = {"model.embed_tokens": (c["vocab_size"], d)}
+    streams, _, table = altup
+    width = streams * d if table == "wide" else d
+    shapes = {"model.embed_tokens": (c["vocab_size"], width)}
     for i in range(c["n_layers"]):
         layer = f"model.layers.{i}."
         shapes |= {layer + "input_layernorm": (d,), layer + "self_attn.q_proj": (q, d),
@@ -41,12 +47,17 @@ def draw_weights(c, rng):
                    layer + "self_attn.o_proj": (d, q), layer + "post_attention_layernorm": (d,),
                    layer + "mlp.gate_proj": (c["d_ff"], d), layer + "mlp.up_proj": (c["d_ff"], d),
                    layer + "mlp.down_proj": (d, c["d_ff"])}
-    shapes["model.norm"] = (d,)
+    shapes["model.norm"] = (width,)
     if not c["tied"]:
-        shapes["lm_head"] = (c["vocab_size"], d)
-    return {name + ".weight": (1 + 0.2 * rng.standard_normal(shape) if len(shape) == 1
-                               else 0.2 * rng.standard_normal(shape)).astype(np.float32)
-            for name, shape in shapes.items()}
+        shapes["lm_head"] = (c["vocab_size"], width)
+    weights = {name + ".weight": (1 + 0.2 * rng.standard_normal(shape) if len(shape) == 1
+                                  else 0.2 * rng.standard_normal(shape)).astype(np.float32)
+               for name, shape in shapes.items()}
+    for i in range(c["n_layers"] if streams > 1 else 0):
+        name, noise = f"model.layers.{i}.altup.", 0.2 * rng.standard_normal((streams + 1, streams))
+        weights[name + "predict"] = (np.eye(streams) + noise[:streams]).astype(np.float32)
+        weights[name + "correct"] = (1 + noise[streams]).astype(np.float32)
+    return weights
 
 
 def rms_norm(x, weight, eps):
@@ -61,7 +72,26 @@ def rotate(x, theta):  # [B,T,h,dh]
     return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-def attention(c, p, layer, x, gains, entropies):
+def read_pattern(text):
+    """`dense`, or sets:stride[:summary[:phase]], as an object of case.json."""
+    sets, *numbers = text.split(":")
+    return {} if sets == "dense" else {"sets": sets.split("+")} | dict(
+        zip(("stride", "summary", "phase"), map(int, numbers)))
+
+
+def visible(pattern, seq):
+    """[i,j]: whether query i sees key j."""
+    i, j = np.arange(seq)[:, None], np.arange(seq)[None]
+    l, c, o = (pattern.get(k, default) for k, default in (("stride", 1), ("summary", 0), ("phase", 0)))
+    sets = {"local": i - j < l, "strided": (i - j) % l == 0, "block": i // l == j // l,
+            "summary": (j % l >= l - c * (o + 1)) & (j % l < l - c * o)}
+    seen = i == j
+    for name in pattern.get("sets", []):
+        seen = seen | sets[name]
+    return (seen if pattern else True) & (j <= i)
+
+
+def attention(c, p, layer, x, patterns, gains, entropies):
     """One pass; appends (last, mean) to entropies, NaN for heads with gain 0."""
     b, t, _ = x.shape
     name = f"model.layers.{layer}."
@@ -74,13 +104,14 @@ def attention(c, p, layer, x, gains, entropies):
     repeat = c["n_heads"] // c["n_kv_heads"]
     k, v = (jnp.repeat(y, repeat, 2) for y in (k, heads("v", c["n_kv_heads"])))
     s = jnp.einsum("bihd,bjhd->bhij", q, k) / np.sqrt(c["head_dim"])
-    s = jnp.where(np.tril(np.ones((t, t), bool)), s, -jnp.inf)
-    prob = jax.nn.softmax(s, -1)
+    seen = np.stack([visible(read_pattern(patterns[h // repeat % len(patterns)]), t)
+                     for h in range(c["n_heads"])])  # [H,T,T]
+    prob = jax.nn.softmax(jnp.where(seen, s, -jnp.inf), -1)
     out = jnp.einsum("bhij,bjhd->bihd", prob, v) * np.asarray(gains)[:, None]
     if entropies is not None:
-        row = -jax.scipy.special.xlogy(prob, prob).sum(-1)  # [B,H,T]
-        row = row / np.maximum(np.log(np.arange(1, t + 1)), 1e-300) if t > 1 else row * 0
-        last, mean = row[..., -1].mean(0), (row[..., 1:].mean((0, 2)) if t > 1 else row[..., 0].mean(0))
+        row, keys = -jax.scipy.special.xlogy(prob, prob).sum(-1), seen.sum(-1)  # [B,H,T], [H,T]
+        row = jnp.where(keys > 1, row / np.log(np.maximum(keys, 2)), 0.0).mean(0)
+        last, mean = row[:, -1], row.sum(-1) / np.maximum((keys > 1).sum(-1), 1)
         off = np.asarray(gains) == 0
         entropies.append([np.where(off, np.nan, e) for e in (last, mean)])
     return x + out.reshape(b, t, -1) @ p[name + "self_attn.o_proj.weight"].T
@@ -93,25 +124,55 @@ def feed_forward(c, p, layer, x):
     return x + (jax.nn.silu(n @ gate.T) * (n @ up.T)) @ down.T
 
 
-def logits_of(c, p, tokens, plan, loops, entropies=None):
+def block(c, p, parts, layer, x, plan, loops, entropies):
+    """A layer with its loops and runs."""
+    kinds = parts["blocks"]
+    patterns = kinds[layer % len(kinds)] if kinds else []
+    seen = None if entropies is None else entropies.setdefault(layer, [])
+    for _ in range(1 + loops.get(layer, 0)):
+        for gains in [[1.0] * c["n_heads"]] + plan.get(layer, []):
+            x = attention(c, p, layer, x, patterns or ["dense"], gains, seen)
+        x = feed_forward(c, p, layer, x)
+    return x
+
+
+def logits_of(c, p, parts, tokens, plan, loops, entropies=None):
+    streams, order, table = parts["altup"]
     x = p["model.embed_tokens.weight"][tokens]
+    planes = jnp.split(x, streams, -1) if table == "wide" else [x] * streams
     for layer in range(c["n_layers"]):
-        seen = None if entropies is None else entropies.setdefault(layer, [])
-        for _ in range(1 + loops.get(layer, 0)):
-            for gains in [[1.0] * c["n_heads"]] + plan.get(layer, []):
-                x = attention(c, p, layer, x, gains, seen)
-            x = feed_forward(c, p, layer, x)
+        active = layer % streams if order == "alternate" else 0
+        out = block(c, p, parts, layer, planes[active], plan, loops, entropies)
+        if streams == 1:
+            planes = [out]
+            continue
+        predict, correct = (p[f"model.layers.{layer}.altup.{w}"] for w in ("predict", "correct"))
+        ahead = [sum(row[k] * planes[k] for k in range(streams)) for row in predict]
+        planes = [plane + correct[k] * (out - ahead[active]) for k, plane in enumerate(ahead)]
+    x = jnp.concatenate(planes, -1) if table == "wide" else sum(planes) / streams
     head = p["model.embed_tokens.weight" if c["tied"] else "lm_head.weight"]
     return rms_norm(x, p["model.norm.weight"], c["norm_eps"]) @ head.T
 
 
+def parts_of_case(parts):
+    """As case.json has them: every key is there."""
+    plain = {"attention": "standard", "mult_kernel": 3, "attention_output": 1,
+             "feed_forward": "swiglu", "units": 0, "controller_rank": 0}
+    streams, order, table = parts["altup"]
+    return {"blocks": [{"patterns": [read_pattern(text) for text in patterns]} | plain
+                       for patterns in parts["blocks"]],
+            "altup_streams": streams, "altup_order": order, "altup_table": table,
+            "head_modules": 0}
+
+
 def write_case(out, name, config, batch, seq, seed, plan=None, loops=None, ignored=0, sharp=1,
-               logits_rows=0):
+               logits_rows=0, blocks=(), altup=(1, "alternate", "recycled")):
     """sharp: the scores of attention are so many times larger. logits_rows: only the logits of so
     many rows at the end of each sequence are kept; 0: all."""
     c = {"rope_theta": 10000.0, "norm_eps": 1e-6, "tied": False} | config
     rng, plan, loops = np.random.default_rng(seed), plan or {}, loops or {}
-    w32 = draw_weights(c, rng)
+    parts = {"blocks": blocks, "altup": altup}
+    w32 = draw_weights(c, altup, rng)
     for weight in (w32[k] for k in w32 if ".q_proj." in k):
         weight *= sharp
     p = {k: jnp.asarray(v, jnp.float64) for k, v in w32.items()}
@@ -120,13 +181,13 @@ def write_case(out, name, config, batch, seq, seed, plan=None, loops=None, ignor
     targets[:, :ignored] = -1
 
     def loss(p):
-        logs = jax.nn.log_softmax(logits_of(c, p, tokens, plan, loops))
+        logs = jax.nn.log_softmax(logits_of(c, p, parts, tokens, plan, loops))
         picked = jnp.take_along_axis(logs, np.maximum(targets, 0)[..., None], -1)[..., 0]
         return -(picked * (targets >= 0)).sum() / (targets >= 0).sum()
 
     value, grads = jax.value_and_grad(loss)(p)
     entropies = {}
-    logits = logits_of(c, p, tokens, plan, loops, entropies)
+    logits = logits_of(c, p, parts, tokens, plan, loops, entropies)
     t = {"param/" + k: v for k, v in w32.items()}
     t |= {"in/tokens": tokens, "in/targets": targets, "out/logits": np.float32(logits[:, -logits_rows:]),
           "out/loss": np.float64([value])}
@@ -140,14 +201,16 @@ def write_case(out, name, config, batch, seq, seed, plan=None, loops=None, ignor
     with open(os.path.join(folder, "case.json"), "w") as file:
         json.dump({"kind": "forward", "config": c, "batch": batch, "seq": seq, "plan": plan,
                    "block_loops": loops, "ignore_index": -1}
+                  | ({"parts": parts_of_case(parts), "mode": "soft"} if blocks or altup[0] > 1 else {})
                   | ({"logits_rows": logits_rows} if logits_rows else {}), file, indent=1)
 
 
-def main(out):
-    def config(v, d, layers, h, kv, dh, ff, longest, **more):
-        return {"vocab_size": v, "d_model": d, "n_layers": layers, "n_heads": h, "n_kv_heads": kv,
-                "head_dim": dh, "d_ff": ff, "max_seq_len": longest, **more}
+def config(v, d, layers, h, kv, dh, ff, longest, **more):
+    return {"vocab_size": v, "d_model": d, "n_layers": layers, "n_heads": h, "n_kv_heads": kv,
+            "head_dim": dh, "d_ff": ff, "max_seq_len": longest, **more}
 
+
+def write_plain(out):
     # Passes within repeated blocks; heads of width 6 that do not make up d.
     write_case(out, "loops_in_blocks", config(23, 20, 3, 4, 2, 6, 28, 16), 2, 13, 1,
                plan={1: [[0.5, 0, 0, 1.0]], 2: [[0, 0, 0.75, 0], [1.0, 0.25, 0, 0]]},
@@ -164,5 +227,60 @@ def main(out):
                4, plan={1: [[0, 1.0]]}, sharp=4, logits_rows=64, ignored=4032)
 
 
+def write_patterns(out):
+    # Two kinds of block in turn, each with its patterns by group of heads; odd strides, no whole
+    # block at the end, phases; passes and runs of them.
+    write_case(out, "patterns_mixed", config(23, 18, 3, 4, 2, 6, 20, 40), 2, 37, 11, ignored=3,
+               blocks=[["local:7", "block:11"], ["summary:9:2", "summary:9:2:1"]],
+               plan={1: [[0.5, 0, 0, 1.0]], 2: [[0, 0, 0.75, 0], [1.0, 0.25, 0, 0]]},
+               loops={2: 1})
+    # Unions, among them ones that overlap and one that is everything; more groups than patterns.
+    write_case(out, "patterns_merged", config(19, 16, 4, 6, 3, 4, 20, 64), 2, 45, 12,
+               blocks=[["local+strided:5"], ["block+summary:8:3:1", "dense"],
+                       ["local+summary:7:2:2", "strided+block:6"],
+                       ["local+strided+block+summary:13:1", "local:1", "strided:1"]],
+               plan={0: [[0, 0, 1.0, 0, 0, 0.5]], 3: [[0, 1.0, 0.25, 0, 0, 1.0]]}, loops={1: 1})
+    # No stride ends within the sequence: local and block see everything, the others nothing but
+    # the query itself, or a few cells that come before the end of their first block.
+    write_case(out, "patterns_short", config(17, 16, 4, 2, 2, 8, 18, 32), 3, 29, 13,
+               blocks=[["local:100", "strided:31"], ["block:64", "summary:40:3"],
+                       ["summary:40:3:7", "local:29"], ["summary:30:15:1"]],
+               plan={0: [[0.5, 1.0]], 2: [[1.0, 0]]})
+    write_case(out, "patterns_one_token", config(13, 16, 4, 2, 1, 8, 18, 8, tied=True), 3, 1, 14,
+               blocks=[["local:3"], ["strided:2"], ["block+summary:4:1"], ["summary:1:1"]],
+               plan={1: [[1.0, 0.5]], 2: [[0, 1.0]]}, loops={3: 1})
+    # More than one tile, none of them whole; scores large, so that few keys decide.
+    write_case(out, "patterns_long", config(17, 16, 3, 4, 2, 6, 20, 640), 1, 613, 15, ignored=5,
+               sharp=3, logits_rows=256,
+               blocks=[["local:130", "strided:37"], ["block+summary:64:5:2", "block+summary:64:5"],
+                       ["local+strided:23", "summary:200:70:1"]],
+               plan={1: [[0, 1.0, 0.125, 0]], 2: [[1.0, 0, 0, 0]]}, loops={0: 1})
+
+
+def write_altup(out):
+    # An odd number of layers, so that the streams have not had the same.
+    write_case(out, "altup_two_tied", config(19, 16, 3, 2, 2, 8, 20, 16, tied=True), 2, 13, 21,
+               altup=(2, "alternate", "recycled"), plan={1: [[1.0, 0.25]]})
+    write_case(out, "altup_four_same", config(19, 16, 3, 4, 2, 4, 20, 16), 2, 13, 22,
+               altup=(4, "same", "recycled"), plan={1: [[0, 1.0, 0.5, 0], [0, 0, 0, 1.0]]},
+               loops={0: 2, 1: 1})
+    # Fewer layers than streams.
+    write_case(out, "altup_five", config(17, 12, 3, 2, 1, 6, 16, 16), 2, 11, 23,
+               altup=(5, "alternate", "recycled"), ignored=2)
+    write_case(out, "altup_three_wide", config(19, 14, 4, 2, 2, 6, 20, 16), 2, 13, 24,
+               altup=(3, "alternate", "wide"), plan={2: [[1.0, 0]]})
+    write_case(out, "altup_two_wide_tied", config(19, 16, 2, 2, 1, 8, 20, 16, tied=True), 2, 13, 25,
+               altup=(2, "same", "wide"), loops={1: 1})
+    write_case(out, "altup_one_token", config(13, 16, 2, 2, 1, 8, 18, 1), 3, 1, 26,
+               altup=(2, "alternate", "recycled"), plan={1: [[1.0, 0.5]]})
+    write_case(out, "altup_patterns", config(19, 18, 4, 6, 3, 6, 20, 64), 2, 41, 27, ignored=4,
+               altup=(2, "alternate", "recycled"),
+               blocks=[["local:6", "block+summary:8:2", "summary:8:2:1"], ["local+strided:5"]],
+               plan={1: [[0, 0.5, 0, 0, 1.0, 0]], 2: [[1.0, 0, 0, 0, 0, 1.0], [0, 0, 1.0, 0, 0, 0]]},
+               loops={2: 1, 3: 1})
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    write_plain(os.path.join(sys.argv[1], "cases"))
+    write_patterns(os.path.join(sys.argv[1], "parts"))
+    write_altup(os.path.join(sys.argv[1], "parts"))

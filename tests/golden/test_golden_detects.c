@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * golden_check must see a single wrong number: each test changes one in a copy of a case and looks
- * for the FAIL of its kind. GOLDEN_CHECK is the program, GOLDEN_CASES the folder of cases.
+ * for the FAIL of its kind. GOLDEN_CHECK is the program, GOLDEN_CASES the folder of the folders of
+ * cases.
  */
 #include <math.h>
 #include <stdio.h>
@@ -117,9 +118,11 @@ static void expect_failure(const char *text)
 
 START_TEST(untouched_copies_pass)
 {
-    static const char *const names[] = {"forward_gqa_tied", "loop_gqa", "train_growth", "traces"};
+    static const char *const names[] = {"cases/forward_gqa_tied", "cases/loop_gqa",
+                                        "cases/train_growth",     "cases/traces",
+                                        "parts/patterns_mixed",   "parts/train_patterns"};
     static char output[65536];
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         make_folder();
         copy_case(names[i]);
         ck_assert_msg(run_check(output, sizeof output, folder) == 0, "%s", output);
@@ -142,21 +145,34 @@ typedef struct tensor_change {
 } tensor_change;
 
 static const tensor_change tensor_changes[] = {
-    {"forward_gqa_tied", "out/logits", 7, 0.05, 1, " logits "},
-    {"forward_gqa_tied", "out/logits", 1951, NAN, 0, " evaluated_logits "},
-    {"forward_gqa_tied", "out/loss", 0, 1e-5, 1, " loss "},
-    {"forward_gqa_tied", "out/loss", 0, 1e-5, 1, " evaluated_loss "},
-    {"forward_gqa_tied", "grad/model.layers.0.self_attn.k_proj.weight", 2047, 1e-3, 1,
+    {"cases/forward_gqa_tied", "out/logits", 7, 0.05, 1, " logits "},
+    {"cases/forward_gqa_tied", "out/logits", 1951, NAN, 0, " evaluated_logits "},
+    {"cases/forward_gqa_tied", "out/loss", 0, 1e-5, 1, " loss "},
+    {"cases/forward_gqa_tied", "out/loss", 0, 1e-5, 1, " evaluated_loss "},
+    {"cases/forward_gqa_tied", "grad/model.layers.0.self_attn.k_proj.weight", 2047, 1e-3, 1,
      " gradients "},
-    {"forward_gqa_tied", "grad/model.norm.weight", 5, 1e-3, 1, " gradients_from_logits "},
-    {"forward_gqa_tied", "param/model.layers.1.mlp.up_proj.weight", 0, 0.1, 1, " logits "},
-    {"forward_gqa_tied", "entropy/1/0/last", 3, 2e-5, 1, " entropy_last "},
-    {"forward_gqa_tied", "entropy/0/0/mean", 0, -2e-5, 1, " entropy_mean "},
-    {"forward_gqa_tied", "entropy/0/0/mean", 2, NAN, 0, " entropy_mean "},
-    {"loop_gqa", "entropy/2/1/last", 0, 0.5, 0, " entropy_last "}, /* was NaN */
-    {"loop_gqa", "grad/model.layers.2.self_attn.o_proj.weight", 11, 1e-3, 1, " gradients "},
-    {"train_growth", "final/lm_head.weight", 100, 0.01, 1, " final_weights "},
-    {"train_growth", "param/model.layers.3.self_attn.v_proj.weight", 9, 0.05, 1, " losses "},
+    {"cases/forward_gqa_tied", "grad/model.norm.weight", 5, 1e-3, 1, " gradients_from_logits "},
+    {"cases/forward_gqa_tied", "param/model.layers.1.mlp.up_proj.weight", 0, 0.1, 1, " logits "},
+    {"cases/forward_gqa_tied", "entropy/1/0/last", 3, 2e-5, 1, " entropy_last "},
+    {"cases/forward_gqa_tied", "entropy/0/0/mean", 0, -2e-5, 1, " entropy_mean "},
+    {"cases/forward_gqa_tied", "entropy/0/0/mean", 2, NAN, 0, " entropy_mean "},
+    {"cases/loop_gqa", "entropy/2/1/last", 0, 0.5, 0, " entropy_last "}, /* was NaN */
+    {"cases/loop_gqa", "grad/model.layers.2.self_attn.o_proj.weight", 11, 1e-3, 1, " gradients "},
+    {"cases/train_growth", "final/lm_head.weight", 100, 0.01, 1, " final_weights "},
+    {"cases/train_growth", "param/model.layers.3.self_attn.v_proj.weight", 9, 0.05, 1, " losses "},
+    {"parts/patterns_mixed", "param/model.layers.1.self_attn.k_proj.weight", 40, 0.1, 1,
+     " logits "},
+    {"parts/patterns_mixed", "out/logits", 1701, 0.05, 1, " decoded_logits "},
+    {"parts/patterns_mixed", "grad/model.layers.0.self_attn.q_proj.weight", 431, 1e-3, 1,
+     " gradients "},
+    {"parts/patterns_mixed", "grad/model.layers.2.self_attn.v_proj.weight", 0, 1e-3, 1,
+     " gradients_from_logits "},
+    {"parts/patterns_mixed", "entropy/2/4/last", 2, 2e-5, 1, " entropy_last "},
+    {"parts/patterns_mixed", "entropy/0/0/mean", 3, -2e-5, 1, " entropy_mean "},
+    {"parts/patterns_short", "entropy/0/0/last", 1, 2e-5, 0, " entropy_last "}, /* sees one key */
+    {"parts/patterns_short", "entropy/3/0/mean", 0, 1.0, 0, " entropy_mean "},
+    {"parts/train_patterns", "final/model.layers.2.self_attn.q_proj.weight", 5, 0.01, 1,
+     " final_weights "},
 };
 
 static void change_tensor(const tensor_change *change)
@@ -199,21 +215,30 @@ typedef struct json_change {
 } json_change;
 
 static const json_change json_changes[] = {
-    {"loop_gqa", "plan/2/0/3", -0.01, " logits "},
-    {"loop_gqa", "plan/2/0/3", -1.0, " entropy_last "}, /* a head less runs */
-    {"train_growth", "loss/0", 1e-4, " losses "},
-    {"train_growth", "loss/59", -1e-4, " losses "},
-    {"train_growth", "lr/30", 1e-3, " losses "},
-    {"train_growth", "grad_norm/59", 1e-3, " grad_norms "},
-    {"train_growth", "depth/59/3", 1, " depths "},
-    {"train_growth", "scale/59/3/0", 2e-6, " gains "},
-    {"train_growth", "action/7/1", 1, " actions "},
-    {"train_growth", "action/7/2/1", 1, " actions "},
-    {"train_growth", "growth/first_step", 1, " actions "},
-    {"train_growth", "adamw/weight_decay", 0.4, " final_weights "},
-    {"traces", "runs/3/steps/59/depth/0", 1, " depths "},
-    {"traces", "runs/0/steps/59/scale/2/0", 2e-6, " gains "},
-    {"traces", "runs/1/growth/window", 1, " actions "},
+    {"cases/loop_gqa", "plan/2/0/3", -0.01, " logits "},
+    {"cases/loop_gqa", "plan/2/0/3", -1.0, " entropy_last "}, /* a head less runs */
+    {"cases/train_growth", "loss/0", 1e-4, " losses "},
+    {"cases/train_growth", "loss/59", -1e-4, " losses "},
+    {"cases/train_growth", "lr/30", 1e-3, " losses "},
+    {"cases/train_growth", "grad_norm/59", 1e-3, " grad_norms "},
+    {"cases/train_growth", "depth/59/3", 1, " depths "},
+    {"cases/train_growth", "scale/59/3/0", 2e-6, " gains "},
+    {"cases/train_growth", "action/7/1", 1, " actions "},
+    {"cases/train_growth", "action/7/2/1", 1, " actions "},
+    {"cases/train_growth", "growth/first_step", 1, " actions "},
+    {"cases/train_growth", "adamw/weight_decay", 0.4, " final_weights "},
+    {"cases/traces", "runs/3/steps/59/depth/0", 1, " depths "},
+    {"cases/traces", "runs/0/steps/59/scale/2/0", 2e-6, " gains "},
+    {"cases/traces", "runs/1/growth/window", 1, " actions "},
+    {"parts/patterns_mixed", "parts/blocks/0/patterns/0/stride", 1, " logits "},
+    {"parts/patterns_mixed", "parts/blocks/0/patterns/1/stride", 1, " entropy_mean "},
+    {"parts/patterns_mixed", "parts/blocks/1/patterns/0/summary", 1, " gradients "},
+    {"parts/patterns_mixed", "parts/blocks/1/patterns/1/phase", 1, " decoded_logits "},
+    {"parts/patterns_mixed", "parts/blocks/1/patterns/1/phase", -1, " evaluated_logits "},
+    {"parts/patterns_short", "parts/blocks/0/patterns/1/stride", -3, " entropy_last "},
+    {"parts/patterns_long", "parts/blocks/2/patterns/0/stride", -1, " logits "},
+    {"parts/train_patterns", "parts/blocks/1/patterns/0/stride", 1, " losses "},
+    {"parts/train_patterns", "parts/blocks/0/patterns/1/summary", -1, " gains "},
 };
 
 /* The value at a path, and the container it is in. */
@@ -322,7 +347,7 @@ START_TEST(missing_tensors_are_seen)
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         make_folder();
-        copy_case("forward_gqa_tied");
+        copy_case("cases/forward_gqa_tied");
         replace(TENSORS, names[i][0], names[i][1]);
         expect_failure("missing");
         remove_folder();
@@ -333,16 +358,37 @@ END_TEST
 START_TEST(tensors_that_nothing_answers_to_are_seen)
 {
     make_folder();
-    copy_case("loop_gqa");
+    copy_case("cases/loop_gqa");
     /* A plan without loops has no pass 1 in layer 2. */
     set_member("", "plan", json_object());
     expect_failure("passes that the model does not have");
     remove_folder();
     make_folder();
-    copy_case("forward_gqa_tied");
+    copy_case("cases/forward_gqa_tied");
     replace(TENSORS, "\"in/tokens\"", "\"param/xyz\"");
     expect_failure("that the model does not have");
     remove_folder();
+}
+END_TEST
+
+/* Another set, and words that mean nothing. */
+START_TEST(other_words_of_patterns_are_seen)
+{
+    static const struct {
+        const char *from, *to, *kind;
+    } changes[] = {
+        {"\"local\"", "\"block\"", " logits "},
+        {"\"local\"", "\"vocal\"", "no set"},
+        {"\"swiglu\"", "\"swigle\"", "none of: swiglu"},
+        {"\"recycled\"", "\"recyclen\"", "none of: recycled"},
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        make_folder();
+        copy_case("parts/patterns_mixed");
+        replace("case.json", changes[i].from, changes[i].to);
+        expect_failure(changes[i].kind);
+        remove_folder();
+    }
 }
 END_TEST
 
@@ -350,11 +396,19 @@ END_TEST
 START_TEST(members_that_nobody_reads_are_seen)
 {
     static const char *const objects[][2] = {
-        {"forward_gqa_tied", ""},   {"forward_gqa_tied", "config"},
-        {"train_growth", ""},       {"train_growth", "config"},
-        {"train_growth", "growth"}, {"train_growth", "adamw"},
-        {"traces", ""},             {"traces", "runs/1"},
-        {"traces", "runs/1/growth"}, {"traces", "runs/1/steps/3"},
+        {"cases/forward_gqa_tied", ""},
+        {"cases/forward_gqa_tied", "config"},
+        {"cases/train_growth", ""},
+        {"cases/train_growth", "config"},
+        {"cases/train_growth", "growth"},
+        {"cases/train_growth", "adamw"},
+        {"cases/traces", ""},
+        {"cases/traces", "runs/1"},
+        {"cases/traces", "runs/1/growth"},
+        {"cases/traces", "runs/1/steps/3"},
+        {"parts/patterns_mixed", "parts"},
+        {"parts/patterns_mixed", "parts/blocks/1"},
+        {"parts/patterns_mixed", "parts/blocks/1/patterns/0"},
     };
     for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++) {
         make_folder();
@@ -369,19 +423,19 @@ END_TEST
 START_TEST(damaged_files_are_seen)
 {
     make_folder();
-    copy_case("forward_gqa_tied");
+    copy_case("cases/forward_gqa_tied");
     cut(TENSORS, 1);
     expect_failure("outside the file");
-    copy_case("forward_gqa_tied");
+    copy_case("cases/forward_gqa_tied");
     cut("case.json", 3);
     expect_failure("case.json");
-    copy_case("forward_gqa_tied");
+    copy_case("cases/forward_gqa_tied");
     replace("case.json", "\"forward\"", "\"farward\"");
     expect_failure("farward");
-    copy_case("forward_gqa_tied");
+    copy_case("cases/forward_gqa_tied");
     replace("case.json", "\"d_ff\": 96", "\"d_ff\": 95");
     expect_failure("param/");
-    copy_case("forward_gqa_tied");
+    copy_case("cases/forward_gqa_tied");
     write_bytes(TENSORS, "\377\377\377\377\377\377\377\177{}", 10);
     expect_failure("shorter than its header");
     remove_folder();
@@ -412,6 +466,7 @@ int main(void)
                         sizeof json_changes / sizeof json_changes[0]);
     tcase_add_test(tcase, missing_tensors_are_seen);
     tcase_add_test(tcase, tensors_that_nothing_answers_to_are_seen);
+    tcase_add_test(tcase, other_words_of_patterns_are_seen);
     tcase_add_test(tcase, members_that_nobody_reads_are_seen);
     tcase_add_test(tcase, damaged_files_are_seen);
     tcase_add_test(tcase, no_case_at_all_is_a_failure);
