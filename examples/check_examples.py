@@ -120,6 +120,18 @@ def check_policies(folder):
     assert [plan["heads"] for plan in heads["depth"]] == [[[], [0], [1], []]], heads["depth"]
 
 
+def check_groups(folder):
+    """One candidate of each group, which are two: the last layer is alone in its own."""
+    _, log = train(folder, "groups", "--steps", "20", "--growth-heads", "1",
+                   "--growth-candidates", "1", "--pattern", "dense,dense,dense,local:2",
+                   "--growth-groups", "patterns")
+    first, second, fixed = log["growth"]
+    assert first["layer"] == 3 and second["layer"] in (1, 2), log["growth"]
+    assert fixed["layers"] == [second["layer"], 3], log["growth"]
+    result = run(TEXT, *SMALL, "--growth-groups", "three")
+    assert result.returncode == 2 and "--growth-groups: 'three'" in result.stderr, result.stderr
+
+
 def check_time_limit(folder):
     output, log = train(folder, "time", "--minutes", "0.05", "--steps", "100000000")
     planned = log["run"][0]["steps"]
@@ -422,6 +434,7 @@ def check_train_text():
         check_bad_input(folder)
         check_determinism(folder, check_growth(folder))
         check_policies(folder)
+        check_groups(folder)
         check_time_limit(folder)
         check_speed(folder)
         check_last_evaluation(folder)

@@ -147,7 +147,9 @@ static int make_sparse_policy(run *r)
     static const char *const ramps[] = {"reference", "hard", "warm"};
     static const char *const directions[] = {"deep", "shallow", NULL};
     static const char *const choices[] = {"highest", "lowest", "random"};
+    static const char *const groups[] = {"one", "patterns", NULL};
     const settings *o = &r->o;
+    const int32_t by_pattern = choose("growth-groups", o->growth_groups, groups);
     sgt_growth_sparse_options options;
     sgt_growth_sparse_options_init(&options, sizeof options);
     options.first_step = r->plan.growth_first;
@@ -160,7 +162,9 @@ static int make_sparse_policy(run *r)
     options.direction = choose("direction", o->direction, directions);
     options.head_choice = choose("head-choice", o->head_choice, choices);
     options.seed = (uint64_t)o->seed;
-    if (options.ramp < 0 || options.direction < 0 || options.head_choice < 0)
+    options.groups = o->groups;
+    options.n_groups = by_pattern > 0 ? o->n_blocks : 0;
+    if (options.ramp < 0 || options.direction < 0 || options.head_choice < 0 || by_pattern < 0)
         return EXIT_BAD_INPUT;
     sgt_status status = sgt_growth_policy_sparse(&r->policy, r->context, (int32_t)o->layers,
                                                  (int32_t)o->heads, &options);

@@ -37,6 +37,8 @@ static const option_row rows[] = {
     {"growth-layers", WHOLE, AT(growth_layers), 0, 1024, "3", "layers that may be looped"},
     {"growth-heads", WHOLE, AT(growth_heads), 1, 1024, "2", "heads kept in a looped layer"},
     {"growth-depth", WHOLE, AT(growth_depth), 1, 64, "1", "extra passes of a looped layer"},
+    {"growth-groups", WORD, AT(growth_groups), 0, 0, "one",
+     "layers whose entropies are compared: one group of all, patterns: those of one pattern"},
     {"ramp", WORD, AT(ramp), 0, 0, "reference", "reference, hard or warm"},
     {"direction", WORD, AT(direction), 0, 0, "deep", "which candidate goes first: deep, shallow"},
     {"head-choice", WORD, AT(head_choice), 0, 0, "highest", "highest, lowest or random"},
@@ -135,6 +137,10 @@ static int read_patterns(settings *o)
         snprintf(spec, sizeof spec, "%.*s", length, at);
         if (sgt_attention_pattern_parse(pattern, spec))
             return complain(EXIT_BAD_INPUT, "--pattern: %s", sgt_error_message());
+        int32_t first = 0;
+        while (memcmp(&o->patterns[first], pattern, sizeof *pattern) != 0)
+            first++;
+        o->groups[o->n_blocks] = first;
         o->blocks[o->n_blocks++] = (sgt_block_config){
             .size = sizeof o->blocks[0], .n_patterns = 1, .patterns = pattern};
         at += length;

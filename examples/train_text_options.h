@@ -29,6 +29,7 @@ typedef struct settings {
     const char *backend;
     const char *policy;
     const char *pattern;
+    const char *growth_groups;
     const char *ramp;
     const char *direction;
     const char *head_choice;
@@ -71,6 +72,7 @@ typedef struct settings {
     int32_t n_blocks; /* one for each pattern of --pattern */
     sgt_block_config blocks[MAX_PATTERNS];
     sgt_attention_pattern patterns[MAX_PATTERNS];
+    int32_t groups[MAX_PATTERNS]; /* the first block with the same pattern */
 } settings;
 
 /* Fills *o. Returns EXIT_DONE to go on, EXIT_HELP when help was printed, EXIT_BAD_INPUT after a

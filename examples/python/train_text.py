@@ -49,6 +49,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=3e-3, help="peak learning rate (%(default)s)")
     parser.add_argument("--pattern", default="dense", metavar="SPEC[,SPEC...]",
                         help="which keys queries see, by layer: dense, local:64, .. (%(default)s)")
+    parser.add_argument("--growth-groups", default="one", choices=("one", "patterns"),
+                        help="layers whose entropies are compared: one group of all, or those of "
+                        "one pattern (%(default)s)")
     parser.add_argument("--prompt", default="She ", help="what the sample starts with")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write JSON lines")
     parser.add_argument("--figure", type=Path, metavar="FILE", default=Path("report.png"),
@@ -79,13 +82,20 @@ def bits_per_byte(model: sgt.Model, text: Bytes, o: argparse.Namespace,
     return float(loss) / math.log(2)
 
 
+def groups_of(o: argparse.Namespace) -> list[int]:
+    """Each pattern of --pattern is called by its first place; none: one group."""
+    specs = o.pattern.split(",")
+    return [specs.index(spec) for spec in specs] if o.growth_groups == "patterns" else []
+
+
 def train(model: sgt.Model, text: Bytes, held_out: Bytes, history: sgt.History,
           o: argparse.Namespace) -> None:
     optimizer = sgt.Optimizer(model, lr=o.lr, schedule="cosine", total_steps=o.steps,
                               warmup_steps=o.steps // 20)
     window = max(o.steps // 10, 1)  # growth is over after four tenths of the run
     policy = sgt.SparseGrowth(first_step=window, window=window,
-                              max_layers=min(3, o.layers - 1), keep_heads=min(2, o.heads))
+                              max_layers=min(3, o.layers - 1), keep_heads=min(2, o.heads),
+                              groups=groups_of(o))
     for metrics in sgt.train(model, sgt.random_windows(text, o.batch, o.seq, seed=o.seed),
                              optimizer=optimizer, policy=policy, steps=o.steps,
                              entropies="last", entropies_every=max(o.steps // 250, 1),

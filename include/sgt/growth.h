@@ -69,7 +69,7 @@ enum sgt_head_choice {
 /* The policy of the paper (arXiv 2603.23998); doc/maths.md has the rule in full. */
 typedef struct sgt_growth_sparse_options {
     uint32_t size;
-    int32_t top_k_layers;    /* candidates: the layers of highest score; default 3 */
+    int32_t top_k_layers;    /* candidates: the layers of highest score of a group; default 3 */
     int64_t first_step;      /* the step of the first selection; default 250 */
     int64_t window;          /* steps from one decision to the next, and of a ramp; default 250 */
     int32_t max_layers;      /* how many layers are selected at most; default 3 */
@@ -84,9 +84,13 @@ typedef struct sgt_growth_sparse_options {
     uint64_t seed;           /* for SGT_HEADS_RANDOM; default 0 */
     const int32_t *exclude;  /* [n_exclude] layers never selected, copied; default: layer 0 */
     int32_t n_exclude;       /* default 1 */
-    int32_t reserved;        /* 0 */
+    int32_t n_groups;        /* entries of groups, at most n_layers; default 0. Since 0.2 */
     double max_gain;         /* the largest gain of a head in a loop, in (0,1]: the gains of each
                                 ramp are multiplied by it; default 1. Since 0.2 */
+    const int32_t *groups;   /* [n_groups] from 0, copied: layers of one group are compared by
+                                their scores, those of different groups never. Layer i is in group
+                                groups[i % n_groups], as blocks of a model go round: {0, 1} for two
+                                kinds of blocks in turn. Default NULL: one group. Since 0.2 */
 } sgt_growth_sparse_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since

@@ -11,7 +11,7 @@
 #include "../base/structs.h"
 #include "../core/context.h"
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_sparse_options, reserved)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_growth_sparse_options, n_groups)
 
 static const int32_t default_exclude[] = {0};
 
@@ -63,6 +63,19 @@ static sgt_status check_excluded(const sgt_growth_sparse_options *o, int32_t n_l
     return SGT_OK;
 }
 
+static sgt_status check_groups(const sgt_growth_sparse_options *o)
+{
+    if (o->n_groups > 0 && !o->groups)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "groups is NULL, n_groups is %d",
+                         (int)o->n_groups);
+    for (int32_t i = 0; i < o->n_groups; i++) {
+        if (o->groups[i] < 0)
+            return sgti_fail(SGT_E_OUT_OF_RANGE, "groups[%d] is %d, less than 0", (int)i,
+                             (int)o->groups[i]);
+    }
+    return SGT_OK;
+}
+
 static sgt_status check_options(const sgt_growth_sparse_options *o, int32_t n_layers,
                                 int32_t n_heads)
 {
@@ -82,6 +95,7 @@ static sgt_status check_options(const sgt_growth_sparse_options *o, int32_t n_la
         {"direction", o->direction, SGT_DIRECTION_DEEP_TO_SHALLOW, SGT_DIRECTION_SHALLOW_TO_DEEP},
         {"head_choice", o->head_choice, SGT_HEADS_HIGHEST, SGT_HEADS_RANDOM},
         {"n_exclude", o->n_exclude, 0, INT32_MAX},
+        {"n_groups", o->n_groups, 0, n_layers},
     };
     sgt_status status = SGT_OK;
     for (size_t i = 0; status == SGT_OK && i < sizeof ranges / sizeof ranges[0]; i++)
@@ -92,8 +106,8 @@ static sgt_status check_options(const sgt_growth_sparse_options *o, int32_t n_la
         return sgti_fail(SGT_E_OUT_OF_RANGE, "average is %g, not in [0,1)", o->average);
     if (!(o->max_gain > 0.0 && o->max_gain <= 1.0))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "max_gain is %g, not in (0,1]", o->max_gain);
-    status = sgti_check_reserved(o->reserved, "sgt_growth_sparse_options");
-    return status ? status : check_excluded(o, n_layers);
+    status = check_excluded(o, n_layers);
+    return status ? status : check_groups(o);
 }
 
 /* ---- memory ---- */
@@ -118,12 +132,30 @@ static void carve_all(sgti_sparse_policy *policy, sgti_carver *block)
     carve_state(&policy->now, block, policy);
     carve_state(&policy->spare, block, policy);
     policy->excluded = sgti_carve(block, n_layers, sizeof(int32_t));
+    policy->groups = sgti_carve(block, n_layers, sizeof(int32_t));
     policy->scores = sgti_carve(block, n_layers, sizeof(double));
     policy->keys = sgti_carve(block, n_heads, sizeof(double));
     policy->ranking = sgti_carve(block, n_layers > n_heads ? n_layers : n_heads, sizeof(int32_t));
     policy->fixed_layers = sgti_carve(block, n_layers, sizeof(int32_t));
     policy->gains = sgti_carve(block, n_heads, sizeof(float));
     policy->targets = sgti_carve(block, n_heads, sizeof(float));
+}
+
+/* Fills the lists of layers from those of the options. */
+static void copy_lists(sgti_sparse_policy *policy, const sgt_growth_sparse_options *o)
+{
+    for (int32_t i = 0; i < o->n_exclude; i++)
+        policy->excluded[o->exclude[i]] = 1;
+    for (int32_t i = 0; o->n_groups > 0 && i < policy->n_layers; i++) {
+        int32_t first = 0;
+        while (o->groups[first] != o->groups[i % o->n_groups])
+            first++;
+        policy->groups[i] = first;
+    }
+    policy->options.exclude = NULL;
+    policy->options.n_exclude = 0;
+    policy->options.groups = NULL;
+    policy->options.n_groups = 0;
 }
 
 /* Makes the policy's one block of memory. The policy is filled on the stack, first to count the
@@ -145,9 +177,7 @@ static sgt_status new_state(sgti_sparse_policy **state, sgti_memory *memory, int
     shape.bytes = block.bytes;
     block = (sgti_carver){.memory = base};
     carve_all(&shape, &block);
-    for (int32_t i = 0; i < options->n_exclude; i++)
-        shape.excluded[options->exclude[i]] = 1;
-    shape.options.exclude = NULL;
+    copy_lists(&shape, options);
     *state = base;
     **state = shape;
     return SGT_OK;

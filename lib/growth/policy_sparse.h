@@ -27,10 +27,12 @@ typedef struct sgti_sparse_state {
 typedef struct sgti_sparse_policy {
     sgti_memory *memory;            /* of the context, which the policy keeps alive */
     uint64_t bytes;                 /* of this allocation, with all arrays */
-    sgt_growth_sparse_options options; /* exclude is NULL: see excluded */
+    sgt_growth_sparse_options options; /* without lists: see excluded and groups */
     int32_t n_layers;
     int32_t n_heads;
     int32_t *excluded; /* [n_layers] 1: never selected */
+    int32_t *groups;   /* [n_layers] the first layer of its group, so that equal groups have equal
+                          lists whatever their numbers were; all 0: one group */
     sgti_sparse_state now;
     sgti_sparse_state spare; /* a load reads into it, then the two change places */
 

@@ -8,7 +8,9 @@
  *
  * The first decision is taken from first_step on, each later one when `window` steps have passed
  * since the one before. The candidates of a decision are the top_k_layers layers of highest score
- * that are not excluded. It takes the first of these that is possible:
+ * of each group that are not excluded: entropies of one group say who is spread wider, those of
+ * different groups may mean different things. All that follows is about depth in the model and
+ * knows no groups. A decision takes the first of these that is possible:
  *
  *     deepen   a selected layer that is a candidate, if it has not max_depth passes yet
  *     select   the next candidate in the direction of growth, if there are not max_layers yet
@@ -96,6 +98,15 @@ static void rank_descending(int32_t *ranking, const double *values, int32_t coun
     }
 }
 
+/* How many of the first `found` layers of policy->ranking are in the group of `layer`. */
+static int32_t count_group(const sgti_sparse_policy *policy, int32_t found, int32_t layer)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < found; i++)
+        count += policy->groups[policy->ranking[i]] == policy->groups[layer];
+    return count;
+}
+
 /* Finds the candidates of a decision: the first *count of policy->ranking, highest score first. The
  * list is thinned out in place, which works because `found` never overtakes `i`. */
 static void find_candidates(sgti_sparse_policy *policy, int32_t *count)
@@ -109,9 +120,11 @@ static void find_candidates(sgti_sparse_policy *policy, int32_t *count)
         policy->scores[layer] = sum / policy->n_heads;
     }
     rank_descending(policy->ranking, policy->scores, policy->n_layers);
-    for (int32_t i = 0; i < policy->n_layers && found < policy->options.top_k_layers; i++) {
+    for (int32_t i = 0; i < policy->n_layers; i++) {
         int32_t layer = policy->ranking[i];
-        if (!policy->excluded[layer])
+        if (policy->excluded[layer])
+            continue;
+        if (count_group(policy, found, layer) < policy->options.top_k_layers)
             policy->ranking[found++] = layer;
     }
     *count = found;

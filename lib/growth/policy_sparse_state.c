@@ -6,7 +6,8 @@
  *
  *     u32 version
  *     options: i64 each, in the order of struct sgt_growth_sparse_options, the average as f64;
- *              i64 excluded [n_layers]; in version 2 f64 max_gain, which is 1 in version 1
+ *              i64 excluded [n_layers]; in version 2 also f64 max_gain and i64 groups [n_layers],
+ *              which are 1 and one group in version 1
  *     i32 fixed, n_selected; i64 window_start
  *     i32 selected [n_layers], depths [n_layers], kept [n_layers, keep_heads]
  *     i64 starts [n_layers, max_depth]; f64 averages [n_layers, n_heads]
@@ -20,11 +21,25 @@
 
 #define NEWEST_VERSION UINT32_C(2)
 
+static int are_zero(const int32_t *list, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (list[i] != 0)
+            return 0;
+    }
+    return 1;
+}
+
+static int has_one_group(const sgti_sparse_policy *policy)
+{
+    return are_zero(policy->groups, policy->n_layers);
+}
+
 /* The lowest version that can say these options, so that older releases can read all that they
  * could have written themselves. */
-static uint32_t version_of(const sgt_growth_sparse_options *options)
+static uint32_t version_of(const sgti_sparse_policy *policy)
 {
-    return options->max_gain == 1.0 ? 1 : 2;
+    return policy->options.max_gain == 1.0 && has_one_group(policy) ? 1 : 2;
 }
 
 /* ---- options: the same walk writes them and compares them ---- */
@@ -44,7 +59,16 @@ static void walk_i64(options_walk *walk, const char *field, int64_t own)
         walk->differs = field;
 }
 
-/* Doubles are written and compared by their bits. Version 1 has no max_gain, which means 1. */
+/* What version 1 has no room for must be as it was when there was only version 1. */
+static void check_newer_options(options_walk *walk, const sgti_sparse_policy *policy)
+{
+    if (policy->options.max_gain != 1.0 && !walk->differs)
+        walk->differs = "max_gain";
+    if (!has_one_group(policy) && !walk->differs)
+        walk->differs = "groups";
+}
+
+/* Doubles are written and compared by their bits. */
 static void walk_options(options_walk *walk, const sgti_sparse_policy *policy)
 {
     const sgt_growth_sparse_options *o = &policy->options;
@@ -63,10 +87,13 @@ static void walk_options(options_walk *walk, const sgti_sparse_policy *policy)
     walk_i64(walk, "seed", (int64_t)o->seed);
     for (int32_t i = 0; i < policy->n_layers; i++)
         walk_i64(walk, "exclude", policy->excluded[i]);
-    if (walk->version >= 2)
-        walk_i64(walk, "max_gain", (int64_t)sgti_bits_of_f64(o->max_gain));
-    else if (o->max_gain != 1.0 && !walk->differs)
-        walk->differs = "max_gain";
+    if (walk->version == 1) {
+        check_newer_options(walk, policy);
+        return;
+    }
+    walk_i64(walk, "max_gain", (int64_t)sgti_bits_of_f64(o->max_gain));
+    for (int32_t i = 0; i < policy->n_layers; i++)
+        walk_i64(walk, "groups", policy->groups[i]);
 }
 
 /* ---- save ---- */
@@ -94,7 +121,7 @@ int32_t sgti_sparse_save(const void *state, void *user, void *data, size_t *byte
 {
     const sgti_sparse_policy *policy = state;
     sgti_writer writer = {.data = data, .used = 0};
-    const uint32_t version = version_of(&policy->options);
+    const uint32_t version = version_of(policy);
     (void)user;
     sgti_put_u32(&writer, version);
     walk_options(&(options_walk){.writer = &writer, .version = version}, policy);
@@ -134,15 +161,6 @@ static int are_distinct(const int32_t *list, int32_t count, int32_t limit)
             if (list[j] == list[i])
                 return 0;
         }
-    }
-    return 1;
-}
-
-static int are_zero(const int32_t *list, int32_t count)
-{
-    for (int32_t i = 0; i < count; i++) {
-        if (list[i] != 0)
-            return 0;
     }
     return 1;
 }
@@ -247,6 +265,9 @@ int32_t sgti_sparse_load(void *state, void *user, const void *data, size_t bytes
     if (!reader.failed && walk.differs)
         return sgti_fail(SGT_E_INVALID_ARGUMENT,
                          "the state is of a sparse policy with another option %s", walk.differs);
+    if (!reader.failed && version != version_of(policy))
+        return sgti_fail(SGT_E_FORMAT, "the state of a sparse policy has version %lu without need",
+                         (unsigned long)version);
     read_state(&policy->spare, &reader, policy);
     if (reader.failed || reader.left != 0)
         return sgti_fail(SGT_E_FORMAT, "the state of a sparse policy has a wrong length");

@@ -24,8 +24,11 @@ sgt_optimizer_options training_optimizer(void)
 
 sgt_growth_policy *training_policy(sgt_context *context, int kind)
 {
-    const sgt_growth_sparse_options rule = sgtt_small_rule(3, 4);
+    static const int32_t groups[] = {0, 1};
+    sgt_growth_sparse_options rule = sgtt_small_rule(3, 4);
     sgt_growth_policy *policy = NULL;
+    rule.groups = groups; /* one for each kind of block */
+    rule.n_groups = sgtt_small_kinds[kind].n_blocks;
     sgtt_ok(sgt_growth_policy_sparse(&policy, context, 3, sgtt_small_kinds[kind].n_heads, &rule));
     return policy;
 }

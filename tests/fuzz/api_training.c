@@ -107,6 +107,8 @@ static sgt_status make_policy(sgt_growth_policy **made, world *w, policy_facts *
         options.ramp = choose(&w->in, 3);
         options.entropy = 1 + choose(&w->in, 2);
         options.n_exclude = choose(&w->in, 2);
+        options.groups = layers;
+        options.n_groups = options.n_exclude + 1;
         facts->needs = options.entropy;
         return sgt_growth_policy_sparse(made, w->context, n_layers, HEADS, &options);
     }

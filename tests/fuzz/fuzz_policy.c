@@ -35,6 +35,7 @@ static void open_context(void)
 
 static sgt_growth_policy *make_policy(const uint8_t *choices)
 {
+    static const int32_t groups[LAYERS] = {0, 1, 1, 2};
     sgt_growth_policy *policy = NULL;
     sgt_growth_sparse_options options;
     need(sgt_growth_sparse_options_init(&options, sizeof options) == SGT_OK);
@@ -49,6 +50,8 @@ static sgt_growth_policy *make_policy(const uint8_t *choices)
     options.direction = choices[6] / 9 % 2;
     options.head_choice = choices[7] % 3;
     options.n_exclude = choices[7] / 3 % 2;
+    options.n_groups = choices[7] / 6 % (LAYERS + 1);
+    options.groups = groups;
     need(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options) == SGT_OK);
     return policy;
 }

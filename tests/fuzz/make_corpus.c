@@ -109,6 +109,9 @@ static void write_policies(const char *folder)
         snprintf(name, sizeof name, "after-%d-steps", steps % 32);
         put(into, name, input, sizeof input);
     }
+    const uint8_t grouped[] = {0, 0, 1, 2, 1, 1, 0, 24, 7, 40, 0, 1}; /* a group per layer, 1 and 2
+                                                                           share one */
+    put(into, "grouped", grouped, sizeof grouped);
 }
 
 int main(int argc, char **argv)

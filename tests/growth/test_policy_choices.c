@@ -190,6 +190,80 @@ START_TEST(no_candidate_ends_growth)
 }
 END_TEST
 
+/* ---- groups ---- */
+
+static void set_groups(const int32_t *groups, int32_t n_groups)
+{
+    options.groups = groups;
+    options.n_groups = n_groups;
+}
+
+/* The best of all layers is 1; with the layers of even and of odd index apart it is 4 and 1. */
+START_TEST(layers_are_compared_within_their_group)
+{
+    static const int32_t by_blocks[] = {0, 1};
+    set_groups(by_blocks, 2);
+    options.top_k_layers = 1;
+    options.exclude = NULL;
+    options.n_exclude = 0;
+    open_choice();
+    set_scores();
+    set_score(0, 0.6);
+    set_score(5, 0.85); /* layer 4 has less than 1, 3 and 5, which are of the other group */
+    expect(1, SGT_GROWTH_SELECT, 4);
+    expect(2, SGT_GROWTH_SELECT, 1);
+    expect_fix(3, (int32_t[]){1, 4}, 2);
+}
+END_TEST
+
+/* Candidates of all groups take turns by their depth in the model, and max_layers counts all. */
+START_TEST(groups_share_direction_and_limits)
+{
+    static const int32_t halves[] = {3, 3, 3, 8, 8, 8};
+    set_groups(halves, LAYERS);
+    options.top_k_layers = 1;
+    options.max_depth = 2;
+    options.max_layers = 2;
+    open_choice();
+    set_scores(); /* of 0 (excluded), 1, 2 it is 1; of 3, 4, 5 it is 3 */
+    expect(1, SGT_GROWTH_SELECT, 3);
+    set_score(5, 0.95); /* 3 is no candidate: it is not deepened */
+    expect(2, SGT_GROWTH_SELECT, 1);
+    expect(3, SGT_GROWTH_DEEPEN, 1);
+    set_score(5, 0.1);
+    expect(4, SGT_GROWTH_DEEPEN, 3);
+    expect_fix(5, (int32_t[]){1, 3}, 2);
+}
+END_TEST
+
+/* A group whose layers are all excluded or few has fewer candidates. */
+START_TEST(a_small_group)
+{
+    static const int32_t alone[] = {0, 1, 1, 1, 1, 2};
+    set_groups(alone, LAYERS);
+    options.top_k_layers = 2;
+    open_choice();
+    set_scores(); /* 5, of the lowest score; 1 and 3; nothing of group 0 */
+    expect(1, SGT_GROWTH_SELECT, 5);
+    expect(2, SGT_GROWTH_SELECT, 3);
+    expect(3, SGT_GROWTH_SELECT, 1);
+    expect_fix(4, (int32_t[]){1, 3, 5}, 3);
+}
+END_TEST
+
+START_TEST(one_group_is_as_none)
+{
+    static const int32_t one[] = {5, 5};
+    set_groups(one, 2);
+    open_choice();
+    set_scores();
+    expect(1, SGT_GROWTH_SELECT, 4);
+    expect(2, SGT_GROWTH_SELECT, 3);
+    expect(3, SGT_GROWTH_SELECT, 1);
+    expect_fix(4, (int32_t[]){1, 3, 4}, 3);
+}
+END_TEST
+
 /* ---- heads ---- */
 
 /* Selects layer 5 of these entropies and compares the heads listed and those with gain 1. */
@@ -274,6 +348,7 @@ int main(void)
 {
     Suite *suite = suite_create("choices");
     TCase *layers = tcase_create("layers");
+    TCase *groups = tcase_create("groups");
     TCase *heads = tcase_create("heads");
 
     tcase_add_checked_fixture(layers, setup, close_choice);
@@ -287,6 +362,12 @@ int main(void)
     tcase_add_test(layers, no_exclusion);
     tcase_add_test(layers, no_candidate_ends_growth);
     suite_add_tcase(suite, layers);
+    tcase_add_checked_fixture(groups, setup, close_choice);
+    tcase_add_test(groups, layers_are_compared_within_their_group);
+    tcase_add_test(groups, groups_share_direction_and_limits);
+    tcase_add_test(groups, a_small_group);
+    tcase_add_test(groups, one_group_is_as_none);
+    suite_add_tcase(suite, groups);
     tcase_add_checked_fixture(heads, setup, NULL);
     tcase_add_test(heads, head_choices);
     tcase_add_test(heads, random_heads_by_seed_and_layer);

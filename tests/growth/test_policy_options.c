@@ -30,7 +30,8 @@ START_TEST(defaults)
     ck_assert_uint_eq(o.seed, 0);
     ck_assert_int_eq(o.n_exclude, 1);
     ck_assert_int_eq(o.exclude[0], 0);
-    ck_assert_int_eq(o.reserved, 0);
+    ck_assert_int_eq(o.n_groups, 0);
+    ck_assert_ptr_null(o.groups);
     ck_assert_double_eq(o.max_gain, 1.0);
     sgtt_fails(sgt_growth_sparse_options_init(NULL, sizeof o), SGT_E_INVALID_ARGUMENT, "NULL");
     sgtt_fails(sgt_growth_sparse_options_init(&o, 4), SGT_E_STRUCT_SIZE, "size");
@@ -74,18 +75,28 @@ static const struct {
     FIELD(direction, 2),
     FIELD(head_choice, 3),
     FIELD(n_exclude, -1),
+    FIELD(n_groups, -1),
+    FIELD(n_groups, LAYERS + 1),
 };
 
-START_TEST(a_reserved_field_is_zero)
+START_TEST(groups_are_checked)
 {
+    static const int32_t groups[] = {0, 7, -1, 0};
     sgt_context *context = sgtt_portable_context(NULL);
     sgt_growth_policy *policy = NULL;
     sgt_growth_sparse_options options;
     sgtt_ok(sgt_growth_sparse_options_init(&options, sizeof options));
-    options.reserved = 1;
+    options.n_groups = 1;
     sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options),
-               SGT_E_INVALID_ARGUMENT, "sgt_growth_sparse_options.reserved is 1");
+               SGT_E_INVALID_ARGUMENT, "groups is NULL, n_groups is 1");
+    options.groups = groups;
+    options.n_groups = LAYERS;
+    sgtt_fails(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options),
+               SGT_E_OUT_OF_RANGE, "groups[2] is -1, less than 0");
     ck_assert_ptr_null(policy);
+    options.n_groups = 2;
+    sgtt_ok(sgt_growth_policy_sparse(&policy, context, LAYERS, HEADS, &options));
+    sgt_growth_policy_free(policy);
     sgt_context_free(context);
 }
 END_TEST
@@ -238,7 +249,7 @@ int main(void)
 
     tcase_add_test(tests, defaults);
     tcase_add_test(tests, null_means_defaults);
-    tcase_add_test(tests, a_reserved_field_is_zero);
+    tcase_add_test(tests, groups_are_checked);
     tcase_add_loop_test(tests, each_field_is_checked_and_named, 0,
                         (int)(sizeof out_of_range / sizeof out_of_range[0]));
     tcase_add_test(tests, numbers_and_lists_are_checked);

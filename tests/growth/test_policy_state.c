@@ -10,12 +10,13 @@ enum { LAYERS = 3, HEADS = 2 };
 /* Where things are: 32 bytes that every policy has, then the version of this one. */
 enum { MAGIC = 0, VERSION = 4, KIND = 8, FIXED = 20, LENGTH = 24, OWN_VERSION = 32 };
 
-/* From the own bytes on: 13 options, an exclusion per layer and the highest gain, each 8 bytes,
- * then the state. */
+/* From the own bytes on: 13 options, an exclusion per layer, the highest gain and a group per layer,
+ * each 8 bytes, then the state. */
 enum {
     OPTIONS = 36,
     MAX_GAIN = OPTIONS + 8 * (13 + LAYERS),
-    STATE = MAX_GAIN + 8,
+    GROUPS = MAX_GAIN + 8,
+    STATE = GROUPS + 8 * LAYERS,
     STATE_FIXED = STATE,
     N_SELECTED = STATE + 4,
     WINDOW_START = STATE + 8,
@@ -26,6 +27,8 @@ enum {
     AVERAGES = STARTS + 8 * LAYERS * 2,
     BYTES = AVERAGES + 8 * LAYERS * HEADS
 };
+
+static const int32_t two_groups[LAYERS] = {4, 1, 1};
 
 static sgt_growth_sparse_options small_options(void)
 {
@@ -38,6 +41,8 @@ static sgt_growth_sparse_options small_options(void)
     options.keep_heads = 1;
     options.seed = UINT64_C(0xfedcba9876543210);
     options.max_gain = 0.5;
+    options.groups = two_groups;
+    options.n_groups = LAYERS;
     return options;
 }
 
@@ -87,6 +92,9 @@ START_TEST(everything_is_in_its_place)
     data = sgtt_policy_bytes(&bytes, replay.policy);
     ck_assert_uint_eq(bytes, BYTES);
     ck_assert_mem_eq(data, "SGTG\1\0\0\0", 8);
+    ck_assert_uint_eq(data[GROUPS], 0); /* each is called by its first layer */
+    ck_assert_uint_eq(data[GROUPS + 8], 1);
+    ck_assert_uint_eq(data[GROUPS + 16], 1);
     ck_assert_uint_eq(data[LENGTH], (BYTES - OWN_VERSION) & 255);
     ck_assert_uint_eq(data[N_SELECTED], 1);
     ck_assert_uint_eq(data[WINDOW_START], 5);
@@ -284,7 +292,7 @@ END_TEST
 static const char *const fields[] = {"top_k_layers", "first_step", "window",    "max_layers",
                                      "max_depth",    "keep_heads", "ramp",      "fade",
                                      "entropy",      "average",    "direction", "head_choice",
-                                     "seed",         "max_gain",   "exclude"};
+                                     "seed",         "max_gain",   "groups",    "exclude"};
 
 START_TEST(other_options_are_named)
 {
@@ -310,6 +318,7 @@ START_TEST(other_options_are_named)
     case 11: o.head_choice = SGT_HEADS_RANDOM; break;
     case 12: o.seed++; break;
     case 13: o.max_gain = 0.25; break;
+    case 14: o.n_groups = 2; break;
     default:
         o.exclude = none_but_two;
         o.n_exclude = 2;
@@ -325,14 +334,14 @@ START_TEST(other_options_are_named)
 }
 END_TEST
 
-/* Version 1, which is all that 0.1 knows, has no highest gain. */
-START_TEST(a_highest_gain_of_1_is_version_1)
+/* Version 1, which is all that 0.1 knows, has no highest gain and no groups. */
+START_TEST(a_gain_of_1_and_one_group_are_version_1)
 {
     sgt_growth_sparse_options options = small_options();
-    sgt_growth_policy *plain;
+    sgt_growth_policy *plain, *grouped;
     sgtt_replay replay;
     size_t bytes;
-    unsigned char *data, old[BYTES - 8];
+    unsigned char *data, old[BYTES - 8 - 8 * LAYERS];
 
     open_state(&replay, NULL);
     data = sgtt_policy_bytes(&bytes, replay.policy);
@@ -344,11 +353,39 @@ START_TEST(a_highest_gain_of_1_is_version_1)
                "max_gain");
     expect_bytes(replay.policy, data, bytes);
     options.max_gain = 1.0;
+    grouped = sgtt_policy_sparse(replay.context, LAYERS, HEADS, &options);
+    sgtt_fails(sgt_growth_policy_load(grouped, old, sizeof old), SGT_E_INVALID_ARGUMENT, "groups");
+    sgt_growth_policy_free(grouped);
+    options.n_groups = 1;
     plain = sgtt_policy_sparse(replay.context, LAYERS, HEADS, &options);
     sgtt_ok(sgt_growth_policy_load(plain, old, sizeof old));
     sgtt_fails(sgt_growth_policy_load(plain, data, bytes), SGT_E_INVALID_ARGUMENT, "max_gain");
     expect_bytes(plain, old, sizeof old);
+    put(data + MAX_GAIN, UINT64_C(0x3ff0000000000000), 8);
+    memset(data + GROUPS, 0, 8 * LAYERS);
+    sgtt_fails(sgt_growth_policy_load(plain, data, bytes), SGT_E_FORMAT, "version 2 without need");
     sgt_growth_policy_free(plain);
+    free(data);
+    sgtt_replay_close(&replay);
+}
+END_TEST
+
+START_TEST(the_numbers_of_groups_do_not_matter)
+{
+    static const int32_t renamed[LAYERS] = {0, 3, 3};
+    sgt_growth_sparse_options options = small_options();
+    sgt_growth_policy *other;
+    sgtt_replay replay;
+    size_t bytes;
+    void *data;
+
+    open_state(&replay, NULL);
+    data = sgtt_policy_bytes(&bytes, replay.policy);
+    options.groups = renamed;
+    other = sgtt_policy_sparse(replay.context, LAYERS, HEADS, &options);
+    sgtt_ok(sgt_growth_policy_load(other, data, bytes));
+    expect_bytes(other, data, bytes);
+    sgt_growth_policy_free(other);
     free(data);
     sgtt_replay_close(&replay);
 }
@@ -450,7 +487,8 @@ int main(void)
     tcase_add_test(tests, any_changed_byte_is_survived);
     tcase_add_loop_test(tests, other_options_are_named, 0,
                         (int)(sizeof fields / sizeof fields[0]));
-    tcase_add_test(tests, a_highest_gain_of_1_is_version_1);
+    tcase_add_test(tests, a_gain_of_1_and_one_group_are_version_1);
+    tcase_add_test(tests, the_numbers_of_groups_do_not_matter);
     tcase_add_test(tests, other_shapes_and_kinds_are_refused);
     tcase_add_test(tests, asking_saving_and_loading_need_no_memory);
     tcase_add_test(tests, a_decision_without_memory);

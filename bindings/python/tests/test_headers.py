@@ -249,7 +249,7 @@ def test_option_defaults_are_those_of_the_library():
     betas = inspect.signature(sgt.Optimizer).parameters["betas"].default
     options = c_defaults("sgt_optimizer_options")
     assert betas == (options.beta1, options.beta2)
-    check(sgt.SparseGrowth, "sgt_growth_sparse_options", exclude=None)
+    check(sgt.SparseGrowth, "sgt_growth_sparse_options", exclude=None, groups=None)
     options = c_defaults("sgt_growth_sparse_options")
     excluded = (ctypes.c_int32 * options.n_exclude).from_address(options.exclude)
     assert inspect.signature(sgt.SparseGrowth).parameters["exclude"].default == tuple(excluded)

@@ -79,6 +79,23 @@ def test_a_gain_below_one(model):
         sgt.Growth(model, sgt.SparseGrowth(max_gain=1.5))
 
 
+def test_groups_of_layers(model):
+    entropies = np.empty((LAYERS, 1, HEADS))
+    entropies[:] = np.array([[[0.2]], [[0.9]], [[0.3]]])
+    selected = {}
+    for groups in ((), (0, 1), [0, 0, 7]):
+        policy = sgt.SparseGrowth(first_step=1, top_k_layers=1, exclude=(), groups=groups)
+        plan = model.plan.copy()
+        policy.bind(model.context, LAYERS, HEADS)
+        event = policy.decide(sgt.Observation(1, plan.copy(), last_entropy=entropies), plan)
+        selected[tuple(groups)] = event.layer
+    assert selected == {(): 1, (0, 1): 2, (0, 0, 7): 2}
+    with pytest.raises(sgt.OutOfRangeError, match=r"groups\[1\] is -1"):
+        sgt.Growth(model, sgt.SparseGrowth(groups=[0, -1]))
+    with pytest.raises(sgt.OutOfRangeError, match="n_groups"):
+        sgt.Growth(model, sgt.SparseGrowth(groups=range(LAYERS + 1)))
+
+
 def test_static_policies(context, batch):
     model = sgt.Model(small_config(), context)
     with sgt.Growth(model, sgt.StaticBlocks({1: 2, 2: 1})):

@@ -377,8 +377,9 @@ class sgt_growth_sparse_options(Sized):
         ("seed", c_uint64),
         ("exclude", c_void_p),
         ("n_exclude", c_int32),
-        ("reserved", c_int32),
+        ("n_groups", c_int32),
         ("max_gain", c_double),
+        ("groups", c_void_p),
     ]
 
 

@@ -24,8 +24,10 @@ class SparseGrowth(BuiltInPolicy):
     "cosine", "exponential"), "hard" (kept heads at once) or "warm" (they fade in). entropy: "last"
     or "mean". average: a of e <- a e + (1-a) E. direction: "deep_to_shallow" or
     "shallow_to_deep". head_choice: "highest", "lowest" or "random" (by seed). exclude: layers that
-    are never selected. max_gain: of the heads of a loop, in (0,1];
-    small for a model that was trained already.
+    are never selected. max_gain: of the heads of a loop, in (0,1]; small for a model that was
+    trained already. groups: layer i is in group ``groups[i % len(groups)]``, and only layers of one
+    group are compared by their entropies, the candidates being those of each group; ``[0, 1]`` for
+    two kinds of blocks in turn whose patterns differ.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class SparseGrowth(BuiltInPolicy):
         seed: int = 0,
         exclude: Sequence[int] = (0,),
         max_gain: float = 1.0,
+        groups: Sequence[int] = (),
     ) -> None:
         self.first_step = first_step
         self.window = window
         self._exclude = listed(exclude, "exclude")
+        self._groups = listed(groups, "groups")
         self._options = _structs.sgt_growth_sparse_options(
             top_k_layers=top_k_layers,
             first_step=first_step,
@@ -67,6 +71,8 @@ class SparseGrowth(BuiltInPolicy):
             exclude=address(self._exclude),
             n_exclude=self._exclude.size,
             max_gain=max_gain,
+            groups=address(self._groups),
+            n_groups=self._groups.size,
         )
 
     def _make(self, out: Any, context: Context, n_layers: int, n_heads: int) -> Any:
