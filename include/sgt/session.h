@@ -12,6 +12,11 @@
  * several texts at once. The logits are those of one forward over all tokens, however they were cut
  * into feeds.
  *
+ * Keys and values that attention patterns (<sgt/pattern.h>) hide from all later tokens are given
+ * up: a pass whose sets are LOCAL, BLOCK and SUMMARY keeps l + chunk positions and the summary
+ * cells (of several groups what the largest needs), one with a dense or a STRIDED group all. Such a
+ * session can go back by `chunk` tokens, or to the beginning.
+ *
  * A session belongs to the weights and the plan that the model had when it was made: after a change
  * of either every call that computes is SGT_E_STATE until sgt_session_refresh.
  *
@@ -39,7 +44,7 @@ typedef struct sgt_session_options {
                            model from a file of others, whose max_seq_len may be anything up to
                            2^28, give a length */
     int32_t chunk;      /* rows of activations worked on at a time; longer feeds are cut; default
-                           512 */
+                           512. Under patterns also how far a sequence can go back */
     int32_t weights;    /* enum sgt_dtype: what products read. SGT_F32 (default; 0 means it too):
                            the model's own weights. SGT_BF16: copies of every matrix rounded to
                            bfloat16, which halve the bytes read for each token at some loss of
@@ -93,7 +98,9 @@ SGT_API sgt_status sgt_session_refresh(sgt_session *session);
 
 /*
  * Appends `count` tokens to a sequence. logits, unless NULL, gets the V logits of the last one. On
- * failure the sequence is as it was before, and logits may hold part of an answer. Errors:
+ * failure the sequence is as it was before, and logits may hold part of an answer. But one that had
+ * tokens, and whose patterns do not reach back to its old end from where the failure was, has the
+ * whole chunks before that too: sgt_session_length tells. Errors:
  * SGT_E_INVALID_ARGUMENT (NULL, count below 1), SGT_E_OUT_OF_RANGE (sequence, a token with its
  * position, max_length), SGT_E_STATE (weights or plan changed), SGT_E_BACKEND, or what the progress
  * callback returned. Since 0.1.
@@ -122,13 +129,18 @@ SGT_API int32_t sgt_session_length(const sgt_session *session, int32_t sequence)
 /* The tokens a sequence may have; 0 for NULL. Since 0.1. */
 SGT_API int32_t sgt_session_max_length(const sgt_session *session);
 
-/* Forgets all but the first `length` tokens of a sequence. Errors: SGT_E_INVALID_ARGUMENT,
- * SGT_E_OUT_OF_RANGE. Since 0.1. */
+/*
+ * Forgets all but the first `length` tokens of a sequence. Where patterns gave up what was needed
+ * for that it is SGT_E_STATE, and the message tells how many tokens it can go back by: at most
+ * `chunk`, counted from the most that it had since it was last empty; to 0 always goes. Errors:
+ * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STATE. Since 0.1.
+ */
 SGT_API sgt_status sgt_session_rewind(sgt_session *session, int32_t sequence, int32_t length);
 
 /*
  * Makes sequence `to` the first `length` tokens of sequence `from` (a shared prefix), whatever it
- * was. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STATE, SGT_E_BACKEND. Since 0.1.
+ * was. `length` may be what `from` could be rewound to, and `to` can go back no further than
+ * `from`. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STATE, SGT_E_BACKEND. Since 0.1.
  */
 SGT_API sgt_status sgt_session_copy(sgt_session *session, int32_t to, int32_t from,
                                     int32_t length);

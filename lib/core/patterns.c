@@ -102,16 +102,37 @@ int64_t sgti_pattern_strided(const sgt_attention_pattern *p, int64_t i)
     return begin / p->stride + (begin % p->stride > place);
 }
 
-int64_t sgti_pattern_summary(const sgt_attention_pattern *p, int64_t i)
+/* The place in a block at which its summary begins. */
+static int64_t summary_begin(const sgt_attention_pattern *p)
+{
+    return p->stride - (int64_t)p->summary * (p->phase + 1);
+}
+
+int64_t sgti_pattern_cells(const sgt_attention_pattern *p, int64_t end)
 {
     if (!(p->sets & SGT_KEYS_SUMMARY))
         return 0;
-    int64_t end = sgti_pattern_near_begin(p, i);
-    int64_t first = p->stride - (int64_t)p->summary * (p->phase + 1);
-    int64_t rest = end % p->stride - first;
+    int64_t rest = end % p->stride - summary_begin(p);
     if (rest < 0)
         rest = 0;
     return end / p->stride * p->summary + (rest < p->summary ? rest : p->summary);
+}
+
+int64_t sgti_pattern_cell(const sgt_attention_pattern *p, int64_t n)
+{
+    return n / p->summary * p->stride + summary_begin(p) + n % p->summary;
+}
+
+int64_t sgti_pattern_summary(const sgt_attention_pattern *p, int64_t i)
+{
+    return sgti_pattern_cells(p, sgti_pattern_near_begin(p, i));
+}
+
+int64_t sgti_pattern_near_most(const sgt_attention_pattern *p)
+{
+    if (!p->sets || (p->sets & SGT_KEYS_STRIDED))
+        return INT64_MAX;
+    return p->sets & (SGT_KEYS_LOCAL | SGT_KEYS_BLOCK) ? p->stride : 1;
 }
 
 /* ---- counts ---- */

@@ -46,6 +46,14 @@ int64_t sgti_pattern_near_end(const sgt_attention_pattern *pattern, int64_t j);
 int64_t sgti_pattern_strided(const sgt_attention_pattern *pattern, int64_t i);
 int64_t sgti_pattern_summary(const sgt_attention_pattern *pattern, int64_t i);
 
+/* The most near keys that a query has; INT64_MAX where it may see any key, if only as a strided
+ * one. */
+int64_t sgti_pattern_near_most(const sgt_attention_pattern *pattern);
+
+/* Summary cells among the keys 0 .. end - 1; and which key the n-th of all cells is. */
+int64_t sgti_pattern_cells(const sgt_attention_pattern *pattern, int64_t end);
+int64_t sgti_pattern_cell(const sgt_attention_pattern *pattern, int64_t n);
+
 /* How many keys query i sees; at least 1. */
 int64_t sgti_pattern_visible(const sgt_attention_pattern *pattern, int64_t i);
 

@@ -1,47 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cache.h"
 
-#include "../base/arena.h"
+#include "../base/integers.h"
+#include "../core/patterns.h"
 #include "../core/tensors.h"
 #include "session.h"
 
-uint64_t sgti_cache_plan(uint64_t *first, int *overflow, const sgt_model_config *config,
-                         const sgti_passes *passes, const sgt_session_options *options)
+static const sgti_cache_place *place_of(const sgt_session *session, const sgti_part *part)
 {
-    uint64_t per_head = (uint64_t)options->max_length * (uint64_t)config->head_dim;
-    sgti_arena arena = {0};
-    int32_t index = 0;
-    for (int32_t layer = 0; layer < passes->n_layers; layer++) {
-        const sgti_layer_passes *of_layer = &passes->layers[layer];
-        for (int32_t i = 0; i < of_layer->n_runs * of_layer->n_passes; i++) {
-            const sgti_pass *pass = &of_layer->passes[i % of_layer->n_passes];
-            uint64_t heads = 2 * (uint64_t)options->sequences * (uint64_t)pass->n_groups;
-            uint64_t at = sgti_arena_take(&arena, heads, per_head, sizeof(float));
-            if (first)
-                first[index] = at / sizeof(float);
-            index++;
-            if (pass->number + 1 == of_layer->n_passes)
-                index++; /* a run ends with its feed-forward part, which has an index too */
-        }
-    }
-    *overflow |= arena.overflow;
-    return arena.peak;
+    return &session->state.caches.places[part->index];
 }
 
-/* A view of a part's cache as attention wants it, [sequences, L, heads, dh]: of `sequences`
+/* A view of a part's cache as attention wants it, [sequences, rows, heads, dh]: of `sequences`
  * sequences from `sequence` on, `heads` of their 2g heads from `head` on. */
 static sgt_tensor cached(const sgt_session *session, const sgti_part *part, int32_t sequence,
                          int64_t sequences, int64_t head, int64_t heads)
 {
     const sgti_decode_state *state = &session->state;
-    int64_t dh = session->model->config.head_dim, length = session->options.max_length;
-    int64_t per_sequence = 2 * (int64_t)part->pass->n_groups * length * dh;
-    const int64_t shape[] = {sequences, length, heads, dh};
-    const int64_t strides[] = {per_sequence, dh, length * dh, 1};
+    const sgti_cache_place *place = place_of(session, part);
+    int64_t dh = session->model->config.head_dim, per_head = place->rows * dh;
+    int64_t per_sequence = 2 * (int64_t)part->pass->n_groups * per_head;
+    const int64_t shape[] = {sequences, place->rows, heads, dh};
+    const int64_t strides[] = {per_sequence, dh, per_head, 1};
     sgt_tensor tensor = sgti_tensor_dense(
         state->cache.buffer,
-        state->cache_first[part->index] + (uint64_t)(sequence * per_sequence + head * length * dh),
-        4, shape);
+        place->first + (uint64_t)(sequence * per_sequence + head * per_head), 4, shape);
     for (int i = 0; i < 4; i++)
         tensor.strides[i] = strides[i];
     return tensor;
@@ -57,17 +40,71 @@ static sgt_tensor heads_of(const sgti_segment *first, int32_t sequences, sgt_ten
                             heads);
 }
 
+/* The rows first .. first + count - 1 of a view [B, rows, heads, dh]. */
+static sgt_tensor rows_of(sgt_tensor view, int64_t first, int64_t count)
+{
+    view.offset += (uint64_t)(first * view.strides[1]);
+    view.shape[1] = count;
+    return view;
+}
+
+/* The summary cells that lie in `n` pieces of `c` rows, from `row` on and `period` rows apart, as
+ * [n,c,2,dh]: of one group of a view [1,rows,2g,dh], which begins with its keys. */
+static sgt_tensor cells_of(sgt_tensor view, int64_t row, int64_t n, int64_t c, int64_t period)
+{
+    const int64_t groups = view.shape[2] / 2;
+    view = rows_of(view, row, c);
+    view.shape[0] = n;
+    view.strides[0] = period * view.strides[1];
+    view.shape[2] = 2;
+    view.strides[2] *= groups;
+    return view;
+}
+
+/* Copies those of the new rows that are summary cells of a group to their places behind the ring.
+ * Cells of whole blocks go at once, those of blocks that the rows cut by themselves. */
+static sgt_status append_cells(const sgti_chunk *chunk, const sgti_part *part, int64_t position,
+                               int64_t group, sgt_tensor to, sgt_tensor from)
+{
+    const sgt_attention_pattern *pattern = &part->pass->patterns[group];
+    const int64_t ring = place_of(chunk->session, part)->ring, c = pattern->summary;
+    const int64_t end = sgti_pattern_cells(pattern, position + from.shape[1]);
+    sgt_status status = SGT_OK;
+    to.offset += (uint64_t)(group * to.strides[2]);
+    from.offset += (uint64_t)(group * from.strides[2]);
+    for (int64_t cell = sgti_pattern_cells(pattern, position), n; cell < end && status == SGT_OK;
+         cell += n) {
+        const int64_t rows = sgti_min_i64(end - cell, c - cell % c);
+        const int64_t blocks = rows == c ? (end - cell) / c : 1;
+        const int64_t row = sgti_pattern_cell(pattern, cell) - position;
+        const sgt_tensor x = cells_of(from, row, blocks, rows, pattern->stride);
+        const sgt_tensor y = cells_of(to, ring + cell, blocks, rows, c);
+        status = sgti_copy(chunk->work.dispatch, &y, &x);
+        n = blocks * rows;
+    }
+    return status;
+}
+
 /* Puts the keys and values of a segment behind the `position` ones that its sequence has. */
 static sgt_status append(const sgti_chunk *chunk, const sgti_part *part,
                          const sgti_segment *segment, int32_t position, sgt_tensor qkv)
 {
-    int64_t dh = chunk->work.config->head_dim;
-    int64_t h = part->pass->n_heads, g = part->pass->n_groups;
-    sgt_tensor from = heads_of(segment, 1, qkv, h, 2 * g, dh);
-    sgt_tensor to = cached(chunk->session, part, segment->sequence, 1, 0, 2 * g);
-    to.offset += (uint64_t)(position * dh);
-    to.shape[1] = segment->count;
-    return sgti_copy(chunk->work.dispatch, &to, &from);
+    const sgti_cache_place *place = place_of(chunk->session, part);
+    const int64_t period = place->ring > 0 ? place->ring : place->rows;
+    const int64_t dh = chunk->work.config->head_dim;
+    const int64_t h = part->pass->n_heads, g = part->pass->n_groups;
+    const sgt_tensor from = heads_of(segment, 1, qkv, h, 2 * g, dh);
+    const sgt_tensor to = cached(chunk->session, part, segment->sequence, 1, 0, 2 * g);
+    sgt_status status = SGT_OK;
+    for (int64_t done = 0, count; done < segment->count && status == SGT_OK; done += count) {
+        const int64_t row = (position + done) % period;
+        count = sgti_min_i64(segment->count - done, period - row);
+        const sgt_tensor x = rows_of(from, done, count), y = rows_of(to, row, count);
+        status = sgti_copy(chunk->work.dispatch, &y, &x);
+    }
+    for (int64_t group = 0; place->ring > 0 && group < g && status == SGT_OK; group++)
+        status = append_cells(chunk, part, position, group, to, from);
+    return status;
 }
 
 /* Attention of `sequences` segments of equal length whose sequences follow one another: only then
@@ -104,6 +141,7 @@ static sgt_status attend_alike(const sgti_chunk *chunk, const sgti_part *part, i
         .gains = pass->gains ? &gains : NULL,
         .offsets = &offsets,
         .patterns = pass->patterns,
+        .ring = place_of(chunk->session, part)->ring,
     };
     return sgti_attention(chunk->work.dispatch, &args);
 }
@@ -132,20 +170,46 @@ sgt_status sgti_cache_attend(const sgti_work *work, const sgti_part *part, sgt_t
     return status;
 }
 
+/* Copies `count` rows of all heads, from `row` on. */
+static sgt_status copy_rows(const sgt_session *session, const sgt_tensor *to,
+                            const sgt_tensor *from, int64_t row, int64_t count)
+{
+    const sgt_tensor y = rows_of(*to, row, count), x = rows_of(*from, row, count);
+    return count > 0 ? sgti_copy(session->model->dispatch, &y, &x) : SGT_OK;
+}
+
+/* How many rows behind the ring `length` tokens have taken. */
+static int64_t count_cells(const sgti_pass *pass, int32_t length)
+{
+    int64_t most = 0;
+    for (int32_t g = 0; g < pass->n_groups; g++) {
+        const int64_t cells = sgti_pattern_cells(&pass->patterns[g], length);
+        most = cells > most ? cells : most;
+    }
+    return most;
+}
+
+/* A ring that went round is copied whole: where the last keys are in it depends on more than
+ * `length`. */
+static sgt_status copy_part(const sgt_session *session, const sgti_part *part, int32_t to,
+                            int32_t from, int32_t length)
+{
+    const int64_t heads = 2 * (int64_t)part->pass->n_groups, ring = place_of(session, part)->ring;
+    const sgt_tensor source = cached(session, part, from, 1, 0, heads);
+    const sgt_tensor target = cached(session, part, to, 1, 0, heads);
+    const int went_round = ring > 0 && session->state.shortest[from] > 0;
+    sgt_status status = copy_rows(session, &target, &source, 0, went_round ? ring : length);
+    if (status == SGT_OK && ring > 0)
+        status = copy_rows(session, &target, &source, ring, count_cells(part->pass, length));
+    return status;
+}
+
 sgt_status sgti_cache_copy(const sgt_session *session, int32_t to, int32_t from, int32_t length)
 {
     const sgti_layout *layout = &session->state.layout;
     sgt_status status = SGT_OK;
-    for (int32_t i = 0; i < layout->n_parts && status == SGT_OK; i++) {
-        const sgti_part *part = &layout->parts[i];
-        if (!part->pass || part->pass->n_groups == 0)
-            continue;
-        int64_t heads = 2 * (int64_t)part->pass->n_groups;
-        sgt_tensor source = cached(session, part, from, 1, 0, heads);
-        sgt_tensor target = cached(session, part, to, 1, 0, heads);
-        source.shape[1] = length;
-        target.shape[1] = length;
-        status = sgti_copy(session->model->dispatch, &target, &source);
-    }
+    for (int32_t i = 0; i < layout->n_parts && status == SGT_OK; i++)
+        if (layout->parts[i].pass && layout->parts[i].pass->n_groups > 0)
+            status = copy_part(session, &layout->parts[i], to, from, length);
     return status;
 }

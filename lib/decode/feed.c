@@ -9,7 +9,8 @@
  *
  * The lengths of sequences change at the very end, when everything has succeeded. So a failed feed
  * changes nothing: the keys and values that it left in the cache lie behind the end of its
- * sequences, where nobody reads them and the next feed writes.
+ * sequences, where nobody reads them and the next feed writes. But in a ring they may lie over what
+ * the old end needs; such a sequence keeps the chunks that succeeded.
  */
 #include <string.h>
 
@@ -166,6 +167,9 @@ static sgt_status fill_rotary(const sgti_chunk *chunk)
 static sgt_status run_blocks(const sgti_chunk *chunk, const feed_at_work *feeding)
 {
     const sgti_work *work = &chunk->work;
+    for (int32_t i = 0; i < chunk->n_segments; i++)
+        sgti_session_reach(chunk->session, chunk->segments[i].sequence,
+                           chunk->positions[i] + chunk->segments[i].count);
     sgt_tensor ids = sgti_tensor_flat(sgti_at(work, &work->layout->ids));
     sgt_tensor positions = sgti_pass_lists_more(work->lists, chunk->session->state.passes, 0,
                                                 chunk->n_segments);
@@ -259,6 +263,30 @@ static sgt_status give_last(const sgti_chunk *chunk, const feed_at_work *feeding
     return SGT_OK;
 }
 
+/* After a failure in the chunk whose segments the state has: what becomes of a sequence whose old end
+ * a ring does not reach back to. */
+static void keep_chunks(const feed_at_work *feeding)
+{
+    sgti_decode_state *state = &feeding->session->state;
+    const int32_t failed = state->segments[0].piece;
+    for (int32_t piece = 0; piece <= failed; piece++) {
+        const int32_t sequence = sequence_of(feeding->feed, piece);
+        int32_t *length = &state->lengths[sequence];
+        if (*length == 0)
+            state->shortest[sequence] = 0;
+        else if (*length < state->shortest[sequence])
+            *length = piece < failed ? *length + length_of(feeding->feed, piece)
+                                     : state->positions[0];
+    }
+}
+
+static void append_all(const feed_at_work *feeding)
+{
+    for (int32_t piece = 0; piece < feeding->feed->count; piece++)
+        feeding->session->state.lengths[sequence_of(feeding->feed, piece)] +=
+            length_of(feeding->feed, piece);
+}
+
 sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *const *last,
                             float *losses)
 {
@@ -268,6 +296,8 @@ sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *c
         status = check_feed(&feeding.tokens, session, feed);
     if (status == SGT_OK)
         status = sgti_model_prepare_weights(session->model);
+    if (status)
+        return status;
     while (status == SGT_OK && feeding.first_token < feeding.tokens) {
         sgti_chunk chunk;
         next_chunk(&chunk, &feeding);
@@ -283,8 +313,10 @@ sgt_status sgti_session_run(sgt_session *session, const sgt_feed *feed, float *c
     }
     if (status == SGT_OK)
         status = sgti_sync(session->model->dispatch);
-    for (int32_t piece = 0; status == SGT_OK && piece < feed->count; piece++)
-        session->state.lengths[sequence_of(feed, piece)] += length_of(feed, piece);
+    if (status == SGT_OK)
+        append_all(&feeding);
+    else
+        keep_chunks(&feeding);
     return status;
 }
 

@@ -3,6 +3,15 @@
  * The sequences of a session: their lengths, rewinding, shared prefixes. A sequence is its length
  * and what lies below it in the cache. So rewinding only makes the length smaller: the keys and
  * values behind it stay in the cache, are never read, and are overwritten by the next feed.
+ *
+ * A ring (cache_layout.h) forgets. After keys up to position e were written, its near + chunk rows
+ * hold the keys from e - chunk - near on. A sequence goes on from a length only if it still has the
+ * `near` keys before that, so it may become as short as e - chunk:
+ *
+ *     0    forgotten    | near keys | chunk       e
+ *                                   ^ shortest
+ *
+ * A copy takes its ring, and with it how far that goes back.
  */
 #include "../base/error.h"
 #include "../base/float_mode.h"
@@ -44,19 +53,47 @@ static sgt_status check_prefix(const sgt_session *session, int32_t sequence, int
     return SGT_OK;
 }
 
+/* The same, and the caches must hold what the next token sees of them. */
+static sgt_status check_held(const sgt_session *session, int32_t sequence, int32_t length)
+{
+    sgt_status status = check_prefix(session, sequence, length);
+    if (status || length == 0 || length >= session->state.shortest[sequence])
+        return status;
+    const int32_t had = session->state.lengths[sequence];
+    return sgti_fail(SGT_E_STATE,
+                     "the first %d tokens of sequence %d, which has %d: its attention patterns keep "
+                     "what going back by %d tokens needs, or by all",
+                     (int)length, (int)sequence, (int)had,
+                     (int)(had - session->state.shortest[sequence]));
+}
+
+void sgti_session_reach(sgt_session *session, int32_t sequence, int32_t end)
+{
+    const int64_t ring = session->state.caches.smallest_ring;
+    int32_t *shortest = &session->state.shortest[sequence];
+    if (ring > 0 && end > ring && end - session->options.chunk > *shortest)
+        *shortest = end - session->options.chunk;
+}
+
+static void set_length(sgt_session *session, int32_t sequence, int32_t length, int32_t shortest)
+{
+    session->state.lengths[sequence] = length;
+    session->state.shortest[sequence] = length > 0 ? shortest : 0;
+}
+
 sgt_status sgt_session_rewind(sgt_session *session, int32_t sequence, int32_t length)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_status status = check_prefix(session, sequence, length);
+    sgt_status status = check_held(session, sequence, length);
     if (status == SGT_OK)
-        session->state.lengths[sequence] = length;
+        set_length(session, sequence, length, session->state.shortest[sequence]);
     return status;
 }
 
 sgt_status sgt_session_copy(sgt_session *session, int32_t to, int32_t from, int32_t length)
 {
     SGTI_DEFAULT_FLOATS;
-    sgt_status status = check_prefix(session, from, length);
+    sgt_status status = check_held(session, from, length);
     if (status == SGT_OK)
         status = check_prefix(session, to, 0);
     if (status == SGT_OK)
@@ -64,11 +101,11 @@ sgt_status sgt_session_copy(sgt_session *session, int32_t to, int32_t from, int3
     if (status)
         return status;
     if (to != from && length > 0) {
-        session->state.lengths[to] = 0; /* a copy that fails has overwritten it too */
+        set_length(session, to, 0, 0); /* a copy that fails has overwritten it too */
         status = sgti_cache_copy(session, to, from, length);
         if (status)
             return status;
     }
-    session->state.lengths[to] = length;
+    set_length(session, to, length, session->state.shortest[from]);
     return SGT_OK;
 }

@@ -11,7 +11,6 @@
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../base/integers.h"
-#include "cache.h"
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_session_options, weights)
 #define MEMORY_MINIMUM  SGTI_SIZE_THROUGH(sgt_session_memory, total)
@@ -63,8 +62,8 @@ static sgt_status read_options(sgt_session_options *options, const sgt_model *mo
 typedef struct needs {
     sgti_layout layout;
     sgti_decode_matrices matrices;
-    uint64_t cache;   /* bytes, like all that follows */
-    uint64_t rounded; /* 0: products read the model's own weights */
+    sgti_cache_layout caches;
+    uint64_t rounded; /* bytes, like all that follows; 0: products read the model's own weights */
     uint64_t panel;
     uint64_t host;
 } needs;
@@ -80,9 +79,10 @@ static uint64_t cut_arrays(sgti_decode_state *state, char *host, const sgt_sessi
     state->layout.parts = sgti_carve(&c, n->layout.n_parts, sizeof(sgti_part));
     state->matrices.list = sgti_carve(&c, n->matrices.count, sizeof(sgti_decode_matrix));
     state->matrices.of_pass = sgti_carve(&c, n->layout.shape.passes->n_passes, sizeof(int32_t));
-    state->cache_first = sgti_carve(&c, n->layout.n_parts, sizeof(uint64_t));
+    state->caches.places = sgti_carve(&c, n->layout.n_parts, sizeof(sgti_cache_place));
     state->segments = sgti_carve(&c, sequences, sizeof(sgti_segment));
     state->lengths = sgti_carve(&c, sequences, sizeof(int32_t));
+    state->shortest = sgti_carve(&c, sequences, sizeof(int32_t));
     state->positions = sgti_carve(&c, sequences, sizeof(int32_t));
     state->named = sgti_carve(&c, sequences, sizeof(int32_t));
     state->losses = sgti_carve(&c, options->max_length, sizeof(float));
@@ -110,8 +110,8 @@ static sgt_status measure(needs *needed, const sgt_model *model, const sgti_pass
     if (status)
         return status;
     sgti_decode_matrices_plan(&n.matrices, model, passes);
-    n.cache = sgti_cache_plan(NULL, &n.matrices.overflow, &model->config, passes, options);
-    if (n.matrices.overflow)
+    sgti_cache_layout_plan(&n.caches, &model->config, passes, options);
+    if (n.matrices.overflow || n.caches.overflow)
         return sgti_fail(SGT_E_OVERFLOW, "a session of %d sequences of %d tokens does not fit",
                          (int)options->sequences, (int)options->max_length);
     if (options->weights == SGT_BF16) {
@@ -146,7 +146,7 @@ static sgt_status allocate_storage(sgti_decode_state *state, const needs *n,
         sgti_storage *storage;
         uint64_t bytes;
         const char *what;
-    } all[] = {{&state->cache, n->cache, "the key/value cache"},
+    } all[] = {{&state->cache, n->caches.bytes, "the key/value cache"},
                {&state->gathered, n->matrices.gathered, "the gathered weights of a session"},
                {&state->scratch, n->layout.bytes, "the activations of a session"},
                {&state->rounded, n->rounded, "the rounded weights of a session"},
@@ -168,7 +168,6 @@ static sgt_status allocate_state(sgt_session *session)
     sgti_decode_state *state = &session->state;
     const sgt_model *model = session->model;
     const sgt_session_options *options = &session->options;
-    int overflow = 0;
     needs n;
     void *host;
     sgt_status status = sgti_passes_create(&state->passes, &model->context->memory,
@@ -186,7 +185,7 @@ static sgt_status allocate_state(sgt_session *session)
     state->host_bytes = n.host;
     cut_arrays(state, host, options, &n);
     sgti_decode_matrices_plan(&state->matrices, model, state->passes);
-    sgti_cache_plan(state->cache_first, &overflow, &model->config, state->passes, options);
+    sgti_cache_layout_plan(&state->caches, &model->config, state->passes, options);
     sgti_shape shape = shape_of(model, state->passes, options);
     status = sgti_layout_plan(&state->layout, &shape);
     if (status == SGT_OK)
@@ -229,7 +228,7 @@ sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_mod
         status = measure(&n, model, model->passes, &options);
     if (status)
         return status;
-    own.cache = n.cache;
+    own.cache = n.caches.bytes;
     own.weights = n.matrices.gathered + n.rounded;
     own.scratch = n.layout.bytes + n.panel + sizeof(sgt_session) + n.host + model->passes->bytes +
                   sgti_rotary_bytes(&model->config, options.max_length) +

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The inside of a session, for the files of this floor: session.c makes and frees it, sequences.c
- * keeps lengths, feed.c runs tokens through it, cache.c holds keys and values, decode_weights.c the
- * matrices that it multiplies with. The blocks themselves are computed by lib/model.
+ * keeps lengths, feed.c runs tokens through it, cache.c holds keys and values in the rows of
+ * cache_layout.c, decode_weights.c the matrices that it multiplies with. The blocks themselves are computed by lib/model.
  */
 #ifndef SGTI_SESSION_H
 #define SGTI_SESSION_H
@@ -10,6 +10,7 @@
 #include <sgt/session.h>
 
 #include "../model/work.h"
+#include "cache_layout.h"
 #include "decode_weights.h"
 
 /* Everything of a session that depends on the weights and the plan of its model. A refresh makes it
@@ -21,15 +22,17 @@ typedef struct sgti_decode_state {
     sgti_storage lists;  /* of the passes; behind them room for `positions` */
     sgti_layout layout;  /* of `scratch`, in mode SGTI_DECODE */
     sgti_decode_matrices matrices;
+    sgti_cache_layout caches; /* of `cache` */
     sgti_storage cache;
     sgti_storage gathered;
     sgti_storage scratch;
     sgti_storage rounded; /* bf16 copies of all matrices, if products read those; else nothing */
     sgti_storage panel;   /* and room in which a few rows of one are converted back */
-    char *host;            /* one allocation for the arrays below, of `layout` and of `matrices` */
+    char *host;            /* one allocation for the arrays below, of `layout`, `matrices` and
+                              `caches` */
     uint64_t host_bytes;
-    uint64_t *cache_first; /* [n_parts] elements: where in `cache` an attention part's begins */
     int32_t *lengths;      /* [S] tokens of each sequence */
+    int32_t *shortest;     /* [S] the shortest that each may become by going back, but for 0 */
     int32_t *positions;    /* [S] of each segment of the chunk at work: tokens before it */
     int32_t *named;        /* [S] while a feed is checked: pieces that it has for each sequence */
     float *losses;         /* [L] of a text that is scored */
@@ -64,6 +67,10 @@ typedef struct sgti_chunk {
 
 /* SGT_OK while weights and plan of the model are still those that the session was made for. */
 sgt_status sgti_session_check(const sgt_session *session);
+
+/* Notes that keys of a sequence up to position `end` are about to be written. What they overwrite in
+ * a ring cannot be gone back to (sequences.c). */
+void sgti_session_reach(sgt_session *session, int32_t sequence, int32_t end);
 
 /* Checks a feed, computes it and appends its tokens (feed.c). last, unless NULL, has for each piece
  * another place where the V logits of its last token go. losses, unless NULL, gets -ln p of tokens

@@ -92,6 +92,33 @@ START_TEST(lists_of_keys_are_the_keys_that_are_seen)
 }
 END_TEST
 
+START_TEST(cells_are_counted_from_the_first)
+{
+    const sgt_attention_pattern *p = &patterns[_i];
+    const sgt_attention_pattern cells = {
+        .sets = SGT_KEYS_SUMMARY, .stride = p->stride, .summary = p->summary, .phase = p->phase};
+    int64_t n = 0;
+    for (int64_t key = 0; key < LONGEST; key++) {
+        ck_assert_int_eq(sgti_pattern_cells(p, key), n);
+        if ((p->sets & SGT_KEYS_SUMMARY) && sgti_pattern_sees(&cells, LONGEST, key))
+            ck_assert_int_eq(sgti_pattern_cell(p, n++), key);
+    }
+}
+END_TEST
+
+START_TEST(near_keys_are_at_most_so_many)
+{
+    const sgt_attention_pattern *p = &patterns[_i];
+    int64_t most = 0;
+    for (int64_t i = 0; i < LONGEST; i++) {
+        int64_t near = i + 1 - sgti_pattern_near_begin(p, i);
+        most = near > most ? near : most;
+    }
+    int any = !p->sets || (p->sets & SGT_KEYS_STRIDED);
+    ck_assert_int_eq(sgti_pattern_near_most(p), any ? INT64_MAX : most);
+}
+END_TEST
+
 /* ---- text, checks, pairs ---- */
 
 static const struct {
@@ -193,6 +220,8 @@ int main(void)
     tcase_add_loop_test(tests, every_query_sees_itself_and_nothing_later, 0, N_PATTERNS);
     tcase_add_test(tests, the_sets_are_those_of_the_paper);
     tcase_add_loop_test(tests, lists_of_keys_are_the_keys_that_are_seen, 0, N_PATTERNS);
+    tcase_add_loop_test(tests, cells_are_counted_from_the_first, 0, N_PATTERNS);
+    tcase_add_loop_test(tests, near_keys_are_at_most_so_many, 0, N_PATTERNS);
     tcase_add_loop_test(tests, texts_are_read, 0, (int)(sizeof texts / sizeof texts[0]));
     tcase_add_loop_test(tests, patterns_are_printed_as_they_are_read, 0,
                         (int)(sizeof texts / sizeof texts[0]));

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include <sgt/pattern.h>
+
 static void loop_one(sgt_plan *plan)
 {
     const float gains[] = {0.0f, 1.0f, 0.0f, 0.0f};
@@ -38,11 +40,72 @@ static void both(sgt_plan *plan)
     blocks(plan);
 }
 
+/* ---- attention patterns, whose caches are rings while chunks are short ---- */
+
+#define PATTERN(...)  {.size = sizeof(sgt_attention_pattern), __VA_ARGS__}
+#define BLOCK_OF(...) {.size = sizeof(sgt_block_config), __VA_ARGS__}
+
+static void last_keys(sgt_model_config *config)
+{
+    static const sgt_attention_pattern one[] = {PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 5)};
+    static const sgt_block_config blocks[] = {BLOCK_OF(.n_patterns = 1, .patterns = one)};
+    config->n_blocks = 1;
+    config->blocks = blocks;
+}
+
+/* Groups that number cells of their own; one that has none; one that sees cells only. */
+static void summaries(sgt_model_config *config)
+{
+    static const sgt_attention_pattern first[] = {
+        PATTERN(.sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 6, .summary = 2, .phase = 1),
+        PATTERN(.sets = SGT_KEYS_LOCAL | SGT_KEYS_SUMMARY, .stride = 3, .summary = 1)};
+    static const sgt_attention_pattern second[] = {
+        PATTERN(.sets = SGT_KEYS_BLOCK, .stride = 7),
+        PATTERN(.sets = SGT_KEYS_SUMMARY, .stride = 5, .summary = 2)};
+    static const sgt_block_config blocks[] = {BLOCK_OF(.n_patterns = 2, .patterns = first),
+                                              BLOCK_OF(.n_patterns = 2, .patterns = second)};
+    config->n_blocks = 2;
+    config->blocks = blocks;
+}
+
+/* Rings of two lengths beside a layer with one strided group, which keeps every key. */
+static void some_rings(sgt_model_config *config)
+{
+    static const sgt_attention_pattern first[] = {PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 9)};
+    static const sgt_attention_pattern second[] = {
+        PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 2),
+        PATTERN(.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 4)};
+    static const sgt_attention_pattern third[] = {
+        PATTERN(.sets = SGT_KEYS_LOCAL | SGT_KEYS_BLOCK, .stride = 4)};
+    static const sgt_block_config blocks[] = {BLOCK_OF(.n_patterns = 1, .patterns = first),
+                                              BLOCK_OF(.n_patterns = 2, .patterns = second),
+                                              BLOCK_OF(.n_patterns = 1, .patterns = third)};
+    config->n_blocks = 3;
+    config->blocks = blocks;
+}
+
+static void strides(sgt_model_config *config)
+{
+    static const sgt_attention_pattern two[] = {
+        PATTERN(.sets = SGT_KEYS_STRIDED, .stride = 3),
+        PATTERN(.sets = SGT_KEYS_STRIDED | SGT_KEYS_SUMMARY, .stride = 4, .summary = 1)};
+    static const sgt_block_config blocks[] = {BLOCK_OF(.n_patterns = 2, .patterns = two)};
+    config->n_blocks = 1;
+    config->blocks = blocks;
+}
+
 const session_case session_cases[SESSION_CASES] = {
-    {"vanilla", 4, 0, NULL},          {"vanilla, one kv head, tied", 1, 1, NULL},
-    {"a looped head", 2, 0, loop_one}, {"loops of several depths", 2, 0, loop_many},
-    {"a ramp", 4, 0, ramp},           {"looped blocks", 2, 1, blocks},
-    {"loops in looped blocks", 2, 0, both},
+    {"vanilla", 4, 0, NULL, NULL},
+    {"vanilla, one kv head, tied", 1, 1, NULL, NULL},
+    {"a looped head", 2, 0, loop_one, NULL},
+    {"loops of several depths", 2, 0, loop_many, NULL},
+    {"a ramp", 4, 0, ramp, NULL},
+    {"looped blocks", 2, 1, blocks, NULL},
+    {"loops in looped blocks", 2, 0, both, NULL},
+    {"rings", 2, 0, loop_many, last_keys},
+    {"rings and summaries", 2, 0, both, summaries},
+    {"some rings", 2, 1, loop_one, some_rings},
+    {"strides", 2, 0, loop_one, strides},
 };
 
 sgt_model *session_model(sgt_context *context, const session_case *which)
@@ -51,6 +114,8 @@ sgt_model *session_model(sgt_context *context, const session_case *which)
     config.n_kv_heads = which->kv_heads;
     config.tied = which->tied;
     config.max_seq_len = SESSION_LENGTH;
+    if (which->shape)
+        which->shape(&config);
     sgt_model *model = sgtt_model(context, &config, 11);
     if (which->edit) {
         sgt_plan *plan = sgtt_plan_of(model);

@@ -121,7 +121,7 @@ END_TEST
 START_TEST(rewinding_changes_nothing)
 {
     setting s = begin(_i);
-    sgt_session *session = session_of(&s, 1, 8);
+    sgt_session *session = session_of(&s, 1, 15); /* rings go back as far */
     const int32_t wrong[] = {1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3};
     feed(&s, session, 0, 0, 20);
     sgtt_ok(sgt_session_feed(s.logits, session, 0, wrong, 12));
@@ -137,7 +137,7 @@ END_TEST
 START_TEST(a_copied_prefix_goes_on_alone)
 {
     setting s = begin(_i);
-    sgt_session *session = session_of(&s, 3, 512);
+    sgt_session *session = session_of(&s, 3, 6);
     const int32_t other[] = {4, 4, 4, 4, 4};
     feed(&s, session, 1, 0, 15);
     sgtt_ok(sgt_session_feed(s.logits, session, 2, other, 5));

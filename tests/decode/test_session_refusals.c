@@ -10,7 +10,7 @@
 #include "session_cases.h"
 #include "test_allocator.h"
 
-enum { LOOPED = 3, BLOCKS = 6 };
+enum { LOOPED = 3, BLOCKS = 6, RINGS = 8 };
 
 static sgt_context *context;
 static sgt_model *model;
@@ -299,7 +299,7 @@ START_TEST(loops_take_cache_for_their_heads_only)
 END_TEST
 
 /* Create, feed, refresh: each allocation fails once; then the same calls succeed. */
-static int64_t live_with_failure(int64_t at, int32_t weights)
+static int64_t live_with_failure(int64_t at, int which, int32_t weights)
 {
     test_allocator allocator;
     test_allocator_init(&allocator);
@@ -311,8 +311,9 @@ static int64_t live_with_failure(int64_t at, int32_t weights)
     float answer[19];
     sgtt_ok(sgt_session_options_init(&of_weights, sizeof of_weights));
     of_weights.weights = weights;
+    of_weights.chunk = 3;
     sgtt_ok(sgt_context_create(&own, &wanted));
-    sgt_model *one = session_model(own, &session_cases[BLOCKS]);
+    sgt_model *one = session_model(own, &session_cases[which]);
     allocator.calls = 0;
     allocator.fail_at = at;
     allocator.fail_count = 1;
@@ -339,11 +340,12 @@ static int64_t live_with_failure(int64_t at, int32_t weights)
 
 START_TEST(every_allocation_fails)
 {
-    int32_t weights = _i ? SGT_BF16 : SGT_F32;
-    int64_t calls = live_with_failure(-1, weights);
+    int which = _i == 2 ? RINGS : BLOCKS;
+    int32_t weights = _i == 1 ? SGT_BF16 : SGT_F32;
+    int64_t calls = live_with_failure(-1, which, weights);
     ck_assert_int_gt(calls, 12);
     for (int64_t at = 0; at < calls; at++)
-        live_with_failure(at, weights);
+        live_with_failure(at, which, weights);
 }
 END_TEST
 
@@ -405,7 +407,7 @@ int main(void)
     tcase_add_test(tests, nan_weights);
     tcase_add_loop_test(tests, memory_is_what_was_told, 0, SESSION_CASES);
     tcase_add_test(tests, loops_take_cache_for_their_heads_only);
-    tcase_add_loop_test(tests, every_allocation_fails, 0, 2);
+    tcase_add_loop_test(tests, every_allocation_fails, 0, 3);
     tcase_add_test(tests, a_stopped_feed_changes_nothing);
     suite_add_tcase(suite, tests);
     return sgtt_main(suite);

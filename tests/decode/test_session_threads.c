@@ -19,15 +19,24 @@ typedef struct reader {
     sgt_status status;
 } reader;
 
-/* Wide enough that products are shared by the context's threads. */
-static sgt_model *wide_model(sgt_context *context)
+/* Wide enough that products are shared by the context's threads; with_rings: of attention patterns
+ * whose caches are rings. */
+static sgt_model *wide_model(sgt_context *context, int with_rings)
 {
+    static const sgt_attention_pattern patterns[] = {
+        {.size = sizeof *patterns, .sets = SGT_KEYS_LOCAL, .stride = 9},
+        {.size = sizeof *patterns, .sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 8,
+         .summary = 2}};
+    static const sgt_block_config block = {
+        .size = sizeof block, .n_patterns = 2, .patterns = patterns};
     sgt_model_config config = sgtt_config();
     config.vocab_size = VOCAB;
     config.d_model = 256;
     config.head_dim = 32;
     config.d_ff = 512;
     config.max_seq_len = 64;
+    config.n_blocks = with_rings;
+    config.blocks = with_rings ? &block : NULL;
     sgt_model *model;
     sgt_model_init_options init;
     const float gains[] = {0.0f, 1.0f, 0.5f, 0.0f};
@@ -49,7 +58,10 @@ static void *read_model(void *argument)
     sgt_metrics metrics = {.size = sizeof metrics};
     const sgt_batch batch = {.size = sizeof batch, .batch = 1, .seq = LENGTH, .tokens = r->tokens};
     sgt_model_evaluate_options options = {.size = sizeof options, .last_logits = r->evaluated};
-    r->status = sgt_session_create(&session, r->model, NULL);
+    sgt_session_options session_options = {.size = 0};
+    sgt_session_options_init(&session_options, sizeof session_options);
+    session_options.chunk = 12;
+    r->status = sgt_session_create(&session, r->model, &session_options);
     for (int i = 0; i < ROUNDS && !r->status; i++) {
         int32_t first = i == 0 ? 0 : LENGTH - ROUNDS + i;
         r->status = sgt_session_feed(r->logits[i], session, 0, r->tokens + first,
@@ -82,7 +94,7 @@ START_TEST(several_threads)
     int32_t tokens[LENGTH + THREADS];
     pthread_t ids[THREADS];
     sgt_context *context = sgtt_model_context();
-    sgt_model *model = wide_model(context);
+    sgt_model *model = wide_model(context, _i);
     fill(tokens);
     reader *alone = readers_of(model, tokens), *together = readers_of(model, tokens);
     for (int i = 0; i < THREADS; i++)
@@ -115,7 +127,7 @@ START_TEST(any_number_of_threads_gives_the_same_bits)
         sgt_context *context;
         options.threads = threads;
         sgtt_ok(sgt_context_create(&context, &options));
-        sgt_model *model = wide_model(context);
+        sgt_model *model = wide_model(context, _i);
         other = (reader){.model = model, .tokens = tokens};
         read_model(&other);
         ck_assert_int_eq(other.status, SGT_OK);
@@ -132,8 +144,8 @@ int main(void)
 {
     Suite *suite = suite_create("session threads");
     TCase *tests = tcase_create("threads");
-    tcase_add_test(tests, several_threads);
-    tcase_add_test(tests, any_number_of_threads_gives_the_same_bits);
+    tcase_add_loop_test(tests, several_threads, 0, 2);
+    tcase_add_loop_test(tests, any_number_of_threads_gives_the_same_bits, 0, 2);
     suite_add_tcase(suite, tests);
     return sgtt_main(suite);
 }

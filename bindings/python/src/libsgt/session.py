@@ -230,12 +230,19 @@ class Session(Owner):
             return int(lib.sgt_session_max_length(self._pointer))
 
     def rewind(self, length: int, sequence: int = 0) -> None:
-        """Forgets all but the first ``length`` tokens of a sequence."""
+        """Forgets all but the first ``length`` tokens of a sequence.
+
+        StateError where attention patterns gave up what was needed for that; the message tells how
+        many tokens it can go back by: at most ``chunk``, or to 0.
+        """
         with self._computing() as pointer:
             call(lib.sgt_session_rewind, pointer, sequence, length)
 
     def copy(self, to: int, source: int, length: Optional[int] = None) -> None:
-        """Makes sequence ``to`` the first ``length`` tokens (None: all) of ``source``."""
+        """Makes sequence ``to`` the first ``length`` tokens (None: all) of ``source``.
+
+        Errors as ``rewind`` of ``source``.
+        """
         with self._computing() as pointer:
             if length is None:
                 length = lib.sgt_session_length(pointer, source)
