@@ -104,6 +104,7 @@ static int open_model(run *r)
     sgt_model_init_options_init(&init, sizeof init);
     init.seed = (uint64_t)o->seed;
     init.std = o->init_std;
+    init.residual = (int32_t)o->init_residual;
     sgt_status status = sgt_model_create(&r->model, r->context, &config, NULL);
     if (status == SGT_OK)
         status = sgt_model_init_weights(r->model, &init);

@@ -23,6 +23,8 @@ static const option_row rows[] = {
     {"minutes", REAL, AT(minutes), 1e-3, 1e6, NULL, "time limit, the schedule fits it"},
     {"lr", REAL, AT(lr), 0, 100, "3e-3", "peak learning rate"},
     {"init-std", REAL, AT(init_std), 0, 10, "0.07", "standard deviation of first weights"},
+    {"init-residual", FLAG, AT(init_residual), 0, 1, NULL,
+     "first weights of what is added to the residual stream over sqrt(2 layers)"},
     {"warmup", WHOLE, AT(warmup), 0, 1e12, NULL, "warm-up steps (default: 5 % of the steps)"},
     {"weight-decay", REAL, AT(weight_decay), 0, 100, "0.1", "decoupled weight decay"},
     {"clip", REAL, AT(clip), 0, 1e9, "1", "largest gradient norm; 0: no clipping"},

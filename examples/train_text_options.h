@@ -65,6 +65,7 @@ typedef struct settings {
     double minutes; /* 0: no limit */
     double lr;
     double init_std;
+    int64_t init_residual; /* 1: smaller where parts add to the residual stream */
     double weight_decay;
     double clip;
     double temperature;

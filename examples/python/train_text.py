@@ -49,6 +49,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=3e-3, help="peak learning rate (%(default)s)")
     parser.add_argument("--pattern", default="dense", metavar="SPEC[,SPEC...]",
                         help="which keys queries see, by layer: dense, local:64, .. (%(default)s)")
+    parser.add_argument("--init-residual", action="store_true",
+                        help="first weights of what is added to the residual stream over "
+                        "sqrt(2 layers)")
     parser.add_argument("--growth-groups", default="one", choices=("one", "patterns"),
                         help="layers whose entropies are compared: one group of all, or those of "
                         "one pattern (%(default)s)")
@@ -73,7 +76,7 @@ def make_model(o: argparse.Namespace) -> sgt.Model:
     config = sgt.ModelConfig(vocab_size=256, d_model=o.d_model, n_layers=o.layers,
                              n_heads=o.heads, d_ff=o.ff, max_seq_len=o.seq, blocks=blocks)
     return sgt.Model(config, sgt.Context(threads=o.threads), seed=o.seed,
-                     std=1 / math.sqrt(o.d_model))
+                     std=1 / math.sqrt(o.d_model), residual=o.init_residual)
 
 
 def bits_per_byte(model: sgt.Model, text: Bytes, o: argparse.Namespace,

@@ -119,7 +119,9 @@ SGT_API sgt_status sgt_model_get_options(sgt_model_options *options, const sgt_m
 /* How weights are drawn. */
 typedef struct sgt_model_init_options {
     uint32_t size;
-    int32_t reserved; /* 0 */
+    int32_t residual; /* 1: matrices whose product is added to the residual stream (self_attn.o_proj
+                         and mlp.down_proj) get standard deviation std / sqrt(2 n_layers); default 0.
+                         Since 0.2 */
     uint64_t seed; /* default 0 */
     double std;    /* standard deviation of every matrix; default 0.02; narrow models (d_model under
                       about 512) learn faster with up to 1 / sqrt(d_model); weights of std times cut

@@ -31,7 +31,8 @@ typedef struct draw {
     uint64_t count;
     uint64_t first; /* index of values[0] in the parameter */
     uint64_t seed;  /* of the parameter */
-    const sgt_model_init_options *options;
+    double std;
+    double cut;
 } draw;
 
 static void draw_part(void *argument, int64_t part, int32_t thread)
@@ -42,8 +43,8 @@ static void draw_part(void *argument, int64_t part, int32_t thread)
     (void)thread;
     for (uint64_t i = begin; i < end; i++) {
         double z = sgti_random_truncated_normal(d->seed, SGTI_STREAM_WEIGHTS, d->first + i,
-                                                d->options->cut);
-        d->values[i] = (float)(d->options->std * z);
+                                                d->cut);
+        d->values[i] = (float)(d->std * z);
     }
 }
 
@@ -84,7 +85,10 @@ static sgt_status init_parameter(sgt_model *model, int32_t index,
     const sgti_parameter *parameter = &model->parameters.list[index];
     draw d = {.count = parameter->count,
               .seed = sgti_random_seed(options->seed, SGTI_STREAM_PARAMETER, parameter->stream),
-              .options = options};
+              .std = options->std,
+              .cut = options->cut};
+    if (options->residual && parameter->residual)
+        d.std /= sqrt(2.0 * model->config.n_layers);
     if (parameter->initial == SGTI_INITIAL_ONES)
         return sgti_fill(model->dispatch, &weight, 1.0);
     d.values = sgti_host_address(model->dispatch, &weight);
@@ -98,9 +102,10 @@ static sgt_status check_options(const sgt_model_init_options *options)
 {
     if (!(options->cut >= 0.1))
         return sgti_fail(SGT_E_OUT_OF_RANGE, "cut is %g, must be at least 0.1", options->cut);
-    sgt_status status = sgti_check_reserved(options->reserved, "sgt_model_init_options");
-    if (status == SGT_OK)
-        status = sgti_check_float32(options->std, SGTI_AT_LEAST_0, "std");
+    if (options->residual != 0 && options->residual != 1)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "residual is %d, must be 0 or 1",
+                         (int)options->residual);
+    sgt_status status = sgti_check_float32(options->std, SGTI_AT_LEAST_0, "std");
     if (status)
         return status;
     /* The largest weight that can be drawn must be a float32. */

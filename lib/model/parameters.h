@@ -32,6 +32,7 @@ typedef struct sgti_parameter {
     uint64_t stream;
     int32_t rank;
     int32_t decays; /* 1: SGT_DECAY_MATRICES includes it */
+    int32_t residual; /* 1: its product is added to the residual stream */
     sgti_initial initial;
     int64_t shape[SGTI_PARAMETER_RANK];
     char name[SGTI_PARAMETER_NAME];

@@ -83,3 +83,11 @@ void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int6
 {
     sgti_place_matrices(placer, &name, &rows, 1, columns);
 }
+
+void sgti_place_residual(sgti_placer *placer, const char *name, int64_t rows, int64_t columns)
+{
+    sgti_parameters *into = placer->into;
+    sgti_place_matrix(placer, name, rows, columns);
+    if (into->list)
+        into->list[into->count - 1].residual = 1;
+}

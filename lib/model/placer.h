@@ -33,4 +33,7 @@ void sgti_place_matrices(sgti_placer *placer, const char *const *names, const in
                          int64_t columns);
 void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int64_t columns);
 
+/* Declares the matrix of a part of a block whose product is added to the residual stream. */
+void sgti_place_residual(sgti_placer *placer, const char *name, int64_t rows, int64_t columns);
+
 #endif

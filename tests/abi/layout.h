@@ -182,7 +182,7 @@ FIELD(sgt_model_options, recompute, 4, I32)
 
 STRUCT(sgt_model_init_options, 32)
 FIELD(sgt_model_init_options, size, 0, U32)
-FIELD(sgt_model_init_options, reserved, 4, I32)
+FIELD(sgt_model_init_options, residual, 4, I32)
 FIELD(sgt_model_init_options, seed, 8, U64)
 FIELD(sgt_model_init_options, std, 16, F64)
 FIELD(sgt_model_init_options, cut, 24, F64)

@@ -388,6 +388,11 @@ START_TEST(wrong_ways_to_draw_weights)
         options.cut = cuts[i];
         sgtt_fails(sgt_model_init_weights(model, &options), SGT_E_OUT_OF_RANGE, "cut");
     }
+    for (int i = -1; i <= 2; i += 3) {
+        sgtt_ok(sgt_model_init_options_init(&options, sizeof options));
+        options.residual = i;
+        sgtt_fails(sgt_model_init_weights(model, &options), SGT_E_OUT_OF_RANGE, "residual");
+    }
     ck_assert_uint_eq(sgt_model_generation(model), generation);
 }
 END_TEST

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The weights of a model: how many there are, how they begin, and that a training on weights which
  * nobody wrote does not pass in silence. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +135,52 @@ START_TEST(no_two_matrices_are_drawn_alike)
 }
 END_TEST
 
+/* The sum of squares of a weight; *last is its last element. */
+static double square_sum(float *last, int32_t index)
+{
+    sgt_tensor_view view = {.size = sizeof view};
+    double sum = 0.0;
+    sgtt_ok(sgt_model_parameter(&view, model, index, SGT_PART_WEIGHT));
+    float *values = malloc(view.count * sizeof *values);
+    sgtt_ok(sgt_model_read_parameter(values, view.count, model, index, SGT_PART_WEIGHT));
+    for (uint64_t i = 0; i < view.count; i++)
+        sum += (double)values[i] * values[i];
+    *last = values[view.count - 1];
+    free(values);
+    return sum;
+}
+
+/* The same numbers, and where they are added to the stream times 1 / sqrt(2 n_layers). */
+START_TEST(what_is_added_to_the_stream_can_start_smaller)
+{
+    enum { MOST = 64 };
+    sgt_model_init_options options;
+    sgt_model_config config = {.size = sizeof config};
+    double sums[MOST];
+    float lasts[MOST], last;
+    int32_t smaller = 0;
+    sgtt_ok(sgt_model_init_options_init(&options, sizeof options));
+    sgtt_ok(sgt_model_get_config(&config, model));
+    options.seed = 5;
+    sgtt_ok(sgt_model_init_weights(model, &options));
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++)
+        sums[i] = square_sum(&lasts[i], i);
+    options.residual = 1;
+    sgtt_ok(sgt_model_init_weights(model, &options));
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
+        sgt_tensor_view view = {.size = sizeof view};
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT));
+        const int scaled = strstr(view.name, "o_proj") || strstr(view.name, "down_proj");
+        const double factor = scaled ? 1.0 / (2.0 * config.n_layers) : 1.0;
+        smaller += scaled;
+        ck_assert_double_eq_tol(square_sum(&last, i), sums[i] * factor, 1e-6 * sums[i]);
+        ck_assert_float_eq_tol(last, lasts[i] * sqrt(factor), 1e-6 * fabs(lasts[i]));
+        ck_assert(scaled || last == lasts[i]);
+    }
+    ck_assert_int_eq(smaller, 2 * config.n_layers);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("weights");
@@ -145,6 +192,7 @@ int main(void)
     tcase_add_test(tests, copied_weights_are_weights);
     tcase_add_loop_test(tests, weights_written_through_a_view_are_weights, 0, 2);
     tcase_add_test(tests, no_two_matrices_are_drawn_alike);
+    tcase_add_test(tests, what_is_added_to_the_stream_can_start_smaller);
     suite_add_tcase(suite, tests);
     return sgtt_main(suite);
 }

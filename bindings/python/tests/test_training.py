@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import SEQ, VOCABULARY, make_batch, small_config
+from conftest import LAYERS, SEQ, VOCABULARY, make_batch, small_config
 
 import libsgt as sgt
 
@@ -248,6 +248,15 @@ def test_flops_and_memory(context, batch):
         model.flops(loops="later")
     with pytest.raises(ValueError, match="phase is 'backward', not one of 'forward', "):
         model.flops(phase="backward")
+
+
+def test_smaller_weights_where_parts_add_to_the_stream():
+    plain, small = sgt.Model(small_config()), sgt.Model(small_config(), residual=True)
+    for name in plain.parameters:
+        factor = (2 * LAYERS) ** -0.5 if name.endswith(("o_proj.weight", "down_proj.weight")) else 1
+        assert np.allclose(small.parameters[name], plain.parameters[name] * factor, rtol=1e-6)
+    with pytest.raises(sgt.OutOfRangeError, match="residual is 2"):
+        plain.init_weights(residual=2)
 
 
 def test_limits(context):

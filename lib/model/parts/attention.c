@@ -50,7 +50,7 @@ static void declare(sgti_placer *placer, const sgt_model_config *config)
     const int64_t rows[] = {q, kv, kv};
     sgti_place_vector(placer, "input_layernorm", d, SGTI_INITIAL_ONES);
     sgti_place_matrices(placer, names, rows, 3, d);
-    sgti_place_matrix(placer, "self_attn.o_proj", d, q);
+    sgti_place_residual(placer, "self_attn.o_proj", d, q);
 }
 
 uint64_t sgti_gathered_elements(const sgt_model_config *config, const sgti_pass *pass)

@@ -23,7 +23,7 @@ static void declare(sgti_placer *placer, const sgt_model_config *config)
     const int64_t rows[] = {ff, ff};
     sgti_place_vector(placer, "post_attention_layernorm", d, SGTI_INITIAL_ONES);
     sgti_place_matrices(placer, names, rows, 2, d);
-    sgti_place_matrix(placer, "mlp.down_proj", d, ff);
+    sgti_place_residual(placer, "mlp.down_proj", d, ff);
 }
 
 static void place(sgti_part *part, sgti_regions *regions)

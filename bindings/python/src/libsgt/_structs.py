@@ -195,7 +195,7 @@ class sgt_model_options(Sized):
 class sgt_model_init_options(Sized):
     _fields_ = [
         ("size", c_uint32),
-        ("reserved", c_int32),
+        ("residual", c_int32),
         ("seed", c_uint64),
         ("std", c_double),
         ("cut", c_double),

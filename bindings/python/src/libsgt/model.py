@@ -39,7 +39,8 @@ class Model(Owner):
     normal of standard deviation ``std`` cut at ``cut`` deviations, norms one; None leaves zero
     weights. ``recompute``: keep only each block's input and run its forward again in backward: less
     memory and more work, equal bits. Narrow models (d_model under about 512) learn faster with ``std`` up to
-    1 / sqrt(d_model).
+    1 / sqrt(d_model). ``residual``: what is added to the residual stream starts smaller, by
+    1 / sqrt(2 n_layers).
 
     Raises InvalidArgumentError and OutOfRangeError (the message names the field),
     SizeOverflowError, OutOfMemoryError, MemoryLimitError, BackendError.
@@ -54,6 +55,7 @@ class Model(Owner):
         seed: Optional[int] = 0,
         std: float = 0.02,
         cut: float = 3.0,
+        residual: bool = False,
     ) -> None:
         instance(config, (ModelConfig,), "config")
         context = context_or_new(context)
@@ -69,7 +71,7 @@ class Model(Owner):
             )
             self._own(pointer.value, context)
         if seed is not None:
-            self.init_weights(seed, std, cut)
+            self.init_weights(seed, std, cut, residual)
 
     def _own(self, pointer: Optional[int], context: Context) -> None:
         parent = context._owned
@@ -221,12 +223,19 @@ class Model(Owner):
         """The context the model lives in."""
         return self._context
 
-    def init_weights(self, seed: int = 0, std: float = 0.02, cut: float = 3.0) -> None:
+    def init_weights(
+        self, seed: int = 0, std: float = 0.02, cut: float = 3.0, residual: bool = False
+    ) -> None:
         """Draws all weights; the same seed gives the same weights for any number of threads.
+
+        residual: output projections of attention and feed-forward parts get standard deviation
+        std / sqrt(2 n_layers).
 
         Raises OutOfRangeError, InvalidArgumentError.
         """
-        options = _structs.sgt_model_init_options(seed=seed, std=std, cut=cut)
+        options = _structs.sgt_model_init_options(
+            residual=residual, seed=seed, std=std, cut=cut
+        )
         with self._guard.writing:
             call(lib.sgt_model_init_weights, self._pointer, byref(options))
 
