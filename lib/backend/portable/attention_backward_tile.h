@@ -20,7 +20,8 @@
 #include "../../core/patterns.h"
 #include "attention_tile.h"
 
-enum { BACKWARD_QUERIES = BAND_ROWS };
+/* Rows of a block of queries, and how many values of delta a part keeps. */
+enum { BACKWARD_QUERIES = BAND_ROWS, KEPT_DELTAS = 8192 };
 
 /* A part's scratch; `width` is the head dimension filled up to whole vectors. */
 typedef struct backward_state {
@@ -33,11 +34,15 @@ typedef struct backward_state {
     float *douts;             /* [BACKWARD_QUERIES, width] */
     float *weights;           /* [BACKWARD_QUERIES, SCORE_ROW], scores and then P */
     float *slopes;            /* [BACKWARD_QUERIES, SCORE_ROW], dP and then dS */
+    float *deltas;            /* [heads, kept]: `out` lies far away, and a delta is wanted for each
+                                 block of keys again */
+    ptrdiff_t kept;
     ptrdiff_t width;
 } backward_state;
 
 _Static_assert(((5 * ATTENTION_KEYS + 2 * BACKWARD_QUERIES) * SGTI_ATTENTION_MAX_HEAD_DIM +
-                2 * BACKWARD_QUERIES * SCORE_ROW) * sizeof(float) <= SGTI_MATRIX_SCRATCH_BYTES,
+                2 * BACKWARD_QUERIES * SCORE_ROW + KEPT_DELTAS) * sizeof(float) <=
+                   SGTI_MATRIX_SCRATCH_BYTES,
                "a part of the gradient of attention fits the scratch");
 
 /* A list of keys and the queries that read it: query0, query0 + query_step, .. */
@@ -47,6 +52,7 @@ typedef struct backward_walk {
     ptrdiff_t query0;
     ptrdiff_t query_step;
     ptrdiff_t queries;
+    ptrdiff_t known;      /* if a query before this one comes again, its delta is there */
     int64_t (*count)(const sgt_attention_pattern *pattern, int64_t i); /* keys of the list that a
                              query sees; NULL: its near ones */
 } backward_walk;
@@ -55,7 +61,8 @@ typedef struct backward_walk {
 typedef struct backward_block {
     const backward_walk *walk;
     ptrdiff_t head;
-    ptrdiff_t query0;  /* position of the first row */
+    ptrdiff_t query0;  /* position of the first row, */
+    ptrdiff_t number;  /* which is this query of the walk */
     ptrdiff_t rows;
     ptrdiff_t key0;    /* of the list */
     ptrdiff_t keys;
@@ -83,6 +90,8 @@ static backward_state backward_layout(const sgti_attention_backward_part *p, voi
     s.douts = s.queries + query_floats;
     s.weights = s.douts + query_floats;
     s.slopes = s.weights + BACKWARD_QUERIES * SCORE_ROW;
+    s.deltas = s.slopes + BACKWARD_QUERIES * SCORE_ROW;
+    s.kept = larger(1, KEPT_DELTAS / p->heads);
     return s;
 }
 
@@ -119,13 +128,25 @@ static void unpack_key_rows(float *target, ptrdiff_t target_row, const float *so
     }
 }
 
+/* Brings the rows of q and do that see keys of the block near. */
+static void backward_pack_queries(const sgti_attention_backward_part *p, const backward_state *s,
+                                  const backward_block *b)
+{
+    ptrdiff_t first = b->band.begin, rows = b->band.end - first, query = query_of(b, first);
+    pack_vectors(s->queries + first * s->width, p->q + b->head * p->q_head + query * p->q_row,
+                 p->q_row * b->walk->query_step, rows, p->head_dim);
+    pack_vectors(s->douts + first * s->width,
+                 p->dout + b->head * p->dout_head + query * p->dout_row,
+                 p->dout_row * b->walk->query_step, rows, p->head_dim);
+}
+
 /* weights = scale q k^T and slopes = gain do v^T, up to where rows see. */
 static void backward_scores(const sgti_attention_backward_part *p, const backward_state *s,
                             const backward_block *b)
 {
     tile scores = {
-        .a = p->q + b->head * p->q_head + b->query0 * p->q_row,
-        .lda = p->q_row * b->walk->query_step,
+        .a = s->queries,
+        .lda = s->width,
         .b = s->keys_transposed,
         .ldb = ATTENTION_KEYS,
         .depth = p->head_dim,
@@ -134,8 +155,7 @@ static void backward_scores(const sgti_attention_backward_part *p, const backwar
         .alpha = p->scale,
     };
     band_scores(&scores, &b->band, b->keys);
-    scores.a = p->dout + b->head * p->dout_head + b->query0 * p->dout_row;
-    scores.lda = p->dout_row * b->walk->query_step;
+    scores.a = s->douts;
     scores.b = s->values_transposed;
     scores.c = s->slopes;
     scores.alpha = b->gain;
@@ -185,6 +205,13 @@ static inline void clear_sides(const backward_state *s, const backward_block *b,
         weight[j] = slope[j] = 0.0f;
 }
 
+/* Where a row's delta is kept, until that of the query `kept` further takes its place. With more
+ * heads than places, which then keep nothing, heads share them. */
+static inline float *kept_delta(const backward_state *s, const backward_block *b, ptrdiff_t i)
+{
+    return s->deltas + (b->head * s->kept + (b->number + i) % s->kept) % KEPT_DELTAS;
+}
+
 /* Turns the rows of a block into P and dS. Up to TILE_ROWS elements behind the stairs become zero:
  * so far a panel can read past the last key that a row sees. */
 static void backward_rows(const sgti_attention_backward_part *p, const backward_state *s,
@@ -192,10 +219,13 @@ static void backward_rows(const sgti_attention_backward_part *p, const backward_
 {
     for (ptrdiff_t i = b->band.begin; i < b->band.end; i++) {
         ptrdiff_t row = query_of(b, i), skip = b->band.skip[i];
-        float delta = row_delta(p->dout + b->head * p->dout_head + row * p->dout_row,
-                                p->out + b->head * p->out_head + row * p->out_row, p->head_dim);
+        float *delta = kept_delta(s, b, i);
+        if (b->number + i >= b->walk->known)
+            *delta = row_delta(s->douts + i * s->width,
+                               p->out + b->head * p->out_head + row * p->out_row, p->head_dim);
         row_slopes(s->weights + i * SCORE_ROW + skip, s->slopes + i * SCORE_ROW + skip,
-                   b->band.seen[i] - skip, p->lse[b->head * p->lse_head + row * p->lse_row], delta);
+                   b->band.seen[i] - skip, p->lse[b->head * p->lse_head + row * p->lse_row],
+                   *delta);
         clear_sides(s, b, i);
     }
 }
@@ -268,14 +298,10 @@ static void add_over_keys(const sgti_attention_backward_part *p, const backward_
 static void backward_block_run(const sgti_attention_backward_part *p, const backward_state *s,
                                const backward_block *b)
 {
+    backward_pack_queries(p, s, b);
     backward_scores(p, s, b);
     backward_rows(p, s, b);
     if (p->dk) {
-        const float *q = p->q + b->head * p->q_head + b->query0 * p->q_row;
-        const float *dout = p->dout + b->head * p->dout_head + b->query0 * p->dout_row;
-        ptrdiff_t step = b->walk->query_step;
-        pack_vectors(s->queries, q, p->q_row * step, b->rows, p->head_dim);
-        pack_vectors(s->douts, dout, p->dout_row * step, b->rows, p->head_dim);
         add_over_rows(s, b, s->dv, s->weights, s->douts, b->gain);
         add_over_rows(s, b, s->dk, s->slopes, s->queries, p->scale);
     }
@@ -320,9 +346,10 @@ static void far_queries(const sgti_attention_backward_part *p, backward_block *b
     }
 }
 
-/* One block of keys against the queries first .. end - 1 of a walk, of all heads. */
+/* One block of keys against the queries first .. end - 1 of a walk, of all heads. Neither first nor
+ * end falls from one block of keys to the next. */
 static void backward_key_block(const sgti_attention_backward_part *p, const backward_state *s,
-                               const backward_walk *w, ptrdiff_t key0, ptrdiff_t keys,
+                               backward_walk *w, ptrdiff_t key0, ptrdiff_t keys,
                                ptrdiff_t first, ptrdiff_t end)
 {
     backward_pack_keys(p, s, w, key0, keys);
@@ -332,6 +359,7 @@ static void backward_key_block(const sgti_attention_backward_part *p, const back
                 .walk = w,
                 .head = head,
                 .query0 = w->query0 + query * w->query_step,
+                .number = query,
                 .rows = smaller(end - query, BACKWARD_QUERIES),
                 .key0 = key0,
                 .keys = keys,
@@ -345,20 +373,35 @@ static void backward_key_block(const sgti_attention_backward_part *p, const back
             if (block.band.begin < block.band.end)
                 backward_block_run(p, s, &block);
         }
+    if (end - first <= s->kept)
+        w->known = end;
     if (p->dk) {
         unpack_key_rows(p->dk, p->dk_row, s->dk, w, key0, keys, p->head_dim);
         unpack_key_rows(p->dv, p->dv_row, s->dv, w, key0, keys, p->head_dim);
     }
 }
 
+/* Nothing yet in the dq of queries that come next: cleared just before, it is near. */
+static void clear_dq(const sgti_attention_backward_part *p, ptrdiff_t first, ptrdiff_t end)
+{
+    for (ptrdiff_t head = 0; p->dq && head < p->heads; head++)
+        for (ptrdiff_t i = first; i < end; i++)
+            memset(p->dq + head * p->dq_head + i * p->dq_row, 0,
+                   (size_t)p->head_dim * sizeof(float));
+}
+
 static void backward_near(const sgti_attention_backward_part *p, const backward_state *s)
 {
-    const backward_walk w = {.list = all_keys, .query_step = 1};
+    backward_walk w = {.list = all_keys, .query_step = 1};
+    ptrdiff_t cleared = p->query_begin;
     for (ptrdiff_t key0 = p->key_begin; key0 < p->key_end; key0 += ATTENTION_KEYS) {
         ptrdiff_t keys = smaller(p->key_end - key0, ATTENTION_KEYS);
         ptrdiff_t end = p->query_end;
-        if (p->pattern)
+        if (p->pattern) {
             end = smaller(end, sgti_pattern_near_end(p->pattern, key0 + keys - 1));
+            clear_dq(p, cleared, end);
+            cleared = end;
+        }
         backward_key_block(p, s, &w, key0, keys, larger(p->query_begin, key0), end);
     }
 }
@@ -366,7 +409,7 @@ static void backward_near(const sgti_attention_backward_part *p, const backward_
 /* Queries that see no key of a block yet are left out by whole blocks of queries, so that what is
  * added up in one go does not depend on it. */
 static void backward_far(const sgti_attention_backward_part *p, const backward_state *s,
-                         const backward_walk *w)
+                         backward_walk *w)
 {
     ptrdiff_t first = 0;
     for (ptrdiff_t key0 = 0; key0 < w->keys; key0 += ATTENTION_KEYS) {
@@ -417,10 +460,6 @@ static void attention_backward_part(const sgti_attention_backward_part *p, void 
 {
     backward_state s = backward_layout(p, scratch);
 
-    for (ptrdiff_t head = 0; p->pattern && head < p->heads; head++)
-        for (ptrdiff_t i = 0; i < p->query_end; i++)
-            memset(p->dq + head * p->dq_head + i * p->dq_row, 0,
-                   (size_t)p->head_dim * sizeof(float));
     backward_near(p, &s);
     if (p->pattern && (p->pattern->sets & SGT_KEYS_STRIDED))
         backward_strided(p, &s);

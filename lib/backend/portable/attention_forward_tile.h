@@ -44,6 +44,7 @@
 typedef struct forward_state {
     float *keys;         /* [head_dim, ATTENTION_KEYS], transposed */
     float *values;       /* [ATTENTION_KEYS, width] */
+    float *queries;      /* [STRIP_ROWS, width] */
     float *scores;       /* [STRIP_ROWS, SCORE_ROW], first s and then e^(s-m) */
     float *sums;         /* [heads * rows, width], O */
     double *total;       /* [heads * rows], Z */
@@ -69,7 +70,8 @@ typedef struct forward_walk {
                             query sees; NULL: its near ones */
 } forward_walk;
 
-_Static_assert(((2 * ATTENTION_KEYS + SGTI_ATTENTION_ROWS) * SGTI_ATTENTION_MAX_HEAD_DIM +
+_Static_assert(((2 * ATTENTION_KEYS + STRIP_ROWS + SGTI_ATTENTION_ROWS) *
+                    SGTI_ATTENTION_MAX_HEAD_DIM +
                 STRIP_ROWS * SCORE_ROW + SGTI_ATTENTION_ROWS * 5) * sizeof(float) <=
                    SGTI_MATRIX_SCRATCH_BYTES,
                "a part of attention fits the scratch");
@@ -94,7 +96,8 @@ static forward_state forward_layout(const sgti_attention_part *p, void *scratch)
     forward_state s = {.width = whole_vectors(p->head_dim)};
     s.keys = scratch;
     s.values = s.keys + s.width * ATTENTION_KEYS;
-    s.scores = s.values + s.width * ATTENTION_KEYS;
+    s.queries = s.values + s.width * ATTENTION_KEYS;
+    s.scores = s.queries + STRIP_ROWS * s.width;
     s.sums = s.scores + STRIP_ROWS * SCORE_ROW;
     s.total = (double *)(void *)(s.sums + rows * s.width);
     s.moment = s.total + rows;
@@ -266,8 +269,8 @@ static void strip_scores(const sgti_attention_part *p, const forward_state *s, c
         gemm_few_rows(&dots);
     } else {
         tile scores = {
-            .a = q,
-            .lda = p->q_row * b->row_step,
+            .a = s->queries,
+            .lda = s->width,
             .b = s->keys,
             .ldb = ATTENTION_KEYS,
             .depth = p->head_dim,
@@ -275,6 +278,7 @@ static void strip_scores(const sgti_attention_part *p, const forward_state *s, c
             .ldc = SCORE_ROW,
             .alpha = p->scale,
         };
+        pack_vectors(s->queries, q, p->q_row * b->row_step, b->rows, p->head_dim);
         band_scores(&scores, &b->band, b->keys);
     }
 }

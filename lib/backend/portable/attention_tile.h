@@ -130,11 +130,12 @@ static inline void pack_key_rows(float *target, const float *source, ptrdiff_t s
  * room and B^T, packed by pack_keys_transposed, is filled. */
 static inline void band_scores(const tile *block, const score_band *b, ptrdiff_t cols)
 {
-    for (ptrdiff_t j = 0; j < cols; j += TILE_COLS)
+    for (ptrdiff_t past = 0; past < cols; past += TILE_COLS)
         for (ptrdiff_t i = b->begin; i < b->end; i += TILE_ROWS) {
             ptrdiff_t count = smaller(b->end - i, TILE_ROWS);
+            ptrdiff_t j = b->skip[i] / SGTI_LANES * SGTI_LANES + past;
             ptrdiff_t width = whole_vectors(b->seen[i + count - 1]) - j;
-            if (width <= 0 || j + TILE_COLS <= b->skip[i])
+            if (width <= 0)
                 continue;
             tile t = *block;
             t.a += i * t.lda;
