@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api_patterns.h"
+
 /* ---- models ---- */
 
 static sgt_model_config config_of(int shape)
@@ -54,7 +56,11 @@ static void make_model(world *w)
     sgt_model *made = NULL;
     int32_t slot = choose(&w->in, SLOTS), shape = choose(&w->in, 2);
     sgt_model_config config = config_of(shape);
-    sgt_status expected = spoil_config(&config, choose(&w->in, 20));
+    own_blocks blocks;
+    int32_t how = choose(&w->in, 256);
+    sgt_status expected = spoil_config(&config, how % 20);
+    if (expected == SGT_OK && how >= 20)
+        expected = add_blocks(&blocks, &config, w);
     if (w->models[slot] != NULL) {
         sgt_model_free(w->models[slot]->handle);
         drop_model(w->models[slot]);
@@ -74,6 +80,7 @@ static void make_model(world *w)
         abort();
     w->models[slot] = calloc(1, sizeof *w->models[slot]);
     *w->models[slot] = (model_facts){.references = 1, .handle = made, .shape = shape};
+    note_patterns(w->models[slot], &config);
 }
 
 typedef struct own_batch {
@@ -370,7 +377,7 @@ void make_a_call(world *w)
         api_growth_step, api_plan,           api_plan_edit, api_set_plan,
         api_bytes,       api_checkpoint,     api_session,   api_feed,
         api_feed,        api_session_change, api_sampler,   api_pick,
-        api_generate,
+        api_generate,    api_pattern,
     };
     calls[choose(&w->in, (int32_t)(sizeof calls / sizeof *calls))](w);
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api_patterns.h"
+
 /* ---- plans ---- */
 
 static plan_facts *choose_plan(world *w)
@@ -212,7 +214,9 @@ void api_checkpoint(world *w)
         return;
     if (told(w, "sgt_checkpoint_open", sgt_checkpoint_open(&checkpoint, w->context, path),
              SGT_OK)) {
-        expected = to == NULL || to->shape != from->shape ? SGT_E_INVALID_ARGUMENT : SGT_OK;
+        expected = to == NULL || to->shape != from->shape || !same_patterns(to, from)
+                       ? SGT_E_INVALID_ARGUMENT
+                       : SGT_OK;
         int done = told(w, "sgt_checkpoint_load",
                         sgt_checkpoint_load(to ? to->handle : NULL, NULL, NULL, checkpoint, NULL),
                         expected);

@@ -11,8 +11,8 @@
 
 #include <sgt/sgt.h>
 
-enum { SLOTS = 2, VOCAB = 11, LAYERS = 2, HEADS = 2, MOST_SEQ = 6, MOST_BATCH = 2,
-       SEQUENCES = 2 };
+enum { SLOTS = 2, VOCAB = 11, LAYERS = 2, MOST_LAYERS = 3, HEADS = 2, MOST_SEQ = 6,
+       MOST_BATCH = 2, SEQUENCES = 2 };
 
 /* ---- the input: whatever is asked of it, a byte at a time ---- */
 
@@ -44,6 +44,8 @@ typedef struct model_facts {
     int attached;
     int64_t count; /* targets of the last forward */
     size_t logits; /* elements of the last forward_logits */
+    sgt_attention_pattern patterns[MOST_LAYERS]; /* of all heads of a layer */
+    int patterned;
 } model_facts;
 
 typedef struct policy_facts {

@@ -39,8 +39,15 @@ static void put(const char *folder, const char *name, const uint8_t *data, size_
     need(file != NULL && fwrite(data, 1, bytes, file) == bytes && fclose(file) == 0);
 }
 
-static sgt_model *make_model(sgt_context *context)
+/* With patterns: one key/value head more, so that they are two. */
+static sgt_model *make_model(sgt_context *context, int patterned)
 {
+    static const sgt_attention_pattern patterns[] = {
+        {.size = sizeof *patterns, .sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 3},
+        {.size = sizeof *patterns, .sets = SGT_KEYS_SUMMARY, .stride = 4, .summary = 2,
+         .phase = 1}};
+    static const sgt_block_config block = {
+        .size = sizeof block, .n_patterns = 2, .patterns = patterns};
     sgt_model *model = NULL;
     sgt_plan *plan = NULL;
     sgt_model_config config;
@@ -52,6 +59,11 @@ static sgt_model *make_model(sgt_context *context)
     config.head_dim = 2;
     config.d_ff = 1;
     config.max_seq_len = 2;
+    if (patterned) {
+        config.n_heads = 2;
+        config.n_blocks = 1;
+        config.blocks = &block;
+    }
     need(sgt_model_create(&model, context, &config, NULL) == SGT_OK);
     need(sgt_model_init_weights(model, NULL) == SGT_OK);
     need(sgt_plan_clone(&plan, sgt_model_plan(model)) == SGT_OK);
@@ -61,7 +73,7 @@ static sgt_model *make_model(sgt_context *context)
     return model;
 }
 
-static void write_files(const char *folder, const sgt_model *model)
+static void write_files(const char *folder, const sgt_model *model, const char *const names[3])
 {
     static uint8_t data[3 * ROOM], tensors[ROOM];
     char path[NAME], into[NAME];
@@ -75,7 +87,7 @@ static void write_files(const char *folder, const sgt_model *model)
     for (int i = 0; i < 2; i++) {
         need(sgt_checkpoint_save(model, path, &options) == SGT_OK);
         data[0] = 0;
-        put(into, i ? "optimizer" : "model", data, 1 + get(data + 1, into, "checkpoint"));
+        put(into, names[i], data, 1 + get(data + 1, into, "checkpoint"));
         options.optimizer = optimizer;
     }
     sgt_optimizer_free(optimizer);
@@ -86,7 +98,7 @@ static void write_files(const char *folder, const sgt_model *model)
     data[1] = (uint8_t)(config & 255);
     data[2] = (uint8_t)(config >> 8);
     memcpy(data + 3 + config, tensors, bytes);
-    put(into, "folder", data, 3 + config + bytes);
+    put(into, names[2], data, 3 + config + bytes);
 }
 
 static void write_plan(const char *folder, const sgt_model *model)
@@ -116,15 +128,21 @@ static void write_policies(const char *folder)
 
 int main(int argc, char **argv)
 {
+    static const char *const files[] = {"model", "optimizer", "folder"};
+    static const char *const patterned_files[] = {
+        "patterned_model", "patterned_optimizer", "patterned_folder"};
     sgt_context *context = NULL;
-    sgt_model *model;
+    sgt_model *model, *patterned;
     if (argc != 2)
         return 2;
     need(sgt_context_create(&context, NULL) == SGT_OK);
-    model = make_model(context);
-    write_files(argv[1], model);
+    model = make_model(context, 0);
+    patterned = make_model(context, 1);
+    write_files(argv[1], model, files);
+    write_files(argv[1], patterned, patterned_files);
     write_plan(argv[1], model);
     write_policies(argv[1]);
+    sgt_model_free(patterned);
     sgt_model_free(model);
     sgt_context_free(context);
     return 0;

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Attention patterns, good and bad, and what a model with them is. */
+#ifndef SGTT_API_PATTERNS_H
+#define SGTT_API_PATTERNS_H
+
+#include "api_world.h"
+
+/* What a model is made of; config points into it. */
+typedef struct own_blocks {
+    sgt_block_config blocks[MOST_LAYERS];
+    sgt_attention_pattern patterns[MOST_LAYERS];
+} own_blocks;
+
+/* Gives a configuration blocks with patterns, perhaps bad ones; what it then is. */
+sgt_status add_blocks(own_blocks *own, sgt_model_config *config, world *w);
+
+/* Notes the pattern of every layer of a model that was made. */
+void note_patterns(model_facts *m, const sgt_model_config *config);
+
+/* 1 when every layer of two models of one shape sees the same keys. */
+int same_patterns(const model_facts *a, const model_facts *b);
+
+#endif
