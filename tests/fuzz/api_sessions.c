@@ -65,7 +65,8 @@ void api_session(world *w)
     }
     m->references++;
     *s = (session_facts){
-        .handle = made, .model = m, .generation = sgt_model_generation(m->handle), .ready = 1};
+        .handle = made, .model = m, .generation = sgt_model_generation(m->handle), .ready = 1,
+        .chunk = options.chunk};
     s->plan = copy_plan(w, m);
 }
 
@@ -80,6 +81,39 @@ static sgt_status check(const session_facts *s)
 static int is_sequence(const session_facts *s, int32_t sequence)
 {
     return s->ready && sequence >= 0 && sequence < SEQUENCES;
+}
+
+static void note_reach(session_facts *s, int32_t sequence, int32_t end)
+{
+    if (end > s->most[sequence])
+        s->most[sequence] = end;
+}
+
+static void note_length(session_facts *s, int32_t sequence, int32_t length)
+{
+    s->lengths[sequence] = length;
+    if (length == 0)
+        s->most[sequence] = 0;
+    note_reach(s, sequence, length);
+}
+
+/* Of tokens that were refused half-way: patterns may have given up what the old end needs, and then
+ * the whole chunks before stay. */
+static void note_failed_feed(session_facts *s, int32_t sequence, int32_t count)
+{
+    int32_t before = s->lengths[sequence], after = sgt_session_length(s->handle, sequence);
+    if (after < before || after - before >= count || (after - before) % s->chunk != 0 ||
+        (after != before && (before == 0 || !s->model->patterned)))
+        abort();
+    if (before > 0)
+        note_reach(s, sequence, before + count);
+    s->lengths[sequence] = after;
+}
+
+/* Whether patterns may have given up what going back to a length needs. */
+static int may_be_gone(const session_facts *s, int32_t sequence, int32_t length)
+{
+    return s->model->patterned && length > 0 && s->most[sequence] - length > s->chunk;
 }
 
 static sgt_status foretell_feed(const session_facts *s, int32_t sequence, int32_t count, int bad)
@@ -119,7 +153,9 @@ void api_feed(world *w)
     if (done && !scores && !isfinite(logits[0]))
         abort();
     if (done)
-        s->lengths[sequence] += count;
+        note_length(s, sequence, s->lengths[sequence] + count);
+    else if (expected == SGT_OK)
+        note_failed_feed(s, sequence, count);
     for (int32_t i = 0; s->handle != NULL && i < SEQUENCES; i++)
         if (sgt_session_length(s->handle, i) != (s->ready ? s->lengths[i] : 0))
             abort();
@@ -140,11 +176,14 @@ static void rewind_or_copy(world *w, session_facts *s)
         expected = check(s);
     sgt_status got = copies ? sgt_session_copy(s->handle, to, from, length)
                             : sgt_session_rewind(s->handle, from, length);
-    if (expected == SGT_OK && s->model->patterned && length < s->lengths[from] &&
-        got == SGT_E_STATE)
-        expected = got; /* keys that no later token sees may be gone */
-    if (told(w, "the sequences of a session", got, expected))
-        s->lengths[copies ? to : from] = length;
+    int known = s->handle != NULL && is_sequence(s, from) && length >= 0;
+    if (got == SGT_E_STATE && known && may_be_gone(s, from, length))
+        expected = got; /* before `to` is looked at */
+    if (!told(w, "the sequences of a session", got, expected))
+        return;
+    if (copies && to != from)
+        s->most[to] = s->most[from];
+    note_length(s, copies ? to : from, length);
 }
 
 static void refresh(world *w, session_facts *s)
@@ -154,7 +193,7 @@ static void refresh(world *w, session_facts *s)
     if (s->handle == NULL)
         return;
     for (int i = 0; i < SEQUENCES; i++)
-        s->lengths[i] = 0;
+        note_length(s, i, 0);
     sgt_plan_free(s->plan);
     s->plan = copy_plan(w, s->model);
     s->generation = sgt_model_generation(s->model->handle);
@@ -284,5 +323,9 @@ void api_generate(world *w)
     if (after < before || (expected != SGT_OK && expected != answer && after != before))
         abort();
     if (s->handle != NULL && is_sequence(s, sequence))
-        s->lengths[sequence] = after; /* a failure keeps what was fed */
+        note_length(s, sequence, after); /* a failure keeps what was fed */
+    if (expected == SGT_OK && !done && before > 0) {
+        note_reach(s, sequence, before + count);
+        note_reach(s, sequence, after + 1);
+    }
 }

@@ -80,7 +80,9 @@ typedef struct session_facts {
     sgt_plan *plan; /* a copy of the model's when it was made */
     uint64_t generation;
     int ready; /* the last refresh succeeded */
+    int32_t chunk;
     int32_t lengths[SEQUENCES];
+    int32_t most[SEQUENCES]; /* that it had, or began to have, since it was last empty */
 } session_facts;
 
 typedef struct world {
