@@ -19,6 +19,7 @@ typedef struct bench_options {
     int32_t steps;       /* pairs that are timed */
     int32_t prompt;      /* bench_decode: tokens of context, then tokens timed at a time */
     int32_t tokens;
+    int32_t far;         /* a longer context to compare with; 0: none */
     const char *backend; /* NULL: the default */
     const char *isa;
     const char *plan;    /* none, sgt:LAYERS,HEADS[,DEPTH], allheads:LAYERS, blocks:LAYERS */

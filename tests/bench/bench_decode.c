@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Decoding speed. Sessions of the vanilla model, of a depth plan and of bf16 copies take turns, a
- * few tokens each at the same length of context, so that all see the same machine. Figures are
- * medians; ratios are medians of the ratios of neighbours.
+ * few tokens each at the same length of context, so that all see the same machine; with --far one
+ * more of the vanilla model, behind a longer context. Figures are medians; ratios are medians of
+ * the ratios of neighbours.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 #include "bench.h"
 #include "core/context.h"
 
-enum { VANILLA, GROWN, ROUNDED, KINDS, MOST_SEQUENCES = 8 };
+enum { VANILLA, GROWN, ROUNDED, FAR, KINDS, MOST_SEQUENCES = 8 };
 
 typedef struct bench_run {
     sgt_context *context;
@@ -29,6 +30,8 @@ typedef struct figures {
     double share;         /* bytes / token against it, median of neighbours */
     double overhead, overhead_low, overhead_high, overhead_bytes;
     double bf16_gain;
+    double far_ratio;     /* tokens per second behind the longer context against the first */
+    double cache_bytes[KINDS];
     double shared[MOST_SEQUENCES + 1]; /* seconds of one token each of so many sequences */
     double prefill;       /* seconds of the whole context */
     double prefill_flops;
@@ -41,18 +44,32 @@ static void use_plan(bench_run *run, int kind)
     bench_check(sgt_model_set_plan(run->model, run->plans[kind]), "plan");
 }
 
-static void make_session(bench_run *run, int kind, const bench_options *o)
+static int count_kinds(const bench_options *o)
 {
-    sgt_session_options options;
-    sgt_session_options_init(&options, sizeof options);
-    options.max_length = o->prompt + o->tokens;
-    options.weights = kind == ROUNDED ? SGT_BF16 : SGT_F32;
-    use_plan(run, kind);
-    bench_check(sgt_session_create(&run->sessions[kind], run->model, &options), "session");
-    bench_check(sgt_session_feed(NULL, run->sessions[kind], 0, run->tokens, o->prompt), "prompt");
+    return o->far > 0 ? KINDS : FAR;
 }
 
-static void make(bench_run *run, const bench_options *o)
+static int32_t context_of(int kind, const bench_options *o)
+{
+    return kind == FAR ? o->far : o->prompt;
+}
+
+static void make_session(bench_run *run, figures *f, int kind, const bench_options *o)
+{
+    sgt_session_options options;
+    sgt_session_memory memory = {.size = sizeof memory};
+    int32_t prompt = context_of(kind, o);
+    sgt_session_options_init(&options, sizeof options);
+    options.max_length = prompt + o->tokens;
+    options.weights = kind == ROUNDED ? SGT_BF16 : SGT_F32;
+    use_plan(run, kind);
+    bench_check(sgt_session_estimate_memory(&memory, run->model, &options), "memory");
+    f->cache_bytes[kind] = (double)memory.cache;
+    bench_check(sgt_session_create(&run->sessions[kind], run->model, &options), "session");
+    bench_check(sgt_session_feed(NULL, run->sessions[kind], 0, run->tokens, prompt), "prompt");
+}
+
+static void make(bench_run *run, figures *f, const bench_options *o)
 {
     run->context = bench_context(o);
     for (int kind = 0; kind < KINDS; kind++)
@@ -67,19 +84,20 @@ static void make(bench_run *run, const bench_options *o)
     run->logits = malloc(MOST_SEQUENCES * (size_t)o->config.vocab_size * sizeof *run->logits);
     if (!run->logits)
         exit(1);
-    for (int kind = 0; kind < KINDS; kind++)
-        make_session(run, kind, o);
+    for (int kind = 0; kind < count_kinds(o); kind++)
+        make_session(run, f, kind, o);
 }
 
 /* Seconds per token of a few tokens after the prompt. */
 static double decode(bench_run *run, int kind, const bench_options *o)
 {
     sgt_session *session = run->sessions[kind];
+    int32_t prompt = context_of(kind, o);
     use_plan(run, kind);
-    bench_check(sgt_session_rewind(session, 0, o->prompt), "rewind");
+    bench_check(sgt_session_rewind(session, 0, prompt), "rewind");
     double start = bench_now();
     for (int32_t i = 0; i < o->tokens; i++)
-        bench_check(sgt_session_feed(run->logits, session, 0, run->tokens + o->prompt + i, 1),
+        bench_check(sgt_session_feed(run->logits, session, 0, run->tokens + prompt + i, 1),
                     "token");
     return (bench_now() - start) / o->tokens;
 }
@@ -87,16 +105,18 @@ static double decode(bench_run *run, int kind, const bench_options *o)
 static void measure_decoding(bench_run *run, figures *f, const bench_options *o)
 {
     int rounds = o->steps, threads = sgti_pool_threads(run->context->pool);
-    double *times = malloc(5 * (size_t)rounds * sizeof *times);
+    int kinds = count_kinds(o);
+    double *times = malloc(6 * (size_t)rounds * sizeof *times);
     char *memory = bench_read_memory();
     if (!times)
         exit(1);
     double *vanilla = times, *overhead = times + rounds, *gain = times + 2 * rounds;
     double *rate = times + 3 * rounds, *share = times + 4 * rounds;
+    double *far = times + 5 * rounds;
     for (int round = -2; round < rounds; round++) {
-        double seconds[KINDS];
-        for (int i = 0; i < KINDS; i++) {
-            int kind = (round & 1) ? KINDS - 1 - i : i;
+        double seconds[KINDS] = {0};
+        for (int i = 0; i < kinds; i++) {
+            int kind = (round & 1) ? kinds - 1 - i : i;
             seconds[kind] = decode(run, kind, o);
         }
         double reading = bench_read_rate(memory, threads);
@@ -107,12 +127,14 @@ static void measure_decoding(bench_run *run, figures *f, const bench_options *o)
         vanilla[round] = seconds[VANILLA];
         overhead[round] = seconds[GROWN] / seconds[VANILLA] - 1.0;
         gain[round] = seconds[VANILLA] / seconds[ROUNDED];
+        far[round] = kinds > FAR ? seconds[VANILLA] / seconds[FAR] : 0.0;
     }
     f->token = bench_median(vanilla, rounds);
     f->overhead = bench_median(overhead, rounds);
     f->overhead_low = bench_quantile(overhead, rounds, 0.25);
     f->overhead_high = bench_quantile(overhead, rounds, 0.75);
     f->bf16_gain = bench_median(gain, rounds);
+    f->far_ratio = bench_median(far, rounds);
     f->read_rate = bench_median(rate, rounds);
     f->share = bench_median(share, rounds);
     free(memory);
@@ -212,6 +234,10 @@ static void print(const figures *f, const bench_run *run, const bench_options *o
     printf("kernels             %s, %d threads\n", info.kernels, (int)info.threads);
     printf("token               %.2f ms after %d: %.2f tokens/s\n", f->token * 1e3,
            (int)o->prompt, 1.0 / f->token);
+    printf("cache               %.0f bytes\n", f->cache_bytes[VANILLA]);
+    if (o->far > 0)
+        printf("after %-14d %.3f x the tokens/s, cache %.0f bytes\n", (int)o->far, f->far_ratio,
+               f->cache_bytes[FAR]);
     printf("weights             %.1f MB a token, %.1f GB/s\n", f->bytes * 1e-6,
            f->bytes / f->token * 1e-9);
     printf("reading memory      %.1f GB/s, share %.1f %%\n", f->read_rate * 1e-9,
@@ -237,8 +263,9 @@ static void write_json(const figures *f, const bench_options *o)
         json_object_set_new(shared, name, json_real(count / f->shared[count]));
     }
     json_t *root = json_pack(
-        "{s:f, s:f, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:f, s:f, s:s, s:o, s:o}", "tokens_per_s",
-        1.0 / f->token, "bandwidth_share", f->share, "read_gbytes_per_s",
+        "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:f, s:f, s:s, s:o, s:o}",
+        "far_ratio", f->far_ratio, "cache_bytes", f->cache_bytes[VANILLA], "far_cache_bytes",
+        f->cache_bytes[FAR], "tokens_per_s", 1.0 / f->token, "bandwidth_share", f->share, "read_gbytes_per_s",
         f->read_rate * 1e-9, "overhead", f->overhead, "overhead_quartiles", f->overhead_low,
         f->overhead_high, "overhead_bytes", f->overhead_bytes, "bf16_gain", f->bf16_gain,
         "prefill_tokens_per_s", o->seq / f->prefill, "prefill_gemm_share",
@@ -262,9 +289,10 @@ int main(int argc, char **argv)
     options.config.d_ff = 4096;
     options.config.vocab_size = 50304;
     bench_parse(&options, argc, argv);
-    if (options.config.max_seq_len < options.prompt + options.tokens)
-        options.config.max_seq_len = options.prompt + options.tokens;
-    make(&run, &options);
+    int32_t longest = options.far > options.prompt ? options.far : options.prompt;
+    if (options.config.max_seq_len < longest + options.tokens)
+        options.config.max_seq_len = longest + options.tokens;
+    make(&run, &f, &options);
     f.bytes = weight_bytes(&options);
     measure_decoding(&run, &f, &options);
     use_plan(&run, GROWN);
