@@ -143,6 +143,27 @@ def test_memory(model, weights):
     assert model.context.memory.current == before
 
 
+def test_rings_go_back_by_a_chunk(context):
+    config = small_config(blocks=[sgt.BlockConfig(patterns=["local:3"])])
+    model = sgt.Model(config, context, std=0.2)
+    tokens = make_batch(batch=1)[0][0]
+    expected = model.evaluate(tokens, logits=True).logits[0]
+    dense = sgt.Session.estimate_memory(sgt.Model(small_config(), context), chunk=2)
+    assert sgt.Session.estimate_memory(model, chunk=2).cache < dense.cache / 2
+    session = sgt.Session(model, sequences=2, chunk=2)
+    assert close(session.feed(tokens[:12]), expected[11])
+    with pytest.raises(sgt.StateError, match="has 12: .* going back by 2 tokens"):
+        session.rewind(9)
+    with pytest.raises(sgt.StateError, match="going back by 2 tokens"):
+        session.copy(1, 0, 9)
+    session.copy(1, 0, 10)
+    session.rewind(11)
+    assert close(session.feed(tokens[11:14]), expected[13])
+    assert close(session.feed(tokens[10:], sequence=1), expected[SEQ - 1])
+    session.rewind(0)
+    assert close(session.feed(tokens), expected[SEQ - 1])
+
+
 def test_a_session_keeps_its_model(context, prompt, collected):
     model = sgt.Model(small_config(), context, std=0.2)
     expected = model.evaluate(prompt, last_logits=True).last_logits[0]
