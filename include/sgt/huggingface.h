@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Models from and for Hugging Face: folders with config.json and safetensors, as transformers keeps
- * a LlamaForCausalLM. Weights keep their names, shapes and order of rows, so nothing is permuted.
+ * a LlamaForCausalLM, a MistralForCausalLM or a MinistralForCausalLM. Weights keep their names, shapes and order of rows, so nothing is permuted.
  * Tokenizers are the host's; their files are copied beside an export on request.
  *
  * Threads. Loading makes a model of its own, in any thread; saving only reads its model.
@@ -33,12 +33,14 @@ SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t
  * config.json says tie_word_embeddings true (the log warns). A head that is not there is
  * SGT_E_FORMAT unless config.json or tie_missing_head ties it. The log warns of a max_seq_len
  * beyond max_position_embeddings. A folder that sgt_hf_save wrote gives the depth plan too.
- * Special tokens are those of config.json, or of generation_config.json where the former has none.
+ * A sliding_window W of a Mistral becomes the pattern LOCAL with stride W in the layers that have
+ * it. Special tokens are those of config.json, or of generation_config.json where the former has none.
  * model_options and options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
  * SGT_E_NOT_FOUND and SGT_E_IO (the file is named), SGT_E_FORMAT (the key or tensor is named),
  * SGT_E_VERSION (a depth plan of a newer libsgt), SGT_E_UNSUPPORTED (what this model does not do is
- * named: another model_type or hidden_act, biases, sliding windows, scaled or partial rotary
- * positions, quantised or other tensors), SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY,
+ * named: another model_type or hidden_act, biases, a sliding window of another model_type than
+ * mistral and ministral, scaled or partial rotary positions, quantised or other tensors),
+ * SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY,
  * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.2.
  */
 SGT_API sgt_status sgt_hf_load(sgt_model **model, sgt_context *context, const char *folder,
@@ -68,8 +70,10 @@ SGT_API sgt_status sgt_hf_save_options_init(sgt_hf_save_options *options, size_t
  * removed are, in this folder, files that model.safetensors.index.json or
  * pytorch_model.bin.index.json name (those that end in .safetensors or .bin), files named like
  * shards of either kind, pytorch_model.bin, and the two indexes. With an empty plan, or without its
- * loops, the folder is a LlamaForCausalLM; else model_type is "sgt" and config.json holds the plan,
- * so that nobody computes without the loops by mistake. The model's special tokens are in
+ * loops, and with standard blocks the folder is a LlamaForCausalLM; a MistralForCausalLM where all
+ * layers have the pattern LOCAL of one stride; a MinistralForCausalLM where some are dense instead.
+ * Else model_type is "sgt" and config.json holds plan and blocks, so that nobody computes without
+ * them by mistake. The model's special tokens are in
  * config.json, null where there are none. With copy_from generation_config.json, tokenizer.json,
  * tokenizer.model, tokenizer_config.json, special_tokens_map.json, added_tokens.json, vocab.json,
  * vocab.txt, merges.txt, chat_template.json and chat_template.jinja are copied byte by byte, each

@@ -15,6 +15,7 @@
 #include "../model/config.h"
 #include "hf_blocks.h"
 #include "hf_files.h"
+#include "hf_windows.h"
 
 #define LOAD_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_load_options, tie_missing_head)
 
@@ -76,9 +77,11 @@ static sgt_status read_config(folder *f)
         return status;
     status = sgti_hf_config_parse(&f->config, text, bytes, path);
     sgti_release(f->memory, text, bytes + 1);
-    if (status == SGT_OK)
-        status = sgti_hf_blocks_read(&f->blocks, &f->config.model.n_blocks, f->memory,
-                                     f->config.tree, path);
+    int32_t *n_blocks = &f->config.model.n_blocks;
+    if (status == SGT_OK && f->config.window > 0)
+        status = sgti_hf_windows_read(&f->blocks, n_blocks, f->memory, &f->config);
+    else if (status == SGT_OK)
+        status = sgti_hf_blocks_read(&f->blocks, n_blocks, f->memory, f->config.tree, path);
     f->config.model.blocks = f->blocks.blocks;
     return status;
 }

@@ -27,6 +27,7 @@
 #include "hf_blocks.h"
 #include "hf_copies.h"
 #include "hf_leftovers.h"
+#include "hf_windows.h"
 
 #define SAVE_MINIMUM SGTI_SIZE_THROUGH(sgt_hf_save_options, reserved)
 
@@ -146,16 +147,21 @@ static sgt_status prepare_weights(sgti_new_file *file, export *e, const char *pa
 static sgt_status prepare_config(sgti_new_file *file, const export *e, const char *path)
 {
     const sgt_model *model = e->model;
-    json_t *blocks;
+    json_t *blocks = NULL, *layer_types = NULL;
+    sgti_hf_description of = {.model = &model->config, .tokens = &model->tokens,
+                              .notes = &model->notes, .dtype = e->dtype_name, .plan = e->plan};
     char *text = NULL;
-    if (!sgti_hf_blocks_write(&blocks, &model->config))
-        text = sgti_hf_config_text(&(sgti_hf_description){.model = &model->config,
-                                                          .tokens = &model->tokens,
-                                                          .notes = &model->notes,
-                                                          .dtype = e->dtype_name,
-                                                          .plan = e->plan,
-                                                          .blocks = blocks});
+    int failed = 0;
+    if (!e->plan)
+        failed = sgti_hf_windows_write(&of.window, &layer_types, &model->config);
+    if (!failed && of.window == 0)
+        failed = sgti_hf_blocks_write(&blocks, &model->config);
+    of.blocks = blocks;
+    of.layer_types = layer_types;
+    if (!failed)
+        text = sgti_hf_config_text(&of);
     json_decref(blocks);
+    json_decref(layer_types);
     if (!text)
         return sgti_fail(SGT_E_OUT_OF_MEMORY, "%s: no memory for its text", path);
     sgt_status status = sgti_new_file_open(file, e->memory, path);

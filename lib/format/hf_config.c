@@ -16,6 +16,11 @@ const sgti_hf_notes sgti_hf_default_notes = {.initializer_range = 0.02};
 
 enum { MOST_NAME = 255 }; /* bytes of a file's name, where there are files */
 
+/* What model_type says. A Mistral is a LLaMA with a window; a key that it lacks means other values
+ * there. */
+enum family { LLAMA, SGT, MISTRAL, MINISTRAL };
+enum { MISTRAL_KV_HEADS = 8, MISTRAL_POSITIONS = 131072, MISTRAL_WINDOW = 4096 };
+
 static const sgti_json_wanted rope_members[] = {
     {.key = "rope_type"},
     {.key = "type"},
@@ -34,7 +39,9 @@ static const sgti_json_wanted wanted_beside[] = {
     {.key = "partial_rotary_factor"},
     {.key = "rope_scaling", .members = rope_members},
     {.key = "rope_parameters", .members = rope_members},
-    {.key = "sliding_window", .presence = 1},
+    {.key = "sliding_window"},
+    {.key = "use_sliding_window"},
+    {.key = "layer_types"},
     {.key = "quantization_config", .presence = 1},
     {.key = "bos_token_id"},
     {.key = "eos_token_id"},
@@ -169,13 +176,12 @@ static void read_rotation(scan *s, sgt_model_config *model)
 static void refuse_what_is_not_done(scan *s)
 {
     static const char *const biases[] = {"attention_bias", "mlp_bias"};
-    static const char *const others[] = {"sliding_window", "quantization_config"};
     for (int i = 0; i < 2; i++) {
         if (truth(s, biases[i], 0))
             unsupported(s, biases[i], "true");
-        if (get(s->tree, others[i]))
-            unsupported(s, others[i], "(anything but null)");
     }
+    if (get(s->tree, "quantization_config"))
+        unsupported(s, "quantization_config", "(anything but null)");
     word(s, s->tree, "hidden_act", "silu", "swish");
 }
 
@@ -282,13 +288,25 @@ static void refuse_unknown_keys(scan *s, json_t *tree)
     }
 }
 
-static void check_type(scan *s, json_t *tree)
+static enum family read_family(scan *s, json_t *tree)
 {
-    const char *type = word(s, s->tree, "model_type", "llama", "sgt");
-    if (!type)
-        malformed(s, "model_type", "is missing");
-    else if (strcmp(type, "sgt") == 0)
-        refuse_unknown_keys(s, tree);
+    static const char *const types[] = {"llama", "sgt", "mistral", "ministral"};
+    static const char key[] = "model_type";
+    const json_t *value = get(s->tree, key);
+    const char *type = json_string_value(value);
+    if (!type) {
+        malformed(s, key, value ? "is not a string" : "is missing");
+        return LLAMA;
+    }
+    for (int i = LLAMA; i <= MINISTRAL; i++) {
+        if (strcmp(type, types[i]) == 0) {
+            if (i == SGT)
+                refuse_unknown_keys(s, tree);
+            return (enum family)i;
+        }
+    }
+    unsupported(s, key, type);
+    return LLAMA;
 }
 
 static double read_field(scan *s, const sgti_config_field *field)
@@ -303,11 +321,78 @@ static double read_field(scan *s, const sgti_config_field *field)
     }
 }
 
-static void read_model(scan *s, sgt_model_config *model)
+static int is_missing(const scan *s, const char *key)
+{
+    return !json_object_get(s->tree, key);
+}
+
+static void read_model(scan *s, sgt_model_config *model, enum family family)
 {
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
         sgti_config_set(model, &sgti_config_fields[i], read_field(s, &sgti_config_fields[i]));
     read_rotation(s, model);
+    if (family < MISTRAL)
+        return;
+    if (is_missing(s, "num_key_value_heads"))
+        model->n_kv_heads = MISTRAL_KV_HEADS;
+    if (is_missing(s, "max_position_embeddings"))
+        model->max_seq_len = MISTRAL_POSITIONS;
+}
+
+/* ---- sliding windows ---- */
+
+/* Checks that there is a word for each layer, and that those which slide have a window. Returns
+ * how many slide. */
+static int32_t check_layer_types(scan *s, const json_t *list, const sgti_hf_config *config)
+{
+    static const char key[] = "layer_types";
+    int32_t sliding = 0;
+    const json_t *value;
+    size_t i;
+    if (!json_is_array(list) || (int64_t)json_array_size(list) != config->model.n_layers)
+        malformed(s, key, "is not a list with a word for each layer");
+    json_array_foreach(list, i, value) {
+        const char *name = json_string_value(value);
+        if (!name)
+            malformed(s, key, "holds something else than words");
+        else if (strcmp(name, SGTI_HF_SLIDING) == 0)
+            sliding++;
+        else if (strcmp(name, SGTI_HF_FULL) != 0)
+            unsupported(s, key, name);
+    }
+    if (sliding > 0 && config->window == 0)
+        malformed(s, key, "has " SGTI_HF_SLIDING ", but sliding_window is null");
+    return sliding;
+}
+
+/*
+ * Reads which layers see a window of keys, as transformers does it: all of a Mistral where
+ * sliding_window is not null, of a Ministral those that layer_types names. No other folder slides,
+ * whatever these keys say: transformers passes over them, but whoever wrote a window meant one.
+ */
+static void read_windows(scan *s, sgti_hf_config *config, enum family family)
+{
+    static const char key[] = "sliding_window";
+    const json_t *list = get(s->tree, "layer_types");
+    const int in_use = truth(s, "use_sliding_window", 1);
+    if (family < MISTRAL) {
+        if (get(s->tree, key) && in_use)
+            unsupported(s, key, "of another model_type than mistral and ministral");
+        return;
+    }
+    config->window = is_missing(s, key) ? MISTRAL_WINDOW : whole(s, key, 0);
+    if (config->window > 0 && !in_use)
+        unsupported(s, "use_sliding_window", "false, which transformers passes over here,");
+    if (!list)
+        return;
+    const int32_t sliding = check_layer_types(s, list, config);
+    /* AutoModel takes the words then, MistralForCausalLM does not. */
+    if (family == MISTRAL && sliding != (config->window > 0 ? config->model.n_layers : 0))
+        unsupported(s, "layer_types", "other than sliding_window says of a mistral");
+    if (sliding == 0)
+        config->window = 0;
+    else if (sliding < config->model.n_layers)
+        config->layer_types = list;
 }
 
 /* The plan as text, which the tree owns; NULL where there is none. */
@@ -338,9 +423,10 @@ sgt_status sgti_hf_config_parse(sgti_hf_config *config, const char *text, uint64
     if (status)
         return status;
     scan s = {.tree = own.tree, .path = path};
-    check_type(&s, own.tree);
+    const enum family family = read_family(&s, own.tree);
     refuse_what_is_not_done(&s);
-    read_model(&s, &own.model);
+    read_model(&s, &own.model, family);
+    read_windows(&s, &own, family);
     read_tokens(&s, &own.tokens);
     own.notes = read_notes(own.tree);
     own.plan = read_plan(&s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* config.json of a LLaMA folder: what it says about the model, and what of it is not supported. */
+/* config.json of a LLaMA or Mistral folder: what it says about the model, and what of it is not
+ * supported. */
 #ifndef SGTI_HF_CONFIG_H
 #define SGTI_HF_CONFIG_H
 
@@ -10,12 +11,19 @@
 
 #define SGTI_HF_MOST_CONFIG (UINT64_C(1) << 20) /* bytes */
 
+/* The words of layer_types. */
+#define SGTI_HF_SLIDING "sliding_attention"
+#define SGTI_HF_FULL    "full_attention"
+
 typedef struct sgti_hf_config {
     json_t *tree;           /* what was read; the lists of blocks are left to the caller */
     sgt_model_config model; /* tied as the file says, without blocks */
     sgt_special_tokens tokens;
     sgti_hf_notes notes;
     const char *plan;       /* the depth plan in hexadecimal digits, in the tree; NULL: none */
+    int32_t window;         /* keys that a sliding layer sees, its own among them; 0: none slides */
+    const json_t *layer_types; /* [n_layers] SGTI_HF_SLIDING or _FULL, in the tree; NULL: with a
+                                  window every layer slides */
 } sgti_hf_config;
 
 /* `path` names the file in messages. Errors: SGT_E_FORMAT, SGT_E_UNSUPPORTED,
@@ -36,8 +44,9 @@ typedef struct sgti_hf_description {
     const sgti_hf_notes *notes;
     const char *dtype;
     const char *plan;     /* NULL: no loops */
-    const json_t *blocks; /* lists of names by their keys; NULL: standard blocks. Without both it is
-                             a LlamaForCausalLM */
+    const json_t *blocks; /* lists of names by their keys; NULL: what follows says all of blocks */
+    int32_t window;       /* as in sgti_hf_config: without all of these it is a LlamaForCausalLM */
+    const json_t *layer_types;
 } sgti_hf_description;
 
 /* Returns the text of a config.json, to be freed with free(); NULL when memory is short. */

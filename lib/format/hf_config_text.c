@@ -9,7 +9,7 @@
 #include "../base/text.h"
 #include "../core/config_fields.h"
 
-enum { MOST_MEMBERS = SGTI_CONFIG_FIELDS + SGTI_BLOCK_FIELDS + 17 };
+enum { MOST_MEMBERS = SGTI_CONFIG_FIELDS + SGTI_BLOCK_FIELDS + 19 };
 
 /* A text that grows; members of an object are written in any order, with a zero behind each. */
 typedef struct page {
@@ -96,11 +96,18 @@ static void truth(page *to, const char *key, int value)
 
 /* ---- what has a form of its own ---- */
 
-static void architectures(page *to, int is_llama)
+/* Names the model such that a program which knows the name computes the same. */
+static void names(page *to, const sgti_hf_description *of)
 {
+    static const char *const all[][2] = {{"llama", "LlamaForCausalLM"},
+                                         {"sgt", "SgtForCausalLM"},
+                                         {"mistral", "MistralForCausalLM"},
+                                         {"ministral", "MinistralForCausalLM"}};
+    const int i = of->plan || of->blocks ? 1 : of->layer_types ? 3 : of->window > 0 ? 2 : 0;
+    text(to, "model_type", all[i][0]);
     put_key(to, "architectures");
     put(to, "[\n    ");
-    put_text(to, is_llama ? "LlamaForCausalLM" : "SgtForCausalLM");
+    put_text(to, all[i][1]);
     put(to, "\n  ]");
 }
 
@@ -160,11 +167,9 @@ static void words(page *to, const char *key, const json_t *list)
 
 static void put_members(page *to, const sgti_hf_description *of)
 {
-    const int is_llama = !of->plan && !of->blocks;
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
         field(to, &sgti_config_fields[i], of->model);
-    architectures(to, is_llama);
-    text(to, "model_type", is_llama ? "llama" : "sgt");
+    names(to, of);
     text(to, "hidden_act", "silu");
     truth(to, "attention_bias", 0);
     truth(to, "mlp_bias", 0);
@@ -175,6 +180,10 @@ static void put_members(page *to, const sgti_hf_description *of)
     real(to, "attention_dropout", of->notes->attention_dropout);
     real(to, "initializer_range", of->notes->initializer_range);
     text(to, "torch_dtype", of->dtype);
+    if (of->window > 0)
+        integer(to, "sliding_window", of->window);
+    if (of->layer_types)
+        words(to, "layer_types", of->layer_types);
     if (of->plan)
         text(to, "sgt_plan", of->plan);
     for (size_t i = 0; i < SGTI_BLOCK_FIELDS && of->blocks; i++)

@@ -20,10 +20,15 @@ if python and "SGT_TEST_PYTHON_RUNS" not in os.environ:
 try:
     import safetensors.torch
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 except ImportError as error:
     print(f"skipped: {error}; set SGT_TEST_PYTHON to a Python with torch, safetensors, transformers")
     sys.exit(77)
+
+try:
+    from transformers import MinistralConfig
+except ImportError:
+    MinistralConfig = None
 
 PROGRAM = sys.argv[1]
 TOKENS = torch.tensor([[(1 + 7 * i) % 19 for i in range(16)]])
@@ -35,8 +40,8 @@ def ours(folder):
 
 
 def theirs(folder):
-    model = LlamaForCausalLM.from_pretrained(folder, torch_dtype=torch.float32,
-                                             attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32,
+                                                 attn_implementation="eager")
     with torch.no_grad():
         return model, model(TOKENS).logits[0]
 
@@ -54,23 +59,43 @@ def check_ours(folder, kind):
     os.mkdir(folder)
     subprocess.run([PROGRAM, "write", folder, kind], check=True)
     names = safetensors.torch.load_file(os.path.join(folder, "model.safetensors"))
-    assert ("lm_head.weight" in names) == (kind == "untied")
+    assert ("lm_head.weight" in names) == (kind != "tied")
     return compare(folder)
 
 
-def check_theirs(folder, tied, shard, dtype):
+def check_theirs(folder, tied=False, shard="1GB", dtype=torch.float32, of=LlamaConfig, **windows):
     torch.manual_seed(5)
-    config = LlamaConfig(vocab_size=19, hidden_size=24, intermediate_size=40, num_hidden_layers=3,
-                         num_attention_heads=4, num_key_value_heads=2, head_dim=8,
-                         max_position_embeddings=32, tie_word_embeddings=tied,
-                         initializer_range=0.3, attn_implementation="eager")
-    model = LlamaForCausalLM(config).to(dtype).eval()
+    config = of(vocab_size=19, hidden_size=24, intermediate_size=40, num_hidden_layers=3,
+                num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+                max_position_embeddings=32, tie_word_embeddings=tied, initializer_range=0.3,
+                attn_implementation="eager", **windows)
+    model = AutoModelForCausalLM.from_config(config).to(dtype).eval()
     model.save_pretrained(folder, safe_serialization=True, max_shard_size=shard)
     assert os.path.exists(os.path.join(folder, "model.safetensors.index.json")) == (shard != "1GB")
     return compare(folder)
 
 
+def check_windows(work):
+    """The 16 tokens are more than any window here but the last, which is as good as none."""
+    folders = [(MistralConfig, dict(sliding_window=w)) for w in (1, 5, 15, 16, None)]
+    if MinistralConfig:
+        words = ["full_attention", "sliding_attention", "sliding_attention"]
+        folders += [(MinistralConfig, dict(sliding_window=4, layer_types=words)),
+                    (MinistralConfig, dict(sliding_window=7))]
+    seen = []
+    for i, (of, windows) in enumerate(folders):
+        folder = os.path.join(work, f"window-{i}")
+        print("theirs, read by libsgt,", of.model_type, windows,
+              check_theirs(folder, of=of, **windows))
+        seen.append(ours(folder))
+    different = [not torch.equal(logits, seen[4]) for logits in seen]  # the weights are the same
+    assert different == [True, True, True, False, False, True, True][:len(seen)], different
+    for kind in ("mistral", "ministral") if MinistralConfig else ("mistral",):
+        print("ours, read by transformers,", kind, check_ours(os.path.join(work, kind), kind))
+
+
 with tempfile.TemporaryDirectory() as work:
+    check_windows(work)
     for kind in ("tied", "untied"):
         print("ours, read by transformers,", kind, check_ours(os.path.join(work, kind), kind))
     for i, (tied, shard, dtype) in enumerate([(False, "1GB", torch.float32),

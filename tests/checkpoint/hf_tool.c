@@ -2,7 +2,9 @@
 /*
  * What hf_interop.py runs, on the public interface:
  *
- *     hf_tool write FOLDER tied|untied    a model with grouped heads and a head_dim of its own
+ *     hf_tool write FOLDER KIND           a model with grouped heads and a head_dim of its own; KIND
+ *                                         is tied, untied, mistral (local:5) or ministral (dense
+ *                                         and local:5 in turn)
  *     hf_tool logits FOLDER               of the tokens 1, 8, 15, ... modulo 19, one line per value
  */
 #include <stdio.h>
@@ -18,8 +20,13 @@ static int complain(void)
     return 1;
 }
 
-static int write_folder(sgt_context *context, const char *folder, int32_t tied)
+static int write_folder(sgt_context *context, const char *folder, const char *kind)
 {
+    static const sgt_attention_pattern local = {
+        .size = sizeof local, .sets = SGT_KEYS_LOCAL, .stride = 5};
+    static const sgt_block_config blocks[] = {
+        {.size = sizeof *blocks},
+        {.size = sizeof *blocks, .n_patterns = 1, .patterns = &local}};
     sgt_model *model = NULL;
     sgt_model_config config;
     sgt_model_init_options init;
@@ -32,7 +39,9 @@ static int write_folder(sgt_context *context, const char *folder, int32_t tied)
     config.head_dim = 6;
     config.d_ff = 27;
     config.max_seq_len = T;
-    config.tied = tied;
+    config.tied = strcmp(kind, "tied") == 0;
+    config.n_blocks = !strcmp(kind, "mistral") ? 1 : !strcmp(kind, "ministral") ? 2 : 0;
+    config.blocks = config.n_blocks == 1 ? &blocks[1] : blocks;
     config.rope_theta = 54321.0;
     config.norm_eps = 1e-5;
     sgt_model_init_options_init(&init, sizeof init);
@@ -77,7 +86,7 @@ int main(int argc, char **argv)
     if (sgt_context_create(&context, NULL) != SGT_OK)
         return complain();
     int status = strcmp(argv[1], "write") == 0 && argc == 4
-                     ? write_folder(context, argv[2], strcmp(argv[3], "tied") == 0)
+                     ? write_folder(context, argv[2], argv[3])
                      : print_logits(context, argv[2]);
     sgt_context_free(context);
     return status;

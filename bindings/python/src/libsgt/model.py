@@ -120,7 +120,7 @@ class Model(Owner):
         recompute: bool = False,
         tie_missing_head: bool = False,
     ) -> "Model":
-        """A model from a Hugging Face folder of a LlamaForCausalLM, or of ``save_pretrained``.
+        """A model from a Hugging Face folder: a LLaMA, a Mistral, or of ``save_pretrained``.
 
         max_seq_len: instead of the folder's max_position_embeddings; 0: that. tie_missing_head: a
         head that is nowhere in the folder is the embedding, even where config.json does not say so
@@ -156,7 +156,8 @@ class Model(Owner):
     ) -> None:
         """Writes model.safetensors and config.json; the folder is made when it is missing.
 
-        With an empty plan, or without its loops, transformers reads it as a LlamaForCausalLM.
+        With an empty plan, or without its loops, transformers reads it as a LlamaForCausalLM, or,
+        where layers have the patterns "local:W" of one W or none, as a Mistral.
         dtype: "float32", "bfloat16" or "float16". copy_from: the folder of the model that was
         loaded; its tokenizer's files and generation_config.json are copied beside the weights.
         Raises FileError, MissingFileError (copy_from), OSError.
