@@ -92,6 +92,14 @@ int64_t sgti_pattern_near_end(const sgt_attention_pattern *p, int64_t j)
     return p->sets & SGT_KEYS_BLOCK ? (j / p->stride + 1) * p->stride : j + 1;
 }
 
+int64_t sgti_pattern_near_span(const sgt_attention_pattern *p, int64_t room)
+{
+    if (!p->sets || (p->sets & SGT_KEYS_LOCAL))
+        return 0;
+    int64_t span = p->sets & SGT_KEYS_BLOCK ? p->stride : 1;
+    return span < room ? room / span * span : span;
+}
+
 int64_t sgti_pattern_strided(const sgt_attention_pattern *p, int64_t i)
 {
     if (!(p->sets & SGT_KEYS_STRIDED))

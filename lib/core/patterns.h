@@ -42,6 +42,10 @@ int64_t sgti_pattern_near_begin(const sgt_attention_pattern *pattern, int64_t i)
 /* One past the last query that has key j among its near keys. INT64_MAX: all later ones. */
 int64_t sgti_pattern_near_end(const sgt_attention_pattern *pattern, int64_t j);
 
+/* Positions from a multiple of the span up to the next have their near keys among themselves. 0:
+ * there is no such span. Of several it is the longest within `room`, or the shortest. */
+int64_t sgti_pattern_near_span(const sgt_attention_pattern *pattern, int64_t room);
+
 /* How many strided keys, and how many summary cells, query i sees in front of the near ones. */
 int64_t sgti_pattern_strided(const sgt_attention_pattern *pattern, int64_t i);
 int64_t sgti_pattern_summary(const sgt_attention_pattern *pattern, int64_t i);

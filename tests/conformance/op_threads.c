@@ -243,17 +243,21 @@ static void attend(uint64_t *hash, sgtt_machine *m, int64_t sequences, int64_t h
         sgtt_hash(hash, m, results[i]);
 }
 
+static const sgt_attention_pattern patterns[] = {
+    {.size = sizeof patterns[0], .sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 19},
+    {.size = sizeof patterns[0], .sets = SGT_KEYS_STRIDED, .stride = 3},
+    {.size = sizeof patterns[0], .sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 32,
+     .summary = 5},
+    {.size = sizeof patterns[0], .sets = SGT_KEYS_LOCAL | SGT_KEYS_SUMMARY, .stride = 150,
+     .summary = 40},
+    {.size = sizeof patterns[0], .sets = SGT_KEYS_BLOCK | SGT_KEYS_STRIDED, .stride = 45},
+};
+static const int32_t apart[] = {0, 1, 2};
+
 /* More and fewer key/value heads than threads: a backend may cut them in other ways. */
 static void run_attention(uint64_t *hash, sgtt_machine *m)
 {
     static const int32_t grouped[] = {0, 0, 1, 2, 2};
-    static const int32_t apart[] = {0, 1, 2};
-    static const sgt_attention_pattern patterns[] = {
-        {.size = sizeof patterns[0], .sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 19},
-        {.size = sizeof patterns[0], .sets = SGT_KEYS_STRIDED, .stride = 3},
-        {.size = sizeof patterns[0], .sets = SGT_KEYS_BLOCK | SGT_KEYS_SUMMARY, .stride = 32,
-         .summary = 5},
-    };
     const sgt_attention_pattern *sparse = sgtt_declines_patterns(m) ? NULL : patterns;
     attend(hash, m, 2, 5, grouped, NULL);
     attend(hash, m, 2, 5, grouped, sparse);
@@ -261,6 +265,13 @@ static void run_attention(uint64_t *hash, sgtt_machine *m)
         attend(hash, m, 1, heads, apart, NULL);
         attend(hash, m, 1, heads, apart, sparse);
     }
+}
+
+static void run_one_head(uint64_t *hash, sgtt_machine *m)
+{
+    int count = sgtt_declines_patterns(m) ? 0 : (int)(sizeof patterns / sizeof patterns[0]);
+    for (int i = 1; i < count; i++)
+        attend(hash, m, 1, 1, apart, &patterns[i]);
 }
 
 typedef struct operation {
@@ -274,7 +285,7 @@ static const operation operations[] = {
     {"rmsnorm", run_rmsnorm},         {"rope", run_rope},
     {"swiglu", run_swiglu},           {"cross-entropy", run_cross_entropy},
     {"adamw", run_adamw},             {"gemm", run_gemm},
-    {"attention", run_attention},
+    {"attention", run_attention},     {"attention of one head", run_one_head},
 };
 #define OPERATIONS ((int)(sizeof operations / sizeof operations[0]))
 

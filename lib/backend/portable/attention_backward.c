@@ -5,14 +5,18 @@
  * of queries, with five products each (q k^T, do v^T; dv, dk, dq), and nobody else writes its dq,
  * dk and dv.
  *
- * If there are so few such parts that threads would be idle, each is cut finer: into blocks of
- * keys, which give dk and dv, and blocks of queries, which give dq. Both kinds need the scores and
- * the slopes, so this takes seven products instead of five:
+ * If there are so few such parts that threads would be idle, each is cut finer, one list of keys
+ * (core/patterns.h) after the other. Usually the cut is into blocks of keys, which give dk and dv,
+ * and blocks of queries, which give dq. Both kinds need the scores and the slopes, so this takes
+ * seven products instead of five:
  *
  *              keys ->                      a part for dk, dv is a column of these blocks,
  *     queries  |##\                         a part for dq is a row
  *        |     |####\
  *        v     |######\
+ *
+ * Where queries and keys see only each other, the blocks of a BLOCK pattern and the places of a
+ * stride, a part takes some of them with all three gradients.
  *
  * Every element is added up in the same order in both cuts, so the choice between them may depend
  * on the number of threads without changing a bit.
@@ -41,6 +45,7 @@ typedef struct attention_backward {
     int64_t heads;
     int64_t kv_heads;
     int64_t length;
+    int32_t list;        /* which ones parts take now */
     int64_t key_parts;   /* for each sequence and key/value head; 1 unless cut finer */
     int64_t query_parts; /* the same; 0 unless cut finer */
 } attention_backward;
@@ -84,8 +89,10 @@ static sgti_attention_backward_part part_of(const attention_backward *a, int64_t
         .heads = heads,
         .head_dim = args->q->shape[3],
         .pattern = pattern && sgti_pattern_is_dense(pattern) ? NULL : pattern,
+        .lists = a->list,
         .query_end = a->length,
         .key_end = a->length,
+        .place_end = a->length,
         .scale = args->scale,
         .gains = a->gains ? a->gains + head : NULL,
         .q = place(args->q, sequence, head),
@@ -122,13 +129,15 @@ static int fine_is_faster(int64_t wholes, int64_t threads)
     return WHOLE_PRODUCTS * sgti_ceil_div(wholes, threads) * threads > FINE_PRODUCTS * wholes;
 }
 
-/* The rows of each place of the stride are a sequence of their own, dense. */
+/* The rows of each place of a strided pattern are a sequence of their own, dense. */
 static void run_places(const attention_backward *a, const sgti_attention_backward_part *whole,
-                       int64_t stride, void *scratch)
+                       void *scratch)
 {
-    for (int64_t place = 0; place < sgti_min_i64(stride, a->length); place++) {
+    int64_t stride = whole->pattern->stride, end = sgti_min_i64(stride, whole->place_end);
+    for (int64_t place = whole->place_begin; place < end; place++) {
         sgti_attention_backward_part part = *whole;
         part.pattern = NULL;
+        part.query_begin = part.key_begin = 0;
         part.query_end = part.key_end = sgti_ceil_div(a->length - place, stride);
         part.q += place * part.q_row;
         part.k += place * part.k_row;
@@ -152,22 +161,54 @@ static void run_places(const attention_backward *a, const sgti_attention_backwar
     }
 }
 
-/* Of a finer cut: a block of keys for dk and dv, or one of queries for dq. */
-static void narrow(sgti_attention_backward_part *part, const attention_backward *a, int64_t piece)
+/* The share of a piece in `count` things, by whole units. */
+static void take_share(int64_t *begin, int64_t *end, const attention_backward *a, int64_t piece,
+                       int64_t count, int64_t unit)
 {
-    int64_t pieces = a->key_parts + a->query_parts;
+    int64_t units = sgti_ceil_div(count, unit), pieces = a->key_parts + a->query_parts;
+    *begin = piece * units / pieces * unit;
+    *end = sgti_min_i64((piece + 1) * units / pieces * unit, count);
+}
+
+/* A block of keys for dk and dv, or one of queries for dq. */
+static void take_block(sgti_attention_backward_part *part, const attention_backward *a,
+                       int64_t piece)
+{
     if (piece < a->key_parts) {
         part->key_begin = piece * KEY_BLOCK;
         part->key_end = sgti_min_i64(part->key_begin + KEY_BLOCK, a->length);
-        part->query_begin = part->key_begin;
         part->dq = NULL;
-    } else {
-        part->query_begin = (pieces - 1 - piece) * QUERY_BLOCK; /* the longest first */
-        part->query_end = sgti_min_i64(part->query_begin + QUERY_BLOCK, a->length);
-        part->key_end = part->query_end;
-        part->dk = NULL;
-        part->dv = NULL;
+        return;
     }
+    piece = a->key_parts + a->query_parts - 1 - piece; /* the longest first */
+    part->query_begin = piece * QUERY_BLOCK;
+    part->query_end = sgti_min_i64(part->query_begin + QUERY_BLOCK, a->length);
+    part->dk = NULL;
+    part->dv = NULL;
+    if (a->list != SGTI_KEYS_NEAR)
+        return;
+    part->key_end = part->query_end;
+    if (part->pattern) {
+        part->key_begin = sgti_pattern_near_begin(part->pattern, part->query_begin);
+        part->key_begin -= part->key_begin % KEY_BLOCK;
+    }
+}
+
+/* Makes a piece of the finer cut of a whole part. */
+static void narrow(sgti_attention_backward_part *part, const attention_backward *a, int64_t piece)
+{
+    const sgt_attention_pattern *pattern = part->pattern;
+    int64_t span = pattern ? sgti_pattern_near_span(pattern, KEY_BLOCK) : 0;
+    if (a->list == SGTI_KEYS_NEAR && span > 0) {
+        take_share(&part->key_begin, &part->key_end, a, piece, a->length, span);
+        part->query_begin = part->key_begin;
+        part->query_end = part->key_end;
+    } else if (a->list != SGTI_KEYS_STRIDED) {
+        take_block(part, a, piece);
+    }
+    if (pattern)
+        take_share(&part->place_begin, &part->place_end, a, piece,
+                   sgti_min_i64(pattern->stride, a->length), 1);
 }
 
 static void run_part(void *argument, int64_t index, int32_t thread)
@@ -180,23 +221,29 @@ static void run_part(void *argument, int64_t index, int32_t thread)
 
     if (a->query_parts > 0)
         narrow(&part, a, index % pieces);
-    if (part.heads == 0 && part.dk) {
-        zero_rows(part.dk, part.dk_row, part.key_begin, part.key_end, part.head_dim);
-        zero_rows(part.dv, part.dv_row, part.key_begin, part.key_end, part.head_dim);
+    if (part.heads == 0) {
+        if (part.dk && (part.lists & SGTI_KEYS_NEAR)) {
+            zero_rows(part.dk, part.dk_row, part.key_begin, part.key_end, part.head_dim);
+            zero_rows(part.dv, part.dv_row, part.key_begin, part.key_end, part.head_dim);
+        }
     } else if (part.pattern && part.pattern->sets == SGT_KEYS_STRIDED) {
-        run_places(a, &part, part.pattern->stride, scratch);
-    } else if (part.heads > 0) {
+        if (part.lists & SGTI_KEYS_NEAR)
+            run_places(a, &part, scratch);
+    } else {
         a->portable->matrix->attention_backward(&part, scratch);
     }
 }
 
-/* 1 when some head sees less than every earlier key. */
-static int has_patterns(const sgt_attention_backward_args *args)
+/* The lists of keys that some head reads besides near ones. */
+static int32_t lists_beside_near(const sgt_attention_backward_args *args)
 {
-    for (int64_t i = 0; args->patterns && i < args->k->shape[2]; i++)
-        if (!sgti_pattern_is_dense(sgt_attention_pattern_of(args->patterns, i)))
-            return 1;
-    return 0;
+    int32_t lists = 0;
+    for (int64_t i = 0; args->patterns && i < args->k->shape[2]; i++) {
+        int32_t sets = sgt_attention_pattern_of(args->patterns, i)->sets;
+        lists |= sets & SGT_KEYS_STRIDED ? SGTI_KEYS_STRIDED : 0;
+        lists |= sets & SGT_KEYS_SUMMARY ? SGTI_KEYS_SUMMARY : 0;
+    }
+    return lists;
 }
 
 int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_backward_args *args)
@@ -219,11 +266,18 @@ int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_bac
     if (args->q->shape[3] > SGTI_ATTENTION_MAX_HEAD_DIM)
         return portable->services->fail(portable->host, SGT_E_UNSUPPORTED,
                                         "attention: a head dimension over 512");
-    if (a.length > KEY_BLOCK && fine_is_faster(wholes, portable->threads) && !has_patterns(args)) {
+    if (a.length > KEY_BLOCK && fine_is_faster(wholes, portable->threads)) {
         a.key_parts = sgti_ceil_div(a.length, KEY_BLOCK);
         a.query_parts = sgti_ceil_div(a.length, QUERY_BLOCK);
     }
-    portable->services->parallel_for(portable->host, wholes * (a.key_parts + a.query_parts),
-                                     run_part, &a);
+    int64_t parts = wholes * (a.key_parts + a.query_parts);
+    int32_t lists = a.query_parts > 0 ? SGTI_KEYS_NEAR | lists_beside_near(args) : 0;
+    if (!lists) {
+        a.list = SGTI_KEYS_LISTED;
+        portable->services->parallel_for(portable->host, parts, run_part, &a);
+    }
+    for (a.list = SGTI_KEYS_NEAR; a.list <= lists; a.list *= 2)
+        if (lists & a.list)
+            portable->services->parallel_for(portable->host, parts, run_part, &a);
     return SGT_OK;
 }

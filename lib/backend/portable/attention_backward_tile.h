@@ -390,13 +390,21 @@ static void clear_dq(const sgti_attention_backward_part *p, ptrdiff_t first, ptr
                    (size_t)p->head_dim * sizeof(float));
 }
 
+/* The keys of a block from key0 on; it does not go beyond a span of the pattern. */
+static ptrdiff_t near_keys(const sgti_attention_backward_part *p, ptrdiff_t key0)
+{
+    ptrdiff_t keys = smaller(p->key_end - key0, ATTENTION_KEYS);
+    ptrdiff_t span = p->pattern ? sgti_pattern_near_span(p->pattern, ATTENTION_KEYS) : 0;
+    return span > 0 ? smaller(keys, span - key0 % span) : keys;
+}
+
 static void backward_near(const sgti_attention_backward_part *p, const backward_state *s)
 {
     backward_walk w = {.list = all_keys, .query_step = 1};
     ptrdiff_t cleared = p->query_begin;
-    for (ptrdiff_t key0 = p->key_begin; key0 < p->key_end; key0 += ATTENTION_KEYS) {
-        ptrdiff_t keys = smaller(p->key_end - key0, ATTENTION_KEYS);
+    for (ptrdiff_t key0 = p->key_begin, keys; key0 < p->key_end; key0 += keys) {
         ptrdiff_t end = p->query_end;
+        keys = near_keys(p, key0);
         if (p->pattern) {
             end = smaller(end, sgti_pattern_near_end(p->pattern, key0 + keys - 1));
             clear_dq(p, cleared, end);
@@ -406,13 +414,13 @@ static void backward_near(const sgti_attention_backward_part *p, const backward_
     }
 }
 
-/* Queries that see no key of a block yet are left out by whole blocks of queries, so that what is
- * added up in one go does not depend on it. */
+/* The keys of a walk from first_key on, against its queries from `first` on. Queries that see no
+ * key of a block yet are left out by whole blocks of queries, so that what is added up in one go
+ * does not depend on it. */
 static void backward_far(const sgti_attention_backward_part *p, const backward_state *s,
-                         backward_walk *w)
+                         backward_walk *w, ptrdiff_t first_key, ptrdiff_t first)
 {
-    ptrdiff_t first = 0;
-    for (ptrdiff_t key0 = 0; key0 < w->keys; key0 += ATTENTION_KEYS) {
+    for (ptrdiff_t key0 = first_key; key0 < w->keys; key0 += ATTENTION_KEYS) {
         ptrdiff_t last = smaller(first + BACKWARD_QUERIES, w->queries) - 1;
         while (w->count(p->pattern, w->query0 + last * w->query_step) <= key0) {
             first += BACKWARD_QUERIES;
@@ -427,7 +435,8 @@ static void backward_far(const sgti_attention_backward_part *p, const backward_s
 static void backward_strided(const sgti_attention_backward_part *p, const backward_state *s)
 {
     ptrdiff_t stride = p->pattern->stride;
-    for (ptrdiff_t place = 0; place < smaller(stride, p->query_end); place++) {
+    ptrdiff_t end = smaller(p->place_end, smaller(stride, p->query_end));
+    for (ptrdiff_t place = p->place_begin; place < end; place++) {
         ptrdiff_t queries = (p->query_end - place + stride - 1) / stride;
         backward_walk w = {
             .list = {.first = place, .run = 1, .period = stride},
@@ -437,7 +446,7 @@ static void backward_strided(const sgti_attention_backward_part *p, const backwa
             .queries = queries,
             .count = sgti_pattern_strided,
         };
-        backward_far(p, s, &w);
+        backward_far(p, s, &w, 0, 0);
     }
 }
 
@@ -448,22 +457,23 @@ static void backward_summary(const sgti_attention_backward_part *p, const backwa
         .list = {.first = pattern->stride - (ptrdiff_t)pattern->summary * (pattern->phase + 1),
                  .run = pattern->summary,
                  .period = pattern->stride},
-        .keys = sgti_pattern_summary(pattern, p->query_end - 1),
+        .keys = smaller(p->key_end, sgti_pattern_summary(pattern, p->query_end - 1)),
         .query_step = 1,
         .queries = p->query_end,
         .count = sgti_pattern_summary,
     };
-    backward_far(p, s, &w);
+    backward_far(p, s, &w, p->key_begin, p->query_begin);
 }
 
 static void attention_backward_part(const sgti_attention_backward_part *p, void *scratch)
 {
     backward_state s = backward_layout(p, scratch);
 
-    backward_near(p, &s);
-    if (p->pattern && (p->pattern->sets & SGT_KEYS_STRIDED))
+    if (p->lists & SGTI_KEYS_NEAR)
+        backward_near(p, &s);
+    if (p->pattern && (p->lists & SGTI_KEYS_STRIDED) && (p->pattern->sets & SGT_KEYS_STRIDED))
         backward_strided(p, &s);
-    if (p->pattern && (p->pattern->sets & SGT_KEYS_SUMMARY))
+    if (p->pattern && (p->lists & SGTI_KEYS_SUMMARY) && (p->pattern->sets & SGT_KEYS_SUMMARY))
         backward_summary(p, &s);
 }
 

@@ -101,20 +101,26 @@ typedef struct sgti_attention_part {
     double *entropy_last; /* per head: the same of the last row of the part */
 } sgti_attention_part;
 
+/* The lists of keys of core/patterns.h. */
+enum { SGTI_KEYS_NEAR = 1, SGTI_KEYS_STRIDED = 2, SGTI_KEYS_SUMMARY = 4, SGTI_KEYS_LISTED = 7 };
+
 /*
  * Part of the gradient of attention over one key/value head of one sequence: all pairs of a query
- * in [query_begin, query_end) and a key in [key_begin, key_end) that it sees. Pointers are at
- * position 0 and the first head; strides are as in the forward.
+ * in [query_begin, query_end) and a key in [key_begin, key_end) of a list that it sees. Pointers are
+ * at position 0 and the first head; strides are as in the forward. Near keys come first and begin
+ * all gradients; what is strided and what are summaries add to them, in this order.
  */
 typedef struct sgti_attention_backward_part {
     int64_t heads;
     int64_t head_dim;
-    const sgt_attention_pattern *pattern; /* NULL: a query sees every key up to its own; else
-                                             queries and keys are all of the sequence's */
-    int64_t query_begin;
+    const sgt_attention_pattern *pattern; /* NULL: a query sees every key up to its own */
+    int32_t lists;       /* which ones; without a pattern all keys are near */
+    int64_t query_begin; /* strided keys are for all queries */
     int64_t query_end;
-    int64_t key_begin;
+    int64_t key_begin;   /* of near keys their positions, of summaries their numbers in the list */
     int64_t key_end;
+    int64_t place_begin; /* of strided keys their places in the stride; the end may be beyond */
+    int64_t place_end;
     float scale;
     const float *gains; /* per head; NULL: ones */
     const float *q;
@@ -133,8 +139,8 @@ typedef struct sgti_attention_backward_part {
     const float *lse;
     int64_t lse_row;
     int64_t lse_head;
-    /* dq of the queries; NULL: not wanted. It is whole if key_begin is 0 and no key that these
-     * queries see is left out. */
+    /* dq of the queries; NULL: not wanted. It is whole if no key that these queries see is left out
+     * and, without a pattern, key_begin is 0. */
     float *dq;
     int64_t dq_row;
     int64_t dq_head;
