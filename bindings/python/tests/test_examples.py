@@ -67,6 +67,39 @@ def test_train_text(tmp_path: Path) -> None:
     assert "too short" in result.stderr
 
 
+def test_train_books(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_bytes(TEXT.read_bytes()[:9000])
+    small = ("--d-model 32 --layers 3 --heads 2 --ff 64 --seq 96 --short 24 --batch 2 --steps 40 "
+             "--pattern local:8,block+summary:8:2 --figure seen.png").split()
+    output = run(EXAMPLES / "train_books.py", tmp_path / "book.txt", TEXT, "--held-out",
+                 tmp_path / "book.txt", *small, folder=tmp_path).stdout
+    share = re.search(r"attention computes (\S+) % of the pairs of 96 bytes\n", output)
+    pairs = [sgt.AttentionPattern.parse(spec).pairs(96)
+             for spec in ("local:8", "block+summary:8:2")]
+    assert share and float(share[1]) == pytest.approx(
+        100 * (2 * pairs[0] + pairs[1]) / 3 / (96 * 97 / 2), abs=0.06), output
+    assert output.count(" loops, heads ") == 4 and output.count("  7680 bytes in ") == 2, output
+    bits = [(int(context), float(value)) for context, value in
+            re.findall(r"held-out, (\d+) bytes at a time: (\S+) bits per byte\n", output)]
+    assert [context for context, _ in bits] == [24, 96, 24], output
+    assert all(value < 7 for _, value in bits), output
+    losses = [float(loss) for loss in re.findall(r"loss (\S+)", output)]
+    assert len(losses) == 10 and losses[4] < losses[0] and losses[9] < losses[5], output
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        assert "pip install matplotlib" in output
+    else:
+        assert "picture: seen.png\n" in output
+        assert (tmp_path / "seen.png").read_bytes().startswith(b"\x89PNG")
+    result = run(EXAMPLES / "train_books.py", TEXT, "--held-out", TEXT, "--seq", "90000",
+                 folder=tmp_path, status=2)
+    assert "longer than a book" in result.stderr
+    result = run(EXAMPLES / "train_books.py", TEXT, "--held-out", TEXT, "--pattern", "locale:3",
+                 folder=tmp_path, status=2)
+    assert "'locale:3' is no pattern" in result.stderr
+
+
 def test_custom_policy(tmp_path: Path) -> None:
     output = run(EXAMPLES / "custom_policy.py", folder=tmp_path).stdout
     steps = re.findall(r"step +(\d+): head \d of layer \d attends twice", output)
