@@ -13,7 +13,8 @@ enum { LAYERS = 3, WINDOW = 3 };
 
 static const sgt_attention_pattern locals[] = {LOCAL(WINDOW), LOCAL(WINDOW)};
 static const sgt_attention_pattern wider[] = {LOCAL(4)};
-static const sgt_attention_pattern mixed[] = {LOCAL(WINDOW), {.size = sizeof *mixed}};
+static const sgt_attention_pattern mixed[] = {LOCAL(WINDOW), {.size = sizeof *mixed},
+                                              LOCAL(WINDOW)};
 static const sgt_attention_pattern by_block[] = {
     {.size = sizeof *by_block, .sets = SGT_KEYS_BLOCK, .stride = WINDOW}};
 
@@ -189,6 +190,7 @@ static const struct {
     {"llama", {BLOCK(1, &mixed[1])}, 1},
     {"sgt", {BLOCK(1, locals), BLOCK(1, wider)}, 2},
     {"sgt", {BLOCK(2, mixed)}, 1},
+    {"sgt", {BLOCK(2, &mixed[1])}, 1},
     {"sgt", {BLOCK(1, locals), BLOCK(1, by_block)}, 2},
 };
 

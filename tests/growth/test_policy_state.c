@@ -341,7 +341,8 @@ START_TEST(a_gain_of_1_and_one_group_are_version_1)
     sgt_growth_policy *plain, *grouped;
     sgtt_replay replay;
     size_t bytes;
-    unsigned char *data, old[BYTES - 8 - 8 * LAYERS];
+    size_t saved_bytes;
+    unsigned char *data, *saved, old[BYTES - 8 - 8 * LAYERS];
 
     open_state(&replay, NULL);
     data = sgtt_policy_bytes(&bytes, replay.policy);
@@ -355,9 +356,15 @@ START_TEST(a_gain_of_1_and_one_group_are_version_1)
     options.max_gain = 1.0;
     grouped = sgtt_policy_sparse(replay.context, LAYERS, HEADS, &options);
     sgtt_fails(sgt_growth_policy_load(grouped, old, sizeof old), SGT_E_INVALID_ARGUMENT, "groups");
+    saved = sgtt_policy_bytes(&saved_bytes, grouped);
+    ck_assert_uint_eq(saved_bytes, BYTES);
+    ck_assert_uint_eq(saved[OWN_VERSION], 2);
+    sgtt_ok(sgt_growth_policy_load(grouped, saved, saved_bytes));
     sgt_growth_policy_free(grouped);
     options.n_groups = 1;
     plain = sgtt_policy_sparse(replay.context, LAYERS, HEADS, &options);
+    sgtt_fails(sgt_growth_policy_load(plain, saved, saved_bytes), SGT_E_INVALID_ARGUMENT, "groups");
+    free(saved);
     sgtt_ok(sgt_growth_policy_load(plain, old, sizeof old));
     sgtt_fails(sgt_growth_policy_load(plain, data, bytes), SGT_E_INVALID_ARGUMENT, "max_gain");
     expect_bytes(plain, old, sizeof old);
