@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
 
 import pytest
 
@@ -78,6 +79,23 @@ def test_files_keep_patterns(tmp_path):
         assert checkpoint.config.blocks == PATTERNED.blocks
     with sgt.Model.from_pretrained(tmp_path / "folder") as model:
         assert model.config.blocks == PATTERNED.blocks
+
+
+@pytest.mark.parametrize("specs, kind", [
+    (["local:5"], "mistral"), (["dense", "local:5"], "ministral"), (["dense"], "llama"),
+    (["local+strided:5", "local:5"], "sgt"),
+])
+def test_windows_go_as_what_transformers_knows(tmp_path, specs, kind):
+    config = listed(*(sgt.BlockConfig(patterns=[spec]) for spec in specs))
+    tokens = [[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]]
+    with sgt.Model(config, seed=3, std=0.3) as model:
+        model.save_pretrained(tmp_path)
+        expected = model.evaluate(tokens, logits=True).logits
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["model_type"] == kind
+    assert written.get("sliding_window") == (5 if "mi" in kind else None)
+    with sgt.Model.from_pretrained(tmp_path) as model:
+        assert (model.evaluate(tokens, logits=True).logits == expected).all()
 
 
 def test_wrong_patterns_are_named():
