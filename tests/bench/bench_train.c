@@ -10,6 +10,8 @@
 
 #include "bench.h"
 
+/* The most steps before those that are timed, and of those with a profile: no more than are timed,
+ * since a step on a long text takes a minute. */
 enum { WARM_UP = 2, PROFILED = 6 };
 
 typedef struct bench_run {
@@ -81,38 +83,37 @@ static double timed_step(bench_run *run, const sgt_plan *plan)
 }
 
 /* Allocations and page faults are counted over steps of the grown plan alone. */
-static void count_steady(bench_run *run, figures *f)
+static void count_steady(bench_run *run, figures *f, int steps)
 {
-    enum { STEPS = 3 };
     sgt_context_memory before = {.size = sizeof before}, after = {.size = sizeof after};
     timed_step(run, run->grown);
     bench_check(sgt_context_get_memory(&before, run->context), "memory");
     int64_t faults = bench_page_faults();
-    for (int i = 0; i < STEPS; i++)
+    for (int i = 0; i < steps; i++)
         step(run);
-    f->steady_page_faults = (double)(bench_page_faults() - faults) / STEPS;
+    f->steady_page_faults = (double)(bench_page_faults() - faults) / steps;
     bench_check(sgt_context_get_memory(&after, run->context), "memory");
     f->steady_allocations = (int64_t)(after.allocations - before.allocations);
     f->memory = after;
 }
 
-static void add_step(profile *p, bench_run *run, const sgt_plan *plan)
+static void add_step(profile *p, bench_run *run, const sgt_plan *plan, int of)
 {
     double components[SGTI_PROFILE_SLOTS];
     sgti_profile_start(run->context->dispatch, components);
-    p->step += timed_step(run, plan) / PROFILED;
+    p->step += timed_step(run, plan) / of;
     sgti_profile_stop(run->context->dispatch);
     for (int i = 0; i < SGTI_PROFILE_SLOTS; i++)
-        p->components[i] += components[i] / PROFILED;
+        p->components[i] += components[i] / of;
 }
 
 /* Steps of their own, in turn. */
-static void time_components(figures *f, bench_run *run, int both)
+static void time_components(figures *f, bench_run *run, int both, int steps)
 {
-    for (int i = 0; i < PROFILED; i++) {
-        add_step(&f->vanilla_profile, run, run->vanilla);
+    for (int i = 0; i < steps; i++) {
+        add_step(&f->vanilla_profile, run, run->vanilla, steps);
         if (both)
-            add_step(&f->grown_profile, run, run->grown);
+            add_step(&f->grown_profile, run, run->grown, steps);
     }
 }
 
@@ -133,12 +134,13 @@ static void measure(bench_run *run, figures *f, const bench_options *o)
     if (!times)
         exit(1);
     double *vanilla = times, *grown = times + pairs, *ratios = times + 2 * pairs;
-    for (int i = 0; i < WARM_UP; i++) {
+    int both = strcmp(o->plan, "none") != 0;
+    for (int i = 0; i < WARM_UP && i < pairs; i++) {
         timed_step(run, run->grown);
-        timed_step(run, run->vanilla);
+        if (both)
+            timed_step(run, run->vanilla);
     }
     f->peak_rss = bench_peak_rss();
-    int both = strcmp(o->plan, "none") != 0;
     for (int i = 0; i < pairs; i++) {
         int vanilla_first = i % 2 == 0;
         if (vanilla_first)
@@ -148,8 +150,8 @@ static void measure(bench_run *run, figures *f, const bench_options *o)
             vanilla[i] = timed_step(run, run->vanilla);
         ratios[i] = both ? grown[i] / vanilla[i] - 1.0 : 0.0;
     }
-    count_steady(run, f);
-    time_components(f, run, both);
+    count_steady(run, f, pairs < 3 ? pairs : 3);
+    time_components(f, run, both, pairs < PROFILED ? pairs : PROFILED);
     f->vanilla = bench_median(vanilla, pairs);
     f->grown = both ? bench_median(grown, pairs) : f->vanilla;
     f->overhead = bench_median(ratios, pairs);

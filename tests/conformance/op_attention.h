@@ -9,7 +9,7 @@
 #define SGTT_MAX_BATCH       3
 #define SGTT_MAX_HEADS       6
 #define SGTT_MAX_GROUPS      5
-#define SGTT_ATTENTION_CASES 23
+#define SGTT_ATTENTION_CASES 24
 
 typedef struct sgtt_attention_case {
     const char *name;

@@ -57,6 +57,9 @@ const sgtt_attention_case sgtt_attention_cases[SGTT_ATTENTION_CASES] = {
      .dh = 12, .kv_heads = {0, 1}, .spread = 1.0, .with_patterns = 1,
      .patterns = {PATTERN(.sets = SGT_KEYS_BLOCK | SGT_KEYS_STRIDED, .stride = 7),
                   PATTERN(.sets = SGT_KEYS_STRIDED | SGT_KEYS_SUMMARY, .stride = 8, .summary = 3)}},
+    {.name = "many sequences with strides", .batch = 11, .queries = 613, .keys = 613, .heads = 2,
+     .groups = 1, .dh = 8, .kv_heads = {0, 0}, .spread = 1.0, .with_patterns = 1,
+     .patterns = {PATTERN(.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 40)}},
     {.name = "every set", .batch = 1, .queries = 130, .keys = 130, .heads = 1, .groups = 1,
      .dh = 64, .kv_heads = {0}, .spread = 1.0, .with_patterns = 1,
      .patterns = {PATTERN(.sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED | SGT_KEYS_BLOCK |

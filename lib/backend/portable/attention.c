@@ -21,7 +21,13 @@
 #include "matrix_kernels.h"
 #include "parts.h"
 
-enum { ENTROPY_SLOTS = 1024, SHORT_BLOCK_ROWS = 128, ROW_STEP = 6, WANTED_PARTS = 16 };
+enum {
+    ENTROPY_SLOTS = 1024,
+    SHORT_BLOCK_ROWS = 128,
+    ROW_STEP = 6,
+    WANTED_PARTS = 16,
+    WIDE_ROWS = 4096
+};
 
 typedef struct entropy_slot {
     double sum;
@@ -40,6 +46,7 @@ typedef struct attention {
     int64_t groups;       /* runs of at most SGTI_ATTENTION_HEADS heads of one key/value head */
     int64_t blocks;       /* of query rows */
     int64_t block_rows;
+    int64_t wide_blocks;  /* that are one part where rows read strided keys beside others */
     int64_t wave;         /* how many parts have entropies that fit the slots; all if not wanted */
     int64_t first_part;   /* the first of this wave */
     entropy_slot *slots;  /* [wave, SGTI_ATTENTION_HEADS]; NULL: no entropies */
@@ -97,7 +104,8 @@ static int64_t offset_of(const attention *a, int64_t sequence)
 
 /* Cuts the rows into blocks. Each block packs all keys before it, so long blocks pack less; but
  * with few sequences and heads, blocks are halved until there are enough parts for several threads.
- * The last steps make the blocks evenly long, in multiples of the rows of a tile. */
+ * Then the blocks are made evenly long, in multiples of the rows of a tile. Of strided keys the rows
+ * of a block read a list for each place of the stride: more rows read each list for more of them. */
 static void cut(attention *a)
 {
     int64_t rows = a->args->q->shape[1];
@@ -112,6 +120,12 @@ static void cut(attention *a)
     int64_t even = sgti_ceil_div(rows, sgti_ceil_div(rows, limit));
     a->block_rows = sgti_ceil_div(even, ROW_STEP) * ROW_STEP;
     a->blocks = sgti_ceil_div(rows, a->block_rows);
+
+    int64_t room = sgti_attention_room(a->args->q->shape[3]) / most;
+    a->wide_blocks = sgti_min_i64(room, WIDE_ROWS) / a->block_rows;
+    a->wide_blocks = sgti_min_i64(a->wide_blocks, pieces * a->blocks / WANTED_PARTS);
+    if (a->wide_blocks < 1)
+        a->wide_blocks = 1;
 }
 
 /* Rows of a sequence for the heads of a group. */
@@ -217,17 +231,18 @@ static void run_part(void *argument, int64_t index, int32_t thread)
     int64_t group = whole / a->blocks % a->groups;
     int64_t block = a->blocks - 1 - whole % a->blocks; /* the longest first */
     int64_t row = block * a->block_rows;
-    int64_t rows = sgti_min_i64(length_of(a, sequence) - row, a->block_rows);
     entropy_slot *slots = a->slots ? a->slots + index * SGTI_ATTENTION_HEADS : NULL;
     int64_t head;
     group_heads(&head, a, group);
     const sgt_attention_pattern *pattern = pattern_of(a, a->kv_heads[head]);
+    int64_t blocks = pattern && (pattern->sets & SGT_KEYS_STRIDED) ? a->wide_blocks : 1;
+    int64_t rows = sgti_min_i64(length_of(a, sequence) - row, blocks * a->block_rows);
 
     if (slots)
         memset(slots, 0, SGTI_ATTENTION_HEADS * sizeof *slots);
     if (pattern && pattern->sets == SGT_KEYS_STRIDED) {
         run_places(a, sequence, group, block, pattern->stride, slots, thread);
-    } else if (rows > 0) {
+    } else if (rows > 0 && block % blocks == 0) {
         sgti_attention_part part = rows_of(a, sequence, group, row, rows);
         run_rows(a, &part, row + rows == length_of(a, sequence), slots, thread);
     }

@@ -71,6 +71,14 @@ typedef struct sgti_few_rows_part {
  * kernels of attention and of its gradient take at a time, from the first key of a part on. */
 enum { SGTI_ATTENTION_HEADS = 4, SGTI_ATTENTION_ROWS = 512, SGTI_ATTENTION_KEYS = 128 };
 
+/* With smaller heads scratch has room for more rows, in all. */
+static inline int64_t sgti_attention_room(int64_t head_dim)
+{
+    enum { VECTOR = 16 };
+    int64_t width = (head_dim + VECTOR - 1) / VECTOR * VECTOR;
+    return (int64_t)SGTI_ATTENTION_ROWS * SGTI_ATTENTION_MAX_HEAD_DIM / width;
+}
+
 /*
  * Part of attention: consecutive query rows of one sequence, for heads that read one key/value
  * head. Pointers are at the first row of the part and its first head; k and v at key 0.
