@@ -54,6 +54,7 @@ typedef struct sgt_flops {
     double attention;    /* scores and weighted sums of every attention pass */
     double feed_forward; /* gate, up and down */
     double head;         /* the output head */
+    double mixing;       /* what AltUp makes of several streams. Since 0.2 */
 } sgt_flops;
 
 /* Counts for a config and a plan (NULL: no loops). options may be NULL. Errors:

@@ -54,6 +54,20 @@ typedef struct sgt_block_config {
  * 0.2. */
 SGT_API sgt_status sgt_block_config_init(sgt_block_config *block, size_t size);
 
+/* Which stream of a widened token the layers work on. Since 0.2. */
+enum sgt_altup_order {
+    SGT_ALTUP_ALTERNATE = 0, /* layer i on stream i mod K */
+    SGT_ALTUP_SAME = 1       /* every layer on stream 0 */
+};
+
+/* Where the streams of a widened token come from, and where they go. Since 0.2. */
+enum sgt_altup_table {
+    SGT_ALTUP_RECYCLED = 0, /* each starts as the embedding [V,d], and their mean goes to the final
+                               norm and the head: no table grows */
+    SGT_ALTUP_WIDE = 1      /* the embedding is [V, K d], stream k its k-th piece, and the final norm
+                               and the head work on all K d */
+};
+
 /* The architecture: a pre-norm LLaMA-style decoder (RMSNorm, RoPE, grouped-query attention,
  * SwiGLU, no biases), where `blocks` says nothing else. */
 typedef struct sgt_model_config {
@@ -70,14 +84,18 @@ typedef struct sgt_model_config {
     double rope_theta;   /* base of the rotary frequencies, above 0 in float32; default 10000 */
     double norm_eps;     /* epsilon of RMSNorm, inside the root; at least 0 and finite in float32,
                             where a number that is not 0 must not become 0; default 1e-6 */
+    int32_t altup_streams; /* K: a token is K streams of d_model, each layer works on one of them
+                            and AltUp carries the others along; 1 to 16, 0: 1; default 1, the plain
+                            model. Since 0.2 */
+    int32_t altup_order; /* enum sgt_altup_order; nothing with one stream, as the next. Since 0.2 */
+    int32_t altup_table; /* enum sgt_altup_table. Since 0.2 */
     int32_t n_blocks;    /* entries of blocks, at most n_layers; default 0 */
-    int32_t reserved;    /* 0 */
     const sgt_block_config *blocks; /* [n_blocks], all of one size; layer i is made of
                             blocks[i % n_blocks]; default NULL: of standard blocks. Borrowed for the
                             call; a model has a copy of its own */
 } sgt_model_config;
 
-/* Fills *config with the defaults: everything 0 but rope_theta and norm_eps. Errors:
+/* Fills *config with the defaults: everything 0 but rope_theta, norm_eps and altup_streams. Errors:
  * SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since 0.1. */
 SGT_API sgt_status sgt_model_config_init(sgt_model_config *config, size_t size);
 

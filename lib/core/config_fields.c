@@ -7,6 +7,18 @@
 #define INTEGER(field, hf) NAMED(field, hf), .kind = SGTI_CONFIG_INTEGER
 #define FLAG(field, hf)    NAMED(field, hf), .kind = SGTI_CONFIG_FLAG, .least = 0, .most = 1
 #define REAL(field, hf)    NAMED(field, hf), .kind = SGTI_CONFIG_REAL
+#define CHOICE(field, hf, list)                                                                    \
+    NAMED(field, hf), .kind = SGTI_CONFIG_CHOICE, .words = list,                                   \
+                      .most = sizeof(list) / sizeof((list)[0]) - 1
+
+static const char *const altup_orders[] = {
+    [SGT_ALTUP_ALTERNATE] = "alternate",
+    [SGT_ALTUP_SAME] = "same",
+};
+static const char *const altup_tables[] = {
+    [SGT_ALTUP_RECYCLED] = "recycled",
+    [SGT_ALTUP_WIDE] = "wide",
+};
 
 /* Bounds keep every product of two sizes within 63 bits. */
 const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS] = {
@@ -24,6 +36,10 @@ const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS] = {
      .hf_initial = 10000.0},
     {REAL(norm_eps, "rms_norm_eps"), .range = SGTI_AT_LEAST_0, .initial = 1e-6,
      .hf_initial = 1e-6},
+    {INTEGER(altup_streams, "sgt_altup_streams"), .least = 0, .most = SGTI_MAX_STREAMS,
+     .initial = 1.0, .hf_initial = 1.0, .optional = 1},
+    {CHOICE(altup_order, "sgt_altup_order", altup_orders), .optional = 1},
+    {CHOICE(altup_table, "sgt_altup_table", altup_tables), .optional = 1},
 };
 
 const sgti_block_field sgti_block_fields[SGTI_BLOCK_FIELDS] = {
@@ -32,6 +48,20 @@ const sgti_block_field sgti_block_fields[SGTI_BLOCK_FIELDS] = {
     {"feed_forward", "sgt_block_feed_forward", "sgt_feed_forward_kind",
      offsetof(sgt_block_config, feed_forward)},
 };
+
+int sgti_config_is_told(const sgt_model_config *config, const sgti_config_field *field)
+{
+    return !field->optional || sgti_config_get(config, field) != field->initial;
+}
+
+int32_t sgti_config_find_word(const sgti_config_field *field, const char *word)
+{
+    for (int32_t i = 0; i <= field->most; i++) {
+        if (strcmp(field->words[i], word) == 0)
+            return i;
+    }
+    return -1;
+}
 
 int32_t sgti_block_get(const sgt_block_config *block, const sgti_block_field *field)
 {

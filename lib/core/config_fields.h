@@ -14,13 +14,15 @@
 #include "../base/float32.h"
 #include "../base/strict_math.h"
 
-#define SGTI_CONFIG_FIELDS 11
+#define SGTI_CONFIG_FIELDS 14
 #define SGTI_BLOCK_FIELDS  2
 #define SGTI_MAX_HEAD_DIM  512
+#define SGTI_MAX_STREAMS   16
 
 typedef enum sgti_config_kind {
     SGTI_CONFIG_INTEGER, /* int32_t */
     SGTI_CONFIG_FLAG,    /* int32_t, 0 or 1 */
+    SGTI_CONFIG_CHOICE,  /* int32_t of an enum; files have its word */
     SGTI_CONFIG_REAL     /* double */
 } sgti_config_kind;
 
@@ -30,12 +32,20 @@ typedef struct sgti_config_field {
     size_t offset;
     sgti_config_kind kind;
     sgti_float32_range range; /* of a real */
-    int32_t least, most;      /* of an integer or flag */
+    int32_t least, most;      /* of an integer, flag or choice */
+    const char *const *words; /* [most + 1] of a choice */
+    int32_t optional;         /* 1: files have it only where it is not `initial` */
     double initial;           /* what sgt_model_config_init sets */
     double hf_initial;        /* what a config.json without it means; below 0: it must be there */
 } sgti_config_field;
 
 extern const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS];
+
+/* 1 when files have the field: it is not optional, or not what it is without. */
+int sgti_config_is_told(const sgt_model_config *config, const sgti_config_field *field);
+
+/* The number of a choice's word; -1: it has no such word. */
+int32_t sgti_config_find_word(const sgti_config_field *field, const char *word);
 
 /* A field of a block: the number of a kind. Files have the kind's name. */
 typedef struct sgti_block_field {

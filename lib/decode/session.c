@@ -75,6 +75,8 @@ static uint64_t cut_arrays(sgti_decode_state *state, char *host, const sgt_sessi
 {
     sgti_carver c = {.memory = host};
     int64_t sequences = options->sequences;
+    state->layout.layers =
+        sgti_carve(&c, n->layout.shape.config->n_layers, sizeof(sgti_layer_place));
     state->layout.runs = sgti_carve(&c, n->layout.n_runs, sizeof(sgti_run));
     state->layout.parts = sgti_carve(&c, n->layout.n_parts, sizeof(sgti_part));
     state->matrices.list = sgti_carve(&c, n->matrices.count, sizeof(sgti_decode_matrix));

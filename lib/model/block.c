@@ -3,8 +3,7 @@
  * Runs all parts of a forward one after another; backward goes through the same list from its end.
  * Between the runs of blocks the host's progress callback may stop either.
  */
-#include "../core/tensors.h"
-#include "work.h"
+#include "streams.h"
 
 static sgt_status run_forward(const sgti_work *work, const sgti_run *run)
 {
@@ -42,20 +41,24 @@ static sgt_status report(const sgti_work *work, int64_t runs)
                          work->progress_total);
 }
 
+static sgt_status layer_forward(const sgti_work *work, int32_t layer)
+{
+    const sgti_layer_place *place = &work->layout->layers[layer];
+    sgt_status status = SGT_OK;
+    for (int32_t i = 0; i < place->n_runs && status == SGT_OK; i++) {
+        status = report(work, place->first_run + i);
+        if (status == SGT_OK)
+            status = run_forward(work, &work->layout->runs[place->first_run + i]);
+    }
+    return status ? status : sgti_streams_mix(work, layer);
+}
+
 sgt_status sgti_blocks_forward(const sgti_work *work)
 {
-    int32_t n_runs = work->layout->n_runs;
-    sgt_tensor table = sgti_weight(work->model, work->model->parameters.embedding);
-    sgt_tensor ids = sgti_tensor_flat(sgti_at(work, &work->layout->ids));
-    sgt_tensor x = sgti_at(work, &work->layout->parts[0].x);
-    sgt_embedding_args args = {.table = &table, .ids = &ids, .out = &x};
-    sgt_status status = sgti_embedding(work->dispatch, &args);
-    for (int32_t i = 0; i < n_runs && status == SGT_OK; i++) {
-        status = report(work, i);
-        if (status == SGT_OK)
-            status = run_forward(work, &work->layout->runs[i]);
-    }
-    return status;
+    sgt_status status = sgti_streams_begin(work);
+    for (int32_t layer = 0; layer < work->config->n_layers && status == SGT_OK; layer++)
+        status = layer_forward(work, layer);
+    return status ? status : sgti_streams_end(work);
 }
 
 /* Where a layer's weights begin in the buffer; for layer n_layers, where those of the last one end:
@@ -68,36 +71,39 @@ static uint64_t first_element(const sgt_model *model, int32_t layer)
     return p->list[index].offset;
 }
 
-/* Tells that the gradients of these elements are complete. A layer that runs several times is
- * complete after its first run, which backward reaches last. */
+/* Tells that the gradients of these elements are complete. */
 static void announce(const sgt_model *model, uint64_t first, uint64_t end)
 {
     if (model->gradients_ready)
         model->gradients_ready(model->ready_user, first, end - first);
 }
 
+static sgt_status layer_backward(const sgti_work *work, int32_t layer)
+{
+    const sgti_layer_place *place = &work->layout->layers[layer];
+    sgt_status status = sgti_streams_mix_backward(work, layer);
+    for (int32_t i = place->n_runs - 1; i >= 0 && status == SGT_OK; i--) {
+        const int32_t run = place->first_run + i;
+        status = report(work, work->layout->n_runs - 1 - run);
+        if (status == SGT_OK)
+            status = run_backward(work, &work->layout->runs[run]);
+    }
+    return status ? status : sgti_streams_finish_backward(work, layer);
+}
+
 sgt_status sgti_blocks_backward(const sgti_work *work)
 {
     const sgt_model *model = work->model;
-    int32_t n_runs = work->layout->n_runs;
     /* The head has added its gradients before the blocks begin. */
     announce(model, first_element(model, model->config.n_layers), model->parameters.elements);
-    for (int32_t i = n_runs - 1; i >= 0; i--) {
-        const sgti_run *run = &work->layout->runs[i];
-        sgt_status status = report(work, n_runs - 1 - i);
+    sgt_status status = sgti_streams_end_backward(work);
+    for (int32_t layer = model->config.n_layers - 1; layer >= 0 && status == SGT_OK; layer--) {
+        status = layer_backward(work, layer);
         if (status == SGT_OK)
-            status = run_backward(work, run);
-        if (status)
-            return status;
-        if (i == 0 || run[-1].layer != run->layer)
-            announce(model, first_element(model, run->layer), first_element(model, run->layer + 1));
+            announce(model, first_element(model, layer), first_element(model, layer + 1));
     }
-    sgt_tensor dtable = sgti_gradient(work->model, work->model->parameters.embedding);
-    sgt_tensor ids = sgti_tensor_flat(sgti_at(work, &work->layout->ids));
-    sgt_tensor dx = sgti_at(work, &work->layout->dx);
-    sgt_embedding_backward_args args = {
-        .scale = 1.0f, .dtable = &dtable, .ids = &ids, .dout = &dx};
-    sgt_status status = sgti_embedding_backward(work->dispatch, &args);
+    if (status == SGT_OK)
+        status = sgti_streams_begin_backward(work);
     if (status == SGT_OK)
         announce(model, 0, first_element(model, 0));
     return status;

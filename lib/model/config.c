@@ -77,6 +77,25 @@ static sgt_status resolve_heads(sgt_model_config *config)
     return SGT_OK;
 }
 
+/* With one stream there is nothing to say of streams. */
+static void resolve_streams(sgt_model_config *config)
+{
+    if (config->altup_streams > 1)
+        return;
+    config->altup_streams = 1;
+    config->altup_order = SGT_ALTUP_ALTERNATE;
+    config->altup_table = SGT_ALTUP_RECYCLED;
+}
+
+int sgti_config_is_plain(const sgt_model_config *config)
+{
+    int plain = sgti_blocks_are_standard(config);
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
+        plain &= !sgti_config_fields[i].optional ||
+                 !sgti_config_is_told(config, &sgti_config_fields[i]);
+    return plain;
+}
+
 sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_config *caller)
 {
     if (!resolved || !caller)
@@ -87,13 +106,12 @@ sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_confi
     if (status == SGT_OK)
         status = check_fields(&config);
     if (status == SGT_OK)
-        status = sgti_check_reserved(config.reserved, "sgt_model_config");
-    if (status == SGT_OK)
         status = resolve_heads(&config);
     if (status == SGT_OK)
         status = sgti_blocks_check(&config);
     if (status)
         return status;
+    resolve_streams(&config);
     if (config.n_blocks == 0)
         config.blocks = NULL;
     *resolved = config;

@@ -51,6 +51,15 @@ static void add_layer(sgt_flops *flops, const sgti_flops_query *query, const sgt
     flops->feed_forward += runs * run.feed_forward;
 }
 
+/* Behind each layer K streams are made of those before it and of y; at the end of a recycled model
+ * their mean. */
+static double count_mixing(const sgt_model_config *config)
+{
+    const double k = config->altup_streams, d = config->d_model;
+    const double mean = config->altup_table == SGT_ALTUP_RECYCLED ? 2.0 * k * d : 0.0;
+    return k > 1.0 ? 2.0 * k * (k + 1.0) * d * config->n_layers + mean : 0.0;
+}
+
 void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const sgt_plan *plan,
                         const sgt_flops_options *options)
 {
@@ -62,8 +71,10 @@ void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const 
     flops->size = sizeof *flops;
     for (query.layer = 0; query.layer < config->n_layers; query.layer++)
         add_layer(flops, &query, plan, options->loops);
-    flops->head = 2.0 * (double)config->d_model * config->vocab_size;
-    flops->forward = flops->projections + flops->attention + flops->feed_forward + flops->head;
+    flops->head = 2.0 * (double)sgti_table_width(config) * config->vocab_size;
+    flops->mixing = count_mixing(config);
+    flops->forward = flops->projections + flops->attention + flops->feed_forward + flops->head +
+                     flops->mixing;
     flops->training = options->phase == SGT_PHASE_FORWARD ? 3.0 * flops->forward : 0.0;
 }
 

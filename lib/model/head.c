@@ -72,11 +72,11 @@ sgt_status sgti_head_losses(const sgti_work *work, float *losses)
     return status ? status : sgti_read(work->dispatch, losses, &all);
 }
 
-/* layout.dx becomes the gradient of the final norm's input, from d_final. */
+/* head.dx becomes the gradient of the final norm's input, from d_final. */
 static sgt_status final_norm_backward(const sgti_work *work)
 {
     const sgti_head_place *head = &work->layout->head;
-    sgt_tensor dx = sgti_at(work, &work->layout->dx), x = sgti_at(work, &head->x);
+    sgt_tensor dx = sgti_at(work, &head->dx), x = sgti_at(work, &head->x);
     sgt_tensor d_final = sgti_at(work, &head->d_final);
     sgt_status status = sgti_fill(work->dispatch, &dx, 0.0);
     return status ? status

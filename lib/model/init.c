@@ -78,6 +78,19 @@ static sgt_status draw_hidden(sgt_model *model, draw *d, const sgt_tensor *weigh
     return status;
 }
 
+sgt_status sgti_set_plainly(sgt_model *model, int32_t index)
+{
+    sgt_tensor weight = sgti_weight(model, index), ones = weight;
+    if (model->parameters.list[index].initial == SGTI_INITIAL_IDENTITY) {
+        sgt_status status = sgti_fill(model->dispatch, &weight, 0.0);
+        if (status)
+            return status;
+        ones = sgti_tensor_1d(weight.buffer, weight.offset, weight.shape[0]);
+        ones.strides[0] = weight.shape[1] + 1;
+    }
+    return sgti_fill(model->dispatch, &ones, 1.0);
+}
+
 static sgt_status init_parameter(sgt_model *model, int32_t index,
                                  const sgt_model_init_options *options)
 {
@@ -85,12 +98,12 @@ static sgt_status init_parameter(sgt_model *model, int32_t index,
     const sgti_parameter *parameter = &model->parameters.list[index];
     draw d = {.count = parameter->count,
               .seed = sgti_random_seed(options->seed, SGTI_STREAM_PARAMETER, parameter->stream),
-              .std = options->std,
+              .std = options->std * parameter->spread,
               .cut = options->cut};
     if (options->residual && parameter->residual)
         d.std /= sqrt(2.0 * model->config.n_layers);
-    if (parameter->initial == SGTI_INITIAL_ONES)
-        return sgti_fill(model->dispatch, &weight, 1.0);
+    if (parameter->initial != SGTI_INITIAL_NORMAL)
+        return sgti_set_plainly(model, index);
     d.values = sgti_host_address(model->dispatch, &weight);
     if (!d.values)
         return draw_hidden(model, &d, &weight);

@@ -12,6 +12,7 @@
 #include "../base/error.h"
 #include "../base/integers.h"
 #include "../core/tensors.h"
+#include "config.h"
 #include "parts/blocks.h"
 
 /* Unless the backend wishes something else, logits are made for so many rows at a time that they
@@ -25,6 +26,7 @@ typedef struct planner {
     sgti_layout *layout;
     sgti_regions regions;
     sgti_region x;  /* the stream as the last part leaves it */
+    const sgti_region *y; /* where the layer shall leave it; NULL: anywhere */
     uint64_t scratch_mark; /* scratch below it, dx, lives through the whole step */
 } planner;
 
@@ -78,15 +80,17 @@ static void place_pass(planner *p, sgti_part *part, int32_t number, const sgti_r
 
 /* Places one run of a layer; layout.h has a picture. `inner` is where the parts but the last leave
  * the stream, and `last` where that one does; NULL means a fresh region each time. */
-static void place_run(planner *p, int32_t layer, int32_t run, int32_t n_passes)
+static void place_run(planner *p, int32_t layer, int32_t run, int32_t n_passes, int is_last)
 {
     const sgti_shape *shape = p->regions.shape;
     const sgti_block block = sgti_block_of(shape->config, layer);
     sgti_arena *kept = &p->regions.arenas[SGTI_KEPT];
-    sgti_region in_place = p->x;
-    const sgti_region *inner = sgti_is_training(shape) ? NULL : &in_place, *last = inner;
-    sgti_region end;
-    if (shape->recompute) {
+    const int training = sgti_is_training(shape);
+    sgti_region in_place = p->y ? *p->y : p->x, end;
+    const sgti_region *inner = training ? NULL : &in_place, *last = inner;
+    if (training && is_last)
+        last = p->y;
+    if (shape->recompute && !last) {
         /* The output of the run is kept. What is made again for its backward lies above it, where
          * later runs put their outputs. This does no harm: in forward those are made after this
          * run, and in backward they are no longer needed when this run is made again. */
@@ -111,15 +115,75 @@ static void place_run(planner *p, int32_t layer, int32_t run, int32_t n_passes)
     p->layout->n_runs++;
 }
 
+sgti_region sgti_plane(const sgti_planes *planes, int32_t k)
+{
+    sgti_region plane = planes->first;
+    plane.offset += (uint64_t)k * planes->step;
+    return plane;
+}
+
+static sgti_planes take_planes(planner *p, sgti_arena_kind arena, int32_t count)
+{
+    const int64_t d = p->regions.shape->config->d_model;
+    sgti_planes planes = {.first = sgti_take(&p->regions, arena, 0, d, SGT_F32)};
+    planes.step = p->regions.arenas[arena].used - planes.first.offset;
+    for (int32_t k = 1; k < count; k++)
+        sgti_take(&p->regions, arena, 0, d, SGT_F32);
+    return planes;
+}
+
+/* Places the runs of a layer, which find their streams in `in`. */
+static void place_layer(planner *p, int32_t layer, const sgti_planes *in, const sgti_planes *out)
+{
+    const sgti_shape *shape = p->regions.shape;
+    const int32_t k = shape->config->altup_streams;
+    sgti_layer_place place = {.first_run = p->layout->n_runs, .in = *in, .out = *out};
+    int32_t n_passes;
+    if (shape->config->altup_order == SGT_ALTUP_ALTERNATE)
+        place.active = layer % k;
+    const sgti_region y = sgti_plane(in, k);
+    p->x = sgti_plane(in, place.active);
+    p->y = k > 1 ? &y : NULL;
+    count_passes(&place.n_runs, &n_passes, shape, layer);
+    for (int32_t run = 0; run < place.n_runs; run++)
+        place_run(p, layer, run, n_passes, run == place.n_runs - 1);
+    p->y = NULL;
+    if (p->layout->layers)
+        p->layout->layers[layer] = place;
+}
+
+/* Takes what streams are mixed with, which is over when a part runs or the head. In training so are
+ * the streams behind the last layer. */
+static void place_streams(planner *p)
+{
+    const int64_t k = p->regions.shape->config->altup_streams;
+    sgti_streams_place *place = &p->layout->streams;
+    sgti_regions *regions = &p->regions;
+    place->weights = sgti_take_scratch(regions, k, k + 1);
+    place->ones = sgti_take_scratch(regions, 1, SGTI_STREAM_SUMS);
+    for (int i = 0; i < 2 && sgti_is_training(regions->shape); i++)
+        place->products[i] = sgti_take_scratch(regions, 0, k * (k + 1));
+}
+
+/* In training every layer has streams of its own; otherwise two sets serve in turn. */
 static void place_blocks(planner *p)
 {
     const sgti_shape *shape = p->regions.shape;
-    p->x = take_stream(p);
-    for (int32_t layer = 0; layer < shape->config->n_layers; layer++) {
-        int32_t n_runs, n_passes;
-        count_passes(&n_runs, &n_passes, shape, layer);
-        for (int32_t run = 0; run < n_runs; run++)
-            place_run(p, layer, run, n_passes);
+    const int32_t n_layers = shape->config->n_layers, k = shape->config->altup_streams;
+    const int many = k > 1, training = sgti_is_training(shape);
+    sgti_planes in = take_planes(p, SGTI_KEPT, k + many), other = {0};
+    if (many) {
+        place_streams(p);
+        other = take_planes(p, training ? SGTI_SCRATCH : SGTI_KEPT, k + 1);
+    }
+    for (int32_t layer = 0; layer < n_layers; layer++) {
+        sgti_planes out = other;
+        if (many && training && layer + 1 < n_layers)
+            out = take_planes(p, SGTI_KEPT, k + 1);
+        place_layer(p, layer, &in, &out);
+        if (!training)
+            other = in;
+        in = many ? out : (sgti_planes){.first = p->x};
     }
     /* What follows lies above what the runs share under recompute. */
     sgti_arena *kept = &p->regions.arenas[SGTI_KEPT];
@@ -151,12 +215,13 @@ static int64_t chunk_rows(const sgti_shape *shape)
 static void place_head(planner *p)
 {
     const sgti_shape *shape = p->regions.shape;
-    int64_t d = shape->config->d_model, v = shape->config->vocab_size;
+    int64_t d = sgti_table_width(shape->config), v = shape->config->vocab_size;
     int64_t rows = chunk_rows(shape);
     sgti_regions *regions = &p->regions;
     sgti_head_place *head = &p->layout->head;
     sgti_arena_reset(&regions->arenas[SGTI_SCRATCH], p->scratch_mark);
-    head->x = p->x;
+    head->x = shape->config->altup_streams == 1 ? p->x
+                                                : sgti_take(regions, SGTI_KEPT, 0, d, SGT_F32);
     head->chunk_rows = rows;
     head->h = sgti_take_scratch(regions, rows, d);
     if (shape->mode == SGTI_TRAIN_LOGITS)
@@ -169,6 +234,7 @@ static void place_head(planner *p)
         head->d_head = sgti_take(regions, SGTI_KEPT, v, d, SGT_F32);
     head->d_final = sgti_take(regions, SGTI_KEPT, 0, d, SGT_F32);
     head->norm_scratch = sgti_take_scratch(regions, SGT_RMSNORM_PARTS, d);
+    head->dx = d == shape->config->d_model ? p->layout->dx : sgti_take_scratch(regions, 0, d);
 }
 
 /* Puts the arenas behind each other, now that their sizes are known; returns 1 when they fit. */
@@ -185,12 +251,26 @@ static int stack_arenas(sgti_layout *layout, const sgti_regions *regions)
     return fits;
 }
 
+/* The gradients that live through the whole backward. */
+static void place_gradients(planner *p)
+{
+    const int32_t k = p->regions.shape->config->altup_streams;
+    sgti_planes *d_streams = p->layout->streams.d_streams;
+    p->layout->dx = sgti_take_scratch(&p->regions, 0, p->regions.shape->config->d_model);
+    for (int i = 0; i < 2; i++)
+        d_streams[i] = k > 1 ? take_planes(p, SGTI_SCRATCH, k)
+                             : (sgti_planes){.first = p->layout->dx};
+}
+
 sgt_status sgti_layout_plan(sgti_layout *layout, const sgti_shape *shape)
 {
-    sgti_layout fresh = {.shape = *shape, .runs = layout->runs, .parts = layout->parts};
+    sgti_layout fresh = {.shape = *shape,
+                         .layers = layout->layers,
+                         .runs = layout->runs,
+                         .parts = layout->parts};
     planner p = {.layout = &fresh, .regions = {.shape = shape}};
     if (sgti_is_training(shape))
-        fresh.dx = sgti_take_scratch(&p.regions, 0, shape->config->d_model);
+        place_gradients(&p);
     p.scratch_mark = sgti_arena_mark(&p.regions.arenas[SGTI_SCRATCH]);
     place_blocks(&p);
     place_batch(&p);

@@ -31,6 +31,10 @@
  *     dx                                              |-----------------------------
  *     scratch         |-----| |-----| |----------|    | |----------|  |----|  |----|
  *
+ * Where a token is K > 1 streams, every layer has K planes in the place of x0, and one for its y, the
+ * last x; streams.h tells what becomes of them. Recompute keeps them all. Evaluation and decoding
+ * take two such sets in turn.
+ *
  * Decisions are kept under recompute too, so that a remade forward reads what the first one chose.
  */
 #ifndef SGTI_LAYOUT_H
@@ -64,13 +68,41 @@ typedef struct sgti_run {
     int32_t n_parts;
 } sgti_run;
 
-/* Where the head works. It makes R rows of logits at a time. */
+/* The streams of a layer: planes [N,d], one behind the other. */
+typedef struct sgti_planes {
+    sgti_region first;
+    uint64_t step; /* bytes from the start of one to that of the next */
+} sgti_planes;
+
+/* One layer: consecutive runs, which lead one stream of K from x to y. */
+typedef struct sgti_layer_place {
+    int32_t first_run;
+    int32_t n_runs;
+    int32_t active;  /* the stream that they work on */
+    sgti_planes in;  /* the K streams before the layer; where K > 1, y is one plane more */
+    sgti_planes out; /* the K streams behind it; not there for K = 1 */
+} sgti_layer_place;
+
+/* What streams.c works in where K > 1. All but d_streams is scratch. */
+typedef struct sgti_streams_place {
+    sgti_region weights;      /* [K,K+1] */
+    sgti_region ones;         /* [1,SGTI_STREAM_SUMS] */
+    sgti_region products[2];  /* [N,K(K+1)], and what they are added to; training */
+    sgti_planes d_streams[2]; /* K gradients, of the streams before and behind a layer in turn;
+                                 training. For K = 1 both are dx */
+} sgti_streams_place;
+
+#define SGTI_STREAM_SUMS 64 /* so many rows are added by one product */
+
+/* Where the head works. It makes R rows of logits at a time; D is d, or K d where it reads all K
+ * streams. */
 typedef struct sgti_head_place {
-    sgti_region x;       /* [N,d] input of the final norm */
-    sgti_region h;       /* [R,d] its output */
+    sgti_region x;       /* [N,D] input of the final norm */
+    sgti_region dx;      /* [N,D] its gradient; training */
+    sgti_region h;       /* [R,D] its output */
     sgti_region logits;  /* [R,V]; all N rows in mode SGTI_TRAIN_LOGITS */
-    sgti_region d_head;  /* [V,d] unscaled gradient of the head; mode SGTI_TRAIN_LOSS */
-    sgti_region d_final; /* [N,d] unscaled gradient of the normalised x; training */
+    sgti_region d_head;  /* [V,D] unscaled gradient of the head; mode SGTI_TRAIN_LOSS */
+    sgti_region d_final; /* [N,D] unscaled gradient of the normalised x; training */
     sgti_region norm_scratch; /* of the gradient of the final norm */
     int64_t chunk_rows;  /* R */
 } sgti_head_place;
@@ -79,8 +111,9 @@ typedef struct sgti_layout {
     sgti_shape shape;
     int32_t n_runs;
     int32_t n_parts;
-    sgti_run *runs;   /* [n_runs]; NULL when only measured, like parts */
-    sgti_part *parts; /* [n_parts] */
+    sgti_layer_place *layers; /* [n_layers]; NULL when only measured, like the next two */
+    sgti_run *runs;           /* [n_runs] */
+    sgti_part *parts;         /* [n_parts] */
     uint64_t base[SGTI_ARENAS]; /* bytes: where each arena begins */
     uint64_t bytes;             /* of the whole block */
 
@@ -90,11 +123,15 @@ typedef struct sgti_layout {
     sgti_region entropy;  /* float64, of all passes */
     uint64_t n_entropies; /* doubles */
     sgti_region dx;       /* [N,d] gradient of the stream; training */
+    sgti_streams_place streams;
     sgti_head_place head;
 } sgti_layout;
 
-/* Fills a layout for a shape that was checked. Its lists `runs` and `parts` must be NULL, and then
- * it is only measured, or have room for all runs and parts. Errors: SGT_E_OVERFLOW. */
+/* Plane k as a region of its own. */
+sgti_region sgti_plane(const sgti_planes *planes, int32_t k);
+
+/* Fills a layout for a shape that was checked. Its lists `layers`, `runs` and `parts` must be NULL,
+ * and then it is only measured, or have room for all of them. Errors: SGT_E_OVERFLOW. */
 sgt_status sgti_layout_plan(sgti_layout *layout, const sgti_shape *shape);
 
 #endif

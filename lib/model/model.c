@@ -15,7 +15,7 @@
 
 #define TOTAL_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_total, overhead)
 
-/* Sets all weights to 0, but those of norms to 1. */
+/* Sets all weights to 0, but what starts as ones or as the identity to that. */
 static sgt_status create_weights(sgt_model *model)
 {
     sgt_status status = sgti_storage_allocate(&model->weights, model->dispatch,
@@ -27,9 +27,8 @@ static sgt_status create_weights(sgt_model *model)
         sgti_tensor_1d(model->weights.buffer, 0, (int64_t)model->parameters.elements);
     status = sgti_fill(model->dispatch, &all, 0.0);
     for (int32_t i = 0; i < model->parameters.count && status == SGT_OK; i++) {
-        sgt_tensor weight = sgti_weight(model, i);
-        if (model->parameters.list[i].initial == SGTI_INITIAL_ONES)
-            status = sgti_fill(model->dispatch, &weight, 1.0);
+        if (model->parameters.list[i].initial != SGTI_INITIAL_NORMAL)
+            status = sgti_set_plainly(model, i);
     }
     return status;
 }

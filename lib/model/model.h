@@ -105,6 +105,9 @@ void sgti_model_want_entropy(sgt_model *model, int32_t kinds);
 /* A checkpoint restores the running totals of a training that goes on. */
 void sgti_model_restore_totals(sgt_model *model, double executed, double vanilla, int64_t draws);
 
+/* Sets a parameter that does not start as noise to what it starts as. */
+sgt_status sgti_set_plainly(sgt_model *model, int32_t index);
+
 /* Someone has changed the weights in place: what depends on them is out of date. */
 void sgti_model_touch_weights(sgt_model *model);
 

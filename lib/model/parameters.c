@@ -6,6 +6,7 @@
 
 #include "../base/carver.h"
 #include "../base/error.h"
+#include "config.h"
 #include "parts/blocks.h"
 #include "placer.h"
 
@@ -21,6 +22,12 @@ static void place_layer(sgti_placer *placer, const sgt_model_config *config, int
         }
         block.parts[i]->parameters(placer, config);
     }
+    if (config->altup_streams > 1) {
+        if (into->layers)
+            into->layers[layer].predict = into->count;
+        sgti_place_identity(placer, "altup.predict", config->altup_streams);
+        sgti_place_vector(placer, "altup.correct", config->altup_streams, SGTI_INITIAL_ONES);
+    }
     placer->layer = -1;
 }
 
@@ -28,20 +35,20 @@ static void place_layer(sgti_placer *placer, const sgt_model_config *config, int
 static void place_all(sgti_placer *placer, const sgt_model_config *config)
 {
     sgti_parameters *into = placer->into;
-    int64_t v = config->vocab_size, d = config->d_model;
+    int64_t v = config->vocab_size, d = sgti_table_width(config);
     into->count = 0;
     into->n_matrices = 0;
     into->embedding = into->count;
-    uint64_t table = sgti_place_table(placer, "model.embed_tokens", v, d);
+    uint64_t table = sgti_place_table(placer, "model.embed_tokens.weight", v, d);
     for (int32_t layer = 0; layer < config->n_layers; layer++)
         place_layer(placer, config, layer);
     into->final_norm = into->count;
-    sgti_place_vector(placer, "model.norm", d, SGTI_INITIAL_ONES);
+    sgti_place_vector(placer, "model.norm.weight", d, SGTI_INITIAL_ONES);
     into->head_matrix = into->n_matrices;
     if (config->tied)
         sgti_place_shared_matrix(placer, table, v, d);
     else
-        sgti_place_matrix(placer, "lm_head", v, d);
+        sgti_place_head(placer, "lm_head.weight", v, d, (int32_t)(d / config->d_model));
     into->elements = placer->arena.used / sizeof(float);
 }
 

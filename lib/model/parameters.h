@@ -21,7 +21,8 @@
 /* How a parameter starts. */
 typedef enum sgti_initial {
     SGTI_INITIAL_NORMAL, /* truncated normal */
-    SGTI_INITIAL_ONES
+    SGTI_INITIAL_ONES,
+    SGTI_INITIAL_IDENTITY
 } sgti_initial;
 
 typedef struct sgti_parameter {
@@ -34,6 +35,7 @@ typedef struct sgti_parameter {
     int32_t decays; /* 1: SGT_DECAY_MATRICES includes it */
     int32_t residual; /* 1: its product is added to the residual stream */
     sgti_initial initial;
+    double spread; /* the standard deviation of a normal start is so many times that of the others */
     int64_t shape[SGTI_PARAMETER_RANK];
     char name[SGTI_PARAMETER_NAME];
 } sgti_parameter;
@@ -52,6 +54,8 @@ enum sgti_block_part { SGTI_ATTENTION, SGTI_FEED_FORWARD, SGTI_BLOCK_PARTS };
 typedef struct sgti_layer_index {
     int32_t parameter[SGTI_BLOCK_PARTS];
     int32_t matrix[SGTI_BLOCK_PARTS];
+    int32_t predict; /* how streams are mixed (streams.h), where there are several; correct is the
+                        next one */
 } sgti_layer_index;
 
 typedef struct sgti_parameters {

@@ -3,6 +3,7 @@
  * stored. */
 #include "placer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,14 +12,14 @@
 static void name_parameter(sgti_parameter *parameter, const char *name, int32_t layer)
 {
     if (layer < 0)
-        snprintf(parameter->name, sizeof parameter->name, "%s.weight", name);
+        snprintf(parameter->name, sizeof parameter->name, "%s", name);
     else
-        snprintf(parameter->name, sizeof parameter->name, "model.layers.%d.%s.weight", (int)layer,
-                 name);
+        snprintf(parameter->name, sizeof parameter->name, "model.layers.%d.%s", (int)layer, name);
     parameter->stream = sgti_random_hash(parameter->name, strlen(parameter->name));
 }
 
-/* Adds one parameter, which lies at `offset` elements; columns 0 means a vector. */
+/* Adds one parameter, which lies at `offset` elements; columns 0 means a vector. What starts as
+ * noise is held small by weight decay; what starts as ones or as the identity is not. */
 static void add(sgti_placer *placer, const char *name, uint64_t offset, int64_t rows,
                 int64_t columns, sgti_initial initial)
 {
@@ -27,8 +28,9 @@ static void add(sgti_placer *placer, const char *name, uint64_t offset, int64_t 
         sgti_parameter *parameter = &into->list[into->count];
         parameter->offset = offset;
         parameter->rank = columns == 0 ? 1 : 2;
-        parameter->decays = columns != 0;
+        parameter->decays = initial == SGTI_INITIAL_NORMAL;
         parameter->initial = initial;
+        parameter->spread = 1.0;
         parameter->shape[0] = rows;
         parameter->shape[1] = columns;
         parameter->count = (uint64_t)rows * (uint64_t)(columns == 0 ? 1 : columns);
@@ -65,6 +67,11 @@ void sgti_place_vector(sgti_placer *placer, const char *name, int64_t n, sgti_in
     add(placer, name, take(placer, n, 1), n, 0, initial);
 }
 
+void sgti_place_identity(sgti_placer *placer, const char *name, int64_t n)
+{
+    add(placer, name, take(placer, n, n), n, n, SGTI_INITIAL_IDENTITY);
+}
+
 void sgti_place_matrices(sgti_placer *placer, const char *const *names, const int64_t *rows, int n,
                          int64_t columns)
 {
@@ -90,4 +97,13 @@ void sgti_place_residual(sgti_placer *placer, const char *name, int64_t rows, in
     sgti_place_matrix(placer, name, rows, columns);
     if (into->list)
         into->list[into->count - 1].residual = 1;
+}
+
+void sgti_place_head(sgti_placer *placer, const char *name, int64_t rows, int64_t columns,
+                     int32_t streams)
+{
+    sgti_parameters *into = placer->into;
+    sgti_place_matrix(placer, name, rows, columns);
+    if (into->list)
+        into->list[into->count - 1].spread = 1.0 / sqrt((double)streams);
 }

@@ -16,9 +16,12 @@ typedef struct sgti_placer {
     int32_t layer; /* -1: outside of the blocks; its name needs no prefix */
 } sgti_placer;
 
-/* Declares a vector [n], such as the weight of a norm. The name gets ".weight" behind it, and
- * the layer's prefix before it. */
+/* Declares a vector [n], such as the weight of a norm. In a layer the name gets the layer's prefix
+ * before it. */
 void sgti_place_vector(sgti_placer *placer, const char *name, int64_t n, sgti_initial initial);
+
+/* Declares a square [n, n] that starts as the identity. */
+void sgti_place_identity(sgti_placer *placer, const char *name, int64_t n);
 
 /* Declares a table [rows, columns] whose rows are looked up; no product reads it. Returns its
  * place in the buffer, in elements. */
@@ -35,5 +38,10 @@ void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int6
 
 /* Declares the matrix of a part of a block whose product is added to the residual stream. */
 void sgti_place_residual(sgti_placer *placer, const char *name, int64_t rows, int64_t columns);
+
+/* Declares the matrix of the logits. Where it reads several streams at once it starts so much
+ * smaller that logits start as with one. */
+void sgti_place_head(sgti_placer *placer, const char *name, int64_t rows, int64_t columns,
+                     int32_t streams);
 
 #endif

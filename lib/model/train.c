@@ -34,7 +34,7 @@ static sgt_status find_weights(int *zero, const sgt_model *model, const sgti_sto
         sgt_norm_args args = {
             .n_pieces = 1, .x = &weights, .sum = &sum, .firsts = &first, .counts = &count};
         double squares = 0.0;
-        if (parameter->rank == 1)
+        if (parameter->initial != SGTI_INITIAL_NORMAL)
             continue;
         status = sgti_norm(model->dispatch, &args);
         if (status == SGT_OK)

@@ -98,7 +98,7 @@ sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const sgt_ten
 
 /* Runs the embedding of layout.ids and every part, with the progress callback between runs. */
 sgt_status sgti_blocks_forward(const sgti_work *work);
-/* Goes from layout.dx, the gradient of the last stream, down to the embedding and adds to the
+/* Goes from head.dx, the gradient of the final norm's input, down to the embedding and adds to the
  * gradients of all weights on the way. */
 sgt_status sgti_blocks_backward(const sgti_work *work);
 
@@ -119,7 +119,7 @@ sgt_status sgti_head_logits(const sgti_work *work, int64_t first, int64_t stride
  * it makes d_final and d_head too, the unscaled gradients of their sum. */
 sgt_status sgti_head_losses(const sgti_work *work, float *losses);
 
-/* Scales d_final and d_head, adds to the gradients of head and final norm, and makes layout.dx. */
+/* Scales d_final and d_head, adds to the gradients of head and final norm, and makes head.dx. */
 sgt_status sgti_head_loss_backward(const sgti_work *work, double scale);
 /* The same from dlogits [N,V] in host memory. */
 sgt_status sgti_head_logits_backward(const sgti_work *work, const float *dlogits);

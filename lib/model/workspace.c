@@ -15,6 +15,8 @@ static sgti_carver cut_arrays(sgti_workspace *workspace, char *host, const sgti_
 {
     sgti_carver c = {.memory = host};
     workspace->entropies = sgti_carve(&c, (int64_t)layout->n_entropies, sizeof(double));
+    workspace->layout.layers =
+        sgti_carve(&c, layout->shape.config->n_layers, sizeof(sgti_layer_place));
     workspace->layout.runs = sgti_carve(&c, layout->n_runs, sizeof(sgti_run));
     workspace->layout.parts = sgti_carve(&c, layout->n_parts, sizeof(sgti_part));
     workspace->losses = sgti_carve(&c, layout->shape.rows, sizeof(float));

@@ -111,9 +111,9 @@ void golden_parts_read(sgt_model_config *config, golden_case *c)
     config->blocks = blocks;
     for (size_t i = 0; i < count; i++)
         read_block(&blocks[i], c, json_array_get(list, i));
-    word_of(c, parts, "altup_order", "alternate same");
-    word_of(c, parts, "altup_table", "recycled wide");
-    skip_unless(c, golden_integer(c, parts, "altup_streams", 1) == 1, "widened stream");
+    config->altup_streams = golden_integer(c, parts, "altup_streams", 1);
+    config->altup_order = word_of(c, parts, "altup_order", "alternate same");
+    config->altup_table = word_of(c, parts, "altup_table", "recycled wide");
     skip_unless(c, golden_integer(c, parts, "head_modules", 0) == 0, "head of modules");
 }
 

@@ -44,13 +44,13 @@ static sgt_status check(const sgt_model_config *config, const sgt_block_config *
 
 static void declare(sgti_placer *placer, const sgt_model_config *config)
 {
-    static const char *const names[] = {"self_attn.q_proj", "self_attn.k_proj",
-                                        "self_attn.v_proj"};
+    static const char *const names[] = {"self_attn.q_proj.weight", "self_attn.k_proj.weight",
+                                        "self_attn.v_proj.weight"};
     int64_t d = config->d_model, q = sgti_query_width(config), kv = sgti_key_width(config);
     const int64_t rows[] = {q, kv, kv};
-    sgti_place_vector(placer, "input_layernorm", d, SGTI_INITIAL_ONES);
+    sgti_place_vector(placer, "input_layernorm.weight", d, SGTI_INITIAL_ONES);
     sgti_place_matrices(placer, names, rows, 3, d);
-    sgti_place_residual(placer, "self_attn.o_proj", d, q);
+    sgti_place_residual(placer, "self_attn.o_proj.weight", d, q);
 }
 
 uint64_t sgti_gathered_elements(const sgt_model_config *config, const sgti_pass *pass)

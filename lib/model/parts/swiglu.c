@@ -18,12 +18,12 @@ enum region {
 
 static void declare(sgti_placer *placer, const sgt_model_config *config)
 {
-    static const char *const names[] = {"mlp.gate_proj", "mlp.up_proj"};
+    static const char *const names[] = {"mlp.gate_proj.weight", "mlp.up_proj.weight"};
     int64_t d = config->d_model, ff = config->d_ff;
     const int64_t rows[] = {ff, ff};
-    sgti_place_vector(placer, "post_attention_layernorm", d, SGTI_INITIAL_ONES);
+    sgti_place_vector(placer, "post_attention_layernorm.weight", d, SGTI_INITIAL_ONES);
     sgti_place_matrices(placer, names, rows, 2, d);
-    sgti_place_residual(placer, "mlp.down_proj", d, ff);
+    sgti_place_residual(placer, "mlp.down_proj.weight", d, ff);
 }
 
 static void place(sgti_part *part, sgti_regions *regions)
