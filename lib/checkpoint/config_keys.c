@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A configuration as metadata of a checkpoint: model.FIELD, each field a number. Where blocks are
- * not all standard ones, model.blocks says how many are listed, and model.block.I.FIELD has the
- * name of a kind, or patterns, where there are some.
+ * A configuration as metadata of a checkpoint: model.FIELD, each field a number or, of an enum, a
+ * word; those that libsgt 0.1 did not have only where they say something. Where blocks are not all
+ * standard ones, model.blocks says how many are listed, and model.block.I.FIELD has the name of a
+ * kind, or patterns, where there are some.
  */
 #include "checkpoint.h"
 
@@ -40,7 +41,11 @@ static sgti_field_kind stored_kind(const sgti_config_field *field)
 static void print_field(char text[SGTI_NUMBER_TEXT], const sgt_model_config *config,
                         const sgti_config_field *field)
 {
-    sgti_number_print(text, stored_kind(field), (const char *)config + field->offset);
+    if (field->kind == SGTI_CONFIG_CHOICE)
+        sgti_format(text, SGTI_NUMBER_TEXT, "%s",
+                    field->words[(int32_t)sgti_config_get(config, field)]);
+    else
+        sgti_number_print(text, stored_kind(field), (const char *)config + field->offset);
 }
 
 static int write_block(json_t *metadata, const sgt_model_config *config, int32_t i)
@@ -76,11 +81,21 @@ int sgti_config_write(json_t *metadata, const sgt_model_config *config)
     int failed = write_blocks(metadata, config);
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
         char key[KEY_BYTES], text[SGTI_NUMBER_TEXT];
+        if (!sgti_config_is_told(config, &sgti_config_fields[i]))
+            continue;
         name_key(key, &sgti_config_fields[i]);
         print_field(text, config, &sgti_config_fields[i]);
         failed |= json_object_set_new(metadata, key, json_string(text));
     }
     return failed;
+}
+
+static sgt_status fail_unknown(const sgti_safetensors *file, const char *key, const char *word)
+{
+    return sgti_fail(SGT_E_VERSION,
+                     "%s: metadata: %s is '%.40s', which is not known to this libsgt %s: a newer "
+                     "one wrote it",
+                     file->path, key, word, sgt_version());
 }
 
 /* Reads the kind of one part. */
@@ -95,10 +110,7 @@ static sgt_status read_kind(sgt_block_config *block, int32_t i, enum sgti_block_
     if (!name)
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: '%s' is missing", file->path, key);
     if (!sgti_find_kind(&number, part, name))
-        return sgti_fail(SGT_E_VERSION,
-                         "%s: metadata: %s is '%.40s', which is not known to this libsgt %s: a "
-                         "newer one wrote it",
-                         file->path, key, name, sgt_version());
+        return fail_unknown(file, key, name);
     sgti_block_set(block, field, number);
     return SGT_OK;
 }
@@ -148,18 +160,35 @@ static sgt_status read_blocks(sgti_block_list *list, int32_t *n_blocks,
     return status;
 }
 
+static sgt_status read_choice(sgt_model_config *config, const sgti_config_field *field,
+                              const sgti_safetensors *file, const char *key)
+{
+    const char *word = sgti_safetensors_metadata(file, key);
+    const int32_t number = sgti_config_find_word(field, word);
+    sgti_config_set(config, field, number);
+    return number >= 0 ? SGT_OK : fail_unknown(file, key, word);
+}
+
+static sgt_status read_field(sgt_model_config *config, const sgti_config_field *field,
+                             const sgti_safetensors *file)
+{
+    char key[KEY_BYTES];
+    name_key(key, field);
+    if (field->optional && !sgti_safetensors_metadata(file, key)) {
+        sgti_config_set(config, field, field->initial);
+        return SGT_OK;
+    }
+    if (field->kind == SGTI_CONFIG_CHOICE)
+        return read_choice(config, field, file, key);
+    return sgti_number_read((char *)config + field->offset, stored_kind(field), file, key);
+}
+
 static sgt_status read_fields(sgt_model_config *config, const sgti_safetensors *file)
 {
-    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
-        char key[KEY_BYTES];
-        const sgti_config_field *field = &sgti_config_fields[i];
-        name_key(key, field);
-        sgt_status status =
-            sgti_number_read((char *)config + field->offset, stored_kind(field), file, key);
-        if (status)
-            return status;
-    }
-    return SGT_OK;
+    sgt_status status = SGT_OK;
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS && status == SGT_OK; i++)
+        status = read_field(config, &sgti_config_fields[i], file);
+    return status;
 }
 
 sgt_status sgti_config_read(sgt_model_config *config, sgti_block_list *blocks,

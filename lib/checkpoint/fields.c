@@ -10,6 +10,7 @@
 #include "../base/bytes.h"
 #include "../base/error.h"
 #include "../base/text.h"
+#include "../model/config.h"
 #include "../model/parts/blocks.h"
 
 #define VERSION_KEY "sgt.checkpoint"
@@ -138,8 +139,8 @@ static int write_table(json_t *metadata, const sgti_numbers *numbers, const sgti
 
 int sgti_numbers_write(json_t *metadata, const sgti_numbers *numbers)
 {
-    const int standard = sgti_blocks_are_standard(&numbers->config);
-    int failed = json_object_set_new(metadata, VERSION_KEY, json_string(standard ? "1" : "2"));
+    const int plain = sgti_config_is_plain(&numbers->config);
+    int failed = json_object_set_new(metadata, VERSION_KEY, json_string(plain ? "1" : "2"));
     failed |= sgti_config_write(metadata, &numbers->config);
     if (sgti_blocks_draw(&numbers->config))
         failed |= write_table(metadata, numbers, draw_fields, COUNT(draw_fields));

@@ -152,7 +152,7 @@ static sgt_status prepare_config(sgti_new_file *file, const export *e, const cha
                               .notes = &model->notes, .dtype = e->dtype_name, .plan = e->plan};
     char *text = NULL;
     int failed = 0;
-    if (!e->plan)
+    if (!e->plan && !sgti_config_tells_more(&model->config))
         failed = sgti_hf_windows_write(&of.window, &layer_types, &model->config);
     if (!failed && of.window == 0)
         failed = sgti_hf_blocks_write(&blocks, &model->config);

@@ -54,6 +54,15 @@ int sgti_config_is_told(const sgt_model_config *config, const sgti_config_field 
     return !field->optional || sgti_config_get(config, field) != field->initial;
 }
 
+int sgti_config_tells_more(const sgt_model_config *config)
+{
+    int more = 0;
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
+        more |= sgti_config_fields[i].optional &&
+                sgti_config_is_told(config, &sgti_config_fields[i]);
+    return more;
+}
+
 int32_t sgti_config_find_word(const sgti_config_field *field, const char *word)
 {
     for (int32_t i = 0; i <= field->most; i++) {

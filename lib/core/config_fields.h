@@ -44,6 +44,9 @@ extern const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS];
 /* 1 when files have the field: it is not optional, or not what it is without. */
 int sgti_config_is_told(const sgt_model_config *config, const sgti_config_field *field);
 
+/* 1 when files have some optional field. */
+int sgti_config_tells_more(const sgt_model_config *config);
+
 /* The number of a choice's word; -1: it has no such word. */
 int32_t sgti_config_find_word(const sgti_config_field *field, const char *word);
 

@@ -145,6 +145,15 @@ static const char *word(scan *s, const json_t *tree, const char *key, const char
     return text;
 }
 
+/* Says that this key, or its value, is one that only a newer libsgt can have written. */
+static void newer(scan *s, const char *key, const char *value)
+{
+    if (s->status == SGT_OK)
+        s->status = sgti_fail(SGT_E_VERSION,
+                              "%s: %.80s%s%.40s is not known to this libsgt %s: a newer one wrote it",
+                              s->path, key, *value ? " " : "", value, sgt_version());
+}
+
 static void check_rotary_part(scan *s, const json_t *tree)
 {
     static const char key[] = "partial_rotary_factor";
@@ -272,6 +281,8 @@ static int is_own_key(const char *key)
     int known = strcmp(key, "sgt_plan") == 0 || strcmp(key, SGTI_PATTERNS_HF_NAME) == 0;
     for (size_t i = 0; i < SGTI_BLOCK_FIELDS; i++)
         known |= strcmp(key, sgti_block_fields[i].hf_name) == 0;
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
+        known |= strcmp(key, sgti_config_fields[i].hf_name) == 0;
     return known;
 }
 
@@ -281,10 +292,8 @@ static void refuse_unknown_keys(scan *s, json_t *tree)
     const char *key;
     json_t *value;
     json_object_foreach(tree, key, value) {
-        if (s->status == SGT_OK && strncmp(key, "sgt_", 4) == 0 && !is_own_key(key))
-            s->status = sgti_fail(SGT_E_VERSION,
-                                  "%s: %.80s is not known to this libsgt %s: a newer one wrote it",
-                                  s->path, key, sgt_version());
+        if (strncmp(key, "sgt_", 4) == 0 && !is_own_key(key))
+            newer(s, key, "");
     }
 }
 
@@ -309,6 +318,18 @@ static enum family read_family(scan *s, json_t *tree)
     return LLAMA;
 }
 
+static int32_t choice(scan *s, const sgti_config_field *field)
+{
+    const json_t *value = get(s->tree, field->hf_name);
+    const char *text = json_string_value(value);
+    const int32_t number = text ? sgti_config_find_word(field, text) : (int32_t)field->hf_initial;
+    if (value && !text)
+        malformed(s, field->hf_name, "is not a string");
+    else if (number < 0)
+        newer(s, field->hf_name, text);
+    return number;
+}
+
 static double read_field(scan *s, const sgti_config_field *field)
 {
     switch (field->kind) {
@@ -316,6 +337,8 @@ static double read_field(scan *s, const sgti_config_field *field)
         return truth(s, field->hf_name, (int)field->hf_initial);
     case SGTI_CONFIG_REAL:
         return real(s, s->tree, field->hf_name, field->range, field->hf_initial);
+    case SGTI_CONFIG_CHOICE:
+        return choice(s, field);
     default:
         return whole(s, field->hf_name, (int32_t)field->hf_initial);
     }

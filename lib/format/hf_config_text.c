@@ -103,7 +103,8 @@ static void names(page *to, const sgti_hf_description *of)
                                          {"sgt", "SgtForCausalLM"},
                                          {"mistral", "MistralForCausalLM"},
                                          {"ministral", "MinistralForCausalLM"}};
-    const int i = of->plan || of->blocks ? 1 : of->layer_types ? 3 : of->window > 0 ? 2 : 0;
+    const int own = of->plan || of->blocks || sgti_config_tells_more(of->model);
+    const int i = own ? 1 : of->layer_types ? 3 : of->window > 0 ? 2 : 0;
     text(to, "model_type", all[i][0]);
     put_key(to, "architectures");
     put(to, "[\n    ");
@@ -151,6 +152,8 @@ static void field(page *to, const sgti_config_field *field, const sgt_model_conf
         real(to, field->hf_name, value);
     else if (field->kind == SGTI_CONFIG_FLAG)
         truth(to, field->hf_name, value != 0.0);
+    else if (field->kind == SGTI_CONFIG_CHOICE)
+        text(to, field->hf_name, field->words[(int32_t)value]);
     else
         integer(to, field->hf_name, (int32_t)value);
 }
@@ -167,8 +170,10 @@ static void words(page *to, const char *key, const json_t *list)
 
 static void put_members(page *to, const sgti_hf_description *of)
 {
-    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
-        field(to, &sgti_config_fields[i], of->model);
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
+        if (sgti_config_is_told(of->model, &sgti_config_fields[i]))
+            field(to, &sgti_config_fields[i], of->model);
+    }
     names(to, of);
     text(to, "hidden_act", "silu");
     truth(to, "attention_bias", 0);

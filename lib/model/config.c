@@ -89,11 +89,7 @@ static void resolve_streams(sgt_model_config *config)
 
 int sgti_config_is_plain(const sgt_model_config *config)
 {
-    int plain = sgti_blocks_are_standard(config);
-    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
-        plain &= !sgti_config_fields[i].optional ||
-                 !sgti_config_is_told(config, &sgti_config_fields[i]);
-    return plain;
+    return sgti_blocks_are_standard(config) && !sgti_config_tells_more(config);
 }
 
 sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_config *caller)

@@ -18,6 +18,7 @@ static const char usage[] =
     "  --far N          bench_decode: a longer context, compared with the first\n"
     "  --recompute      keep only the inputs of blocks\n"
     "  --plan P         none, sgt:LAYERS,HEADS[,DEPTH], allheads:LAYERS, blocks:LAYERS\n"
+    "  --altup K              streams of a token (recycled); default 1\n"
     "  --pattern SPEC[,SPEC..]   which keys queries see; the list goes round by layer\n"
     "  --json FILE      write the figures\n";
 
@@ -59,21 +60,22 @@ static void read_patterns(bench_options *o)
 
 void bench_parse(bench_options *o, int argc, char **argv)
 {
-    enum { D, LAYERS, HEADS, KV, FF, VOCAB, BATCH, SEQ, THREADS, STEPS, PROMPT, TOKENS, FAR,
+    enum { D, LAYERS, HEADS, KV, FF, VOCAB, BATCH, SEQ, THREADS, STEPS, PROMPT, TOKENS, FAR, ALTUP,
            BACKEND, ISA, PLAN, JSON, PATTERN, RECOMPUTE, HELP };
     static const struct option options[] = {
         {"d-model", 1, NULL, D},       {"layers", 1, NULL, LAYERS},   {"heads", 1, NULL, HEADS},
         {"kv-heads", 1, NULL, KV},     {"ff", 1, NULL, FF},           {"vocab", 1, NULL, VOCAB},
         {"batch", 1, NULL, BATCH},     {"seq", 1, NULL, SEQ},         {"threads", 1, NULL, THREADS},
         {"steps", 1, NULL, STEPS},     {"prompt", 1, NULL, PROMPT},   {"tokens", 1, NULL, TOKENS},
-        {"far", 1, NULL, FAR},         {"backend", 1, NULL, BACKEND}, {"isa", 1, NULL, ISA},
+        {"far", 1, NULL, FAR},         {"altup", 1, NULL, ALTUP},
+        {"backend", 1, NULL, BACKEND}, {"isa", 1, NULL, ISA},
         {"plan", 1, NULL, PLAN},       {"json", 1, NULL, JSON},       {"pattern", 1, NULL, PATTERN},
         {"recompute", 0, NULL, RECOMPUTE}, {"help", 0, NULL, HELP},   {NULL, 0, NULL, 0}};
     int32_t *numbers[] = {&o->config.d_model, &o->config.n_layers,   &o->config.n_heads,
                           &o->config.n_kv_heads, &o->config.d_ff,    &o->config.vocab_size,
                           &o->batch,          &o->seq,               &o->threads,
                           &o->steps,          &o->prompt,            &o->tokens,
-                          &o->far};
+                          &o->far,            &o->config.altup_streams};
     const char **strings[] = {&o->backend, &o->isa, &o->plan, &o->json, &o->pattern};
     int which;
     while ((which = getopt_long(argc, argv, "", options, NULL)) != -1) {

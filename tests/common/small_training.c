@@ -18,14 +18,16 @@ static const sgt_block_config patterns[] = {
     {.size = sizeof *patterns, .n_patterns = 2, .patterns = by_group}};
 
 const sgtt_small_kind sgtt_small_kinds[SGTT_KINDS] = {
-    /* heads, groups, tied, recompute, loops, extra runs, blocks */
-    [SGTT_KIND_DENSE] = {"dense", 4, 2, 0, 0, 0, 0, 0, NULL},
-    [SGTT_KIND_GROUPED_TIED] = {"grouped queries, tied", 4, 2, 1, 0, 0, 0, 0, NULL},
-    [SGTT_KIND_LOOPS] = {"loops", 4, 2, 0, 0, 1, 0, 0, NULL},
-    [SGTT_KIND_BLOCK_LOOPS] = {"block loops", 4, 2, 0, 0, 1, 1, 0, NULL},
-    [SGTT_KIND_RECOMPUTE] = {"recompute", 3, 3, 1, 1, 0, 0, 0, NULL},
-    [SGTT_KIND_RECOMPUTED_LOOPS] = {"recompute with loops", 3, 3, 1, 1, 1, 1, 0, NULL},
-    [SGTT_KIND_PATTERNS] = {"patterns", 4, 2, 0, 0, 1, 1, 2, patterns},
+    /* heads, groups, tied, recompute, loops, extra runs, blocks, streams */
+    [SGTT_KIND_DENSE] = {"dense", 4, 2, 0, 0, 0, 0, 0, NULL, 0, 0},
+    [SGTT_KIND_GROUPED_TIED] = {"grouped queries, tied", 4, 2, 1, 0, 0, 0, 0, NULL, 0, 0},
+    [SGTT_KIND_LOOPS] = {"loops", 4, 2, 0, 0, 1, 0, 0, NULL, 0, 0},
+    [SGTT_KIND_BLOCK_LOOPS] = {"block loops", 4, 2, 0, 0, 1, 1, 0, NULL, 0, 0},
+    [SGTT_KIND_RECOMPUTE] = {"recompute", 3, 3, 1, 1, 0, 0, 0, NULL, 0, 0},
+    [SGTT_KIND_RECOMPUTED_LOOPS] = {"recompute with loops", 3, 3, 1, 1, 1, 1, 0, NULL, 0, 0},
+    [SGTT_KIND_PATTERNS] = {"patterns", 4, 2, 0, 0, 1, 1, 2, patterns, 0, 0},
+    [SGTT_KIND_STREAMS] = {"streams", 4, 2, 1, 0, 1, 1, 0, NULL, 2, SGT_ALTUP_RECYCLED},
+    [SGTT_KIND_WIDE_STREAMS] = {"wide streams", 4, 2, 0, 1, 1, 1, 2, patterns, 3, SGT_ALTUP_WIDE},
 };
 
 static const struct {
@@ -52,6 +54,8 @@ sgt_model_config sgtt_small_config(int kind, int size)
     config.d_ff = sizes[size].d_ff;
     config.max_seq_len = sizes[size].max_seq_len;
     config.tied = k->tied;
+    config.altup_streams = k->streams;
+    config.altup_table = k->altup_table;
     config.n_blocks = k->n_blocks;
     config.blocks = k->blocks;
     return config;

@@ -19,6 +19,8 @@ enum {
     SGTT_KIND_RECOMPUTE,   /* tied too; every head has its own keys */
     SGTT_KIND_RECOMPUTED_LOOPS,
     SGTT_KIND_PATTERNS,    /* of attention: by layer and by group, with both loops */
+    SGTT_KIND_STREAMS,     /* two of them, with both loops */
+    SGTT_KIND_WIDE_STREAMS, /* three, with patterns, recompute and both loops */
     SGTT_KINDS
 };
 
@@ -32,6 +34,8 @@ typedef struct sgtt_small_kind {
     int32_t extra_runs; /* of block 0 */
     int32_t n_blocks;   /* and the blocks that layers are made of; 0: of standard ones */
     const sgt_block_config *blocks;
+    int32_t streams;     /* of a token; 0: 1 */
+    int32_t altup_table;
 } sgtt_small_kind;
 
 extern const sgtt_small_kind sgtt_small_kinds[SGTT_KINDS];

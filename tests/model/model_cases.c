@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "model_cases.h"
 
+#include <string.h>
+
+#include "base/random.h"
+
 /* ---- shapes ---- */
 
 static void tied(sgt_model_config *config)
@@ -97,6 +101,37 @@ static void patterns_of_tiles(sgt_model_config *config)
     patterns(config);
 }
 
+static void streams(sgt_model_config *config)
+{
+    config->altup_streams = 2;
+}
+
+static void streams_of_one_layer(sgt_model_config *config)
+{
+    config->altup_streams = 4;
+    config->altup_order = SGT_ALTUP_SAME;
+    config->tied = 1;
+}
+
+static void wide_streams(sgt_model_config *config)
+{
+    config->altup_streams = 3;
+    config->altup_table = SGT_ALTUP_WIDE;
+}
+
+static void wide_tied_streams(sgt_model_config *config)
+{
+    wide_streams(config);
+    config->tied = 1;
+    odd_sizes(config);
+}
+
+static void streams_of_tiles(sgt_model_config *config)
+{
+    patterns_of_tiles(config);
+    config->altup_streams = 3;
+}
+
 /* ---- plans for 4 heads in 2 groups ---- */
 
 static void some_heads(sgt_plan *plan)
@@ -170,9 +205,32 @@ const model_case model_cases[] = {
     {"patterns", patterns, both_loops, 2, 13, 4},
     {"patterns of heads", patterns_of_heads, both_loops, 2, 16, 0},
     {"patterns of several tiles", patterns_of_tiles, two_layers_loop, 1, 70, 5},
+    {"streams", streams, both_loops, 2, 13, 4},
+    {"streams of one layer", streams_of_one_layer, some_heads, 3, 7, 0},
+    {"wide streams", wide_streams, both_loops, 2, 13, 4},
+    {"wide tied streams", wide_tied_streams, NULL, 3, 11, 0},
+    {"streams with patterns", streams_of_tiles, two_layers_loop, 2, 70, 5},
+    {"streams of one token", streams, NULL, 1, 1, 0},
 };
 
 const int n_model_cases = (int)(sizeof model_cases / sizeof model_cases[0]);
+
+/* Moves what mixes streams away from its start, where many gradients would be equal. */
+static void stir_streams(sgt_model *model)
+{
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
+        float values[64];
+        sgt_tensor_view view = {.size = sizeof view};
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT));
+        if (!strstr(view.name, "altup"))
+            continue;
+        ck_assert(view.count <= 64);
+        sgtt_ok(sgt_model_read_parameter(values, view.count, model, i, SGT_PART_WEIGHT));
+        for (uint64_t j = 0; j < view.count; j++)
+            values[j] += 0.2f * (float)sgti_random_truncated_normal(7, (uint64_t)i, j, 3.0);
+        sgtt_ok(sgt_model_write_parameter(model, i, SGT_PART_WEIGHT, values, view.count));
+    }
+}
 
 sgt_model *model_case_create(sgt_batch *batch, sgt_context *context, const model_case *c)
 {
@@ -180,6 +238,7 @@ sgt_model *model_case_create(sgt_batch *batch, sgt_context *context, const model
     if (c->shape)
         c->shape(&config);
     sgt_model *model = sgtt_model(context, &config, 11);
+    stir_streams(model);
     if (c->loops) {
         sgt_plan *plan = sgtt_plan_of(model);
         c->loops(plan);

@@ -34,6 +34,15 @@ static double *layer_weight(const naive_model *naive, const sgt_model *model, in
     return weight_named(naive, model, name);
 }
 
+/* Those of AltUp, where there are several streams. */
+static double *stream_weight(const naive_model *naive, const sgt_model *model, int32_t layer,
+                             const char *part)
+{
+    char name[96];
+    snprintf(name, sizeof name, "model.layers.%d.altup.%s", (int)layer, part);
+    return naive->config.altup_streams > 1 ? weight_named(naive, model, name) : NULL;
+}
+
 static void copy_weights(naive_model *naive, const sgt_model *model)
 {
     for (int32_t i = 0; i < naive->count; i++) {
@@ -75,6 +84,8 @@ naive_model *naive_create(const sgt_model *model)
         layer->gate = layer_weight(naive, model, i, "mlp.gate_proj");
         layer->up = layer_weight(naive, model, i, "mlp.up_proj");
         layer->down = layer_weight(naive, model, i, "mlp.down_proj");
+        layer->predict = stream_weight(naive, model, i, "predict");
+        layer->correct = stream_weight(naive, model, i, "correct");
     }
     return naive;
 }
@@ -267,6 +278,61 @@ static void run_layer(double *x, naive_result *result, const naive_model *naive,
     }
 }
 
+/* ---- streams: x [K,rows,d] ---- */
+
+/* Where a value of stream k lies in a row of the wide table, or of one that all streams share. */
+static int64_t width_of(const sgt_model_config *c)
+{
+    return c->altup_table == SGT_ALTUP_WIDE ? (int64_t)c->altup_streams * c->d_model : c->d_model;
+}
+
+static void begin_streams(double *x, const naive_model *naive, const int32_t *tokens, int64_t rows)
+{
+    const int64_t d = naive->config.d_model, width = width_of(&naive->config);
+    for (int64_t k = 0; k < naive->config.altup_streams; k++)
+        for (int64_t t = 0; t < rows; t++)
+            memcpy(x + (k * rows + t) * d,
+                   naive->embedding + tokens[t] * width + (width > d ? k * d : 0),
+                   (size_t)d * sizeof *x);
+}
+
+/* The layer on its active stream, and then what AltUp makes of all of them. */
+static void run_on_stream(double *x, naive_result *result, const naive_model *naive, int32_t layer,
+                          int64_t rows)
+{
+    const sgt_model_config *c = &naive->config;
+    const int64_t n = rows * c->d_model, k = c->altup_streams;
+    const int64_t active = c->altup_order == SGT_ALTUP_SAME ? 0 : layer % k;
+    const double *predict = naive->layers[layer].predict, *correct = naive->layers[layer].correct;
+    double *ahead = new_doubles(k * n), *y = x + active * n;
+    for (int64_t j = 0; j < k * k * n && predict; j++)
+        ahead[j / (k * n) * n + j % n] += predict[j / n] * x[j / n % k * n + j % n];
+    run_layer(y, result, naive, layer, rows);
+    if (predict) {
+        double *error = new_doubles(n);
+        for (int64_t i = 0; i < n; i++)
+            error[i] = y[i] - ahead[active * n + i];
+        for (int64_t j = 0; j < k * n; j++)
+            x[j] = ahead[j] + correct[j / n] * error[j % n];
+        free(error);
+    }
+    free(ahead);
+}
+
+/* What the final norm reads, [rows, width]: all streams, or their mean. */
+static void end_streams(double *out, const double *x, const naive_model *naive, int64_t rows)
+{
+    const int64_t d = naive->config.d_model, k = naive->config.altup_streams;
+    const int64_t width = width_of(&naive->config);
+    for (int64_t j = 0; j < k * rows * d; j++) {
+        int64_t stream = j / (rows * d), row = j / d % rows, i = j % d;
+        if (width > d)
+            out[row * width + stream * d + i] = x[j];
+        else
+            out[row * d + i] += x[j] / (double)k;
+    }
+}
+
 static void row_loss(naive_result *result, int64_t row, int32_t target, int64_t vocab)
 {
     const double *logits = &result->logits[row * vocab];
@@ -285,19 +351,20 @@ static void row_loss(naive_result *result, int64_t row, int32_t target, int64_t 
 static void sequence_forward(naive_result *result, const naive_model *naive,
                              const sgt_batch *batch, int64_t b)
 {
-    int64_t rows = batch->seq, d = naive->config.d_model, vocab = naive->config.vocab_size;
-    double *x = new_doubles(rows * d), *normed = new_doubles(rows * d);
-    for (int64_t t = 0; t < rows; t++)
-        memcpy(x + t * d, naive->embedding + batch->tokens[b * rows + t] * d,
-               (size_t)d * sizeof *x);
+    int64_t rows = batch->seq, d = width_of(&naive->config), vocab = naive->config.vocab_size;
+    double *x = new_doubles(naive->config.altup_streams * rows * naive->config.d_model);
+    double *end = new_doubles(rows * d), *normed = new_doubles(rows * d);
+    begin_streams(x, naive, batch->tokens + b * rows, rows);
     for (int32_t layer = 0; layer < naive->config.n_layers; layer++)
-        run_layer(x, result, naive, layer, rows);
-    rms_norm(normed, x, naive->final_norm, rows, d, naive->config.norm_eps);
+        run_on_stream(x, result, naive, layer, rows);
+    end_streams(end, x, naive, rows);
+    rms_norm(normed, end, naive->final_norm, rows, d, naive->config.norm_eps);
     double *logits = project(normed, naive->head, rows, d, vocab);
     memcpy(result->logits + b * rows * vocab, logits, (size_t)(rows * vocab) * sizeof *logits);
     for (int64_t t = 0; t < rows && batch->targets; t++)
         row_loss(result, b * rows + t, batch->targets[b * rows + t], vocab);
     free(x);
+    free(end);
     free(normed);
     free(logits);
 }

@@ -11,7 +11,8 @@
 #include <sgt/model.h>
 
 typedef struct naive_layer {
-    double *norm1, *q, *k, *v, *o, *norm2, *gate, *up, *down; /* into naive_model.weights */
+    double *norm1, *q, *k, *v, *o, *norm2, *gate, *up, *down;
+    double *predict, *correct; /* NULL with one stream. All point into naive_model.weights */
 } naive_layer;
 
 typedef struct naive_model {
