@@ -99,6 +99,7 @@ static int open_model(run *r)
     config.n_kv_heads = (int32_t)o->kv_heads;
     config.d_ff = (int32_t)o->d_ff;
     config.max_seq_len = (int32_t)o->seq;
+    config.altup_streams = (int32_t)o->altup_streams;
     config.n_blocks = o->n_blocks;
     config.blocks = o->blocks;
     sgt_model_init_options_init(&init, sizeof init);

@@ -33,6 +33,7 @@ static const option_row rows[] = {
     {"policy", WORD, AT(policy), 0, 0, "sparse", "sparse, none, blocks:L+L or heads:L.H+L.H"},
     {"pattern", WORD, AT(pattern), 0, 0, "dense",
      "which keys queries see: dense, local:256, block+summary:128:8, ..; a list goes by layer"},
+    {"altup", WHOLE, AT(altup_streams), 1, 16, "1", "streams of a token (AltUp)"},
     {"growth-first", WHOLE, AT(growth_first), 1, 1e12, NULL, "step of the first selection"},
     {"growth-window", WHOLE, AT(growth_window), 1, 1e12, NULL, "steps between selections"},
     {"growth-candidates", WHOLE, AT(growth_candidates), 1, 1024, "3", "layers it picks from"},

@@ -39,6 +39,7 @@ typedef struct settings {
     int64_t heads;
     int64_t kv_heads;
     int64_t d_ff;
+    int64_t altup_streams;
     int64_t batch;
     int64_t micro_batches;
     int64_t seq;

@@ -55,6 +55,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--growth-groups", default="one", choices=("one", "patterns"),
                         help="layers whose entropies are compared: one group of all, or those of "
                         "one pattern (%(default)s)")
+    parser.add_argument("--altup", type=int, default=1, metavar="K",
+                        help="streams of a token, of which layers take turns (%(default)s)")
     parser.add_argument("--prompt", default="She ", help="what the sample starts with")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write JSON lines")
     parser.add_argument("--figure", type=Path, metavar="FILE", default=Path("report.png"),
@@ -74,7 +76,8 @@ def read_text(o: argparse.Namespace) -> tuple[Bytes, Bytes]:
 def make_model(o: argparse.Namespace) -> sgt.Model:
     blocks = [sgt.BlockConfig(patterns=[spec]) for spec in o.pattern.split(",")]
     config = sgt.ModelConfig(vocab_size=256, d_model=o.d_model, n_layers=o.layers,
-                             n_heads=o.heads, d_ff=o.ff, max_seq_len=o.seq, blocks=blocks)
+                             n_heads=o.heads, d_ff=o.ff, max_seq_len=o.seq, blocks=blocks,
+                             altup_streams=o.altup)
     return sgt.Model(config, sgt.Context(threads=o.threads), seed=o.seed,
                      std=1 / math.sqrt(o.d_model), residual=o.init_residual)
 

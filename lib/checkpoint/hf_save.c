@@ -23,6 +23,7 @@
 #include "../base/error.h"
 #include "../base/float_mode.h"
 #include "../base/text.h"
+#include "../core/config_fields.h"
 #include "../format/hf_config.h"
 #include "hf_blocks.h"
 #include "hf_copies.h"

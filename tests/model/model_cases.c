@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "model_cases.h"
 
-#include <string.h>
-
-#include "base/random.h"
-
 /* ---- shapes ---- */
 
 static void tied(sgt_model_config *config)
@@ -215,30 +211,12 @@ const model_case model_cases[] = {
 
 const int n_model_cases = (int)(sizeof model_cases / sizeof model_cases[0]);
 
-/* Moves what mixes streams away from its start, where many gradients would be equal. */
-static void stir_streams(sgt_model *model)
-{
-    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
-        float values[64];
-        sgt_tensor_view view = {.size = sizeof view};
-        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT));
-        if (!strstr(view.name, "altup"))
-            continue;
-        ck_assert(view.count <= 64);
-        sgtt_ok(sgt_model_read_parameter(values, view.count, model, i, SGT_PART_WEIGHT));
-        for (uint64_t j = 0; j < view.count; j++)
-            values[j] += 0.2f * (float)sgti_random_truncated_normal(7, (uint64_t)i, j, 3.0);
-        sgtt_ok(sgt_model_write_parameter(model, i, SGT_PART_WEIGHT, values, view.count));
-    }
-}
-
 sgt_model *model_case_create(sgt_batch *batch, sgt_context *context, const model_case *c)
 {
     sgt_model_config config = sgtt_config();
     if (c->shape)
         c->shape(&config);
     sgt_model *model = sgtt_model(context, &config, 11);
-    stir_streams(model);
     if (c->loops) {
         sgt_plan *plan = sgtt_plan_of(model);
         c->loops(plan);

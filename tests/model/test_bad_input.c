@@ -158,6 +158,10 @@ static const struct {
     {FIELD(d_ff), 0, SGT_E_OUT_OF_RANGE, "d_ff"},
     {FIELD(max_seq_len), 0, SGT_E_OUT_OF_RANGE, "max_seq_len"},
     {FIELD(tied), 2, SGT_E_OUT_OF_RANGE, "tied"},
+    {FIELD(altup_streams), -1, SGT_E_OUT_OF_RANGE, "altup_streams"},
+    {FIELD(altup_streams), 17, SGT_E_OUT_OF_RANGE, "altup_streams is 17, must be 0 to 16"},
+    {FIELD(altup_order), 2, SGT_E_OUT_OF_RANGE, "altup_order is 2, must be 0 to 1"},
+    {FIELD(altup_table), -1, SGT_E_OUT_OF_RANGE, "altup_table"},
 #undef FIELD
 };
 

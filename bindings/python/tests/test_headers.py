@@ -145,6 +145,8 @@ CONSTANTS = {
     "PHASE": ("sgt_phase", "SGT_PHASE_"),
     "ATTENTION": ("sgt_attention_kind", "SGT_ATTENTION_"),
     "FEED_FORWARD": ("sgt_feed_forward_kind", "SGT_FEED_FORWARD_"),
+    "ALTUP_ORDER": ("sgt_altup_order", "SGT_ALTUP_"),
+    "ALTUP_TABLE": ("sgt_altup_table", "SGT_ALTUP_"),
     "ENTROPY": ("sgt_entropy", "SGT_ENTROPY_"),
     "PART": ("sgt_parameter_part", "SGT_PART_"),
     "FLOPS_LOOPS": ("sgt_flops_loops", "SGT_FLOPS_LOOPS_"),
@@ -180,6 +182,7 @@ def test_data_types():
 
 WORDS = {
     "AttentionKind": "ATTENTION", "FeedForwardKind": "FEED_FORWARD",
+    "AltupOrder": "ALTUP_ORDER", "AltupTable": "ALTUP_TABLE",
     "Collected": "ENTROPY", "FlopsLoops": "FLOPS_LOOPS", "FlopsPhase": "FLOPS_PHASE",
     "Schedule": "SCHEDULE",
     "DecayScope": "DECAY_SCOPE", "Moment": "MOMENT", "GrowthAction": "GROWTH_ACTION",

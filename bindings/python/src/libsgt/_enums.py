@@ -11,6 +11,8 @@ from typing import Any, Literal, Mapping
 # The words of arguments, for type checkers; a test compares them with the tables.
 AttentionKind = Literal["softmax"]
 FeedForwardKind = Literal["swiglu"]
+AltupOrder = Literal["alternate", "same"]
+AltupTable = Literal["recycled", "wide"]
 Collected = Literal["none", "last", "mean", "both"]
 Kind = Literal["last", "mean"]
 FlopsLoops = Literal["vanilla", "now", "grown"]
@@ -34,6 +36,8 @@ SAVED_TYPE = {word: DTYPE[word] for word in ("float32", "bfloat16", "float16")}
 SESSION_WEIGHTS = {word: DTYPE[word] for word in ("float32", "bfloat16")}
 ATTENTION = {"softmax": 0}
 FEED_FORWARD = {"swiglu": 0}
+ALTUP_ORDER = {"alternate": 0, "same": 1}
+ALTUP_TABLE = {"recycled": 0, "wide": 1}
 ENTROPY = {"none": 0, "last": 1, "mean": 2, "both": 3}
 PART = {"weight": 1, "gradient": 2}
 FLOPS_LOOPS = {"vanilla": 0, "now": 1, "grown": 2}

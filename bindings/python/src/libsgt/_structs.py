@@ -179,8 +179,10 @@ class sgt_model_config(Sized):
         ("tied", c_int32),
         ("rope_theta", c_double),
         ("norm_eps", c_double),
+        ("altup_streams", c_int32),
+        ("altup_order", c_int32),
+        ("altup_table", c_int32),
         ("n_blocks", c_int32),
-        ("reserved", c_int32),
         ("blocks", ctypes.POINTER(sgt_block_config)),
     ]
 
@@ -287,6 +289,7 @@ class sgt_flops(Sized):
         ("attention", c_double),
         ("feed_forward", c_double),
         ("head", c_double),
+        ("mixing", c_double),
     ]
 
 

@@ -72,14 +72,21 @@ def _entries(first: Any, count: int) -> Iterator[Any]:
         )
 
 
+# The fields of ModelConfig that are words.
+_CHOICES = {"altup_order": _enums.ALTUP_ORDER, "altup_table": _enums.ALTUP_TABLE}
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """A pre-norm LLaMA-style decoder: RMSNorm, RoPE, grouped-query attention, SwiGLU, no biases.
 
     vocab_size V, d_model d, n_heads H, d_ff the inner width of the feed-forward part, max_seq_len
     the longest sequence of a batch. n_kv_heads 0: n_heads. head_dim 0: d_model / n_heads. tied: the
-    output head is the embedding. blocks: layer i is made of blocks[i % len(blocks)]; empty: of
-    standard blocks.
+    output head is the embedding. altup_streams K: a token is K streams of d, of which each layer
+    works on one (altup_order "alternate": layer i on stream i mod K; "same": all on stream 0), and
+    AltUp carries the others along; altup_table "recycled": each stream starts as the embedding and
+    their mean is what the head reads; "wide": embedding and head have K d columns. blocks: layer i
+    is made of blocks[i % len(blocks)]; empty: of standard blocks.
     """
 
     vocab_size: int
@@ -93,6 +100,9 @@ class ModelConfig:
     tied: bool = False
     rope_theta: float = 10000.0
     norm_eps: float = 1e-6
+    altup_streams: int = 1
+    altup_order: _enums.AltupOrder = "alternate"
+    altup_table: _enums.AltupTable = "recycled"
     blocks: Sequence[BlockConfig] = ()
 
     def __post_init__(self) -> None:
@@ -103,6 +113,8 @@ class ModelConfig:
     def _struct(self) -> Any:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         entries = [block._struct(f"blocks[{i}]") for i, block in enumerate(values.pop("blocks"))]
+        for name, table in _CHOICES.items():
+            values[name] = _enums.number(table, values[name], name)
         struct = _structs.sgt_model_config(n_blocks=len(entries), **values)
         if entries:
             struct.blocks = (_structs.sgt_block_config * len(entries))(*entries)
@@ -112,6 +124,8 @@ class ModelConfig:
     def _from(cls, struct: Any) -> "ModelConfig":
         values = {field.name: getattr(struct, field.name) for field in dataclasses.fields(cls)}
         values["tied"] = bool(struct.tied)
+        for name, table in _CHOICES.items():
+            values[name] = _enums.word(table, values[name])
         values["blocks"] = tuple(map(BlockConfig._from, _entries(struct.blocks, struct.n_blocks)))
         return cls(**values)
 
@@ -172,6 +186,7 @@ class Flops(NamedTuple):
     attention: float
     feed_forward: float
     head: float
+    mixing: float
 
 
 class FlopsTotal(NamedTuple):

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What AltUp promises of widened tokens: that a recycled model starts as the plain one and stays it
+ * while its mixing is frozen, that decoding sees the same model as evaluation, and what the streams
+ * cost. The gradients are tried by test_gradients, whose cases have streams too.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixtures.h"
+
+enum { STEPS = 20, BATCH = 3, SEQ = 11, MOST = 4 };
+
+static sgt_model_config widened(int32_t streams, int32_t order, int32_t table)
+{
+    sgt_model_config config = sgtt_config();
+    config.n_layers = 5;
+    config.altup_streams = streams;
+    config.altup_order = order;
+    config.altup_table = table;
+    return config;
+}
+
+/* A model as training starts with it. */
+static sgt_model *drawn(sgt_context *context, const sgt_model_config *config)
+{
+    sgt_model *model;
+    sgt_model_init_options init;
+    sgtt_ok(sgt_model_init_options_init(&init, sizeof init));
+    init.std = 0.2;
+    sgtt_ok(sgt_model_create(&model, context, config, NULL));
+    sgtt_ok(sgt_model_init_weights(model, &init));
+    return model;
+}
+
+/* Freezes what mixes streams. */
+static void freeze_mixing(sgt_optimizer *optimizer, const sgt_model *model)
+{
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
+        sgt_tensor_view view = {.size = sizeof view};
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT));
+        if (strstr(view.name, "altup"))
+            sgtt_ok(sgt_optimizer_set_factors(optimizer, i, 0.0, 0.0));
+    }
+}
+
+/* Losses of a short training with loops of both kinds. */
+static void train(double losses[STEPS], int32_t streams, int32_t order)
+{
+    sgt_context *context = sgtt_model_context();
+    const sgt_model_config config = widened(streams, order, SGT_ALTUP_RECYCLED);
+    sgt_model *model = drawn(context, &config);
+    sgt_optimizer *optimizer = NULL;
+    sgt_plan *plan = sgtt_plan_of(model);
+    sgtt_loop(plan, 2, 1, (const float[]){1.0f, 0.0f, 0.5f, 0.0f});
+    sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 1));
+    sgtt_ok(sgt_model_set_plan(model, plan));
+    sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
+    freeze_mixing(optimizer, model);
+    for (int step = 0; step < STEPS; step++) {
+        sgt_metrics metrics = {.size = sizeof metrics};
+        sgt_batch batch = sgtt_batch(BATCH, SEQ, config.vocab_size, (uint64_t)step, 0);
+        sgtt_ok(sgt_model_forward(&metrics, model, &batch));
+        sgtt_ok(sgt_model_backward(model, 1.0 / (BATCH * SEQ), NULL));
+        sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
+        losses[step] = metrics.loss;
+        sgtt_batch_free(&batch);
+    }
+    sgt_plan_free(plan);
+    sgt_optimizer_free(optimizer);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+
+START_TEST(frozen_streams_are_the_plain_model)
+{
+    static const int32_t streams[] = {2, 3, 4, 16};
+    double plain[STEPS], found[STEPS];
+    const int32_t k = streams[_i % 4];
+    train(plain, 1, SGT_ALTUP_ALTERNATE);
+    train(found, k, _i < 4 ? SGT_ALTUP_ALTERNATE : SGT_ALTUP_SAME);
+    ck_assert(plain[STEPS - 1] < plain[0]);
+    /* The mean of 2 or 4 equal numbers is exact. */
+    if (k == 2 || k == 4)
+        ck_assert_msg(found[0] == plain[0], "%d streams start at %.9g, plain at %.9g", (int)k,
+                      found[0], plain[0]);
+    for (int step = 0; step < STEPS; step++)
+        ck_assert_msg(fabs(found[step] - plain[step]) <= 1e-6 * plain[step],
+                      "%d streams: loss %d is %.9g, of the plain model %.9g", (int)k, step,
+                      found[step], plain[step]);
+}
+END_TEST
+
+/* Decodes what it evaluates, with streams that differ. */
+START_TEST(decoding_sees_the_streams)
+{
+    static const struct {
+        int32_t streams, order, table;
+    } rows[] = {{2, SGT_ALTUP_ALTERNATE, SGT_ALTUP_RECYCLED},
+                {4, SGT_ALTUP_SAME, SGT_ALTUP_RECYCLED},
+                {3, SGT_ALTUP_ALTERNATE, SGT_ALTUP_WIDE}};
+    const sgt_model_config config = widened(rows[_i].streams, rows[_i].order, rows[_i].table);
+    sgt_context *context = sgtt_model_context();
+    sgt_model *model = sgtt_model(context, &config, 3);
+    sgt_batch batch = sgtt_batch(1, SEQ, config.vocab_size, 1, 0);
+    sgt_metrics metrics = {.size = sizeof metrics};
+    const size_t vocab = (size_t)config.vocab_size;
+    float *all = calloc(SEQ * vocab, sizeof *all), *one = calloc(vocab, sizeof *one);
+    const sgt_model_evaluate_options wanted = {.size = sizeof wanted, .logits = all};
+    sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, &wanted));
+    sgt_session *session = NULL;
+    sgtt_ok(sgt_session_create(&session, model, NULL));
+    for (int32_t t = 0; t < SEQ; t++) {
+        sgtt_ok(sgt_session_feed(one, session, 0, batch.tokens + t, 1));
+        for (size_t i = 0; i < vocab; i++)
+            ck_assert_float_eq_tol(one[i], all[(size_t)t * vocab + i], 1e-4f);
+    }
+    free(all);
+    free(one);
+    sgt_session_free(session);
+    sgtt_batch_free(&batch);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
+/* How a model is described, and what it costs. */
+START_TEST(what_streams_cost)
+{
+    sgt_context *context = sgtt_model_context();
+    const sgt_model_config plain = widened(1, 0, 0), wide = widened(4, 0, SGT_ALTUP_WIDE);
+    const sgt_model_config recycled = widened(4, 0, SGT_ALTUP_RECYCLED);
+    const int64_t d = plain.d_model, v = plain.vocab_size, layers = plain.n_layers, k = 4;
+    sgt_model *models[3];
+    models[0] = sgtt_model(context, &plain, 3);
+    models[1] = sgtt_model(context, &recycled, 3);
+    models[2] = sgtt_model(context, &wide, 3);
+    const uint64_t of_plain = sgt_model_n_weights(models[0]), mixing = layers * (k * k + k);
+    ck_assert_uint_eq(sgt_model_n_weights(models[1]), of_plain + mixing);
+    ck_assert_uint_eq(sgt_model_n_weights(models[2]),
+                      of_plain + mixing + (uint64_t)((k - 1) * d * (2 * v + 1)));
+    sgt_flops flops[3];
+    const sgt_model_config *configs[] = {&plain, &recycled, &wide};
+    for (int i = 0; i < 3; i++) {
+        flops[i].size = sizeof flops[i];
+        sgtt_ok(sgt_flops_count(&flops[i], configs[i], NULL, NULL));
+        sgt_model_free(models[i]);
+    }
+    ck_assert(flops[0].mixing == 0.0);
+    ck_assert(flops[1].mixing == (double)(2 * k * (k + 1) * d * layers + 2 * k * d));
+    ck_assert(flops[2].mixing == (double)(2 * k * (k + 1) * d * layers));
+    ck_assert(flops[1].forward == flops[0].forward + flops[1].mixing);
+    ck_assert(flops[2].head == (double)k * flops[0].head);
+    sgt_context_free(context);
+}
+END_TEST
+
+START_TEST(one_stream_says_nothing_of_streams)
+{
+    sgt_context *context = sgtt_model_context();
+    sgt_model_config config = widened(0, SGT_ALTUP_SAME, SGT_ALTUP_WIDE);
+    sgt_model *model = sgtt_model(context, &config, 3);
+    sgtt_ok(sgt_model_get_config(&config, model));
+    ck_assert_int_eq(config.altup_streams, 1);
+    ck_assert_int_eq(config.altup_order, SGT_ALTUP_ALTERNATE);
+    ck_assert_int_eq(config.altup_table, SGT_ALTUP_RECYCLED);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("streams");
+    TCase *cases = tcase_create("streams");
+    tcase_set_timeout(cases, 60.0);
+    tcase_add_loop_test(cases, frozen_streams_are_the_plain_model, 0, 8);
+    tcase_add_loop_test(cases, decoding_sees_the_streams, 0, 3);
+    tcase_add_test(cases, what_streams_cost);
+    tcase_add_test(cases, one_stream_says_nothing_of_streams);
+    suite_add_tcase(suite, cases);
+    return sgtt_main(suite);
+}
