@@ -270,7 +270,7 @@ def test_option_defaults_are_those_of_the_library():
 
 def test_a_configuration_has_the_fields_of_the_library():
     table = (headers.INCLUDE.parent / "lib" / "core" / "config_fields.c").read_text()
-    rows = re.findall(r"^    {(?:INTEGER|FLAG|REAL)\((\w+), ", table, re.MULTILINE)
+    rows = re.findall(r"^    {(?:INTEGER|FLAG|CHOICE|REAL)\((\w+), ", table, re.MULTILINE)
     fields = {field.name for field in dataclasses.fields(sgt.ModelConfig)}
     assert set(rows) == fields - {"blocks"}
     rows = re.findall(r'^    {"(\w+)", "sgt_block_\w+", ', table, re.MULTILINE)
