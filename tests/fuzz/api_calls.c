@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api_patterns.h"
+#include "api_parts.h"
 
 /* ---- models ---- */
 
@@ -59,8 +59,10 @@ static void make_model(world *w)
     own_blocks blocks;
     int32_t how = choose(&w->in, 256);
     sgt_status expected = spoil_config(&config, how % 20);
-    if (expected == SGT_OK && how >= 20)
+    if (expected == SGT_OK && how >= 20 && how < 200)
         expected = add_blocks(&blocks, &config, w);
+    if (expected == SGT_OK && how >= 140)
+        expected = add_streams(&config, w);
     if (w->models[slot] != NULL) {
         sgt_model_free(w->models[slot]->handle);
         drop_model(w->models[slot]);
@@ -80,7 +82,7 @@ static void make_model(world *w)
         abort();
     w->models[slot] = calloc(1, sizeof *w->models[slot]);
     *w->models[slot] = (model_facts){.references = 1, .handle = made, .shape = shape};
-    note_patterns(w->models[slot], &config);
+    note_parts(w->models[slot], &config);
 }
 
 typedef struct own_batch {

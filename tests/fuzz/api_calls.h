@@ -27,7 +27,7 @@ void api_generate(world *w);
 /* A plan or policy to bytes and back, whole or damaged. */
 void api_bytes(world *w);
 
-/* A pattern alone (api_patterns.c). */
+/* A pattern alone (api_parts.c). */
 void api_pattern(world *w);
 
 /* A model to a file and back. */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api_patterns.h"
+#include "api_parts.h"
 
 /* ---- plans ---- */
 
@@ -214,7 +214,7 @@ void api_checkpoint(world *w)
         return;
     if (told(w, "sgt_checkpoint_open", sgt_checkpoint_open(&checkpoint, w->context, path),
              SGT_OK)) {
-        expected = to == NULL || to->shape != from->shape || !same_patterns(to, from)
+        expected = to == NULL || to->shape != from->shape || !same_parts(to, from)
                        ? SGT_E_INVALID_ARGUMENT
                        : SGT_OK;
         int done = told(w, "sgt_checkpoint_load",

@@ -46,6 +46,7 @@ typedef struct model_facts {
     size_t logits; /* elements of the last forward_logits */
     sgt_attention_pattern patterns[MOST_LAYERS]; /* of all heads of a layer */
     int patterned;
+    int32_t streams, order, table; /* 0 with one stream */
 } model_facts;
 
 typedef struct policy_facts {

@@ -39,8 +39,10 @@ static void put(const char *folder, const char *name, const uint8_t *data, size_
     need(file != NULL && fwrite(data, 1, bytes, file) == bytes && fclose(file) == 0);
 }
 
+enum parts { PLAIN, PATTERNS, STREAMS };
+
 /* With patterns: one key/value head more, so that they are two. */
-static sgt_model *make_model(sgt_context *context, int patterned)
+static sgt_model *make_model(sgt_context *context, enum parts parts)
 {
     static const sgt_attention_pattern patterns[] = {
         {.size = sizeof *patterns, .sets = SGT_KEYS_LOCAL | SGT_KEYS_STRIDED, .stride = 3},
@@ -59,7 +61,10 @@ static sgt_model *make_model(sgt_context *context, int patterned)
     config.head_dim = 2;
     config.d_ff = 1;
     config.max_seq_len = 2;
-    if (patterned) {
+    if (parts == STREAMS) {
+        config.altup_streams = 2;
+        config.altup_table = SGT_ALTUP_WIDE;
+    } else if (parts == PATTERNS) {
         config.n_heads = 2;
         config.n_blocks = 1;
         config.blocks = &block;
@@ -128,22 +133,22 @@ static void write_policies(const char *folder)
 
 int main(int argc, char **argv)
 {
-    static const char *const files[] = {"model", "optimizer", "folder"};
-    static const char *const patterned_files[] = {
-        "patterned_model", "patterned_optimizer", "patterned_folder"};
+    static const char *const files[][3] = {
+        [PLAIN] = {"model", "optimizer", "folder"},
+        [PATTERNS] = {"patterned_model", "patterned_optimizer", "patterned_folder"},
+        [STREAMS] = {"streams_model", "streams_optimizer", "streams_folder"}};
     sgt_context *context = NULL;
-    sgt_model *model, *patterned;
     if (argc != 2)
         return 2;
     need(sgt_context_create(&context, NULL) == SGT_OK);
-    model = make_model(context, 0);
-    patterned = make_model(context, 1);
-    write_files(argv[1], model, files);
-    write_files(argv[1], patterned, patterned_files);
-    write_plan(argv[1], model);
+    for (int parts = PLAIN; parts <= STREAMS; parts++) {
+        sgt_model *model = make_model(context, (enum parts)parts);
+        write_files(argv[1], model, files[parts]);
+        if (parts == PLAIN)
+            write_plan(argv[1], model);
+        sgt_model_free(model);
+    }
     write_policies(argv[1]);
-    sgt_model_free(patterned);
-    sgt_model_free(model);
     sgt_context_free(context);
     return 0;
 }

@@ -118,9 +118,10 @@ static void expect_failure(const char *text)
 
 START_TEST(untouched_copies_pass)
 {
-    static const char *const names[] = {"cases/forward_gqa_tied", "cases/loop_gqa",
-                                        "cases/train_growth",     "cases/traces",
-                                        "parts/patterns_mixed",   "parts/train_patterns"};
+    static const char *const names[] = {
+        "cases/forward_gqa_tied", "cases/loop_gqa",       "cases/train_growth",
+        "cases/traces",           "parts/patterns_mixed", "parts/train_patterns",
+        "parts/altup_two_tied",   "parts/altup_patterns", "parts/train_altup"};
     static char output[65536];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         make_folder();
@@ -173,6 +174,15 @@ static const tensor_change tensor_changes[] = {
     {"parts/patterns_short", "entropy/3/0/mean", 0, 1.0, 0, " entropy_mean "},
     {"parts/train_patterns", "final/model.layers.2.self_attn.q_proj.weight", 5, 0.01, 1,
      " final_weights "},
+    {"parts/altup_two_tied", "param/model.layers.1.altup.predict", 1, 0.05, 1, " logits "},
+    {"parts/altup_two_tied", "param/model.layers.2.altup.correct", 0, 0.05, 1, " decoded_logits "},
+    {"parts/altup_two_tied", "grad/model.layers.0.altup.predict", 2, 1e-3, 1, " gradients "},
+    {"parts/altup_three_wide", "grad/model.layers.3.altup.correct", 2, 1e-3, 1,
+     " gradients_from_logits "},
+    {"parts/altup_three_wide", "param/model.norm.weight", 41, 0.05, 1, " evaluated_logits "},
+    {"parts/altup_four_same", "entropy/1/3/mean", 2, 2e-5, 1, " entropy_mean "},
+    {"parts/altup_patterns", "grad/model.embed_tokens.weight", 100, 1e-2, 1, " gradients "},
+    {"parts/train_altup", "final/model.layers.2.altup.predict", 3, 0.01, 1, " final_weights "},
 };
 
 static void change_tensor(const tensor_change *change)
@@ -239,6 +249,9 @@ static const json_change json_changes[] = {
     {"parts/patterns_long", "parts/blocks/2/patterns/0/stride", -1, " logits "},
     {"parts/train_patterns", "parts/blocks/1/patterns/0/stride", 1, " losses "},
     {"parts/train_patterns", "parts/blocks/0/patterns/1/summary", -1, " gains "},
+    {"parts/altup_four_same", "parts/altup_streams", -1, "param/"},
+    {"parts/altup_patterns", "parts/blocks/0/patterns/2/phase", -1, " logits "},
+    {"parts/train_altup", "adamw/weight_decay", 0.4, " final_weights "},
 };
 
 /* The value at a path, and the container it is in. */
@@ -392,6 +405,24 @@ START_TEST(other_words_of_patterns_are_seen)
 }
 END_TEST
 
+/* The order of the streams and their table are words too. */
+START_TEST(other_words_of_streams_are_seen)
+{
+    static const char *const changes[][3] = {
+        {"altup_order", "alternate", " logits "},
+        {"altup_order", "backwards", "none of: alternate"},
+        {"altup_table", "wide", "param/"},
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        make_folder();
+        copy_case("parts/altup_four_same");
+        set_member("parts", changes[i][0], json_string(changes[i][1]));
+        expect_failure(changes[i][2]);
+        remove_folder();
+    }
+}
+END_TEST
+
 /* Whoever wrote it meant something by it. */
 START_TEST(members_that_nobody_reads_are_seen)
 {
@@ -467,6 +498,7 @@ int main(void)
     tcase_add_test(tcase, missing_tensors_are_seen);
     tcase_add_test(tcase, tensors_that_nothing_answers_to_are_seen);
     tcase_add_test(tcase, other_words_of_patterns_are_seen);
+    tcase_add_test(tcase, other_words_of_streams_are_seen);
     tcase_add_test(tcase, members_that_nobody_reads_are_seen);
     tcase_add_test(tcase, damaged_files_are_seen);
     tcase_add_test(tcase, no_case_at_all_is_a_failure);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "api_patterns.h"
+#include "api_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "api_calls.h"
 
-enum { ALL_SETS = 15, MOST_COUNTED = 64, MOST_WORDS = 10 };
+enum { ALL_SETS = 15, MOST_STREAMS = 16, MOST_COUNTED = 64, MOST_WORDS = 10 };
 
 static const int32_t wild_numbers[] = {0,  1,  2,         3,         4,       7,
                                        60, -1, INT32_MIN, INT32_MAX, 1 << 20, INT32_MAX / 2 + 1};
@@ -134,8 +134,26 @@ sgt_status add_blocks(own_blocks *own, sgt_model_config *config, world *w)
     return expected == SGT_OK ? spoil_blocks(config, own, how) : expected;
 }
 
-void note_patterns(model_facts *m, const sgt_model_config *config)
+sgt_status add_streams(sgt_model_config *config, world *w)
 {
+    static const int32_t numbers[] = {1, 2, 3, 4, 0, 16, 17, -1, INT32_MIN, INT32_MAX};
+    static const int32_t words[] = {0, 1, 0, 1, 0, 1, 2, -1};
+    config->altup_streams = numbers[choose(&w->in, sizeof numbers / sizeof *numbers)];
+    config->altup_order = words[choose(&w->in, 8)];
+    config->altup_table = words[choose(&w->in, 8)];
+    int good = config->altup_streams >= 0 && config->altup_streams <= MOST_STREAMS &&
+               config->altup_order >= 0 && config->altup_order <= 1 && config->altup_table >= 0 &&
+               config->altup_table <= 1;
+    return good ? SGT_OK : SGT_E_OUT_OF_RANGE;
+}
+
+void note_parts(model_facts *m, const sgt_model_config *config)
+{
+    if (config->altup_streams > 1) {
+        m->streams = config->altup_streams;
+        m->order = config->altup_order;
+        m->table = config->altup_table;
+    }
     for (int32_t i = 0; i < config->n_layers && config->n_blocks > 0; i++) {
         const sgt_block_config *block = &config->blocks[i % config->n_blocks];
         if (block->n_patterns > 0)
@@ -144,8 +162,10 @@ void note_patterns(model_facts *m, const sgt_model_config *config)
     }
 }
 
-int same_patterns(const model_facts *a, const model_facts *b)
+int same_parts(const model_facts *a, const model_facts *b)
 {
+    if (a->streams != b->streams || a->order != b->order || a->table != b->table)
+        return 0;
     for (int32_t i = 0; i < MOST_LAYERS; i++) {
         const sgt_attention_pattern *p = &a->patterns[i], *q = &b->patterns[i];
         if (!(is_dense(p) && is_dense(q)) && (p->sets != q->sets || p->stride != q->stride ||
