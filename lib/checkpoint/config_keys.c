@@ -207,7 +207,7 @@ sgt_status sgti_config_read(sgt_model_config *config, sgti_block_list *blocks,
         sgti_blocks_free(&list, file->memory);
         return status;
     }
-    *config = own;
+    *config = resolved;
     *blocks = list;
     return SGT_OK;
 }

@@ -115,6 +115,28 @@ START_TEST(the_rate_callback_of_the_host_stays)
 }
 END_TEST
 
+/* A file of another program may leave to the library what a host's configuration may. */
+START_TEST(what_a_file_leaves_open_is_as_in_a_model)
+{
+    sgt_checkpoint_save_options options;
+    sgt_checkpoint *checkpoint = NULL;
+    sgt_model_config config = sgtt_config(), read = {.size = sizeof read};
+    config.n_kv_heads = config.n_heads;
+    sgt_model *model = sgtt_model(saved.context, &config, 1);
+    sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
+    options.checksums = 0; /* it is edited */
+    sgtt_ok(sgt_checkpoint_save(model, path, &options));
+    ck_assert_int_eq(scratch_replace(path, "\"model.n_kv_heads\":\"4\"",
+                                     "\"model.n_kv_heads\":\"0\""), 1);
+    sgtt_ok(sgt_checkpoint_open(&checkpoint, saved.context, path));
+    sgtt_ok(sgt_checkpoint_get_config(&read, checkpoint));
+    ck_assert_int_eq(read.n_kv_heads, 4);
+    sgtt_ok(sgt_checkpoint_load(model, NULL, NULL, checkpoint, NULL));
+    sgt_checkpoint_free(checkpoint);
+    sgt_model_free(model);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("loads into handles");
@@ -123,6 +145,7 @@ int main(void)
     tcase_add_test(tests, a_load_without_memory_changes_nothing);
     tcase_add_test(tests, gradients_of_the_past_are_gone);
     tcase_add_test(tests, the_rate_callback_of_the_host_stays);
+    tcase_add_test(tests, what_a_file_leaves_open_is_as_in_a_model);
     tcase_set_timeout(tests, 60);
     suite_add_tcase(suite, tests);
     return sgtt_main(suite);
