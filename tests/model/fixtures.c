@@ -53,8 +53,14 @@ sgt_context_options sgtt_model_options(void)
 
 sgt_context *sgtt_model_context(void)
 {
+    return sgtt_limited_context(0);
+}
+
+sgt_context *sgtt_limited_context(uint64_t memory_limit)
+{
     sgt_context_options options = sgtt_model_options();
     sgt_context *context;
+    options.memory_limit = memory_limit;
     sgtt_ok(sgt_context_create(&context, &options));
     return context;
 }

@@ -21,6 +21,7 @@ int sgtt_main(Suite *suite);
 /* Options for a context as the environment asks for; backends of plug-ins are loaded. */
 sgt_context_options sgtt_model_options(void);
 sgt_context *sgtt_model_context(void);
+sgt_context *sgtt_limited_context(uint64_t memory_limit);
 
 /* A small shape with nothing even about it: 3 layers, 4 heads over 2 groups. */
 sgt_model_config sgtt_config(void);

@@ -31,10 +31,10 @@ static void hear(void *user, uint64_t first, uint64_t count)
     h->calls++;
 }
 
-static void watch(int32_t tied, int32_t recompute)
+static void watch(int kind, int32_t tied, int32_t recompute)
 {
     sgt_context *context = sgtt_model_context();
-    sgt_model_config config = sgtt_config();
+    sgt_model_config config = sgtt_small_config(kind, SGTT_SIZE_ODD);
     config.tied = tied;
     sgt_model *model = sgtt_recomputing_model(context, &config, recompute, 3);
     sgt_batch batch = sgtt_batch(2, 7, config.vocab_size, 4, 5);
@@ -60,7 +60,8 @@ static void watch(int32_t tied, int32_t recompute)
 
 START_TEST(what_is_told_is_complete)
 {
-    watch(_i & 1, _i >> 1);
+    static const int kinds[] = {SGTT_KIND_DENSE, SGTT_KIND_STREAMS, SGTT_KIND_WIDE_STREAMS};
+    watch(kinds[_i / 4], _i & 1, _i >> 1 & 1);
 }
 END_TEST
 
@@ -68,7 +69,7 @@ int main(void)
 {
     Suite *suite = suite_create("gradients_ready");
     TCase *tests = tcase_create("gradients_ready");
-    tcase_add_loop_test(tests, what_is_told_is_complete, 0, 4);
+    tcase_add_loop_test(tests, what_is_told_is_complete, 0, 12);
     suite_add_tcase(suite, tests);
     return sgtt_main(suite);
 }
