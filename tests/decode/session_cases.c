@@ -94,6 +94,26 @@ static void strides(sgt_model_config *config)
     config->blocks = blocks;
 }
 
+/* ---- streams ---- */
+
+static void two_streams(sgt_model_config *config)
+{
+    config->altup_streams = 2;
+}
+
+static void wide_streams(sgt_model_config *config)
+{
+    config->altup_streams = 3;
+    config->altup_table = SGT_ALTUP_WIDE;
+}
+
+static void streams_with_rings(sgt_model_config *config)
+{
+    some_rings(config);
+    config->altup_streams = 4;
+    config->altup_order = SGT_ALTUP_SAME;
+}
+
 const session_case session_cases[SESSION_CASES] = {
     {"vanilla", 4, 0, NULL, NULL},
     {"vanilla, one kv head, tied", 1, 1, NULL, NULL},
@@ -105,7 +125,10 @@ const session_case session_cases[SESSION_CASES] = {
     {"rings", 2, 0, loop_many, last_keys},
     {"rings and summaries", 2, 0, both, summaries},
     {"some rings", 2, 1, loop_one, some_rings},
+    {"rings of one stream of several", 2, 0, both, streams_with_rings},
     {"strides", 2, 0, loop_one, strides},
+    {"streams", 1, 1, loop_many, two_streams},
+    {"wide streams", 4, 0, both, wide_streams},
 };
 
 sgt_model *session_model(sgt_context *context, const session_case *which)

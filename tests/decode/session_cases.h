@@ -12,10 +12,10 @@ typedef struct session_case {
     int32_t kv_heads;
     int32_t tied;
     void (*edit)(sgt_plan *plan); /* NULL: no loops */
-    void (*shape)(sgt_model_config *config); /* NULL: dense attention */
+    void (*shape)(sgt_model_config *config); /* NULL: dense attention, one stream */
 } session_case;
 
-enum { SESSION_CASES = 11, SESSION_LENGTH = 41 };
+enum { SESSION_CASES = 14, SESSION_LENGTH = 41 };
 extern const session_case session_cases[SESSION_CASES];
 
 /* A model of the case with room for SESSION_LENGTH tokens. */

@@ -223,6 +223,12 @@ START_TEST(scores_are_the_losses_of_the_text)
 }
 END_TEST
 
+/* What a bf16 session reads rounded: matrices, but not what mixes streams. */
+static int is_rounded(const sgt_tensor_view *view)
+{
+    return view->rank == 2 && !strstr(view->name, ".altup.");
+}
+
 /* bf16 copies: the logits of a model whose matrices hold the rounded numbers. */
 START_TEST(products_read_rounded_weights)
 {
@@ -246,7 +252,7 @@ START_TEST(products_read_rounded_weights)
         sgtt_ok(sgt_model_parameter(&view, s.model, i, SGT_PART_WEIGHT));
         float *values = calloc(view.count, sizeof(float));
         sgtt_ok(sgt_model_read_parameter(values, view.count, s.model, i, SGT_PART_WEIGHT));
-        for (uint64_t k = 0; view.rank == 2 && k < view.count; k++) {
+        for (uint64_t k = 0; is_rounded(&view) && k < view.count; k++) {
             uint32_t bits;
             memcpy(&bits, &values[k], sizeof bits);
             bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;

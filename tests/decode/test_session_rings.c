@@ -8,7 +8,7 @@
 
 #include "session_cases.h"
 
-enum { RINGS = 7, SUMMARIES = 8, SOME_RINGS = 9, STRIDES = 10, VOCAB = 19, CHUNK = 4 };
+enum { RINGS = 7, SUMMARIES = 8, SOME_RINGS = 9, STREAM_RINGS = 10, STRIDES = 11, VOCAB = 19, CHUNK = 4 };
 
 static int32_t stop_at, seen; /* the call of `stop` that ends a feed; calls so far */
 
@@ -119,6 +119,7 @@ START_TEST(caches_have_rows_for_what_is_seen)
                       bytes_of(2, 2, 6 + 20 + 14) + bytes_of(1, 2, 41));
     ck_assert_uint_eq(cache_of(SOME_RINGS, 1, 41, 4),
                       bytes_of(1, 1, 9 + 4) + bytes_of(1, 1, 41) + bytes_of(1, 1, 4 + 4));
+    ck_assert_uint_eq(cache_of(STREAM_RINGS, 1, 41, 4), cache_of(SOME_RINGS, 1, 41, 4));
     ck_assert_uint_eq(cache_of(STRIDES, 1, 41, 4), bytes_of(3, 1, 41));
 }
 END_TEST
