@@ -209,6 +209,7 @@ void whole_life_run(training_life *life)
     scratch_path(hf, "hf");
     ck_assert_int_eq(mkdir(hf, 0777), 0);
     config.n_layers = LAYERS;
+    config.altup_streams = life->streams;
     p.rule.n_exclude = 0;
     life_begin(&p, life, &config, SGTT_KIND_DENSE);
     for (int32_t step = 1; step <= BEFORE_SAVE; step++)
