@@ -125,7 +125,8 @@ START_TEST(micro_batches_add_up_to_the_big_batch)
 {
     sgt_context *context = sgtt_model_context();
     sgt_batch batch;
-    model_case c = *case_named("both loops");
+    static const char *const names[] = {"both loops", "streams with patterns", "wide streams"};
+    model_case c = *case_named(names[_i]);
     c.batch = 4;
     sgt_model *model = model_case_create(&batch, context, &c);
     sgt_metrics whole = {.size = sizeof whole}, part = {.size = sizeof part};
@@ -270,7 +271,7 @@ int main(void)
     TCase *cases = tcase_create("all");
     tcase_set_timeout(cases, 120);
     tcase_add_loop_test(cases, gradient_is_the_slope_of_the_loss, 0, n_model_cases);
-    tcase_add_test(cases, micro_batches_add_up_to_the_big_batch);
+    tcase_add_loop_test(cases, micro_batches_add_up_to_the_big_batch, 0, 3);
     tcase_add_test(cases, chunks_of_the_head_add_up);
     tcase_add_test(cases, a_loss_of_the_hosts_own_gives_the_same_gradient);
     tcase_add_test(cases, scale_multiplies_the_gradient);

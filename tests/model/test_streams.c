@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What AltUp promises of widened tokens: that a recycled model starts as the plain one and stays it
- * while its mixing is frozen, that decoding sees the same model as evaluation, and what the streams
+ * What AltUp promises of widened tokens: that a recycled model starts as the plain one, and stays it
+ * and grows as it while its mixing is frozen, that decoding sees the same model as evaluation, and what the streams
  * cost. The gradients are tried by test_gradients, whose cases have streams too.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <sgt/growth.h>
+
 #include "fixtures.h"
 
-enum { STEPS = 20, BATCH = 3, SEQ = 11, MOST = 4 };
+enum { STEPS = 20, BATCH = 3, SEQ = 11, LAYERS = 5 };
 
 static sgt_model_config widened(int32_t streams, int32_t order, int32_t table)
 {
     sgt_model_config config = sgtt_config();
-    config.n_layers = 5;
+    config.n_layers = LAYERS;
     config.altup_streams = streams;
     config.altup_order = order;
     config.altup_table = table;
@@ -45,32 +47,61 @@ static void freeze_mixing(sgt_optimizer *optimizer, const sgt_model *model)
     }
 }
 
-/* Losses of a short training with loops of both kinds. */
-static void train(double losses[STEPS], int32_t streams, int32_t order)
+/* Losses of a short training of what t has, with its optimizer frozen where streams are mixed. */
+static void train(double losses[STEPS], small_training *t)
 {
-    sgt_context *context = sgtt_model_context();
+    int32_t tokens[BATCH * SEQ], targets[BATCH * SEQ];
+    sgtt_ok(sgt_optimizer_create(&t->optimizer, t->model, NULL));
+    freeze_mixing(t->optimizer, t->model);
+    for (int step = 0; step < STEPS; step++) {
+        sgtt_small_taken taken;
+        sgt_batch batch = sgtt_small_batch(tokens, targets, t, step, BATCH, SEQ);
+        sgtt_ok(sgtt_small_step(&taken, t, &batch, step + 1));
+        losses[step] = taken.loss;
+    }
+}
+
+static small_training begin(int32_t streams, int32_t order)
+{
+    small_training t = {.context = sgtt_model_context()};
     const sgt_model_config config = widened(streams, order, SGT_ALTUP_RECYCLED);
-    sgt_model *model = drawn(context, &config);
-    sgt_optimizer *optimizer = NULL;
-    sgt_plan *plan = sgtt_plan_of(model);
+    t.model = drawn(t.context, &config);
+    return t;
+}
+
+/* A training with loops of both kinds. */
+static void train_looped(double losses[STEPS], int32_t streams, int32_t order)
+{
+    small_training t = begin(streams, order);
+    sgt_plan *plan = sgtt_plan_of(t.model);
     sgtt_loop(plan, 2, 1, (const float[]){1.0f, 0.0f, 0.5f, 0.0f});
     sgtt_ok(sgt_plan_set_extra_runs(plan, 1, 1));
-    sgtt_ok(sgt_model_set_plan(model, plan));
-    sgtt_ok(sgt_optimizer_create(&optimizer, model, NULL));
-    freeze_mixing(optimizer, model);
-    for (int step = 0; step < STEPS; step++) {
-        sgt_metrics metrics = {.size = sizeof metrics};
-        sgt_batch batch = sgtt_batch(BATCH, SEQ, config.vocab_size, (uint64_t)step, 0);
-        sgtt_ok(sgt_model_forward(&metrics, model, &batch));
-        sgtt_ok(sgt_model_backward(model, 1.0 / (BATCH * SEQ), NULL));
-        sgtt_ok(sgt_optimizer_step(NULL, optimizer, NULL));
-        losses[step] = metrics.loss;
-        sgtt_batch_free(&batch);
-    }
+    sgtt_ok(sgt_model_set_plan(t.model, plan));
+    train(losses, &t);
     sgt_plan_free(plan);
-    sgt_optimizer_free(optimizer);
-    sgt_model_free(model);
-    sgt_context_free(context);
+    sgtt_small_free(&t);
+}
+
+/* A training that grows, and the plan that comes of it. */
+static sgt_plan *train_growing(double losses[STEPS], int32_t streams, int32_t order)
+{
+    const sgt_growth_sparse_options rule = sgtt_small_rule(2, 3);
+    small_training t = begin(streams, order);
+    sgtt_ok(sgt_growth_policy_sparse(&t.policy, t.context, LAYERS, 4, &rule));
+    sgtt_ok(sgt_growth_create(&t.growth, t.model, t.policy, NULL));
+    train(losses, &t);
+    sgt_plan *plan = sgtt_plan_of(t.model);
+    sgtt_small_free(&t);
+    return plan;
+}
+
+static void check_losses(const double found[STEPS], const double plain[STEPS], int32_t streams)
+{
+    ck_assert(plain[STEPS - 1] < plain[0]);
+    for (int step = 0; step < STEPS; step++)
+        ck_assert_msg(fabs(found[step] - plain[step]) <= 1e-6 * plain[step],
+                      "%d streams: loss %d is %.9g, of the plain model %.9g", (int)streams, step,
+                      found[step], plain[step]);
 }
 
 START_TEST(frozen_streams_are_the_plain_model)
@@ -78,17 +109,30 @@ START_TEST(frozen_streams_are_the_plain_model)
     static const int32_t streams[] = {2, 3, 4, 16};
     double plain[STEPS], found[STEPS];
     const int32_t k = streams[_i % 4];
-    train(plain, 1, SGT_ALTUP_ALTERNATE);
-    train(found, k, _i < 4 ? SGT_ALTUP_ALTERNATE : SGT_ALTUP_SAME);
-    ck_assert(plain[STEPS - 1] < plain[0]);
+    train_looped(plain, 1, SGT_ALTUP_ALTERNATE);
+    train_looped(found, k, _i < 4 ? SGT_ALTUP_ALTERNATE : SGT_ALTUP_SAME);
     /* The mean of 2 or 4 equal numbers is exact. */
     if (k == 2 || k == 4)
         ck_assert_msg(found[0] == plain[0], "%d streams start at %.9g, plain at %.9g", (int)k,
                       found[0], plain[0]);
-    for (int step = 0; step < STEPS; step++)
-        ck_assert_msg(fabs(found[step] - plain[step]) <= 1e-6 * plain[step],
-                      "%d streams: loss %d is %.9g, of the plain model %.9g", (int)k, step,
-                      found[step], plain[step]);
+    check_losses(found, plain, k);
+}
+END_TEST
+
+/* Growth decides by entropies, which are those of the stream that a layer works on. */
+START_TEST(frozen_streams_grow_as_the_plain_model)
+{
+    double plain[STEPS], found[STEPS];
+    sgt_plan *of_plain = train_growing(plain, 1, SGT_ALTUP_ALTERNATE);
+    sgt_plan *of_streams = train_growing(found, 3, _i);
+    int32_t depth = 0;
+    check_losses(found, plain, 3);
+    for (int32_t layer = 0; layer < LAYERS; layer++)
+        depth += sgt_plan_depth(of_plain, layer);
+    ck_assert_int_ge(depth, 2);
+    ck_assert(sgt_plan_equal(of_plain, of_streams));
+    sgt_plan_free(of_streams);
+    sgt_plan_free(of_plain);
 }
 END_TEST
 
@@ -176,6 +220,8 @@ int main(void)
     TCase *cases = tcase_create("streams");
     tcase_set_timeout(cases, 60.0);
     tcase_add_loop_test(cases, frozen_streams_are_the_plain_model, 0, 8);
+    tcase_add_loop_test(cases, frozen_streams_grow_as_the_plain_model, SGT_ALTUP_ALTERNATE,
+                        SGT_ALTUP_SAME + 1);
     tcase_add_loop_test(cases, decoding_sees_the_streams, 0, 3);
     tcase_add_test(cases, what_streams_cost);
     tcase_add_test(cases, one_stream_says_nothing_of_streams);

@@ -7,6 +7,8 @@
 
 #include "fixtures.h"
 
+enum { STREAMS = 3 };
+
 static sgt_context *context;
 static sgt_model *model;
 static sgt_batch batch;
@@ -19,13 +21,28 @@ static void count_warnings(void *user, int32_t level, const char *message)
         warnings++;
 }
 
-static sgt_model *fresh_model(int32_t tied)
+static sgt_model *fresh_model_of(const sgt_model_config *config)
 {
     sgt_model *made;
+    sgtt_ok(sgt_model_create(&made, context, config, NULL));
+    return made;
+}
+
+static sgt_model *fresh_model(int32_t tied)
+{
     sgt_model_config config = sgtt_config();
     config.tied = tied;
-    sgtt_ok(sgt_model_create(&made, context, &config, NULL));
-    return made;
+    return fresh_model_of(&config);
+}
+
+/* The model of the tests becomes one whose tokens are three streams. */
+static void widen_model(void)
+{
+    sgt_model_config config = sgtt_config();
+    config.altup_streams = STREAMS;
+    config.altup_table = SGT_ALTUP_WIDE;
+    sgt_model_free(model);
+    model = fresh_model_of(&config);
 }
 
 static void setup(void)
@@ -73,6 +90,14 @@ START_TEST(weights_that_nobody_wrote_are_told_of_once)
 {
     sgt_metrics metrics = {.size = sizeof metrics};
     sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, NULL));
+    check_warnings(1);
+}
+END_TEST
+
+/* What mixes streams begins as the identity, without anybody. */
+START_TEST(a_mixing_is_no_weight_that_somebody_wrote)
+{
+    widen_model();
     check_warnings(1);
 }
 END_TEST
@@ -135,17 +160,54 @@ START_TEST(no_two_matrices_are_drawn_alike)
 }
 END_TEST
 
-/* The sum of squares of a weight; *last is its last element. */
-static double square_sum(float *last, int32_t index)
+static float *read_weight(uint64_t *count, int32_t index)
 {
     sgt_tensor_view view = {.size = sizeof view};
-    double sum = 0.0;
     sgtt_ok(sgt_model_parameter(&view, model, index, SGT_PART_WEIGHT));
     float *values = malloc(view.count * sizeof *values);
     sgtt_ok(sgt_model_read_parameter(values, view.count, model, index, SGT_PART_WEIGHT));
-    for (uint64_t i = 0; i < view.count; i++)
+    *count = view.count;
+    return values;
+}
+
+/* Predict is the identity and correct ones, in every layer. */
+static void check_mixing(void)
+{
+    int32_t seen = 0;
+    for (int32_t i = 0; i < sgt_model_n_parameters(model); i++) {
+        uint64_t count;
+        sgt_tensor_view view = {.size = sizeof view};
+        sgtt_ok(sgt_model_parameter(&view, model, i, SGT_PART_WEIGHT));
+        if (!strstr(view.name, ".altup."))
+            continue;
+        float *values = read_weight(&count, i);
+        for (uint64_t j = 0; j < count; j++)
+            ck_assert_float_eq(values[j], view.rank == 1 || j % (STREAMS + 1) == 0 ? 1.0f : 0.0f);
+        free(values);
+        seen++;
+    }
+    ck_assert_int_eq(seen, 2 * 3);
+}
+
+START_TEST(mixing_begins_as_the_identity)
+{
+    widen_model();
+    check_mixing();
+    sgtt_randomize(model, 3);
+    sgtt_ok(sgt_model_init_weights(model, NULL));
+    check_mixing();
+}
+END_TEST
+
+/* The sum of squares of a weight; *last is its last element. */
+static double square_sum(float *last, int32_t index)
+{
+    uint64_t count;
+    double sum = 0.0;
+    float *values = read_weight(&count, index);
+    for (uint64_t i = 0; i < count; i++)
         sum += (double)values[i] * values[i];
-    *last = values[view.count - 1];
+    *last = values[count - 1];
     free(values);
     return sum;
 }
@@ -181,6 +243,19 @@ START_TEST(what_is_added_to_the_stream_can_start_smaller)
 }
 END_TEST
 
+/* A head that reads all streams makes logits as large as one that reads one. */
+START_TEST(a_wide_head_starts_smaller)
+{
+    float last;
+    widen_model();
+    sgtt_ok(sgt_model_init_weights(model, NULL));
+    const double table = square_sum(&last, 0);
+    const double head = square_sum(&last, sgt_model_n_parameters(model) - 1);
+    ck_assert_double_gt(head * STREAMS, 0.85 * table);
+    ck_assert_double_lt(head * STREAMS, 1.15 * table);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("weights");
@@ -188,11 +263,14 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, every_number_is_counted_once);
     tcase_add_test(tests, weights_that_nobody_wrote_are_told_of_once);
+    tcase_add_test(tests, a_mixing_is_no_weight_that_somebody_wrote);
     tcase_add_test(tests, drawn_weights_are_weights);
     tcase_add_test(tests, copied_weights_are_weights);
     tcase_add_loop_test(tests, weights_written_through_a_view_are_weights, 0, 2);
     tcase_add_test(tests, no_two_matrices_are_drawn_alike);
     tcase_add_test(tests, what_is_added_to_the_stream_can_start_smaller);
+    tcase_add_test(tests, mixing_begins_as_the_identity);
+    tcase_add_test(tests, a_wide_head_starts_smaller);
     suite_add_tcase(suite, tests);
     return sgtt_main(suite);
 }
