@@ -12,7 +12,7 @@
 
 #include "fixtures.h"
 
-enum { STEPS = 20, BATCH = 3, SEQ = 11, LAYERS = 5 };
+enum { STEPS = 20, BATCH = 3, SEQ = 11, LAYERS = 5, MIXING = 2 * 2 + 2 };
 
 static sgt_model_config widened(int32_t streams, int32_t order, int32_t table)
 {
@@ -136,6 +136,41 @@ START_TEST(frozen_streams_grow_as_the_plain_model)
 }
 END_TEST
 
+/* The mixing of layer 1 after one step, predict and then correct. */
+static void step_with(float mixing[MIXING], double weight_decay, int32_t scope)
+{
+    small_training t = begin(2, SGT_ALTUP_ALTERNATE);
+    int32_t tokens[BATCH * SEQ], targets[BATCH * SEQ];
+    sgt_optimizer_options options;
+    sgtt_small_taken taken;
+    sgt_batch batch = sgtt_small_batch(tokens, targets, &t, 1, BATCH, SEQ);
+    sgtt_ok(sgt_optimizer_options_init(&options, sizeof options));
+    options.weight_decay = weight_decay;
+    options.decay_scope = scope;
+    sgtt_ok(sgt_optimizer_create(&t.optimizer, t.model, &options));
+    sgtt_ok(sgtt_small_step(&taken, &t, &batch, 1));
+    for (int32_t i = 0; i < sgt_model_n_parameters(t.model); i++) {
+        sgt_tensor_view view = {.size = sizeof view};
+        sgtt_ok(sgt_model_parameter(&view, t.model, i, SGT_PART_WEIGHT));
+        if (strncmp(view.name, "model.layers.1.altup.", 21) == 0)
+            sgtt_ok(sgt_model_read_parameter(mixing + (view.rank == 1 ? 4 : 0), view.count,
+                                             t.model, i, SGT_PART_WEIGHT));
+    }
+    sgtt_small_free(&t);
+}
+
+/* Pulled to 0 they would no longer carry the streams that their layer does not work on. */
+START_TEST(mixing_does_not_decay)
+{
+    float without[MIXING], with[MIXING], all[MIXING];
+    step_with(without, 0.0, SGT_DECAY_MATRICES);
+    step_with(with, 0.5, SGT_DECAY_MATRICES);
+    step_with(all, 0.5, SGT_DECAY_ALL);
+    ck_assert_mem_eq(without, with, sizeof with);
+    ck_assert(all[0] != with[0] && all[MIXING - 1] != with[MIXING - 1]);
+}
+END_TEST
+
 /* Decodes what it evaluates, with streams that differ. */
 START_TEST(decoding_sees_the_streams)
 {
@@ -222,6 +257,7 @@ int main(void)
     tcase_add_loop_test(cases, frozen_streams_are_the_plain_model, 0, 8);
     tcase_add_loop_test(cases, frozen_streams_grow_as_the_plain_model, SGT_ALTUP_ALTERNATE,
                         SGT_ALTUP_SAME + 1);
+    tcase_add_test(cases, mixing_does_not_decay);
     tcase_add_loop_test(cases, decoding_sees_the_streams, 0, 3);
     tcase_add_test(cases, what_streams_cost);
     tcase_add_test(cases, one_stream_says_nothing_of_streams);
