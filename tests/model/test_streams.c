@@ -171,6 +171,45 @@ START_TEST(mixing_does_not_decay)
 }
 END_TEST
 
+/* All gradients of a batch of one loss, taken `count` sequences at a time. */
+static float *gradients_by(sgt_model *model, const sgt_batch *batch, int32_t count)
+{
+    sgtt_ok(sgt_model_zero_gradients(model));
+    for (int32_t b = 0; b < batch->batch; b += count) {
+        sgt_metrics metrics = {.size = sizeof metrics};
+        sgt_batch some = *batch;
+        some.batch = count;
+        some.tokens += b * batch->seq;
+        some.targets += b * batch->seq;
+        sgtt_ok(sgt_model_forward(&metrics, model, &some));
+        sgtt_ok(sgt_model_backward(model, 1.0 / (batch->batch * batch->seq), NULL));
+    }
+    return sgtt_read_all(model, SGT_PART_GRADIENT);
+}
+
+/* Sums over tokens are taken 64 at a time, and their sums again: so many that a third time is
+ * needed, with a rest each time. */
+START_TEST(sums_of_many_tokens_are_those_of_few)
+{
+    enum { MANY = 600, FEW = 60 };
+    sgt_context *context = sgtt_model_context();
+    const sgt_model_config config = sgtt_small_config(SGTT_KIND_STREAMS, SGTT_SIZE_TINY);
+    sgt_model *model = sgtt_model(context, &config, 3);
+    sgt_batch batch = sgtt_batch(MANY, config.max_seq_len, config.vocab_size, 4, 0);
+    float *many = gradients_by(model, &batch, MANY), *few = gradients_by(model, &batch, FEW);
+    double largest = 0.0;
+    for (uint64_t i = 0; i < sgtt_elements(model); i++)
+        largest = fmax(largest, fabs((double)few[i]));
+    for (uint64_t i = 0; i < sgtt_elements(model); i++)
+        ck_assert_float_eq_tol(many[i], few[i], 5e-6 * largest);
+    free(few);
+    free(many);
+    sgtt_batch_free(&batch);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
 /* Decodes what it evaluates, with streams that differ. */
 START_TEST(decoding_sees_the_streams)
 {
@@ -258,6 +297,7 @@ int main(void)
     tcase_add_loop_test(cases, frozen_streams_grow_as_the_plain_model, SGT_ALTUP_ALTERNATE,
                         SGT_ALTUP_SAME + 1);
     tcase_add_test(cases, mixing_does_not_decay);
+    tcase_add_test(cases, sums_of_many_tokens_are_those_of_few);
     tcase_add_loop_test(cases, decoding_sees_the_streams, 0, 3);
     tcase_add_test(cases, what_streams_cost);
     tcase_add_test(cases, one_stream_says_nothing_of_streams);
