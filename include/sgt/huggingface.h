@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Models from and for Hugging Face: folders with config.json and safetensors, as transformers keeps
- * a LlamaForCausalLM, a MistralForCausalLM or a MinistralForCausalLM. Weights keep their names, shapes and order of rows, so nothing is permuted.
- * Tokenizers are the host's; their files are copied beside an export on request.
+ * a LlamaForCausalLM, a MistralForCausalLM or a MinistralForCausalLM. Weights keep their names,
+ * shapes and order of rows, so nothing is permuted. Tokenizers are the host's; their files are
+ * copied beside an export on request.
  *
  * Threads. Loading makes a model of its own, in any thread; saving only reads its model.
  */
@@ -32,16 +33,15 @@ SGT_API sgt_status sgt_hf_load_options_init(sgt_hf_load_options *options, size_t
  * shards hold beside that is passed over. An lm_head.weight that is there is used even when
  * config.json says tie_word_embeddings true (the log warns). A head that is not there is
  * SGT_E_FORMAT unless config.json or tie_missing_head ties it. The log warns of a max_seq_len
- * beyond max_position_embeddings. A folder that sgt_hf_save wrote gives the depth plan too.
- * A sliding_window W of a Mistral becomes the pattern LOCAL with stride W in the layers that have
- * it. Special tokens are those of config.json, or of generation_config.json where the former has none.
+ * beyond max_position_embeddings. A folder that sgt_hf_save wrote gives the depth plan too. A
+ * sliding_window W of a Mistral becomes the pattern LOCAL with stride W in the layers that have it.
+ * Special tokens are those of config.json, or of generation_config.json where the former has none.
  * model_options and options may be NULL. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE,
  * SGT_E_NOT_FOUND and SGT_E_IO (the file is named), SGT_E_FORMAT (the key or tensor is named),
  * SGT_E_VERSION (a depth plan of a newer libsgt), SGT_E_UNSUPPORTED (what this model does not do is
  * named: another model_type or hidden_act, biases, a sliding window of another model_type than
  * mistral and ministral, scaled or partial rotary positions, quantised or other tensors),
- * SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY,
- * SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.2.
+ * SGT_E_OUT_OF_RANGE, SGT_E_OUT_OF_MEMORY, SGT_E_MEMORY_LIMIT, SGT_E_BACKEND. Since 0.2.
  */
 SGT_API sgt_status sgt_hf_load(sgt_model **model, sgt_context *context, const char *folder,
                                const sgt_model_options *model_options,

@@ -64,8 +64,8 @@ enum sgt_altup_order {
 enum sgt_altup_table {
     SGT_ALTUP_RECYCLED = 0, /* each starts as the embedding [V,d], and their mean goes to the final
                                norm and the head: no table grows */
-    SGT_ALTUP_WIDE = 1      /* the embedding is [V, K d], stream k its k-th piece, and the final norm
-                               and the head work on all K d */
+    SGT_ALTUP_WIDE = 1      /* the embedding is [V, K d], stream k its k-th piece, and the final
+                               norm and the head work on all K d */
 };
 
 /* The architecture: a pre-norm LLaMA-style decoder (RMSNorm, RoPE, grouped-query attention,
@@ -138,8 +138,8 @@ SGT_API sgt_status sgt_model_get_options(sgt_model_options *options, const sgt_m
 typedef struct sgt_model_init_options {
     uint32_t size;
     int32_t residual; /* 1: matrices whose product is added to the residual stream (self_attn.o_proj
-                         and mlp.down_proj) get standard deviation std / sqrt(2 n_layers); default 0.
-                         Since 0.2 */
+                         and mlp.down_proj) get standard deviation std / sqrt(2 n_layers); default
+                         0. Since 0.2 */
     uint64_t seed; /* default 0 */
     double std;    /* standard deviation of every matrix; default 0.02; narrow models (d_model under
                       about 512) learn faster with up to 1 / sqrt(d_model); weights of std times cut

@@ -140,7 +140,8 @@ SGT_API sgt_status sgt_session_rewind(sgt_session *session, int32_t sequence, in
 /*
  * Makes sequence `to` the first `length` tokens of sequence `from` (a shared prefix), whatever it
  * was. `length` may be what `from` could be rewound to, and `to` can go back no further than
- * `from`. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STATE, SGT_E_BACKEND. Since 0.1.
+ * `from`. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STATE, SGT_E_BACKEND. Since
+ * 0.1.
  */
 SGT_API sgt_status sgt_session_copy(sgt_session *session, int32_t to, int32_t from,
                                     int32_t length);

@@ -7,9 +7,9 @@
  *     lay_out(&c, ...);                        lay_out(&c, ...);
  *     allocate c.bytes, unless c.overflow
  *
- * Where every count is an int32_t and every element below 1 MiB, thousands of arrays cannot overflow,
- * and a caller need not look: so it is with lists of parameters, passes and parts, of which the
- * bounds of a configuration keep the elements small.
+ * Where every count is an int32_t and every element below 1 MiB, thousands of arrays cannot
+ * overflow, and a caller need not look: so it is with lists of parameters, passes and parts, of
+ * which the bounds of a configuration keep the elements small.
  *
  * Each array begins on a cache line of its own if the block begins on one.
  */

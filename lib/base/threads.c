@@ -12,8 +12,8 @@
  * A thread that waits first watches the gate for a moment, because the next job mostly comes at
  * once, and then sleeps. A sleeper announces itself before it looks at the gate for the last time,
  * and whoever changes the gate looks for sleepers afterwards (both sequentially consistent), so no
- * wake-up is lost. Either writes by exchanging: an emulator of aarch64 on x86-64 was seen to let the
- * look overtake a plain store, which the processors themselves do not.
+ * wake-up is lost. Either writes by exchanging: an emulator of aarch64 on x86-64 was seen to let
+ * the look overtake a plain store, which the processors themselves do not.
  *
  * Order of the locks: who needs both takes `callers` first and `sleep` inside it.
  */

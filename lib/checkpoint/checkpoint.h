@@ -30,8 +30,8 @@
 #include "../model/model.h"
 #include "../optim/optimizer.h"
 
-/* The newest version that is read. Where a model is plain (model/config.h) a file has version 1: libsgt 0.1,
- * which would pass over the list of blocks, refuses the others. */
+/* The newest version that is read. Where a model is plain (model/config.h) a file has version 1:
+ * libsgt 0.1, which would pass over the list of blocks, refuses the others. */
 #define SGTI_CHECKPOINT_VERSION 2
 #define SGTI_HOST_PREFIX        "host."
 #define SGTI_MOMENT1            "optimizer.moment1."

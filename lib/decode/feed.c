@@ -263,8 +263,8 @@ static sgt_status give_last(const sgti_chunk *chunk, const feed_at_work *feeding
     return SGT_OK;
 }
 
-/* After a failure in the chunk whose segments the state has: what becomes of a sequence whose old end
- * a ring does not reach back to. */
+/* After a failure in the chunk whose segments the state has: what becomes of a sequence whose old
+ * end a ring does not reach back to. */
 static void keep_chunks(const feed_at_work *feeding)
 {
     sgti_decode_state *state = &feeding->session->state;

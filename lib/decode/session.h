@@ -2,7 +2,8 @@
 /*
  * The inside of a session, for the files of this floor: session.c makes and frees it, sequences.c
  * keeps lengths, feed.c runs tokens through it, cache.c holds keys and values in the rows of
- * cache_layout.c, decode_weights.c the matrices that it multiplies with. The blocks themselves are computed by lib/model.
+ * cache_layout.c, decode_weights.c the matrices that it multiplies with. The blocks themselves are
+ * computed by lib/model.
  */
 #ifndef SGTI_SESSION_H
 #define SGTI_SESSION_H
@@ -68,8 +69,8 @@ typedef struct sgti_chunk {
 /* SGT_OK while weights and plan of the model are still those that the session was made for. */
 sgt_status sgti_session_check(const sgt_session *session);
 
-/* Notes that keys of a sequence up to position `end` are about to be written. What they overwrite in
- * a ring cannot be gone back to (sequences.c). */
+/* Notes that keys of a sequence up to position `end` are about to be written. What they overwrite
+ * in a ring cannot be gone back to (sequences.c). */
 void sgti_session_reach(sgt_session *session, int32_t sequence, int32_t end);
 
 /* Checks a feed, computes it and appends its tokens (feed.c). last, unless NULL, has for each piece

@@ -150,7 +150,8 @@ static void newer(scan *s, const char *key, const char *value)
 {
     if (s->status == SGT_OK)
         s->status = sgti_fail(SGT_E_VERSION,
-                              "%s: %.80s%s%.40s is not known to this libsgt %s: a newer one wrote it",
+                              "%s: %.80s%s%.40s is not known to this libsgt %s: a newer one wrote "
+                              "it",
                               s->path, key, *value ? " " : "", value, sgt_version());
 }
 

@@ -31,9 +31,9 @@
  *     dx                                              |-----------------------------
  *     scratch         |-----| |-----| |----------|    | |----------|  |----|  |----|
  *
- * Where a token is K > 1 streams, every layer has K planes in the place of x0, and one for its y, the
- * last x; streams.h tells what becomes of them. Recompute keeps them all. Evaluation and decoding
- * take two such sets in turn.
+ * Where a token is K > 1 streams, every layer has K planes in the place of x0, and one for its y,
+ * the last x; streams.h tells what becomes of them. Recompute keeps them all. Evaluation and
+ * decoding take two such sets in turn.
  *
  * Decisions are kept under recompute too, so that a remade forward reads what the first one chose.
  */

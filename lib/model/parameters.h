@@ -35,7 +35,7 @@ typedef struct sgti_parameter {
     int32_t decays; /* 1: SGT_DECAY_MATRICES includes it */
     int32_t residual; /* 1: its product is added to the residual stream */
     sgti_initial initial;
-    double spread; /* the standard deviation of a normal start is so many times that of the others */
+    double spread; /* of a normal start: so many times the standard deviation of the others */
     int64_t shape[SGTI_PARAMETER_RANK];
     char name[SGTI_PARAMETER_NAME];
 } sgti_parameter;

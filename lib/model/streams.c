@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Everything is a product: of K planes [K,N d] as they lie, or token by token where sums go over all
- * of them. */
+/* Everything is a product: of K planes [K,N d] as they lie, or token by token where sums go over
+ * all of them. */
 #include "streams.h"
 
 #include "../base/integers.h"

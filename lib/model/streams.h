@@ -19,8 +19,8 @@
  *     dP_jk = S_jk, from whose row a sum_i g_i S_ik is taken
  *
  * dx_a then gets what comes through the layer. With P the identity, g ones and equal streams, which
- * is how a recycled model starts, every out_j is y: the plain model, and to the bit where the mean of
- * K equal numbers is exact, as of 2 and 4.
+ * is how a recycled model starts, every out_j is y: the plain model, and to the bit where the mean
+ * of K equal numbers is exact, as of 2 and 4.
  *
  * With K = 1 there is one stream, the plain one, and nothing is mixed.
  */

@@ -91,8 +91,8 @@ static int is_hole(const struct field *f, const char *type)
     return !strcmp(f->type, type) && !strcmp(f->name, "reserved");
 }
 
-/* A hole that is set is not ignored: it may be a field of a newer version. The message has the type,
- * or the place in a list. */
+/* A hole that is set is not ignored: it may be a field of a newer version. The message has the
+ * type, or the place in a list. */
 static void holes_are_zero(const struct_input *row, char *caller)
 {
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)

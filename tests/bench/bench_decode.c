@@ -265,10 +265,10 @@ static void write_json(const figures *f, const bench_options *o)
     json_t *root = json_pack(
         "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:f, s:f, s:s, s:o, s:o}",
         "far_ratio", f->far_ratio, "cache_bytes", f->cache_bytes[VANILLA], "far_cache_bytes",
-        f->cache_bytes[FAR], "tokens_per_s", 1.0 / f->token, "bandwidth_share", f->share, "read_gbytes_per_s",
-        f->read_rate * 1e-9, "overhead", f->overhead, "overhead_quartiles", f->overhead_low,
-        f->overhead_high, "overhead_bytes", f->overhead_bytes, "bf16_gain", f->bf16_gain,
-        "prefill_tokens_per_s", o->seq / f->prefill, "prefill_gemm_share",
+        f->cache_bytes[FAR], "tokens_per_s", 1.0 / f->token, "bandwidth_share", f->share,
+        "read_gbytes_per_s", f->read_rate * 1e-9, "overhead", f->overhead, "overhead_quartiles",
+        f->overhead_low, f->overhead_high, "overhead_bytes", f->overhead_bytes, "bf16_gain",
+        f->bf16_gain, "prefill_tokens_per_s", o->seq / f->prefill, "prefill_gemm_share",
         f->prefill_flops / f->prefill / f->gemm_rate, "gemm_gflops", f->gemm_rate * 1e-9, "plan",
         o->plan, "sequences_tokens_per_s", shared, "components",
         bench_components(f->components));

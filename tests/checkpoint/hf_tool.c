@@ -2,9 +2,9 @@
 /*
  * What hf_interop.py runs, on the public interface:
  *
- *     hf_tool write FOLDER KIND           a model with grouped heads and a head_dim of its own; KIND
- *                                         is tied, untied, mistral (local:5) or ministral (dense
- *                                         and local:5 in turn)
+ *     hf_tool write FOLDER KIND           a model with grouped heads and a head_dim of its own;
+ *                                         KIND is tied, untied, mistral (local:5) or ministral
+ *                                         (dense and local:5 in turn)
  *     hf_tool logits FOLDER               of the tokens 1, 8, 15, ... modulo 19, one line per value
  */
 #include <stdio.h>

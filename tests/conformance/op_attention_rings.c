@@ -44,7 +44,9 @@ static sgtt_attention_case pick(sgtt_machine *m, size_t k)
         p->sets &= ~SGT_KEYS_STRIDED;
         if (!p->sets)
             *p = (sgt_attention_pattern){
-                .size = sizeof *p, .sets = SGT_KEYS_LOCAL, .stride = 1 + (int32_t)sgtt_below(m, 70)};
+                .size = sizeof *p,
+                .sets = SGT_KEYS_LOCAL,
+                .stride = 1 + (int32_t)sgtt_below(m, 70)};
     }
     return c;
 }

@@ -8,7 +8,7 @@
 
 #include "session_cases.h"
 
-enum { RINGS = 7, SUMMARIES = 8, SOME_RINGS = 9, STREAM_RINGS = 10, STRIDES = 11, VOCAB = 19, CHUNK = 4 };
+enum { RINGS = 7, SUMMARIES, SOME_RINGS, STREAM_RINGS, STRIDES, VOCAB = 19, CHUNK = 4 };
 
 static int32_t stop_at, seen; /* the call of `stop` that ends a feed; calls so far */
 

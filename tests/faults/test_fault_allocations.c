@@ -56,7 +56,8 @@ START_TEST(several_allocations_fail_in_a_row)
 {
     static training_life quiet, life;
     int64_t failed, all = 0, calls = live(&quiet, _i, -1, 0, &failed);
-    for (int64_t at = 0; at < calls; at = sweep_next(at, 2 * (_i == 1 ? USUAL_STEP : STREAMS_STEP))) {
+    const int64_t step = _i == 1 ? USUAL_STEP : STREAMS_STEP;
+    for (int64_t at = 0; at < calls; at = sweep_next(at, 2 * step)) {
         live(&life, _i, at, 5, &failed);
         ck_assert_int_ge(life.refused, 1);
         life_check_equal(&quiet, &life, "several allocations failed");

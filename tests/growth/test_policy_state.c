@@ -10,8 +10,8 @@ enum { LAYERS = 3, HEADS = 2 };
 /* Where things are: 32 bytes that every policy has, then the version of this one. */
 enum { MAGIC = 0, VERSION = 4, KIND = 8, FIXED = 20, LENGTH = 24, OWN_VERSION = 32 };
 
-/* From the own bytes on: 13 options, an exclusion per layer, the highest gain and a group per layer,
- * each 8 bytes, then the state. */
+/* From the own bytes on: 13 options, an exclusion per layer, the highest gain and a group per
+ * layer, each 8 bytes, then the state. */
 enum {
     OPTIONS = 36,
     MAX_GAIN = OPTIONS + 8 * (13 + LAYERS),

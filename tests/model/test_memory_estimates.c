@@ -134,7 +134,8 @@ START_TEST(the_estimate_is_the_peak)
 }
 END_TEST
 
-/* An evaluation beside training takes what an estimate of it calls activations. _i: with streams. */
+/* An evaluation beside training takes what an estimate of it calls activations; _i 1: with
+ * streams. */
 START_TEST(evaluations_beside_training_take_their_activations)
 {
     sgt_context *context = sgtt_model_context();

@@ -241,8 +241,9 @@ START_TEST(recomputation_gives_the_same_bits_in_less_memory)
     }
     ck_assert_double_eq(losses[0], losses[1]);
     ck_assert_mem_eq(gradients[0], gradients[1], elements * sizeof(float));
-    ck_assert_msg((double)peaks[1] < (double)peaks[0] * recomputed[_i].most, "%llu bytes, with recomputation %llu",
-                  (unsigned long long)peaks[0], (unsigned long long)peaks[1]);
+    ck_assert_msg((double)peaks[1] < (double)peaks[0] * recomputed[_i].most,
+                  "%llu bytes, with recomputation %llu", (unsigned long long)peaks[0],
+                  (unsigned long long)peaks[1]);
     free(gradients[0]);
     free(gradients[1]);
 }

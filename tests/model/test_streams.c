@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What AltUp promises of widened tokens: that a recycled model starts as the plain one, and stays it
- * and grows as it while its mixing is frozen, that decoding sees the same model as evaluation, and what the streams
- * cost. The gradients are tried by test_gradients, whose cases have streams too.
+ * What AltUp promises of widened tokens: that a recycled model starts as the plain one, and stays
+ * it and grows as it while its mixing is frozen, that decoding sees the same model as evaluation,
+ * and what the streams cost. The gradients are tried by test_gradients, whose cases have streams
+ * too.
  */
 #include <math.h>
 #include <stdlib.h>

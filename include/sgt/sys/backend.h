@@ -215,10 +215,10 @@ typedef struct sgt_rope_args {
  *     s = scale q k^T;  p = softmax(s);  out = gain p v
  * q, out [B,Tq,h,dh]; k, v [B,Tk,g,dh]; last stride 1. Query t of sequence b sees the keys 0 ..
  * offsets[b] + t that its pattern has. Rows t >= lengths[b] are not computed and keep their out.
- * lse [B,h,Tq] dense gets ln sum exp(s) of each row. entropy_last and entropy_mean, F64 [B,h] dense,
- * get normalised entropies: the entropy of a row divided by ln(keys that it sees), 0 where it sees
- * one key only. The first gets that of the last computed row, the second the mean over the computed
- * rows that see more than one key.
+ * lse [B,h,Tq] dense gets ln sum exp(s) of each row. entropy_last and entropy_mean, F64 [B,h]
+ * dense, get normalised entropies: the entropy of a row divided by ln(keys that it sees), 0 where
+ * it sees one key only. The first gets that of the last computed row, the second the mean over the
+ * computed rows that see more than one key.
  *
  * Key j is in row j of k and v. With a ring of R rows it is in row j mod R, but a key that only
  * SGT_KEYS_SUMMARY shows, the n-th summary cell of the sequence (from 0 on), in row R + n. Then

@@ -104,8 +104,9 @@ static int64_t offset_of(const attention *a, int64_t sequence)
 
 /* Cuts the rows into blocks. Each block packs all keys before it, so long blocks pack less; but
  * with few sequences and heads, blocks are halved until there are enough parts for several threads.
- * Then the blocks are made evenly long, in multiples of the rows of a tile. Of strided keys the rows
- * of a block read a list for each place of the stride: more rows read each list for more of them. */
+ * Then the blocks are made evenly long, in multiples of the rows of a tile. Of strided keys the
+ * rows of a block read a list for each place of the stride: more rows read each list for more of
+ * them. */
 static void cut(attention *a)
 {
     int64_t rows = a->args->q->shape[1];

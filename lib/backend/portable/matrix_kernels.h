@@ -114,9 +114,9 @@ enum { SGTI_KEYS_NEAR = 1, SGTI_KEYS_STRIDED = 2, SGTI_KEYS_SUMMARY = 4, SGTI_KE
 
 /*
  * Part of the gradient of attention over one key/value head of one sequence: all pairs of a query
- * in [query_begin, query_end) and a key in [key_begin, key_end) of a list that it sees. Pointers are
- * at position 0 and the first head; strides are as in the forward. Near keys come first and begin
- * all gradients; what is strided and what are summaries add to them, in this order.
+ * in [query_begin, query_end) and a key in [key_begin, key_end) of a list that it sees. Pointers
+ * are at position 0 and the first head; strides are as in the forward. Near keys come first and
+ * begin all gradients; what is strided and what are summaries add to them, in this order.
  */
 typedef struct sgti_attention_backward_part {
     int64_t heads;
