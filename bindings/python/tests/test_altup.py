@@ -29,10 +29,8 @@ def stirred(config: sgt.ModelConfig) -> sgt.Model:
     return model
 
 
-@pytest.mark.parametrize("config", WIDENED)
+@pytest.mark.parametrize("config", WIDENED[:2])  # the embedding of a wide one is another
 def test_a_widened_model_starts_as_the_plain_one(config):
-    if config.altup_table == "wide":
-        pytest.skip("its embedding is another one")
     plain = dataclasses.replace(config, altup_streams=1, altup_order="alternate")
     with sgt.Model(plain, seed=3, std=0.3) as one, sgt.Model(config, seed=3, std=0.3) as many:
         assert one.evaluate(TOKENS, logits=True).logits.tolist() == \
