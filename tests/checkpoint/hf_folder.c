@@ -70,3 +70,23 @@ void hf_edit_config(const char *from, const char *to)
     scratch_write(path, edited, strlen(edited));
     free(text);
 }
+
+void hf_save_checkpoint(char path[SCRATCH_PATH], const char *name, const sgt_model *model)
+{
+    sgt_checkpoint_save_options options;
+    sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
+    options.checksums = 0;
+    scratch_path(path, name);
+    sgtt_ok(sgt_checkpoint_save(model, path, &options));
+}
+
+void hf_refuse_damaged(const sgt_model *model, const hf_damage *damage)
+{
+    char path[SCRATCH_PATH];
+    sgt_checkpoint *none = NULL;
+    const uint64_t before = sgtt_memory(hf_context).current;
+    hf_save_checkpoint(path, "damaged", model);
+    ck_assert_int_eq(scratch_replace(path, damage->from, damage->to), 1);
+    sgtt_fails(sgt_checkpoint_open(&none, hf_context, path), damage->status, damage->message);
+    ck_assert_uint_eq(sgtt_memory(hf_context).current, before);
+}

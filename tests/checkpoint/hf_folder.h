@@ -28,4 +28,16 @@ char *hf_read_config(void);
 /* Replaces one piece of config.json, which must be there. */
 void hf_edit_config(const char *from, const char *to);
 
+/* Saves a checkpoint without checksums, so that it can be edited, and gives its path. */
+void hf_save_checkpoint(char path[SCRATCH_PATH], const char *name, const sgt_model *model);
+
+/* One piece of such a checkpoint made wrong, and what opening it then says. */
+typedef struct hf_damage {
+    const char *from, *to;
+    sgt_status status;
+    const char *message;
+} hf_damage;
+
+void hf_refuse_damaged(const sgt_model *model, const hf_damage *damage);
+
 #endif

@@ -47,15 +47,6 @@ static sgt_model *make(const sgt_block_config *blocks, int32_t n_blocks)
     return sgtt_model(hf_context, &config, 1);
 }
 
-static void save(char path[SCRATCH_PATH], const char *name, const sgt_model *model)
-{
-    sgt_checkpoint_save_options options;
-    sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
-    options.checksums = 0; /* files are edited here */
-    scratch_path(path, name);
-    sgtt_ok(sgt_checkpoint_save(model, path, &options));
-}
-
 static sgt_checkpoint *open_file(const char *path)
 {
     sgt_checkpoint *checkpoint = NULL;
@@ -87,8 +78,8 @@ START_TEST(a_standard_list_is_not_written)
     char without[SCRATCH_PATH], with[SCRATCH_PATH];
     sgt_model *plain = make(NULL, 0), *listed = make(standard_blocks, 3);
     sgt_model_config config = {.size = sizeof config};
-    save(without, "without", plain);
-    save(with, "with", listed);
+    hf_save_checkpoint(without, "without", plain);
+    hf_save_checkpoint(with, "with", listed);
     ck_assert(scratch_equal(without, with));
     sgt_checkpoint *checkpoint = open_file(with);
     sgtt_ok(sgt_checkpoint_get_config(&config, checkpoint));
@@ -107,7 +98,7 @@ START_TEST(a_list_comes_back)
     char path[SCRATCH_PATH], again[SCRATCH_PATH];
     sgt_model *model = make(idle_blocks, 2), *made = NULL;
     sgt_model_config of_file = {.size = sizeof of_file}, of_model = {.size = sizeof of_model};
-    save(path, "listed", model);
+    hf_save_checkpoint(path, "listed", model);
     ck_assert_int_eq(scratch_replace(path, "\"model.block.1.feed_forward\":\"idle\"",
                                      "\"model.block.1.feed_forward\":\"idle\""), 1);
     sgt_checkpoint *checkpoint = open_file(path);
@@ -117,7 +108,7 @@ START_TEST(a_list_comes_back)
     sgt_checkpoint_free(checkpoint);
     sgtt_ok(sgt_model_get_config(&of_model, made));
     blocks_are_idle(&of_model);
-    save(again, "again", made);
+    hf_save_checkpoint(again, "again", made);
     ck_assert(scratch_equal(path, again));
     sgt_model_free(made);
     sgt_model_free(model);
@@ -129,7 +120,7 @@ START_TEST(patterns_come_back)
     char path[SCRATCH_PATH], again[SCRATCH_PATH];
     sgt_model *model = make(patterned_blocks, 3), *made = NULL;
     sgt_model_config of_file = {.size = sizeof of_file}, of_model = {.size = sizeof of_model};
-    save(path, "patterns", model);
+    hf_save_checkpoint(path, "patterns", model);
     ck_assert_int_eq(scratch_replace(path, "\"sgt.checkpoint\":\"2\"",
                                      "\"sgt.checkpoint\":\"2\""), 1);
     ck_assert_int_eq(scratch_replace(path, "\"model.block.0.patterns\":\"local:6,dense\"",
@@ -143,7 +134,7 @@ START_TEST(patterns_come_back)
     sgt_checkpoint_free(checkpoint);
     sgtt_ok(sgt_model_get_config(&of_model, made));
     blocks_are_patterned(&of_model);
-    save(again, "again", made);
+    hf_save_checkpoint(again, "again", made);
     ck_assert(scratch_equal(path, again));
     sgt_model_free(made);
     sgt_model_free(model);
@@ -160,7 +151,7 @@ START_TEST(patterns_are_compared)
     twice[2].n_patterns = 2;
     twice[2].patterns = both;
     sgt_model *equal = make(twice, 3);
-    save(path, "patterns", model);
+    hf_save_checkpoint(path, "patterns", model);
     sgt_checkpoint *checkpoint = open_file(path);
     sgtt_ok(sgt_checkpoint_load(equal, NULL, NULL, checkpoint, NULL));
     sgtt_fails(sgt_checkpoint_load(other, NULL, NULL, checkpoint, NULL), SGT_E_INVALID_ARGUMENT,
@@ -189,7 +180,7 @@ START_TEST(damaged_patterns_are_named)
     sgt_checkpoint *none = NULL;
     sgt_model *model = make(patterned_blocks, 3), *unread = NULL;
     const char *of_folder = strstr(wrong_patterns[_i].message, ": ");
-    save(path, "damaged", model);
+    hf_save_checkpoint(path, "damaged", model);
     sgtt_ok(sgt_hf_save(model, hf_folder, NULL));
     uint64_t before = sgtt_memory(hf_context).current;
     ck_assert_int_eq(scratch_replace(path, wrong_patterns[_i].from, wrong_patterns[_i].to), 1);
@@ -211,7 +202,7 @@ START_TEST(blocks_are_compared_by_layer)
     char path[SCRATCH_PATH];
     const sgt_block_config longer[3] = {idle_blocks[0], idle_blocks[1], idle_blocks[0]};
     sgt_model *model = make(idle_blocks, 2), *equal = make(longer, 3), *other = make(NULL, 0);
-    save(path, "listed", model);
+    hf_save_checkpoint(path, "listed", model);
     sgt_checkpoint *checkpoint = open_file(path);
     sgtt_ok(sgt_checkpoint_load(equal, NULL, NULL, checkpoint, NULL));
     sgtt_fails(sgt_checkpoint_load(other, NULL, NULL, checkpoint, NULL), SGT_E_INVALID_ARGUMENT,
@@ -223,11 +214,7 @@ START_TEST(blocks_are_compared_by_layer)
 }
 END_TEST
 
-static const struct {
-    const char *from, *to;
-    sgt_status status;
-    const char *message;
-} damages[] = {
+static const hf_damage damages[] = {
     {"feed_forward\":\"idle\"", "feed_forward\":\"busy\"", SGT_E_VERSION,
      "model.block.1.feed_forward is 'busy', which is not known to this libsgt"},
     {"\"model.blocks\":\"2\"", "\"model.blocks\":\"0\"", SGT_E_FORMAT,
@@ -245,15 +232,8 @@ static const struct {
 
 START_TEST(a_damaged_list_is_named)
 {
-    char path[SCRATCH_PATH];
-    sgt_checkpoint *none = NULL;
     sgt_model *model = make(idle_blocks, 2);
-    uint64_t before = sgtt_memory(hf_context).current;
-    save(path, "damaged", model);
-    ck_assert_int_eq(scratch_replace(path, damages[_i].from, damages[_i].to), 1);
-    sgtt_fails(sgt_checkpoint_open(&none, hf_context, path), damages[_i].status,
-               damages[_i].message);
-    ck_assert_uint_eq(sgtt_memory(hf_context).current, before);
+    hf_refuse_damaged(model, &damages[_i]);
     sgt_model_free(model);
 }
 END_TEST
@@ -264,7 +244,7 @@ START_TEST(a_kind_of_a_newer_library_is_refused)
     char path[SCRATCH_PATH];
     sgt_checkpoint *none = NULL;
     sgt_model *model = make(idle_blocks, 2), *unread = NULL;
-    save(path, "newer", model);
+    hf_save_checkpoint(path, "newer", model);
     sgtt_ok(sgt_hf_save(model, hf_folder, NULL));
     sgt_model_free(model);
     idle_is_known = 0;

@@ -23,15 +23,6 @@ static sgt_model *make_all(void)
     return make(3, SGT_ALTUP_SAME, SGT_ALTUP_WIDE);
 }
 
-static void save(char path[SCRATCH_PATH], const char *name, const sgt_model *model)
-{
-    sgt_checkpoint_save_options options;
-    sgtt_ok(sgt_checkpoint_save_options_init(&options, sizeof options));
-    options.checksums = 0; /* files are edited here */
-    scratch_path(path, name);
-    sgtt_ok(sgt_checkpoint_save(model, path, &options));
-}
-
 static int has(const char *path, const char *piece)
 {
     return scratch_replace(path, piece, piece) > 0;
@@ -62,8 +53,8 @@ START_TEST(one_stream_is_not_written)
 {
     char path[SCRATCH_PATH], other[SCRATCH_PATH];
     sgt_model *plain = make(1, 0, 0), *wordy = make(0, SGT_ALTUP_SAME, SGT_ALTUP_WIDE);
-    save(path, "plain", plain);
-    save(other, "wordy", wordy);
+    hf_save_checkpoint(path, "plain", plain);
+    hf_save_checkpoint(other, "wordy", wordy);
     ck_assert(scratch_equal(path, other));
     ck_assert(has(path, "\"sgt.checkpoint\":\"1\""));
     ck_assert(!has(path, "altup"));
@@ -80,7 +71,7 @@ START_TEST(streams_come_back)
     sgt_checkpoint *checkpoint = NULL;
     sgt_model *model = make_all(), *made = NULL;
     sgt_model_config config = {.size = sizeof config};
-    save(path, "streams", model);
+    hf_save_checkpoint(path, "streams", model);
     ck_assert(has(path, "\"sgt.checkpoint\":\"2\""));
     ck_assert(has(path, "\"model.altup_streams\":\"3\""));
     ck_assert(has(path, "\"model.altup_order\":\"same\""));
@@ -91,7 +82,7 @@ START_TEST(streams_come_back)
     sgtt_ok(sgt_model_get_config(&config, made));
     streams_are(&config, 3, SGT_ALTUP_SAME, SGT_ALTUP_WIDE);
     ck_assert_double_eq(hf_loss(made), hf_loss(model));
-    save(again, "again", made);
+    hf_save_checkpoint(again, "again", made);
     ck_assert(scratch_equal(path, again));
     sgt_model_free(made);
     sgt_model_free(model);
@@ -103,7 +94,7 @@ START_TEST(only_the_number_of_usual_streams_is_written)
 {
     char path[SCRATCH_PATH];
     sgt_model *model = make(2, SGT_ALTUP_ALTERNATE, SGT_ALTUP_RECYCLED);
-    save(path, "usual", model);
+    hf_save_checkpoint(path, "usual", model);
     ck_assert(has(path, "\"model.altup_streams\":\"2\""));
     ck_assert(!has(path, "altup_order"));
     ck_assert(!has(path, "altup_table"));
@@ -118,7 +109,7 @@ START_TEST(streams_are_compared)
     char path[SCRATCH_PATH];
     sgt_checkpoint *checkpoint = NULL;
     sgt_model *model = make_all(), *other = make(2, SGT_ALTUP_ALTERNATE, SGT_ALTUP_WIDE);
-    save(path, "streams", model);
+    hf_save_checkpoint(path, "streams", model);
     sgtt_ok(sgt_checkpoint_open(&checkpoint, hf_context, path));
     sgtt_ok(sgt_checkpoint_load(model, NULL, NULL, checkpoint, NULL));
     sgtt_fails(sgt_checkpoint_load(other, NULL, NULL, checkpoint, NULL), SGT_E_INVALID_ARGUMENT,
@@ -136,7 +127,7 @@ START_TEST(a_file_without_the_word_has_the_usual_one)
 {
     char path[SCRATCH_PATH];
     sgt_model *model = make_all();
-    save(path, "missing", model);
+    hf_save_checkpoint(path, "missing", model);
     ck_assert_int_eq(scratch_replace(path, "\"model.altup_order\":\"same\",", NOTHING " "), 1);
     const sgt_model_config config = config_of_file(path);
     streams_are(&config, 3, SGT_ALTUP_ALTERNATE, SGT_ALTUP_WIDE);
@@ -144,11 +135,7 @@ START_TEST(a_file_without_the_word_has_the_usual_one)
 }
 END_TEST
 
-static const struct {
-    const char *from, *to;
-    sgt_status status;
-    const char *message;
-} damages[] = {
+static const hf_damage damages[] = {
     {"altup_order\":\"same\"", "altup_order\":\"some\"", SGT_E_VERSION,
      "model.altup_order is 'some', which is not known to this libsgt"},
     {"altup_table\":\"wide\"", "altup_table\":\"wild\"", SGT_E_VERSION,
@@ -167,15 +154,8 @@ static const struct {
 
 START_TEST(damaged_streams_are_named)
 {
-    char path[SCRATCH_PATH];
-    sgt_checkpoint *none = NULL;
     sgt_model *model = make_all();
-    const uint64_t before = sgtt_memory(hf_context).current;
-    save(path, "damaged", model);
-    ck_assert_int_eq(scratch_replace(path, damages[_i].from, damages[_i].to), 1);
-    sgtt_fails(sgt_checkpoint_open(&none, hf_context, path), damages[_i].status,
-               damages[_i].message);
-    ck_assert_uint_eq(sgtt_memory(hf_context).current, before);
+    hf_refuse_damaged(model, &damages[_i]);
     sgt_model_free(model);
 }
 END_TEST
