@@ -55,6 +55,9 @@ typedef struct sgt_flops {
     double feed_forward; /* gate, up and down */
     double head;         /* the output head */
     double mixing;       /* what AltUp makes of several streams. Since 0.2 */
+    double weight_bytes; /* the weights that are read, 4 bytes each, but for the embedding: by the
+                            forward of a batch, or in SGT_PHASE_DECODE by that of one token, where
+                            sparse parts read only what they chose. Since 0.2 */
 } sgt_flops;
 
 /* Counts for a config and a plan (NULL: no loops). options may be NULL. Errors:

@@ -30,15 +30,28 @@ typedef struct sgt_model sgt_model;
 
 /* What the attention part of a block is. */
 enum sgt_attention_kind {
-    SGT_ATTENTION_SOFTMAX = 0 /* softmax over all earlier positions, RoPE, query heads in groups */
+    SGT_ATTENTION_SOFTMAX = 0, /* softmax over all earlier positions, RoPE, query heads in groups */
+    SGT_ATTENTION_MULTIPLICATIVE = 1 /* the same softmax, whose queries, keys and values are made by
+                                  a multiplicative layer and convolutions over time and heads
+                                  (sparse q|k|v of Scaling Transformers, arXiv 2111.12763); n_kv_heads
+                                  is n_heads and d_model is n_heads * head_dim. Since 0.2 */
+};
+
+/* What becomes of the heads' outputs. Since 0.2. */
+enum sgt_attention_output {
+    SGT_ATTENTION_OUTPUT_PROJECTION = 0, /* a matrix [d, H dh] projects them */
+    SGT_ATTENTION_OUTPUT_NONE = 1        /* head s adds to its own piece of the stream, columns
+                                            s dh .. (s + 1) dh - 1; multiplicative attention only */
 };
 
 /* What the feed-forward part of a block is. */
 enum sgt_feed_forward_kind {
-    SGT_FEED_FORWARD_SWIGLU = 0 /* Wdown (silu(Wgate h) * (Wup h)) */
+    SGT_FEED_FORWARD_SWIGLU = 0, /* Wdown (silu(Wgate h) * (Wup h)) */
+    SGT_FEED_FORWARD_RELU = 1    /* Wdown max(0, Wup h). Since 0.2 */
 };
 
-/* What a block is made of; all 0 but for size: the standard block. */
+/* What a block is made of; all 0 but for size: the standard block. What a part does not have, such
+ * as the units of one without a controller, is not looked at. */
 typedef struct sgt_block_config {
     uint32_t size;
     int32_t attention;    /* enum sgt_attention_kind; default softmax */
@@ -48,6 +61,19 @@ typedef struct sgt_block_config {
                              key/value head g see what patterns[g % n_patterns] says, in loops too;
                              default NULL: every earlier key. Borrowed for the call; a model has a
                              copy of its own */
+    int32_t mult_kernel;  /* of multiplicative attention: how many positions, the token's own and
+                             those before it, its convolutions see; 1 to 64; default 0: 3 */
+    int32_t attention_output; /* enum sgt_attention_output; default a projection */
+    int32_t units;        /* above 0: a sparse feed-forward part. A controller picks for each token
+                             one unit out of each group of so many (Scaling Transformers), and only
+                             that counts; divides d_ff. Default 0: every unit counts */
+    int32_t controller_rank; /* r of the controller, a product of matrices [f,r] and [r,d]; 1 to
+                             2^24; nothing without units, as are the next two */
+    double temperature;   /* of the noise in the choices of hard training steps; at least 0;
+                             default 0.1. Where it is 0 the choice follows the controller alone */
+    double hard_fraction; /* the probability, 0 to 1, that the part is hard in a training forward:
+                             only chosen units count, as in evaluation. Otherwise it is soft: units
+                             are weighted by the softmax in their group. Default 0.3 */
 } sgt_block_config;
 
 /* Fills *block with the standard block. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since
@@ -89,6 +115,11 @@ typedef struct sgt_model_config {
                             model. Since 0.2 */
     int32_t altup_order; /* enum sgt_altup_order; nothing with one stream, as the next. Since 0.2 */
     int32_t altup_table; /* enum sgt_altup_table. Since 0.2 */
+    int32_t head_modules; /* S above 0: a sparse output head. Logit s V/S + m of x is the sum over i
+                            of x_i scale[s,i] weight[m,i], plus a bias (Scaling Transformers); S
+                            divides vocab_size, and the head is not tied. Default 0: a matrix.
+                            Since 0.2 */
+    int32_t reserved;     /* 0 */
     int32_t n_blocks;    /* entries of blocks, at most n_layers; default 0 */
     const sgt_block_config *blocks; /* [n_blocks], all of one size; layer i is made of
                             blocks[i % n_blocks]; default NULL: of standard blocks. Borrowed for the
@@ -104,6 +135,9 @@ typedef struct sgt_model_options {
     uint32_t size;
     int32_t recompute; /* 1: keep only each block's input and run its forward again in backward:
                           less memory, more work, equal bits; default 0 */
+    uint64_t seed;     /* of what parts draw in training forwards: whether a sparse feed-forward part
+                          is hard, and the noise of its choices. With the number of training forwards
+                          so far, which checkpoints hold, it fixes every draw; default 0 */
 } sgt_model_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since

@@ -61,8 +61,18 @@ sgt_status sgti_norm(sgti_dispatch *dispatch, sgt_norm_args *args);
 sgt_status sgti_adamw(sgti_dispatch *dispatch, sgt_adamw_args *args);
 sgt_status sgti_gather_rows(sgti_dispatch *dispatch, sgt_rows_args *args);
 sgt_status sgti_scatter_add_rows(sgti_dispatch *dispatch, sgt_rows_args *args);
-/* y = x W^T (+ d). SGT_E_UNSUPPORTED, without a message, means that the caller shall use gemm. */
+sgt_status sgti_relu(sgti_dispatch *dispatch, sgt_relu_args *args);
+sgt_status sgti_relu_backward(sgti_dispatch *dispatch, sgt_relu_backward_args *args);
+sgt_status sgti_choose(sgti_dispatch *dispatch, sgt_choose_args *args);
+sgt_status sgti_choose_backward(sgti_dispatch *dispatch, sgt_choose_backward_args *args);
+sgt_status sgti_row_products(sgti_dispatch *dispatch, sgt_row_products_args *args);
+sgt_status sgti_row_products_backward(sgti_dispatch *dispatch,
+                                      sgt_row_products_backward_args *args);
+/* From these four SGT_E_UNSUPPORTED, without a message, means that the caller shall use gemm. */
 sgt_status sgti_linear(sgti_dispatch *dispatch, sgt_linear_args *args);
+sgt_status sgti_unit_inputs(sgti_dispatch *dispatch, sgt_units_args *args);
+sgt_status sgti_unit_outputs(sgti_dispatch *dispatch, sgt_units_args *args);
+sgt_status sgti_unit_gradients(sgti_dispatch *dispatch, sgt_units_args *args);
 /* Tells the backend that products will read this weight; SGT_OK too where it prepares nothing. */
 sgt_status sgti_prepare_weight(sgti_dispatch *dispatch, const sgt_tensor *weight);
 

@@ -28,7 +28,8 @@ typedef struct operation {
 static const operation operations[SGTI_OPERATIONS] = {
 #define REQUIRED(name, type)   [SGTI_OP_##name] = {#name, SGT_SLOT(name), sizeof(type), 0},
 #define ADDITIONAL(name, type) [SGTI_OP_##name] = {#name, SGT_SLOT(name), sizeof(type), 1},
-    REQUIRED(gemm, sgt_gemm_args) SGTI_OPTIONAL_SLOTS(REQUIRED) SGTI_ADDITIONAL_SLOTS(ADDITIONAL)
+    REQUIRED(gemm, sgt_gemm_args) SGTI_OPTIONAL_SLOTS(REQUIRED) SGTI_PART_SLOTS(REQUIRED)
+    SGTI_ADDITIONAL_SLOTS(ADDITIONAL)
 #undef REQUIRED
 #undef ADDITIONAL
 };
@@ -185,10 +186,14 @@ sgt_status sgti_scatter_add_rows(sgti_dispatch *dispatch, sgt_rows_args *args)
     return operate(dispatch, SGTI_OP_scatter_add_rows, args);
 }
 
-sgt_status sgti_linear(sgti_dispatch *dispatch, sgt_linear_args *args)
-{
-    return operate(dispatch, SGTI_OP_linear, args);
-}
+#define PASS_ON(name, type)                                                                        \
+    sgt_status sgti_##name(sgti_dispatch *dispatch, type *args)                                    \
+    {                                                                                              \
+        return operate(dispatch, SGTI_OP_##name, args);                                            \
+    }
+SGTI_PART_SLOTS(PASS_ON)
+SGTI_ADDITIONAL_SLOTS(PASS_ON)
+#undef PASS_ON
 
 sgt_status sgti_axpy(sgti_dispatch *dispatch, const sgt_tensor *y, float alpha,
                      const sgt_tensor *x)

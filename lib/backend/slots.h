@@ -46,14 +46,29 @@
     X(gather_rows, sgt_rows_args)                                                                  \
     X(scatter_add_rows, sgt_rows_args)
 
+/* Operations of parts that not every model has. They are like those above, but a backend whose
+ * memory is not host-visible may leave them out; models with such parts then do not run on it. */
+#define SGTI_PART_SLOTS(X)                                                                         \
+    X(relu, sgt_relu_args)                                                                         \
+    X(relu_backward, sgt_relu_backward_args)                                                       \
+    X(choose, sgt_choose_args)                                                                     \
+    X(choose_backward, sgt_choose_backward_args)                                                   \
+    X(row_products, sgt_row_products_args)                                                         \
+    X(row_products_backward, sgt_row_products_backward_args)
+
 /* Nobody has to have these: where neither the backend nor the portable kernels do such a call, the
  * library reaches the same result by other operations. */
-#define SGTI_ADDITIONAL_SLOTS(X) X(linear, sgt_linear_args)
+#define SGTI_ADDITIONAL_SLOTS(X)                                                                   \
+    X(linear, sgt_linear_args)                                                                     \
+    X(unit_inputs, sgt_units_args)                                                                 \
+    X(unit_outputs, sgt_units_args)                                                                \
+    X(unit_gradients, sgt_units_args)
 
 /* All operations; each of them may decline a call. */
 #define SGTI_OPERATION_SLOTS(X)                                                                    \
     X(gemm, sgt_gemm_args)                                                                         \
     SGTI_OPTIONAL_SLOTS(X)                                                                         \
+    SGTI_PART_SLOTS(X)                                                                             \
     SGTI_ADDITIONAL_SLOTS(X)
 
 /* A backend has all of these or none. */

@@ -32,7 +32,8 @@ static double as_float32(double value)
 static int is_within(double value, sgti_float32_range range)
 {
     return value >= 0.0 && isfinite(value) && (range != SGTI_ABOVE_0 || value > 0.0) &&
-           (range != SGTI_FROM_0_TO_1 || value < 1.0);
+           (range != SGTI_FROM_0_TO_1 || value < 1.0) &&
+           (range != SGTI_FROM_0_THROUGH_1 || value <= 1.0);
 }
 
 sgt_status sgti_check_float32(double value, sgti_float32_range range, const char *field)
@@ -41,6 +42,7 @@ sgt_status sgti_check_float32(double value, sgti_float32_range range, const char
         [SGTI_AT_LEAST_0] = "finite and at least 0",
         [SGTI_ABOVE_0] = "finite and above 0",
         [SGTI_FROM_0_TO_1] = "at least 0 and below 1",
+        [SGTI_FROM_0_THROUGH_1] = "0 to 1",
     };
     char text[NUMBER_TEXT];
     double kept = as_float32(value);

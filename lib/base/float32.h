@@ -8,7 +8,8 @@
 typedef enum sgti_float32_range {
     SGTI_AT_LEAST_0, /* and 0 only where the double is 0 */
     SGTI_ABOVE_0,
-    SGTI_FROM_0_TO_1 /* without 1 */
+    SGTI_FROM_0_TO_1, /* without 1 */
+    SGTI_FROM_0_THROUGH_1
 } sgti_float32_range;
 
 /* Checks that `value` is in the range both as it is and rounded to float32. NaN and infinity are in

@@ -104,14 +104,14 @@ static sgt_status read_kind(sgt_block_config *block, int32_t i, enum sgti_block_
 {
     char key[KEY_BYTES];
     int32_t number;
-    const sgti_block_field *field = &sgti_block_fields[part];
+    const sgti_config_field *field = &sgti_block_fields[part];
     name_block_key(key, i, field->name);
     const char *name = sgti_safetensors_metadata(file, key);
     if (!name)
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: '%s' is missing", file->path, key);
     if (!sgti_find_kind(&number, part, name))
         return fail_unknown(file, key, name);
-    sgti_block_set(block, field, number);
+    sgti_config_set(block, field, number);
     return SGT_OK;
 }
 

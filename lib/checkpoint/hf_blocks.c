@@ -42,7 +42,7 @@ static sgt_status read_kind(sgt_block_config *block, enum sgti_block_part part, 
                             const char *path)
 {
     int32_t number;
-    const sgti_block_field *field = &sgti_block_fields[part];
+    const sgti_config_field *field = &sgti_block_fields[part];
     const char *name = json_string_value(value);
     if (!name)
         return sgti_fail(SGT_E_FORMAT, "%s: %s holds something else than names", path,
@@ -51,7 +51,7 @@ static sgt_status read_kind(sgt_block_config *block, enum sgti_block_part part, 
         return sgti_fail(SGT_E_VERSION,
                          "%s: %s: %.40s is not known to this libsgt %s: a newer one wrote it", path,
                          field->hf_name, name, sgt_version());
-    sgti_block_set(block, field, number);
+    sgti_config_set(block, field, number);
     return SGT_OK;
 }
 

@@ -52,10 +52,8 @@ static int32_t window_of(const sgt_model_config *config, int32_t layer)
 {
     const sgt_block_config block = sgti_block_config_of(config, layer);
     int32_t window = 0;
-    for (int i = 0; i < SGTI_BLOCK_FIELDS; i++) {
-        if (sgti_block_get(&block, &sgti_block_fields[i]) != 0)
-            return -1;
-    }
+    if (!sgti_block_has_standard_parts(&block))
+        return -1;
     for (int32_t i = 0; i < block.n_patterns; i++) {
         const sgt_attention_pattern pattern = sgti_block_pattern_of(&block, i);
         const int dense = sgti_pattern_is_dense(&pattern);

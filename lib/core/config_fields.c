@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-#define NAMED(field, hf) .name = #field, .hf_name = hf, .offset = offsetof(sgt_model_config, field)
+#include "../base/error.h"
+
+#define NAMED(field, hf) .name = #field, .hf_name = hf, .offset = offsetof(STRUCT, field)
 #define INTEGER(field, hf) NAMED(field, hf), .kind = SGTI_CONFIG_INTEGER
 #define FLAG(field, hf)    NAMED(field, hf), .kind = SGTI_CONFIG_FLAG, .least = 0, .most = 1
 #define REAL(field, hf)    NAMED(field, hf), .kind = SGTI_CONFIG_REAL
@@ -20,6 +22,12 @@ static const char *const altup_tables[] = {
     [SGT_ALTUP_WIDE] = "wide",
 };
 
+static const char *const attention_outputs[] = {
+    [SGT_ATTENTION_OUTPUT_PROJECTION] = "projection",
+    [SGT_ATTENTION_OUTPUT_NONE] = "none",
+};
+
+#define STRUCT sgt_model_config
 /* Bounds keep every product of two sizes within 63 bits. */
 const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS] = {
     {INTEGER(vocab_size, "vocab_size"), .least = 1, .most = 1 << 28, .hf_initial = -1.0},
@@ -40,16 +48,29 @@ const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS] = {
      .initial = 1.0, .hf_initial = 1.0, .optional = 1},
     {CHOICE(altup_order, "sgt_altup_order", altup_orders), .optional = 1},
     {CHOICE(altup_table, "sgt_altup_table", altup_tables), .optional = 1},
+    {INTEGER(head_modules, "sgt_head_modules"), .least = 0, .most = 1 << 14, .optional = 1},
 };
 
-const sgti_block_field sgti_block_fields[SGTI_BLOCK_FIELDS] = {
-    {"attention", "sgt_block_attention", "sgt_attention_kind",
-     offsetof(sgt_block_config, attention)},
-    {"feed_forward", "sgt_block_feed_forward", "sgt_feed_forward_kind",
-     offsetof(sgt_block_config, feed_forward)},
-};
+#undef STRUCT
 
-int sgti_config_is_told(const sgt_model_config *config, const sgti_config_field *field)
+#define STRUCT sgt_block_config
+const sgti_config_field sgti_block_fields[SGTI_BLOCK_FIELDS] = {
+    {NAMED(attention, "sgt_block_attention"), .kind = SGTI_CONFIG_CHOICE},
+    {NAMED(feed_forward, "sgt_block_feed_forward"), .kind = SGTI_CONFIG_CHOICE},
+    {INTEGER(mult_kernel, "sgt_block_mult_kernel"), .least = 0, .most = 64, .initial = 3.0,
+     .hf_initial = 3.0, .optional = 1},
+    {CHOICE(attention_output, "sgt_block_attention_output", attention_outputs), .optional = 1},
+    {INTEGER(units, "sgt_block_units"), .least = 0, .most = 1 << 26, .optional = 1},
+    {INTEGER(controller_rank, "sgt_block_controller_rank"), .least = 0, .most = 1 << 24,
+     .optional = 1},
+    {REAL(temperature, "sgt_block_temperature"), .range = SGTI_AT_LEAST_0, .initial = 0.1,
+     .hf_initial = 0.1, .optional = 1},
+    {REAL(hard_fraction, "sgt_block_hard_fraction"), .range = SGTI_FROM_0_THROUGH_1, .initial = 0.3,
+     .hf_initial = 0.3, .optional = 1},
+};
+#undef STRUCT
+
+int sgti_config_is_told(const void *config, const sgti_config_field *field)
 {
     return !field->optional || sgti_config_get(config, field) != field->initial;
 }
@@ -72,19 +93,23 @@ int32_t sgti_config_find_word(const sgti_config_field *field, const char *word)
     return -1;
 }
 
-int32_t sgti_block_get(const sgt_block_config *block, const sgti_block_field *field)
+/* Sets fields `first` to `last` to their defaults. */
+static void forget(sgt_block_config *block, int first, int last)
 {
-    int32_t value;
-    memcpy(&value, (const char *)block + field->offset, sizeof value);
-    return value;
+    for (int i = first; i <= last; i++)
+        sgti_config_set(block, &sgti_block_fields[i], sgti_block_fields[i].initial);
 }
 
-void sgti_block_set(sgt_block_config *block, const sgti_block_field *field, int32_t value)
+void sgti_block_resolve(sgt_block_config *block)
 {
-    memcpy((char *)block + field->offset, &value, sizeof value);
+    enum { MULT_KERNEL = 2, UNITS = 4, HARD_FRACTION = 7 };
+    if (block->attention != SGT_ATTENTION_MULTIPLICATIVE || block->mult_kernel == 0)
+        forget(block, MULT_KERNEL, MULT_KERNEL);
+    if (block->units == 0)
+        forget(block, UNITS, HARD_FRACTION);
 }
 
-double sgti_config_get(const sgt_model_config *config, const sgti_config_field *field)
+double sgti_config_get(const void *config, const sgti_config_field *field)
 {
     const char *at = (const char *)config + field->offset;
     int32_t whole;
@@ -97,7 +122,7 @@ double sgti_config_get(const sgt_model_config *config, const sgti_config_field *
     return whole;
 }
 
-void sgti_config_set(sgt_model_config *config, const sgti_config_field *field, double value)
+void sgti_config_set(void *config, const sgti_config_field *field, double value)
 {
     char *at = (char *)config + field->offset;
     const int32_t whole = field->kind == SGTI_CONFIG_REAL ? 0 : (int32_t)value;
@@ -105,4 +130,16 @@ void sgti_config_set(sgt_model_config *config, const sgti_config_field *field, d
         memcpy(at, &value, sizeof value);
     else
         memcpy(at, &whole, sizeof whole);
+}
+
+sgt_status sgti_config_check_field(const void *config, const sgti_config_field *field,
+                                   const char *name)
+{
+    const double value = sgti_config_get(config, field);
+    if (field->kind == SGTI_CONFIG_REAL)
+        return sgti_check_float32(value, field->range, name);
+    if (value < field->least || value > field->most)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %d, must be %d to %d", name, (int)value,
+                         (int)field->least, (int)field->most);
+    return SGT_OK;
 }

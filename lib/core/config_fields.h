@@ -14,8 +14,9 @@
 #include "../base/float32.h"
 #include "../base/strict_math.h"
 
-#define SGTI_CONFIG_FIELDS 14
-#define SGTI_BLOCK_FIELDS  2
+#define SGTI_CONFIG_FIELDS 15
+#define SGTI_BLOCK_FIELDS  8
+#define SGTI_BLOCK_KINDS   2 /* the first of them are kinds of parts */
 #define SGTI_MAX_HEAD_DIM  512
 #define SGTI_MAX_STREAMS   16
 
@@ -41,8 +42,9 @@ typedef struct sgti_config_field {
 
 extern const sgti_config_field sgti_config_fields[SGTI_CONFIG_FIELDS];
 
-/* 1 when files have the field: it is not optional, or not what it is without. */
-int sgti_config_is_told(const sgt_model_config *config, const sgti_config_field *field);
+/* 1 when files have the field of a resolved configuration or block: it is not optional, or not
+ * what it is without. */
+int sgti_config_is_told(const void *config, const sgti_config_field *field);
 
 /* 1 when files have some optional field. */
 int sgti_config_tells_more(const sgt_model_config *config);
@@ -50,26 +52,27 @@ int sgti_config_tells_more(const sgt_model_config *config);
 /* The number of a choice's word; -1: it has no such word. */
 int32_t sgti_config_find_word(const sgti_config_field *field, const char *word);
 
-/* A field of a block: the number of a kind. Files have the kind's name. */
-typedef struct sgti_block_field {
-    const char *name;    /* in the struct, in messages; behind "model.block.I." in checkpoints */
-    const char *hf_name; /* in config.json, of the list with a name a block */
-    const char *enum_name;
-    size_t offset;
-} sgti_block_field;
+/* Fields of a block are described alike: `name` stands behind "model.block.I." in checkpoints, and
+ * hf_name is a list in config.json with an entry a block. The words of the first two, the numbers of
+ * kinds, are those of the kinds (parts.h), and their `most` is not a bound. */
 
 /* What stands beside the kinds of a block: its patterns, joined by commas. */
 #define SGTI_PATTERNS_NAME    "patterns"
 #define SGTI_PATTERNS_HF_NAME "sgt_block_patterns"
 
-/* In the order of the parts of a block. */
-extern const sgti_block_field sgti_block_fields[SGTI_BLOCK_FIELDS];
+/* In the order of the parts of a block, and then what else there is. */
+extern const sgti_config_field sgti_block_fields[SGTI_BLOCK_FIELDS];
 
-int32_t sgti_block_get(const sgt_block_config *block, const sgti_block_field *field);
-void sgti_block_set(sgt_block_config *block, const sgti_block_field *field, int32_t value);
+/* The value of a field of a configuration, or of a block. Every int32_t is exact as a double. */
+double sgti_config_get(const void *config, const sgti_config_field *field);
+void sgti_config_set(void *config, const sgti_config_field *field, double value);
 
-/* The value of a field. Every int32_t is exact as a double. */
-double sgti_config_get(const sgt_model_config *config, const sgti_config_field *field);
-void sgti_config_set(sgt_model_config *config, const sgti_config_field *field, double value);
+/* Checks a field against its bounds. Errors: SGT_E_OUT_OF_RANGE, with `name`. */
+sgt_status sgti_config_check_field(const void *config, const sgti_config_field *field,
+                                   const char *name);
+
+/* Sets the fields that the parts of a block do not have to what they are by default, and a default
+ * that stands for a number to the number. */
+void sgti_block_resolve(sgt_block_config *block);
 
 #endif

@@ -191,7 +191,7 @@ static void put_members(page *to, const sgti_hf_description *of)
         words(to, "layer_types", of->layer_types);
     if (of->plan)
         text(to, "sgt_plan", of->plan);
-    for (size_t i = 0; i < SGTI_BLOCK_FIELDS && of->blocks; i++)
+    for (size_t i = 0; i < SGTI_BLOCK_KINDS && of->blocks; i++)
         words(to, sgti_block_fields[i].hf_name,
               json_object_get(of->blocks, sgti_block_fields[i].hf_name));
     if (json_object_get(of->blocks, SGTI_PATTERNS_HF_NAME))

@@ -3,6 +3,7 @@
 
 #include "../base/error.h"
 #include "../core/config_fields.h"
+#include "pairs.h"
 #include "parts/blocks.h"
 
 static sgt_model_config default_config(void)
@@ -41,22 +42,12 @@ sgt_status sgti_model_options_read(sgt_model_options *own, const sgt_model_optio
     return status;
 }
 
-static sgt_status check_field(const sgt_model_config *config, const sgti_config_field *field)
-{
-    double value = sgti_config_get(config, field);
-    if (field->kind == SGTI_CONFIG_REAL)
-        return sgti_check_float32(value, field->range, field->name);
-    if (value < field->least || value > field->most)
-        return sgti_fail(SGT_E_OUT_OF_RANGE, "%s is %d, must be %d to %d", field->name, (int)value,
-                         (int)field->least, (int)field->most);
-    return SGT_OK;
-}
-
 static sgt_status check_fields(const sgt_model_config *config)
 {
     sgt_status status = SGT_OK;
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS && status == SGT_OK; i++)
-        status = check_field(config, &sgti_config_fields[i]);
+        status = sgti_config_check_field(config, &sgti_config_fields[i],
+                                         sgti_config_fields[i].name);
     return status;
 }
 
@@ -74,6 +65,14 @@ static sgt_status resolve_heads(sgt_model_config *config)
                              (int)config->d_model, (int)config->n_heads);
         config->head_dim = config->d_model / config->n_heads;
     }
+    return SGT_OK;
+}
+
+static sgt_status check_head(const sgt_model_config *config)
+{
+    if (config->head_modules > 0 && config->vocab_size % config->head_modules != 0)
+        return sgti_fail(SGT_E_INVALID_ARGUMENT, "head_modules %d does not divide vocab_size %d",
+                         (int)config->head_modules, (int)config->vocab_size);
     return SGT_OK;
 }
 
@@ -100,11 +99,17 @@ sgt_status sgti_config_resolve(sgt_model_config *resolved, const sgt_model_confi
     sgt_status status =
         sgti_struct_read(&config, sizeof config, caller, SGTI_CONFIG_MINIMUM, "sgt_model_config");
     if (status == SGT_OK)
+        status = sgti_check_reserved(config.reserved, "sgt_model_config");
+    if (status == SGT_OK)
         status = check_fields(&config);
     if (status == SGT_OK)
         status = resolve_heads(&config);
     if (status == SGT_OK)
+        status = check_head(&config);
+    if (status == SGT_OK)
         status = sgti_blocks_check(&config);
+    if (status == SGT_OK)
+        status = sgti_pairs_check(&config);
     if (status)
         return status;
     resolve_streams(&config);

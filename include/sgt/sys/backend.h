@@ -35,27 +35,11 @@
 #include <stddef.h>
 
 #include <sgt/backend.h>
-#include <sgt/pattern.h>
-#include <sgt/tensor.h>
+#include <sgt/sys/operations.h>
 
 SGT_BEGIN_DECLS
 
 #define SGT_BACKEND_ABI 2u /* changes when a backend must be compiled anew */
-
-/* A backend's memory: whatever it wants it to be. */
-typedef struct sgt_buffer sgt_buffer;
-
-/* A piece of a buffer, seen as an array. */
-typedef struct sgt_tensor {
-    uint32_t size;
-    int32_t dtype;                 /* enum sgt_dtype */
-    sgt_buffer *buffer;            /* of the backend that gets the tensor */
-    uint64_t offset;               /* where element 0 is, in elements from the buffer's start */
-    int32_t rank;                  /* 1 to SGT_MAX_RANK */
-    int32_t reserved;              /* 0 */
-    int64_t shape[SGT_MAX_RANK];   /* of the first `rank` dimensions */
-    int64_t strides[SGT_MAX_RANK]; /* in elements; 0: all along it are the same element */
-} sgt_tensor;
 
 /* ---- what the library does for a backend ---- */
 
@@ -109,265 +93,6 @@ typedef struct sgt_backend_description {
     const char *kernels;          /* lives as long as the instance */
     uint64_t logits_bytes;        /* of logits that are best made at a time; 0: no wish */
 } sgt_backend_description;
-
-/* ---- argument structs, one per operation ---- */
-
-/*
- * They grow at their ends: a later library may pass a larger struct. A slot that does not know the
- * added fields must decline, unless they are all 0, which means the same as without them. Whoever
- * passes a copy of a struct on gives it the size of the copy. `reserved` fills a hole: it is 0 and
- * never becomes a field, because a slot could not see that there is a field which it does not know.
- */
-
-/* 1 when the struct has the size that the slot was compiled with, or is longer and else 0. */
-static inline int sgt_args_known(const void *args, size_t own)
-{
-    const unsigned char *bytes = (const unsigned char *)args;
-    const size_t size = *(const uint32_t *)args;
-    for (size_t i = own; i < size; i++)
-        if (bytes[i])
-            return 0;
-    return size >= own;
-}
-
-/* C = alpha A B + beta D. A [M,K], B [K,N], C [M,N], D [M,N]; or each has one more leading
- * dimension, the same for all, of independent products. In each of A, B, C, D one of the last two
- * strides is 1 (so a transpose is the strides swapped). D NULL means C itself. With beta 0 D is not
- * read, and a NaN in it does not matter. D may be C, otherwise nothing overlaps. */
-typedef struct sgt_gemm_args {
-    uint32_t size;
-    float alpha;
-    float beta;
-    int32_t reserved;    /* 0 */
-    const sgt_tensor *a; /* A */
-    const sgt_tensor *b; /* B */
-    const sgt_tensor *c; /* C, the output */
-    const sgt_tensor *d; /* D */
-} sgt_gemm_args;
-
-/* y = x W^T + d: a product at inference. x [N,in], y [N,out], d [N,out] rows; W [out,in] rows, of
- * F32 or BF16. d NULL adds nothing; d may be y. N is often 1: then only reading W fast counts. */
-typedef struct sgt_linear_args {
-    uint32_t size;
-    int32_t reserved;         /* 0 */
-    const sgt_tensor *x;
-    const sgt_tensor *weight; /* W */
-    const sgt_tensor *y;
-    const sgt_tensor *d;
-} sgt_linear_args;
-
-/* out[n,:] = table[ids[n],:]. table [V,d] rows, ids [N] int32 (valid), out [N,d] rows. */
-typedef struct sgt_embedding_args {
-    uint32_t size;
-    int32_t reserved; /* 0 */
-    const sgt_tensor *table;
-    const sgt_tensor *ids;
-    const sgt_tensor *out;
-} sgt_embedding_args;
-
-/* Accumulates dtable[ids[n],:] += scale * dout[n,:], in the order of n. */
-typedef struct sgt_embedding_backward_args {
-    uint32_t size;
-    float scale;
-    const sgt_tensor *dtable;
-    const sgt_tensor *ids;
-    const sgt_tensor *dout;
-} sgt_embedding_backward_args;
-
-/* y[n,:] = w * x[n,:] / sqrt(mean(x[n,:]^2) + eps). x, y [N,d] rows, w [d]. y may be x. */
-typedef struct sgt_rmsnorm_args {
-    uint32_t size;
-    float eps;
-    const sgt_tensor *x;
-    const sgt_tensor *weight; /* w */
-    const sgt_tensor *y;
-} sgt_rmsnorm_args;
-
-#define SGT_RMSNORM_PARTS 32 /* rows of the scratch of rmsnorm_backward */
-
-/* Accumulates the gradients that follow from dy in dx and dweight; eps as above. x, dy, dx [N,d]
- * rows, weight, dweight [d], scratch [SGT_RMSNORM_PARTS, d] dense with undefined contents. */
-typedef struct sgt_rmsnorm_backward_args {
-    uint32_t size;
-    float eps;
-    const sgt_tensor *x;
-    const sgt_tensor *weight;
-    const sgt_tensor *dy;
-    const sgt_tensor *dx;
-    const sgt_tensor *dweight;
-    const sgt_tensor *scratch;
-} sgt_rmsnorm_backward_args;
-
-/* Rotates the pairs (i, i + dh/2) of x [B,T,h,dh] (last stride 1) in place by the angle of position
- * offsets[b] + t. cosine and sine are [P, dh/2] dense, and P covers every position. inverse 1
- * rotates by minus the angle, as the gradient needs. offsets is int32 [B]; NULL: zeros. */
-typedef struct sgt_rope_args {
-    uint32_t size;
-    int32_t inverse;
-    const sgt_tensor *x;
-    const sgt_tensor *cosine;
-    const sgt_tensor *sine;
-    const sgt_tensor *offsets;
-} sgt_rope_args;
-
-/*
- * Causal attention of a list of h heads over g key/value heads:
- *     s = scale q k^T;  p = softmax(s);  out = gain p v
- * q, out [B,Tq,h,dh]; k, v [B,Tk,g,dh]; last stride 1. Query t of sequence b sees the keys 0 ..
- * offsets[b] + t that its pattern has. Rows t >= lengths[b] are not computed and keep their out.
- * lse [B,h,Tq] dense gets ln sum exp(s) of each row. entropy_last and entropy_mean, F64 [B,h]
- * dense, get normalised entropies: the entropy of a row divided by ln(keys that it sees), 0 where
- * it sees one key only. The first gets that of the last computed row, the second the mean over the
- * computed rows that see more than one key.
- *
- * Key j is in row j of k and v. With a ring of R rows it is in row j mod R, but a key that only
- * SGT_KEYS_SUMMARY shows, the n-th summary cell of the sequence (from 0 on), in row R + n. Then
- * every pattern has sets, SGT_KEYS_STRIDED not among them, and the ring has room for all others.
- */
-typedef struct sgt_attention_args {
-    uint32_t size;
-    float scale;
-    const sgt_tensor *q;
-    const sgt_tensor *k;
-    const sgt_tensor *v;
-    const sgt_tensor *out;
-    const sgt_tensor *lse;          /* NULL: not wanted */
-    const sgt_tensor *entropy_last; /* NULL: not wanted */
-    const sgt_tensor *entropy_mean; /* NULL: not wanted */
-    const sgt_tensor *kv_heads;     /* int32 [h] in [0,g), ascending: whose keys a head reads */
-    const sgt_tensor *gains;        /* [h]; NULL: ones */
-    const sgt_tensor *offsets;      /* int32 [B]; NULL: zeros */
-    const sgt_tensor *lengths;      /* int32 [B] in [0,Tq]; NULL: Tq */
-    const sgt_attention_pattern *patterns; /* [g], patterns[0].size bytes apart, host memory: what
-                                       readers of a key/value head see; NULL: all earlier keys */
-    int64_t ring;                   /* R; 0: none */
-} sgt_attention_args;
-
-/*
- * Gradients of the above with offsets 0, full lengths and Tq = Tk, from dout, the gradient of out
- * (which has the gains in it). out, lse, scale and kv_heads are those of the forward. dq, dk, dv,
- * shaped as q, k, v, are overwritten; a key/value head that no head of the list reads gets zeros.
- */
-typedef struct sgt_attention_backward_args {
-    uint32_t size;
-    float scale;
-    const sgt_tensor *q;
-    const sgt_tensor *k;
-    const sgt_tensor *v;
-    const sgt_tensor *out;
-    const sgt_tensor *lse;
-    const sgt_tensor *dout;
-    const sgt_tensor *dq;
-    const sgt_tensor *dk;
-    const sgt_tensor *dv;
-    const sgt_tensor *kv_heads;
-    const sgt_tensor *gains; /* NULL: ones */
-    const sgt_attention_pattern *patterns; /* those of the forward */
-} sgt_attention_backward_args;
-
-/* out = silu(gate) * up. All [N,f] rows. out may be gate or up. */
-typedef struct sgt_swiglu_args {
-    uint32_t size;
-    int32_t reserved; /* 0 */
-    const sgt_tensor *gate;
-    const sgt_tensor *up;
-    const sgt_tensor *out;
-} sgt_swiglu_args;
-
-/* Gives dgate and dup, which follow from dout, and `out` as in the forward. All [N,f] rows. dgate
- * may be gate, dup may be up, out may be dout. */
-typedef struct sgt_swiglu_backward_args {
-    uint32_t size;
-    int32_t reserved; /* 0 */
-    const sgt_tensor *gate;
-    const sgt_tensor *up;
-    const sgt_tensor *dout;
-    const sgt_tensor *dgate;
-    const sgt_tensor *dup;
-    const sgt_tensor *out;
-} sgt_swiglu_backward_args;
-
-/* losses[r] = -ln softmax(logits[r,:])[targets[r]], 0 where the target is -1. logits [R,V] rows,
- * targets int32 [R], losses [R]. dlogits [R,V] rows gets the gradient of the sum of losses, 0 for
- * rows without a target; it may be logits; NULL: it is not wanted. */
-typedef struct sgt_cross_entropy_args {
-    uint32_t size;
-    int32_t reserved; /* 0 */
-    const sgt_tensor *logits;
-    const sgt_tensor *targets;
-    const sgt_tensor *losses;
-    const sgt_tensor *dlogits;
-} sgt_cross_entropy_args;
-
-/* copy: y = x. axpy: y += alpha x. add: y = x + z. scale: y *= alpha. convert: y = x in y's dtype
- * (F32, F64, BF16, F16; to nearest even). x, y, z have one shape and any strides, but y's give each
- * element a place of its own. copy takes every dtype; the others, but for convert, F32. */
-typedef struct sgt_elementwise_args {
-    uint32_t size;
-    float alpha;
-    const sgt_tensor *x;
-    const sgt_tensor *y;
-    const sgt_tensor *z;
-} sgt_elementwise_args;
-
-/* sum[0] becomes the sum of squares of all pieces of x, in double. The sums of the pieces are added
- * in their order. x [E] dense, sum F64 [1]. A piece is the elements first .. first + count - 1, at
- * least one. The lists are in host memory and read during the call. */
-typedef struct sgt_norm_args {
-    uint32_t size;
-    int32_t n_pieces; /* 0: the sum is 0 */
-    const sgt_tensor *x;
-    const sgt_tensor *sum;
-    const int64_t *firsts; /* [n_pieces] */
-    const int64_t *counts; /* [n_pieces] */
-} sgt_norm_args;
-
-/* One AdamW update of the elements of some pieces, which do not overlap; the formulas, with beta1,
- * beta2 and eps, are in <sgt/optimizer.h>. param, grad, moment1, moment2 and copy are [E] dense,
- * and a piece means the same elements of each. g is multiplied by grad_scale first and set to 0
- * afterwards. correction1 is 1 - beta1^t, correction2 is 1 - beta2^t. The lists are as above. */
-typedef struct sgt_adamw_args {
-    uint32_t size;
-    float grad_scale;
-    float beta1;
-    float beta2;
-    float eps;
-    float correction1;
-    float correction2;
-    int32_t n_pieces;          /* 0: nothing is done */
-    const sgt_tensor *param;   /* p */
-    const sgt_tensor *grad;    /* g */
-    const sgt_tensor *moment1; /* m */
-    const sgt_tensor *moment2; /* v */
-    const sgt_tensor *copy;    /* gets the updated p rounded to its type; NULL: not wanted */
-    const int64_t *firsts;     /* [n_pieces] as above */
-    const int64_t *counts;     /* [n_pieces] */
-    const float *rates;        /* [n_pieces] lr of this step, with the factor of the parameter */
-    const float *decays;       /* [n_pieces] wd, with the factor of the parameter */
-} sgt_adamw_args;
-
-/*
- * Copies or adds blocks of `block` rows that an index names: for i in [0,n) and r in [0,block)
- *     gather_rows:       part[i block + r, :] = whole[index[i] block + r, :]
- *     scatter_add_rows:  whole[index[i] block + r, :] += part[i block + r, :]
- * whole [R,C] and part [n block, C] have the same type, and one of the two strides of each is 1 (so
- * columns are rows with the strides swapped); index is int32 [n] and has no entry twice.
- */
-typedef struct sgt_rows_args {
-    uint32_t size;
-    int32_t block;
-    const sgt_tensor *whole;
-    const sgt_tensor *part;
-    const sgt_tensor *index;
-} sgt_rows_args;
-
-/* Tells, before products read it, that a weight matrix [out,in] is new or was changed since the
- * last call for it: this is the place to pack or convert a copy. */
-typedef struct sgt_prepare_weight_args {
-    uint32_t size;
-    int32_t reserved; /* 0 */
-    const sgt_tensor *weight;
-} sgt_prepare_weight_args;
 
 /* ---- graphs, and what lies behind a buffer ---- */
 
@@ -471,6 +196,20 @@ struct sgt_backend {
 
     /* May be NULL always. Fills *native; what it points to lives as long as the buffer. */
     int32_t (*native)(void *instance, sgt_native *native, sgt_buffer *buffer);
+
+    /* Operations of parts that not every model has, and so NULL where memory is not host-visible
+     * as well: the library then refuses to run such a part. */
+    int32_t (*relu)(void *instance, const sgt_relu_args *args);
+    int32_t (*relu_backward)(void *instance, const sgt_relu_backward_args *args);
+    int32_t (*choose)(void *instance, const sgt_choose_args *args);
+    int32_t (*choose_backward)(void *instance, const sgt_choose_backward_args *args);
+    int32_t (*row_products)(void *instance, const sgt_row_products_args *args);
+    int32_t (*row_products_backward)(void *instance, const sgt_row_products_backward_args *args);
+
+    /* May be NULL always, or decline: the library then computes all units with gemm. */
+    int32_t (*unit_inputs)(void *instance, const sgt_units_args *args);
+    int32_t (*unit_outputs)(void *instance, const sgt_units_args *args);
+    int32_t (*unit_gradients)(void *instance, const sgt_units_args *args);
 };
 
 /*

@@ -30,11 +30,11 @@ typedef struct sgt_args_tensor {
  *
  *     copy, add, axpy, scale       x, y, z of one type: copy any, the others F32
  *     convert                      x, y each F32, F64, BF16 or F16
- *     linear                       weight F32 or BF16
+ *     linear, unit_inputs, unit_outputs  weight F32 or BF16
  *     gather_rows                  whole and part of one type: F32 or BF16
  *     adamw                        copy BF16
  *     norm, attention              sum and entropies F64
- *     ids, targets, index, kv_heads, offsets, lengths  I32
+ *     ids, targets, index, kv_heads, offsets, lengths, choice  I32
  *     prepare_weight               F32 or BF16
  *     everything else              F32
  */
@@ -97,7 +97,39 @@ static inline const sgt_args_tensor *sgt_backend_args_tensors(size_t slot)
         SGT_OF(sgt_swiglu_backward_args, gate, f32), SGT_OF(sgt_swiglu_backward_args, up, f32),
         SGT_OF(sgt_swiglu_backward_args, dout, f32), SGT_OF(sgt_swiglu_backward_args, dgate, f32),
         SGT_OF(sgt_swiglu_backward_args, dup, f32), SGT_OF(sgt_swiglu_backward_args, out, f32),
-        SGT_END_OF_ARGS};
+        SGT_OF(sgt_swiglu_backward_args, mask, f32), SGT_OF(sgt_swiglu_backward_args, choice, i32),
+        SGT_OF(sgt_swiglu_backward_args, dmask, f32), SGT_END_OF_ARGS};
+    static const sgt_args_tensor relu[] = {
+        SGT_OF(sgt_relu_args, x, f32), SGT_OF(sgt_relu_args, out, f32),
+        SGT_OF(sgt_relu_args, mask, f32), SGT_OF(sgt_relu_args, choice, i32), SGT_END_OF_ARGS};
+    static const sgt_args_tensor relu_backward[] = {
+        SGT_OF(sgt_relu_backward_args, x, f32), SGT_OF(sgt_relu_backward_args, dout, f32),
+        SGT_OF(sgt_relu_backward_args, dx, f32), SGT_OF(sgt_relu_backward_args, out, f32),
+        SGT_OF(sgt_relu_backward_args, mask, f32), SGT_OF(sgt_relu_backward_args, choice, i32),
+        SGT_OF(sgt_relu_backward_args, dmask, f32), SGT_END_OF_ARGS};
+    static const sgt_args_tensor choose[] = {
+        SGT_OF(sgt_choose_args, logits, f32), SGT_OF(sgt_choose_args, choice, i32),
+        SGT_OF(sgt_choose_args, mask, f32), SGT_END_OF_ARGS};
+    static const sgt_args_tensor choose_backward[] = {
+        SGT_OF(sgt_choose_backward_args, mask, f32), SGT_OF(sgt_choose_backward_args, dmask, f32),
+        SGT_OF(sgt_choose_backward_args, choice, i32),
+        SGT_OF(sgt_choose_backward_args, dlogits, f32), SGT_END_OF_ARGS};
+    static const sgt_args_tensor row_products[] = {
+        SGT_OF(sgt_row_products_args, x, f32), SGT_OF(sgt_row_products_args, y, f32),
+        SGT_OF(sgt_row_products_args, out, f32), SGT_END_OF_ARGS};
+    static const sgt_args_tensor row_products_backward[] = {
+        SGT_OF(sgt_row_products_backward_args, x, f32),
+        SGT_OF(sgt_row_products_backward_args, y, f32),
+        SGT_OF(sgt_row_products_backward_args, dout, f32),
+        SGT_OF(sgt_row_products_backward_args, dx, f32),
+        SGT_OF(sgt_row_products_backward_args, dy, f32), SGT_END_OF_ARGS};
+    static const sgt_args_tensor units[] = {
+        SGT_OF(sgt_units_args, weight, f32 | bf16), SGT_OF(sgt_units_args, choice, i32),
+        SGT_OF(sgt_units_args, a, f32), SGT_OF(sgt_units_args, x, f32),
+        SGT_OF(sgt_units_args, d, f32), SGT_END_OF_ARGS};
+    static const sgt_args_tensor unit_gradients[] = {
+        SGT_OF(sgt_units_args, weight, f32), SGT_OF(sgt_units_args, choice, i32),
+        SGT_OF(sgt_units_args, a, f32), SGT_OF(sgt_units_args, x, f32), SGT_END_OF_ARGS};
     static const sgt_args_tensor cross_entropy[] = {
         SGT_OF(sgt_cross_entropy_args, logits, f32), SGT_OF(sgt_cross_entropy_args, targets, i32),
         SGT_OF(sgt_cross_entropy_args, losses, f32), SGT_OF(sgt_cross_entropy_args, dlogits, f32),
@@ -170,6 +202,23 @@ static inline const sgt_args_tensor *sgt_backend_args_tensors(size_t slot)
         return scatter_add_rows;
     case SGT_SLOT(prepare_weight):
         return prepare_weight;
+    case SGT_SLOT(relu):
+        return relu;
+    case SGT_SLOT(relu_backward):
+        return relu_backward;
+    case SGT_SLOT(choose):
+        return choose;
+    case SGT_SLOT(choose_backward):
+        return choose_backward;
+    case SGT_SLOT(row_products):
+        return row_products;
+    case SGT_SLOT(row_products_backward):
+        return row_products_backward;
+    case SGT_SLOT(unit_inputs):
+    case SGT_SLOT(unit_outputs):
+        return units;
+    case SGT_SLOT(unit_gradients):
+        return unit_gradients;
     default:
         return NULL;
     }

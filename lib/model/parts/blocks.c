@@ -10,12 +10,19 @@
 #include "../../core/config_fields.h"
 #include "../../core/patterns.h"
 
-#define BLOCK_MINIMUM SGTI_SIZE_THROUGH(sgt_block_config, patterns)
+#define BLOCK_MINIMUM SGTI_SIZE_THROUGH(sgt_block_config, hard_fraction)
 
-static const sgt_block_config standard = {.size = sizeof standard};
+static sgt_block_config standard_block(void)
+{
+    sgt_block_config block = {.size = sizeof block};
+    for (int i = 0; i < SGTI_BLOCK_FIELDS; i++)
+        sgti_config_set(&block, &sgti_block_fields[i], sgti_block_fields[i].initial);
+    return block;
+}
 
 sgt_status sgt_block_config_init(sgt_block_config *block, size_t size)
 {
+    const sgt_block_config standard = standard_block();
     return sgti_struct_init(block, size, &standard, sizeof standard, BLOCK_MINIMUM,
                             "sgt_block_config");
 }
@@ -43,9 +50,10 @@ static void copy_entry(void *own, const char *entry)
 
 sgt_block_config sgti_block_config_of(const sgt_model_config *config, int32_t layer)
 {
-    sgt_block_config own = standard;
+    sgt_block_config own = standard_block();
     if (config->n_blocks > 0)
         copy_entry(&own, entry_of(config->blocks, layer % config->n_blocks));
+    sgti_block_resolve(&own);
     return own;
 }
 
@@ -67,13 +75,18 @@ int sgti_block_has_patterns(const sgt_block_config *block)
     return 0;
 }
 
+/* NULL: there is no such kind. */
+static const sgti_part_kind *kind_of(const sgt_block_config *block, enum sgti_block_part slot)
+{
+    return sgti_part_kind_of(slot, (int32_t)sgti_config_get(block, &sgti_block_fields[slot]));
+}
+
 sgti_block sgti_block_of(const sgt_model_config *config, int32_t layer)
 {
     const sgt_block_config own = sgti_block_config_of(config, layer);
     sgti_block block;
     for (int i = 0; i < SGTI_BLOCK_PARTS; i++)
-        block.parts[i] = sgti_part_kind_of((enum sgti_block_part)i,
-                                           sgti_block_get(&own, &sgti_block_fields[i]));
+        block.parts[i] = kind_of(&own, (enum sgti_block_part)i);
     return block;
 }
 
@@ -88,15 +101,21 @@ int sgti_blocks_draw(const sgt_model_config *config)
     return draws;
 }
 
+int sgti_block_has_standard_parts(const sgt_block_config *block)
+{
+    for (int i = 0; i < SGTI_BLOCK_FIELDS; i++) {
+        const sgti_config_field *field = &sgti_block_fields[i];
+        if (sgti_config_get(block, field) != field->initial)
+            return 0;
+    }
+    return 1;
+}
+
 int sgti_blocks_are_standard(const sgt_model_config *config)
 {
     for (int32_t i = 0; i < config->n_blocks; i++) {
         const sgt_block_config own = sgti_block_config_of(config, i);
-        for (int j = 0; j < SGTI_BLOCK_FIELDS; j++) {
-            if (sgti_block_get(&own, &sgti_block_fields[j]) != 0)
-                return 0;
-        }
-        if (sgti_block_has_patterns(&own))
+        if (!sgti_block_has_standard_parts(&own) || sgti_block_has_patterns(&own))
             return 0;
     }
     return 1;
@@ -146,9 +165,14 @@ static sgt_status check_patterns(const sgt_block_config *block, int32_t i, int32
 
 static sgt_status check_entry(const sgt_model_config *config, int32_t i)
 {
-    sgt_block_config own = standard;
+    sgt_block_config own = standard_block();
     sgt_status status =
         read_entry(&own, config->blocks, i, BLOCK_MINIMUM, "blocks", "sgt_block_config");
+    for (int j = SGTI_BLOCK_KINDS; j < SGTI_BLOCK_FIELDS && status == SGT_OK; j++) {
+        char name[64];
+        sgti_format(name, sizeof name, "blocks[%d].%s", (int)i, sgti_block_fields[j].name);
+        status = sgti_config_check_field(&own, &sgti_block_fields[j], name);
+    }
     return status ? status : check_patterns(&own, i, config->n_kv_heads);
 }
 
@@ -156,12 +180,12 @@ static sgt_status check_parts(const sgt_model_config *config, int32_t i)
 {
     const sgt_block_config own = sgti_block_config_of(config, i);
     for (int j = 0; j < SGTI_BLOCK_PARTS; j++) {
-        const sgti_block_field *field = &sgti_block_fields[j];
-        int32_t number = sgti_block_get(&own, field);
-        const sgti_part_kind *kind = sgti_part_kind_of((enum sgti_block_part)j, number);
+        static const char *const enums[] = {"sgt_attention_kind", "sgt_feed_forward_kind"};
+        const sgti_config_field *field = &sgti_block_fields[j];
+        const sgti_part_kind *kind = kind_of(&own, (enum sgti_block_part)j);
         if (!kind)
             return sgti_fail(SGT_E_OUT_OF_RANGE, "blocks[%d].%s is %d, not an %s", (int)i,
-                             field->name, (int)number, field->enum_name);
+                             field->name, (int)sgti_config_get(&own, field), enums[j]);
         sgt_status status = kind->check ? kind->check(config, &own) : SGT_OK;
         if (status)
             return status;
@@ -230,7 +254,7 @@ sgt_status sgti_blocks_allocate(sgti_block_list *list, sgti_memory *memory, int3
     *list = (sgti_block_list){.blocks = fresh, .bytes = bytes};
     list->room = (sgt_attention_pattern *)(void *)(list->blocks + n_blocks);
     for (int32_t i = 0; i < n_blocks; i++)
-        list->blocks[i] = standard;
+        list->blocks[i] = standard_block();
     return SGT_OK;
 }
 

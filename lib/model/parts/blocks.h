@@ -25,6 +25,9 @@ int sgti_block_has_patterns(const sgt_block_config *block);
 /* 1 when a part of some layer draws. */
 int sgti_blocks_draw(const sgt_model_config *config);
 
+/* 1 when a resolved block has the parts of the standard one, whatever its patterns are. */
+int sgti_block_has_standard_parts(const sgt_block_config *block);
+
 /* 1 when every block is the standard one. Files have no list then. */
 int sgti_blocks_are_standard(const sgt_model_config *config);
 
