@@ -32,9 +32,9 @@ typedef struct sgt_model sgt_model;
 enum sgt_attention_kind {
     SGT_ATTENTION_SOFTMAX = 0, /* softmax over all earlier positions, RoPE, query heads in groups */
     SGT_ATTENTION_MULTIPLICATIVE = 1 /* the same softmax, whose queries, keys and values are made by
-                                  a multiplicative layer and convolutions over time and heads
-                                  (sparse q|k|v of Scaling Transformers, arXiv 2111.12763); n_kv_heads
-                                  is n_heads and d_model is n_heads * head_dim. Since 0.2 */
+                               a multiplicative layer and convolutions over time and heads (sparse
+                               q|k|v of Scaling Transformers, arXiv 2111.12763); n_kv_heads is
+                               n_heads and d_model is n_heads * head_dim. Since 0.2 */
 };
 
 /* What becomes of the heads' outputs. Since 0.2. */
@@ -135,9 +135,9 @@ typedef struct sgt_model_options {
     uint32_t size;
     int32_t recompute; /* 1: keep only each block's input and run its forward again in backward:
                           less memory, more work, equal bits; default 0 */
-    uint64_t seed;     /* of what parts draw in training forwards: whether a sparse feed-forward part
-                          is hard, and the noise of its choices. With the number of training forwards
-                          so far, which checkpoints hold, it fixes every draw; default 0 */
+    uint64_t seed;     /* of what parts draw in training forwards: whether a sparse feed-forward
+                          part is hard, and the noise of its choices. With the number of training
+                          forwards so far, which checkpoints hold, it fixes every draw; default 0 */
 } sgt_model_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since

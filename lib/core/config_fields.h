@@ -53,8 +53,8 @@ int sgti_config_tells_more(const sgt_model_config *config);
 int32_t sgti_config_find_word(const sgti_config_field *field, const char *word);
 
 /* Fields of a block are described alike: `name` stands behind "model.block.I." in checkpoints, and
- * hf_name is a list in config.json with an entry a block. The words of the first two, the numbers of
- * kinds, are those of the kinds (parts.h), and their `most` is not a bound. */
+ * hf_name is a list in config.json with an entry a block. The words of the first two, the numbers
+ * of kinds, are the names of the kinds (parts.h), and their `most` is not a bound. */
 
 /* What stands beside the kinds of a block: its patterns, joined by commas. */
 #define SGTI_PATTERNS_NAME    "patterns"

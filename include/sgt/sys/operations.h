@@ -243,8 +243,8 @@ typedef struct sgt_relu_backward_args {
 } sgt_relu_backward_args;
 
 /*
- * Chooses one unit of each group of `units` columns of logits [N,f] rows: choice, int32 [N, f/units]
- * dense, gets the index within its group of the largest logits + temperature g, the lowest of
+ * Chooses one unit of each group of `units` columns of logits [N,f] rows: choice, int32 dense
+ * [N, f/units], gets the index within its group of the largest logits + temperature g, the lowest of
  * equals. g = -ln(-ln u) is drawn for each element: number i = n f + j takes word i mod 4 of
  * Philox4x32-10 (Salmon et al., SC 2011) with the key `seed` and the counter (i / 4, stream), each
  * with its low 32 bits first, as u = 1e-6 + (1 - 2e-6) (word + 1/2) / 2^32. With temperature 0
@@ -264,9 +264,9 @@ typedef struct sgt_choose_args {
 } sgt_choose_args;
 
 /* The gradient of the softmax: dlogits = mask * (dmask - sum over the group of mask * dmask). mask,
- * dlogits [N,f] rows. dmask [N,f] rows; or, where there is a choice, [N, f/units] rows: the gradient
- * of the chosen unit of each group, that of the others being 0. dlogits may be mask, or a dmask of
- * its shape. */
+ * dlogits [N,f] rows. dmask [N,f] rows; or, where there is a choice, [N, f/units] rows: the
+ * gradient of the chosen unit of each group, that of the others being 0. dlogits may be mask, or a
+ * dmask of its shape. */
 typedef struct sgt_choose_backward_args {
     uint32_t size;
     int32_t units;
