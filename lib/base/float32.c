@@ -47,7 +47,7 @@ sgt_status sgti_check_float32(double value, sgti_float32_range range, const char
     char text[NUMBER_TEXT];
     double kept = as_float32(value);
     int vanished = kept == 0.0 && value != 0.0;
-    if (is_within(kept, range) && !vanished)
+    if (is_within(value, range) && is_within(kept, range) && !vanished)
         return SGT_OK;
     print_shortest(text, value);
     if (!is_within(value, range)) /* float32 has nothing to do with it */

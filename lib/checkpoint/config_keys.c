@@ -3,7 +3,7 @@
  * A configuration as metadata of a checkpoint: model.FIELD, each field a number or, of an enum, a
  * word; those that libsgt 0.1 did not have only where they say something. Where blocks are not all
  * standard ones, model.blocks says how many are listed, and model.block.I.FIELD has the name of a
- * kind, or patterns, where there are some.
+ * kind, and of the other fields and the patterns those that say something.
  */
 #include "checkpoint.h"
 
@@ -38,7 +38,8 @@ static sgti_field_kind stored_kind(const sgti_config_field *field)
     return field->kind == SGTI_CONFIG_REAL ? SGTI_FIELD_F64 : SGTI_FIELD_I32;
 }
 
-static void print_field(char text[SGTI_NUMBER_TEXT], const sgt_model_config *config,
+/* Here and below `config` may be a block. */
+static void print_field(char text[SGTI_NUMBER_TEXT], const void *config,
                         const sgti_config_field *field)
 {
     if (field->kind == SGTI_CONFIG_CHOICE)
@@ -46,6 +47,16 @@ static void print_field(char text[SGTI_NUMBER_TEXT], const sgt_model_config *con
                     field->words[(int32_t)sgti_config_get(config, field)]);
     else
         sgti_number_print(text, stored_kind(field), (const char *)config + field->offset);
+}
+
+static int write_field(json_t *metadata, const char *key, const void *config,
+                       const sgti_config_field *field)
+{
+    char text[SGTI_NUMBER_TEXT];
+    if (!sgti_config_is_told(config, field))
+        return 0;
+    print_field(text, config, field);
+    return json_object_set_new(metadata, key, json_string(text));
 }
 
 static int write_block(json_t *metadata, const sgt_model_config *config, int32_t i)
@@ -57,6 +68,10 @@ static int write_block(json_t *metadata, const sgt_model_config *config, int32_t
     for (int j = 0; j < SGTI_BLOCK_PARTS; j++) {
         name_block_key(key, i, sgti_block_fields[j].name);
         failed |= json_object_set_new(metadata, key, json_string(block.parts[j]->name));
+    }
+    for (int j = SGTI_BLOCK_KINDS; j < SGTI_BLOCK_FIELDS; j++) {
+        name_block_key(key, i, sgti_block_fields[j].name);
+        failed |= write_field(metadata, key, &own, &sgti_block_fields[j]);
     }
     name_block_key(key, i, SGTI_PATTERNS_NAME);
     if (sgti_block_has_patterns(&own))
@@ -80,12 +95,9 @@ int sgti_config_write(json_t *metadata, const sgt_model_config *config)
 {
     int failed = write_blocks(metadata, config);
     for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
-        char key[KEY_BYTES], text[SGTI_NUMBER_TEXT];
-        if (!sgti_config_is_told(config, &sgti_config_fields[i]))
-            continue;
+        char key[KEY_BYTES];
         name_key(key, &sgti_config_fields[i]);
-        print_field(text, config, &sgti_config_fields[i]);
-        failed |= json_object_set_new(metadata, key, json_string(text));
+        failed |= write_field(metadata, key, config, &sgti_config_fields[i]);
     }
     return failed;
 }
@@ -96,6 +108,27 @@ static sgt_status fail_unknown(const sgti_safetensors *file, const char *key, co
                      "%s: metadata: %s is '%.40s', which is not known to this libsgt %s: a newer "
                      "one wrote it",
                      file->path, key, word, sgt_version());
+}
+
+static sgt_status read_choice(void *config, const sgti_config_field *field,
+                              const sgti_safetensors *file, const char *key)
+{
+    const char *word = sgti_safetensors_metadata(file, key);
+    const int32_t number = sgti_config_find_word(field, word);
+    sgti_config_set(config, field, number);
+    return number >= 0 ? SGT_OK : fail_unknown(file, key, word);
+}
+
+static sgt_status read_field(void *config, const sgti_config_field *field, const char *key,
+                             const sgti_safetensors *file)
+{
+    if (field->optional && !sgti_safetensors_metadata(file, key)) {
+        sgti_config_set(config, field, field->initial);
+        return SGT_OK;
+    }
+    if (field->kind == SGTI_CONFIG_CHOICE)
+        return read_choice(config, field, file, key);
+    return sgti_number_read((char *)config + field->offset, stored_kind(field), file, key);
 }
 
 /* Reads the kind of one part. */
@@ -139,6 +172,19 @@ static sgt_status read_patterns(sgti_block_list *list, int32_t i, const sgti_saf
     return sgti_patterns_read(list, i, text, where);
 }
 
+static sgt_status read_block(sgti_block_list *list, int32_t i, const sgti_safetensors *file)
+{
+    sgt_status status = SGT_OK;
+    for (int j = 0; j < SGTI_BLOCK_PARTS && status == SGT_OK; j++)
+        status = read_kind(&list->blocks[i], i, (enum sgti_block_part)j, file);
+    for (int j = SGTI_BLOCK_KINDS; j < SGTI_BLOCK_FIELDS && status == SGT_OK; j++) {
+        char key[KEY_BYTES];
+        name_block_key(key, i, sgti_block_fields[j].name);
+        status = read_field(&list->blocks[i], &sgti_block_fields[j], key, file);
+    }
+    return status ? status : read_patterns(list, i, file);
+}
+
 static sgt_status read_blocks(sgti_block_list *list, int32_t *n_blocks,
                               const sgti_safetensors *file)
 {
@@ -151,43 +197,19 @@ static sgt_status read_blocks(sgti_block_list *list, int32_t *n_blocks,
         return sgti_fail(SGT_E_FORMAT, "%s: metadata: " N_BLOCKS " is not possible", file->path);
     status =
         sgti_blocks_allocate(list, file->memory, *n_blocks, count_patterns(*n_blocks, file));
-    for (int32_t i = 0; i < *n_blocks && status == SGT_OK; i++) {
-        for (int j = 0; j < SGTI_BLOCK_PARTS && status == SGT_OK; j++)
-            status = read_kind(&list->blocks[i], i, (enum sgti_block_part)j, file);
-        if (status == SGT_OK)
-            status = read_patterns(list, i, file);
-    }
+    for (int32_t i = 0; i < *n_blocks && status == SGT_OK; i++)
+        status = read_block(list, i, file);
     return status;
-}
-
-static sgt_status read_choice(sgt_model_config *config, const sgti_config_field *field,
-                              const sgti_safetensors *file, const char *key)
-{
-    const char *word = sgti_safetensors_metadata(file, key);
-    const int32_t number = sgti_config_find_word(field, word);
-    sgti_config_set(config, field, number);
-    return number >= 0 ? SGT_OK : fail_unknown(file, key, word);
-}
-
-static sgt_status read_field(sgt_model_config *config, const sgti_config_field *field,
-                             const sgti_safetensors *file)
-{
-    char key[KEY_BYTES];
-    name_key(key, field);
-    if (field->optional && !sgti_safetensors_metadata(file, key)) {
-        sgti_config_set(config, field, field->initial);
-        return SGT_OK;
-    }
-    if (field->kind == SGTI_CONFIG_CHOICE)
-        return read_choice(config, field, file, key);
-    return sgti_number_read((char *)config + field->offset, stored_kind(field), file, key);
 }
 
 static sgt_status read_fields(sgt_model_config *config, const sgti_safetensors *file)
 {
     sgt_status status = SGT_OK;
-    for (size_t i = 0; i < SGTI_CONFIG_FIELDS && status == SGT_OK; i++)
-        status = read_field(config, &sgti_config_fields[i], file);
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS && status == SGT_OK; i++) {
+        char key[KEY_BYTES];
+        name_key(key, &sgti_config_fields[i]);
+        status = read_field(config, &sgti_config_fields[i], key, file);
+    }
     return status;
 }
 
@@ -207,6 +229,8 @@ sgt_status sgti_config_read(sgt_model_config *config, sgti_block_list *blocks,
         sgti_blocks_free(&list, file->memory);
         return status;
     }
+    for (int32_t i = 0; i < resolved.n_blocks; i++)
+        sgti_block_resolve(&list.blocks[i]);
     *config = resolved;
     *blocks = list;
     return SGT_OK;
@@ -259,7 +283,7 @@ static void add_difference(differences *d, const char *what, const char *there, 
 }
 
 /* Here a double may be decimal: a person reads it. */
-static void print_plainly(char text[SGTI_NUMBER_TEXT], const sgt_model_config *config,
+static void print_plainly(char text[SGTI_NUMBER_TEXT], const void *config,
                           const sgti_config_field *field)
 {
     if (field->kind == SGTI_CONFIG_REAL)
@@ -268,20 +292,24 @@ static void print_plainly(char text[SGTI_NUMBER_TEXT], const sgt_model_config *c
         print_field(text, config, field);
 }
 
+static void compare_field(differences *d, const char *what, const sgti_config_field *field,
+                          const void *model, const void *file)
+{
+    char here[SGTI_NUMBER_TEXT], there[SGTI_NUMBER_TEXT];
+    print_field(here, model, field);
+    print_field(there, file, field);
+    if (strcmp(here, there) == 0)
+        return;
+    print_plainly(here, model, field);
+    print_plainly(there, file, field);
+    add_difference(d, what, there, here);
+}
+
 static void compare_fields(differences *d, const sgt_model_config *model,
                            const sgt_model_config *file)
 {
-    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
-        const sgti_config_field *field = &sgti_config_fields[i];
-        char here[SGTI_NUMBER_TEXT], there[SGTI_NUMBER_TEXT];
-        print_field(here, model, field);
-        print_field(there, file, field);
-        if (strcmp(here, there) == 0)
-            continue;
-        print_plainly(here, model, field);
-        print_plainly(there, file, field);
-        add_difference(d, field->name, there, here);
-    }
+    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++)
+        compare_field(d, sgti_config_fields[i].name, &sgti_config_fields[i], model, file);
 }
 
 /* Names the first key/value head of a layer whose patterns differ. */
@@ -304,19 +332,30 @@ static void compare_patterns(differences *d, const sgt_model_config *model,
     }
 }
 
+static void compare_parts(differences *d, const sgt_model_config *model,
+                          const sgt_model_config *file, int32_t layer)
+{
+    const sgti_block here = sgti_block_of(model, layer), there = sgti_block_of(file, layer);
+    const sgt_block_config of_model = sgti_block_config_of(model, layer);
+    const sgt_block_config of_file = sgti_block_config_of(file, layer);
+    for (int i = 0; i < SGTI_BLOCK_FIELDS; i++) {
+        const sgti_config_field *field = &sgti_block_fields[i];
+        char what[KEY_BYTES];
+        sgti_format(what, sizeof what, "layer %d's %s", (int)layer, field->name);
+        if (i >= SGTI_BLOCK_KINDS)
+            compare_field(d, what, field, &of_model, &of_file);
+        else if (here.parts[i] != there.parts[i])
+            add_difference(d, what, there.parts[i]->name, here.parts[i]->name);
+    }
+}
+
 /* Lists are equal when every layer is: how they are written does not matter. */
 static void compare_blocks(differences *d, const sgt_model_config *model,
                            const sgt_model_config *file)
 {
     int32_t layers = model->n_layers < file->n_layers ? model->n_layers : file->n_layers;
     for (int32_t layer = 0; layer < layers; layer++) {
-        const sgti_block here = sgti_block_of(model, layer), there = sgti_block_of(file, layer);
-        for (int i = 0; i < SGTI_BLOCK_PARTS; i++) {
-            char what[KEY_BYTES];
-            sgti_format(what, sizeof what, "layer %d's %s", (int)layer, sgti_block_fields[i].name);
-            if (here.parts[i] != there.parts[i])
-                add_difference(d, what, there.parts[i]->name, here.parts[i]->name);
-        }
+        compare_parts(d, model, file, layer);
         compare_patterns(d, model, file, layer);
     }
 }

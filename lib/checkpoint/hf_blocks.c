@@ -21,6 +21,33 @@ static int write_patterns(json_t *lists, const sgt_model_config *config)
     return failed;
 }
 
+static json_t *entry_of(const sgt_block_config *block, const sgti_config_field *field)
+{
+    const double value = sgti_config_get(block, field);
+    if (field->kind == SGTI_CONFIG_REAL)
+        return json_real(value);
+    if (field->kind == SGTI_CONFIG_CHOICE)
+        return json_string(field->words[(int32_t)value]);
+    return json_integer((json_int_t)value);
+}
+
+/* Adds the list of a field where some block tells it. */
+static int write_field(json_t *lists, const sgt_model_config *config,
+                       const sgti_config_field *field)
+{
+    int failed = 0, told = 0;
+    json_t *entries = json_array();
+    for (int32_t i = 0; i < config->n_blocks; i++) {
+        const sgt_block_config block = sgti_block_config_of(config, i);
+        told |= sgti_config_is_told(&block, field);
+        failed |= json_array_append_new(entries, entry_of(&block, field));
+    }
+    if (told)
+        return failed | json_object_set_new(lists, field->hf_name, entries);
+    json_decref(entries);
+    return failed;
+}
+
 int sgti_hf_blocks_write(json_t **lists, const sgt_model_config *config)
 {
     int failed = 0;
@@ -35,7 +62,22 @@ int sgti_hf_blocks_write(json_t **lists, const sgt_model_config *config)
                                             json_string(sgti_block_of(config, i).parts[j]->name));
         failed |= json_object_set_new(*lists, sgti_block_fields[j].hf_name, names);
     }
+    for (int j = SGTI_BLOCK_KINDS; j < SGTI_BLOCK_FIELDS; j++)
+        failed |= write_field(*lists, config, &sgti_block_fields[j]);
     return failed | write_patterns(*lists, config);
+}
+
+static sgt_status fail_unknown(const char *word, const sgti_config_field *field, const char *path)
+{
+    return sgti_fail(SGT_E_VERSION,
+                     "%s: %s: %.40s is not known to this libsgt %s: a newer one wrote it", path,
+                     field->hf_name, word, sgt_version());
+}
+
+static sgt_status fail_type(const sgti_config_field *field, const char *type, const char *path)
+{
+    return sgti_fail(SGT_E_FORMAT, "%s: %s holds something else than %s", path, field->hf_name,
+                     type);
 }
 
 static sgt_status read_kind(sgt_block_config *block, enum sgti_block_part part, const json_t *value,
@@ -45,26 +87,55 @@ static sgt_status read_kind(sgt_block_config *block, enum sgti_block_part part, 
     const sgti_config_field *field = &sgti_block_fields[part];
     const char *name = json_string_value(value);
     if (!name)
-        return sgti_fail(SGT_E_FORMAT, "%s: %s holds something else than names", path,
-                         field->hf_name);
+        return fail_type(field, "names", path);
     if (!sgti_find_kind(&number, part, name))
-        return sgti_fail(SGT_E_VERSION,
-                         "%s: %s: %.40s is not known to this libsgt %s: a newer one wrote it", path,
-                         field->hf_name, name, sgt_version());
+        return fail_unknown(name, field, path);
     sgti_config_set(block, field, number);
     return SGT_OK;
 }
 
-/* The lists are of one length, which becomes *count; 0: there are none. */
+static sgt_status read_entry(sgt_block_config *block, const sgti_config_field *field,
+                             const json_t *value, const char *path)
+{
+    int64_t whole;
+    double number;
+    if (field->kind == SGTI_CONFIG_REAL) {
+        if (!json_is_number(value))
+            return fail_type(field, "numbers", path);
+        number = json_number_value(value);
+    } else if (field->kind == SGTI_CONFIG_CHOICE) {
+        const char *word = json_string_value(value);
+        if (!word)
+            return fail_type(field, "words", path);
+        number = sgti_config_find_word(field, word);
+        if (number < 0)
+            return fail_unknown(word, field, path);
+    } else {
+        if (!sgti_json_integer(&whole, value, INT32_MIN, INT32_MAX))
+            return fail_type(field, "whole numbers", path);
+        number = (double)whole;
+    }
+    sgti_config_set(block, field, number);
+    return SGT_OK;
+}
+
+static sgt_status fail_length(const char *hf_name, const char *path)
+{
+    return sgti_fail(SGT_E_FORMAT, "%s: %s and %s are not lists of one length", path,
+                     sgti_block_fields[0].hf_name, hf_name);
+}
+
+/* The lists that are there are of one length, which becomes *count; 0: there are none. Those of
+ * kinds are there all, or none. */
 static sgt_status count_blocks(size_t *count, const json_t *tree, const char *path)
 {
     const json_t *first = json_object_get(tree, sgti_block_fields[0].hf_name);
     *count = json_array_size(first);
-    for (int j = 0; j < SGTI_BLOCK_PARTS; j++) {
+    for (int j = 0; j < SGTI_BLOCK_FIELDS; j++) {
         const json_t *list = json_object_get(tree, sgti_block_fields[j].hf_name);
-        if (!list != !first || (list && !json_is_array(list)) || json_array_size(list) != *count)
-            return sgti_fail(SGT_E_FORMAT, "%s: %s and %s are not lists of one length", path,
-                             sgti_block_fields[0].hf_name, sgti_block_fields[j].hf_name);
+        const int missing = j < SGTI_BLOCK_KINDS && !list != !first;
+        if (missing || (list && !json_is_array(list)) || (list && json_array_size(list) != *count))
+            return fail_length(sgti_block_fields[j].hf_name, path);
     }
     return SGT_OK;
 }
@@ -76,8 +147,7 @@ static sgt_status count_patterns(int64_t *n_patterns, size_t n_blocks, const jso
     const json_t *list = json_object_get(tree, SGTI_PATTERNS_HF_NAME);
     *n_patterns = 0;
     if (list && (!json_is_array(list) || json_array_size(list) != n_blocks))
-        return sgti_fail(SGT_E_FORMAT, "%s: %s and %s are not lists of one length", path,
-                         sgti_block_fields[0].hf_name, SGTI_PATTERNS_HF_NAME);
+        return fail_length(SGTI_PATTERNS_HF_NAME, path);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *text = json_array_get(list, i);
         if (!json_is_string(text))
@@ -97,6 +167,21 @@ static sgt_status read_patterns(sgti_block_list *list, int32_t i, const json_t *
     return sgti_patterns_read(list, i, json_string_value(json_array_get(texts, (size_t)i)), where);
 }
 
+static sgt_status read_block(sgti_block_list *list, size_t i, const json_t *tree, const char *path)
+{
+    sgt_status status = SGT_OK;
+    for (int j = 0; j < SGTI_BLOCK_FIELDS && status == SGT_OK; j++) {
+        const sgti_config_field *field = &sgti_block_fields[j];
+        const json_t *entries = json_object_get(tree, field->hf_name);
+        const json_t *value = json_array_get(entries, i);
+        if (j < SGTI_BLOCK_KINDS)
+            status = read_kind(&list->blocks[i], (enum sgti_block_part)j, value, path);
+        else if (entries)
+            status = read_entry(&list->blocks[i], field, value, path);
+    }
+    return status ? status : read_patterns(list, (int32_t)i, tree, path);
+}
+
 sgt_status sgti_hf_blocks_read(sgti_block_list *blocks, int32_t *n_blocks, sgti_memory *memory,
                                const json_t *tree, const char *path)
 {
@@ -108,14 +193,8 @@ sgt_status sgti_hf_blocks_read(sgti_block_list *blocks, int32_t *n_blocks, sgti_
         status = count_patterns(&n_patterns, count, tree, path);
     if (status == SGT_OK)
         status = sgti_blocks_allocate(&list, memory, (int32_t)count, n_patterns);
-    for (size_t i = 0; i < count && status == SGT_OK; i++) {
-        for (int j = 0; j < SGTI_BLOCK_PARTS && status == SGT_OK; j++)
-            status = read_kind(
-                &list.blocks[i], (enum sgti_block_part)j,
-                json_array_get(json_object_get(tree, sgti_block_fields[j].hf_name), i), path);
-        if (status == SGT_OK)
-            status = read_patterns(&list, (int32_t)i, tree, path);
-    }
+    for (size_t i = 0; i < count && status == SGT_OK; i++)
+        status = read_block(&list, i, tree, path);
     if (status) {
         sgti_blocks_free(&list, memory);
         return status;

@@ -44,7 +44,7 @@ typedef struct sgti_hf_description {
     const sgti_hf_notes *notes;
     const char *dtype;
     const char *plan;     /* NULL: no loops */
-    const json_t *blocks; /* lists of names by their keys; NULL: what follows says all of blocks */
+    const json_t *blocks; /* lists by their keys; NULL: what follows says all of blocks */
     int32_t window;       /* as in sgti_hf_config. Without all of these, and without optional fields
                              of the model, it is a LlamaForCausalLM */
     const json_t *layer_types;

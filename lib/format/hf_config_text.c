@@ -158,14 +158,28 @@ static void field(page *to, const sgti_config_field *field, const sgt_model_conf
         integer(to, field->hf_name, (int32_t)value);
 }
 
-static void words(page *to, const char *key, const json_t *list)
+/* A list of words or of numbers. */
+static void entries(page *to, const char *key, const json_t *list)
 {
     put_key(to, key);
     for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *entry = json_array_get(list, i);
         put(to, i > 0 ? ",\n    " : "[\n    ");
-        put_text(to, json_string_value(json_array_get(list, i)));
+        if (json_is_string(entry))
+            put_text(to, json_string_value(entry));
+        else if (json_is_integer(entry))
+            put_integer(to, (int32_t)json_integer_value(entry));
+        else
+            put_double(to, json_real_value(entry));
     }
     put(to, "\n  ]");
+}
+
+static void entries_of_blocks(page *to, const char *key, const sgti_hf_description *of)
+{
+    const json_t *list = json_object_get(of->blocks, key);
+    if (list)
+        entries(to, key, list);
 }
 
 static void put_members(page *to, const sgti_hf_description *of)
@@ -188,14 +202,12 @@ static void put_members(page *to, const sgti_hf_description *of)
     if (of->window > 0)
         integer(to, "sliding_window", of->window);
     if (of->layer_types)
-        words(to, "layer_types", of->layer_types);
+        entries(to, "layer_types", of->layer_types);
     if (of->plan)
         text(to, "sgt_plan", of->plan);
-    for (size_t i = 0; i < SGTI_BLOCK_KINDS && of->blocks; i++)
-        words(to, sgti_block_fields[i].hf_name,
-              json_object_get(of->blocks, sgti_block_fields[i].hf_name));
-    if (json_object_get(of->blocks, SGTI_PATTERNS_HF_NAME))
-        words(to, SGTI_PATTERNS_HF_NAME, json_object_get(of->blocks, SGTI_PATTERNS_HF_NAME));
+    for (size_t i = 0; i < SGTI_BLOCK_FIELDS; i++)
+        entries_of_blocks(to, sgti_block_fields[i].hf_name, of);
+    entries_of_blocks(to, SGTI_PATTERNS_HF_NAME, of);
 }
 
 static int by_key(const void *a, const void *b)

@@ -8,7 +8,7 @@
 #include "../base/structs.h"
 
 #define SGTI_CONFIG_MINIMUM SGTI_SIZE_THROUGH(sgt_model_config, blocks)
-#define SGTI_MODEL_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_options, recompute)
+#define SGTI_MODEL_OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_options, seed)
 
 /* Reads the caller's struct, checks every field and fills the defaults in (n_kv_heads, head_dim).
  * Its blocks stay the caller's; NULL for an empty list.

@@ -15,7 +15,7 @@
 #include "plan_data.h"
 
 #define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_flops_options, phase)
-#define FLOPS_MINIMUM   SGTI_SIZE_THROUGH(sgt_flops, mixing)
+#define FLOPS_MINIMUM   SGTI_SIZE_THROUGH(sgt_flops, weight_bytes)
 
 /* Adds one attention pass that runs the heads with a value above 0; NULL: all. */
 static void add_pass(sgt_flops *flops, const sgti_part_kind *kind, sgti_flops_query query,

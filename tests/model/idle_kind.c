@@ -8,9 +8,12 @@
 
 int idle_is_known = 1;
 
+#define RESOLVED                                                                                   \
+    .size = sizeof *idle_blocks, .mult_kernel = 3, .temperature = 0.1, .hard_fraction = 0.3
+
 const sgt_block_config idle_blocks[2] = {
-    {.size = sizeof *idle_blocks},
-    {.size = sizeof *idle_blocks, .feed_forward = IDLE},
+    {RESOLVED},
+    {RESOLVED, .feed_forward = IDLE},
 };
 
 sgt_model_config idle_config(void)

@@ -14,7 +14,7 @@ enum { IDLE = 1 }; /* feed_forward of a block */
 
 extern int idle_is_known; /* 0: as in a library that has no such kind */
 
-/* Standard, idle. */
+/* Standard, idle; as a model has them. */
 extern const sgt_block_config idle_blocks[2];
 
 /* sgtt_config with such a list. */

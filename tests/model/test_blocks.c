@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The list of blocks of a configuration: what is refused, who owns it, and layers that differ. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,12 +41,29 @@ static const struct {
     {3, 1, BLOCK(.attention = -1), SGT_E_OUT_OF_RANGE,
      "blocks[1].attention is -1, not an sgt_attention_kind"},
     {3, 0, BLOCK(.attention = 1), SGT_E_OUT_OF_RANGE, "blocks[0].attention is 1"},
-    {3, 1, {.size = 0}, SGT_E_STRUCT_SIZE, "blocks[1].size is 0, not 24"},
+    {3, 1, {.size = 0}, SGT_E_STRUCT_SIZE, "blocks[1].size is 0, not 56"},
     {3, 0, {.size = 12}, SGT_E_STRUCT_SIZE, "sgt_block_config: size is 12"},
     {3, 1, BLOCK(.n_patterns = -1), SGT_E_OUT_OF_RANGE, "blocks[1].n_patterns is -1, must be 0 to"},
     {3, 1, BLOCK(.n_patterns = 3), SGT_E_OUT_OF_RANGE, "0 to n_kv_heads = 2"},
     {3, 2, BLOCK(.n_patterns = 2), SGT_E_INVALID_ARGUMENT,
      "blocks[2].patterns is NULL, but n_patterns is 2"},
+    {3, 1, BLOCK(.mult_kernel = 65), SGT_E_OUT_OF_RANGE,
+     "blocks[1].mult_kernel is 65, must be 0 to 64"},
+    {3, 0, BLOCK(.mult_kernel = -1), SGT_E_OUT_OF_RANGE, "blocks[0].mult_kernel is -1"},
+    {3, 2, BLOCK(.attention_output = 2), SGT_E_OUT_OF_RANGE,
+     "blocks[2].attention_output is 2, must be 0 to 1"},
+    {3, 1, BLOCK(.attention_output = SGT_ATTENTION_OUTPUT_NONE), SGT_E_UNSUPPORTED,
+     "these exclude each other: attention_output none and attention softmax"},
+    {3, 0, BLOCK(.units = -1), SGT_E_OUT_OF_RANGE, "blocks[0].units is -1, must be 0 to 67108864"},
+    {3, 0, BLOCK(.units = (1 << 26) + 1), SGT_E_OUT_OF_RANGE, "blocks[0].units is 67108865"},
+    {3, 0, BLOCK(.controller_rank = -1), SGT_E_OUT_OF_RANGE,
+     "blocks[0].controller_rank is -1, must be 0 to 16777216"},
+    {3, 1, BLOCK(.temperature = -0.5), SGT_E_OUT_OF_RANGE,
+     "blocks[1].temperature is -0.5, must be finite and at least 0"},
+    {3, 1, BLOCK(.temperature = NAN), SGT_E_OUT_OF_RANGE, "blocks[1].temperature is nan"},
+    {3, 2, BLOCK(.hard_fraction = 1.5), SGT_E_OUT_OF_RANGE,
+     "blocks[2].hard_fraction is 1.5, must be 0 to 1"},
+    {3, 2, BLOCK(.hard_fraction = -1.0), SGT_E_OUT_OF_RANGE, "blocks[2].hard_fraction is -1"},
 };
 
 START_TEST(a_wrong_list_is_named)
@@ -87,6 +105,38 @@ START_TEST(a_wrong_pattern_is_named)
 }
 END_TEST
 
+START_TEST(defaults_are_those_of_a_standard_block)
+{
+    sgt_block_config block;
+    sgtt_ok(sgt_block_config_init(&block, sizeof block));
+    ck_assert_mem_eq(&block, &idle_blocks[0], sizeof block);
+}
+END_TEST
+
+/* What a part does not have is as if nobody had said it. */
+START_TEST(what_a_part_does_not_have_is_not_kept)
+{
+    const sgt_block_config list[3] = {
+        BLOCK(.mult_kernel = 5, .controller_rank = 7, .temperature = 2.0, .hard_fraction = 1.0),
+        BLOCK(.feed_forward = IDLE, .units = 2, .controller_rank = 7, .hard_fraction = 1.0),
+        BLOCK(0),
+    };
+    sgt_model_config config = idle_config(), kept = {.size = sizeof kept};
+    sgt_model *model = NULL;
+    config.blocks = list;
+    config.n_blocks = 3;
+    sgtt_ok(sgt_model_create(&model, context, &config, NULL));
+    sgtt_ok(sgt_model_get_config(&kept, model));
+    ck_assert_mem_eq(&kept.blocks[0], &idle_blocks[0], sizeof kept.blocks[0]);
+    ck_assert_mem_eq(&kept.blocks[2], &idle_blocks[0], sizeof kept.blocks[2]);
+    ck_assert_int_eq(kept.blocks[1].units, 2);
+    ck_assert_int_eq(kept.blocks[1].controller_rank, 7);
+    ck_assert_double_eq(kept.blocks[1].temperature, 0.0);
+    ck_assert_double_eq(kept.blocks[1].hard_fraction, 1.0);
+    sgt_model_free(model);
+}
+END_TEST
+
 START_TEST(a_kind_refuses_what_does_not_go_with_it)
 {
     sgt_model_config config = idle_config();
@@ -121,7 +171,7 @@ START_TEST(entries_may_be_longer)
     sgt_model_free(model);
     list[1].unknown[2] = 1;
     sgtt_fails(sgt_model_create(&model, context, &config, NULL), SGT_E_STRUCT_SIZE,
-               "sgt_block_config: a field at byte 32 is set");
+               "sgt_block_config: a field at byte 64 is set");
 }
 END_TEST
 
@@ -340,6 +390,8 @@ int main(void)
     tcase_add_loop_test(tests, a_wrong_list_is_named, 0, sizeof wrong / sizeof wrong[0]);
     tcase_add_loop_test(tests, a_wrong_pattern_is_named, 0,
                         sizeof wrong_patterns / sizeof wrong_patterns[0]);
+    tcase_add_test(tests, defaults_are_those_of_a_standard_block);
+    tcase_add_test(tests, what_a_part_does_not_have_is_not_kept);
     tcase_add_test(tests, a_kind_refuses_what_does_not_go_with_it);
     tcase_add_test(tests, entries_may_be_longer);
     tcase_add_test(tests, a_model_keeps_a_copy);

@@ -29,31 +29,42 @@ static int is_other(const char *name)
     return 0;
 }
 
-static const sgti_config_field *row_of(const char *name)
+static const sgti_config_field *find(const sgti_config_field *table, size_t count,
+                                     const char *name)
 {
-    for (size_t i = 0; i < SGTI_CONFIG_FIELDS; i++) {
-        if (!strcmp(sgti_config_fields[i].name, name))
-            return &sgti_config_fields[i];
+    for (size_t i = 0; i < count; i++) {
+        if (!strcmp(table[i].name, name))
+            return &table[i];
     }
     return NULL;
 }
 
+static const sgti_config_field *row_of(const char *name)
+{
+    return find(sgti_config_fields, SGTI_CONFIG_FIELDS, name);
+}
+
+static const struct {
+    const char *type;
+    const sgti_config_field *table;
+    size_t count;
+} tables[] = {{"sgt_model_config", sgti_config_fields, SGTI_CONFIG_FIELDS},
+              {"sgt_block_config", sgti_block_fields, SGTI_BLOCK_FIELDS}};
+
+/* _i: of which struct. */
 START_TEST(every_field_has_its_row)
 {
-    size_t found = 0, of_blocks = 0;
+    size_t found = 0;
     for (size_t i = 0; i < sizeof public_fields / sizeof public_fields[0]; i++) {
-        if (strcmp(public_fields[i].type, "sgt_model_config") || is_other(public_fields[i].name))
+        if (strcmp(public_fields[i].type, tables[_i].type) || is_other(public_fields[i].name))
             continue;
-        const sgti_config_field *row = row_of(public_fields[i].name);
+        const sgti_config_field *row =
+            find(tables[_i].table, tables[_i].count, public_fields[i].name);
         ck_assert_msg(row, "%s has no row", public_fields[i].name);
         ck_assert_int_eq(public_fields[i].kind, row->kind == SGTI_CONFIG_REAL ? F64 : I32);
         found++;
     }
-    ck_assert_uint_eq(found, SGTI_CONFIG_FIELDS);
-    for (size_t i = 0; i < sizeof public_fields / sizeof public_fields[0]; i++)
-        of_blocks += !strcmp(public_fields[i].type, "sgt_block_config") &&
-                     !is_other(public_fields[i].name);
-    ck_assert_uint_eq(of_blocks, SGTI_BLOCK_FIELDS);
+    ck_assert_uint_eq(found, tables[_i].count);
 }
 END_TEST
 
@@ -70,11 +81,40 @@ START_TEST(a_row_reads_and_sets_its_field)
 }
 END_TEST
 
+static const struct {
+    int32_t vocab_size, tied, head_modules, reserved;
+    sgt_status status;
+    const char *message;
+} wrong[] = {
+    {20, 0, -1, 0, SGT_E_OUT_OF_RANGE, "head_modules is -1, must be 0 to 16384"},
+    {20, 0, 16385, 0, SGT_E_OUT_OF_RANGE, "head_modules is 16385"},
+    {20, 0, 3, 0, SGT_E_INVALID_ARGUMENT, "head_modules 3 does not divide vocab_size 20"},
+    {20, 1, 4, 0, SGT_E_UNSUPPORTED, "these exclude each other: head_modules and tied"},
+    {20, 0, 0, 1, SGT_E_INVALID_ARGUMENT, "sgt_model_config.reserved is 1"},
+};
+
+START_TEST(a_wrong_field_is_named)
+{
+    sgt_context *context = sgtt_model_context();
+    sgt_model_config config = sgtt_config();
+    sgt_model *none = NULL;
+    config.vocab_size = wrong[_i].vocab_size;
+    config.tied = wrong[_i].tied;
+    config.head_modules = wrong[_i].head_modules;
+    config.reserved = wrong[_i].reserved;
+    sgtt_fails(sgt_model_create(&none, context, &config, NULL), wrong[_i].status,
+               wrong[_i].message);
+    ck_assert_ptr_null(none);
+    sgt_context_free(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("config");
     TCase *tests = tcase_create("fields");
-    tcase_add_test(tests, every_field_has_its_row);
+    tcase_add_loop_test(tests, a_wrong_field_is_named, 0, sizeof wrong / sizeof wrong[0]);
+    tcase_add_loop_test(tests, every_field_has_its_row, 0, 2);
     tcase_add_test(tests, a_row_reads_and_sets_its_field);
     suite_add_tcase(suite, tests);
     return sgtt_main(suite);

@@ -221,7 +221,7 @@ typedef struct sgt_swiglu_backward_args {
  * x. */
 typedef struct sgt_relu_args {
     uint32_t size;
-    int32_t units;
+    int32_t units; /* of a choice; else 0 */
     const sgt_tensor *x;
     const sgt_tensor *out;
     const sgt_tensor *mask;
@@ -229,10 +229,11 @@ typedef struct sgt_relu_args {
 } sgt_relu_args;
 
 /* Gives dx = dout * mask and dmask = dout * x, both 0 unless x * mask is above 0, and `out` as in
- * the forward. All [N,f] rows. dx may be x, dmask may be mask, out may be dout. */
+ * the forward, whose mask or choice is given again. All [N,f] rows. dx may be x, dmask may be mask,
+ * out may be dout. */
 typedef struct sgt_relu_backward_args {
     uint32_t size;
-    int32_t units;
+    int32_t units; /* of a choice; else 0 */
     const sgt_tensor *x;
     const sgt_tensor *dout;
     const sgt_tensor *dx;
@@ -244,8 +245,8 @@ typedef struct sgt_relu_backward_args {
 
 /*
  * Chooses one unit of each group of `units` columns of logits [N,f] rows: choice, int32 dense
- * [N, f/units], gets the index within its group of the largest logits + temperature g, the lowest of
- * equals. g = -ln(-ln u) is drawn for each element: number i = n f + j takes word i mod 4 of
+ * [N, f/units], gets the index within its group of the largest logits + temperature g, the lowest
+ * of equals. g = -ln(-ln u) is drawn for each element: number i = n f + j takes word i mod 4 of
  * Philox4x32-10 (Salmon et al., SC 2011) with the key `seed` and the counter (i / 4, stream), each
  * with its low 32 bits first, as u = 1e-6 + (1 - 2e-6) (word + 1/2) / 2^32. With temperature 0
  * nothing is drawn. mask [N,f] rows gets the softmax of each group of logits, without g; it may be
@@ -309,7 +310,7 @@ typedef struct sgt_row_products_args {
 typedef struct sgt_row_products_backward_args {
     uint32_t size;
     int32_t reserved; /* 0 */
-    const sgt_tensor *x;
+    const sgt_tensor *x; /* these two as in the forward */
     const sgt_tensor *y;
     const sgt_tensor *dout;
     const sgt_tensor *dx; /* NULL: not wanted */
