@@ -72,7 +72,13 @@ int32_t protected_native(void *instance, sgt_native *native, sgt_buffer *buffer)
     X(convert, sgt_elementwise_args)                                                               \
     X(adamw, sgt_adamw_args)                                                                       \
     X(gather_rows, sgt_rows_args)                                                                  \
-    X(scatter_add_rows, sgt_rows_args)
+    X(scatter_add_rows, sgt_rows_args)                                                             \
+    X(relu, sgt_relu_args)                                                                         \
+    X(relu_backward, sgt_relu_backward_args)                                                       \
+    X(choose, sgt_choose_args)                                                                     \
+    X(choose_backward, sgt_choose_backward_args)                                                   \
+    X(row_products, sgt_row_products_args)                                                         \
+    X(row_products_backward, sgt_row_products_backward_args)
 
 /* The arguments of any of them. */
 typedef union any_args {

@@ -77,6 +77,12 @@ static const sgt_backend table = {
     .replay = protected_replay,
     .free_graph = protected_free_graph,
     .native = protected_native,
+    .relu = protected_relu,
+    .relu_backward = protected_relu_backward,
+    .choose = protected_choose,
+    .choose_backward = protected_choose_backward,
+    .row_products = protected_row_products,
+    .row_products_backward = protected_row_products_backward,
 };
 
 __attribute__((visibility("default"))) const sgt_backend *

@@ -268,6 +268,36 @@ int32_t protected_scatter_add_rows(void *instance, const sgt_rows_args *args)
     return call(instance, SGT_SLOT(scatter_add_rows), args, sizeof *args);
 }
 
+int32_t protected_relu(void *instance, const sgt_relu_args *args)
+{
+    return call(instance, SGT_SLOT(relu), args, sizeof *args);
+}
+
+int32_t protected_relu_backward(void *instance, const sgt_relu_backward_args *args)
+{
+    return call(instance, SGT_SLOT(relu_backward), args, sizeof *args);
+}
+
+int32_t protected_choose(void *instance, const sgt_choose_args *args)
+{
+    return call(instance, SGT_SLOT(choose), args, sizeof *args);
+}
+
+int32_t protected_choose_backward(void *instance, const sgt_choose_backward_args *args)
+{
+    return call(instance, SGT_SLOT(choose_backward), args, sizeof *args);
+}
+
+int32_t protected_row_products(void *instance, const sgt_row_products_args *args)
+{
+    return call(instance, SGT_SLOT(row_products), args, sizeof *args);
+}
+
+int32_t protected_row_products_backward(void *instance, const sgt_row_products_backward_args *args)
+{
+    return call(instance, SGT_SLOT(row_products_backward), args, sizeof *args);
+}
+
 /* There is nothing to prepare: only looks whether the tensor is one. */
 int32_t protected_prepare_weight(void *instance, const sgt_prepare_weight_args *args)
 {

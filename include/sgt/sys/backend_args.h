@@ -92,7 +92,8 @@ static inline const sgt_args_tensor *sgt_backend_args_tensors(size_t slot)
         SGT_OF(sgt_attention_backward_args, gains, f32), SGT_END_OF_ARGS};
     static const sgt_args_tensor swiglu[] = {
         SGT_OF(sgt_swiglu_args, gate, f32), SGT_OF(sgt_swiglu_args, up, f32),
-        SGT_OF(sgt_swiglu_args, out, f32), SGT_END_OF_ARGS};
+        SGT_OF(sgt_swiglu_args, out, f32), SGT_OF(sgt_swiglu_args, mask, f32),
+        SGT_OF(sgt_swiglu_args, choice, i32), SGT_END_OF_ARGS};
     static const sgt_args_tensor swiglu_backward[] = {
         SGT_OF(sgt_swiglu_backward_args, gate, f32), SGT_OF(sgt_swiglu_backward_args, up, f32),
         SGT_OF(sgt_swiglu_backward_args, dout, f32), SGT_OF(sgt_swiglu_backward_args, dgate, f32),

@@ -217,8 +217,8 @@ typedef struct sgt_swiglu_backward_args {
     int32_t reserved2;        /* 0 */
 } sgt_swiglu_backward_args;
 
-/* out = max(0, x * mask), with a mask or a choice as above, or neither. All [N,f] rows. out may be
- * x. */
+/* out = max(0, x * mask), NaN where that is NaN, with a mask or a choice as above, or neither. All
+ * [N,f] rows. out may be x. */
 typedef struct sgt_relu_args {
     uint32_t size;
     int32_t units; /* of a choice; else 0 */
@@ -246,11 +246,11 @@ typedef struct sgt_relu_backward_args {
 /*
  * Chooses one unit of each group of `units` columns of logits [N,f] rows: choice, int32 dense
  * [N, f/units], gets the index within its group of the largest logits + temperature g, the lowest
- * of equals. g = -ln(-ln u) is drawn for each element: number i = n f + j takes word i mod 4 of
- * Philox4x32-10 (Salmon et al., SC 2011) with the key `seed` and the counter (i / 4, stream), each
- * with its low 32 bits first, as u = 1e-6 + (1 - 2e-6) (word + 1/2) / 2^32. With temperature 0
- * nothing is drawn. mask [N,f] rows gets the softmax of each group of logits, without g; it may be
- * logits.
+ * of equals; a NaN counts as -infinity. g = -ln(-ln u) is drawn for each element: number
+ * i = n f + j takes word i mod 4 of Philox4x32-10 (Salmon et al., SC 2011) with the key `seed` and
+ * the counter (i / 4, stream), each with its low 32 bits first, as
+ * u = 1e-6 + (1 - 2e-6) (word + 1/2) / 2^32. With temperature 0 nothing is drawn. mask [N,f] rows
+ * gets the softmax of each group of logits, without g; it may be logits.
  */
 typedef struct sgt_choose_args {
     uint32_t size;

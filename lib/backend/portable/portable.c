@@ -10,6 +10,7 @@
 
 #include "../../core/tensors.h"
 #include "../registry.h"
+#include "activation_kernels.h"
 #include "isa_name.h"
 #include "matrix_kernels.h"
 #include "row_kernels.h"
@@ -19,14 +20,18 @@ typedef struct variant {
     const char *isa;
     const char *kernels; /* for describe */
     const sgti_row_kernels *row;
+    const sgti_activation_kernels *activation;
     const sgti_matrix_kernels *matrix;
 } variant;
 
 static const variant variants[] = {
-    {"baseline", "portable baseline", &sgti_row_kernels_baseline, &sgti_matrix_kernels_baseline},
+    {"baseline", "portable baseline", &sgti_row_kernels_baseline, &sgti_activation_kernels_baseline,
+     &sgti_matrix_kernels_baseline},
 #ifdef SGTI_HAVE_WIDE_ISA
-    {"avx2", "portable avx2", &sgti_row_kernels_avx2, &sgti_matrix_kernels_avx2},
-    {"avx512", "portable avx512", &sgti_row_kernels_avx512, &sgti_matrix_kernels_avx512},
+    {"avx2", "portable avx2", &sgti_row_kernels_avx2, &sgti_activation_kernels_avx2,
+     &sgti_matrix_kernels_avx2},
+    {"avx512", "portable avx512", &sgti_row_kernels_avx512, &sgti_activation_kernels_avx512,
+     &sgti_matrix_kernels_avx512},
 #endif
 };
 
@@ -74,6 +79,7 @@ static int32_t portable_open(void **instance, const sgt_backend_open_args *args)
         .threads = args->threads,
         .isa = chosen->isa,
         .row = chosen->row,
+        .activation = chosen->activation,
         .matrix = chosen->matrix,
         .scratch_bytes = SGTI_MATRIX_SCRATCH_BYTES,
     };
@@ -192,4 +198,10 @@ const sgt_backend sgti_portable_backend = {
     .gather_rows = sgti_portable_gather_rows,
     .scatter_add_rows = sgti_portable_scatter_add_rows,
     .linear = sgti_portable_linear,
+    .relu = sgti_portable_relu,
+    .relu_backward = sgti_portable_relu_backward,
+    .choose = sgti_portable_choose,
+    .choose_backward = sgti_portable_choose_backward,
+    .row_products = sgti_portable_row_products,
+    .row_products_backward = sgti_portable_row_products_backward,
 };

@@ -2,7 +2,7 @@
 /*
  * The inside of the portable backend: plain C for every slot, on host memory. A buffer is the
  * address of its memory. Inner loops are compiled once per instruction set and reached through
- * two tables of kernels; the files named after operations cut the work into parts by shape.
+ * tables of kernels; the files named after operations cut the work into parts by shape.
  */
 #ifndef SGTI_PORTABLE_H
 #define SGTI_PORTABLE_H
@@ -12,6 +12,7 @@
 #include "../../base/strict_math.h"
 
 struct sgti_row_kernels;    /* row_kernels.h: elementwise work and reductions over rows */
+struct sgti_activation_kernels; /* activation_kernels.h: the middle of feed-forwards */
 struct sgti_matrix_kernels; /* matrix_kernels.h: tiles of products and attention */
 
 typedef struct sgti_portable {
@@ -20,6 +21,7 @@ typedef struct sgti_portable {
     int32_t threads;
     const char *isa;
     const struct sgti_row_kernels *row;
+    const struct sgti_activation_kernels *activation;
     const struct sgti_matrix_kernels *matrix;
     char *scratch; /* threads * scratch_bytes, 64-byte aligned: packing and tiles */
     size_t scratch_bytes;
@@ -61,6 +63,13 @@ int32_t sgti_portable_rmsnorm_backward(void *instance, const sgt_rmsnorm_backwar
 int32_t sgti_portable_rope(void *instance, const sgt_rope_args *args);
 int32_t sgti_portable_swiglu(void *instance, const sgt_swiglu_args *args);
 int32_t sgti_portable_swiglu_backward(void *instance, const sgt_swiglu_backward_args *args);
+int32_t sgti_portable_relu(void *instance, const sgt_relu_args *args);
+int32_t sgti_portable_relu_backward(void *instance, const sgt_relu_backward_args *args);
+int32_t sgti_portable_choose(void *instance, const sgt_choose_args *args);
+int32_t sgti_portable_choose_backward(void *instance, const sgt_choose_backward_args *args);
+int32_t sgti_portable_row_products(void *instance, const sgt_row_products_args *args);
+int32_t sgti_portable_row_products_backward(void *instance,
+                                            const sgt_row_products_backward_args *args);
 int32_t sgti_portable_cross_entropy(void *instance, const sgt_cross_entropy_args *args);
 int32_t sgti_portable_fill(void *instance, const sgt_tensor *tensor, double value);
 int32_t sgti_portable_copy(void *instance, const sgt_elementwise_args *args);

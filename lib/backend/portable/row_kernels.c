@@ -36,6 +36,20 @@ static void axpy(float *restrict y, float alpha, const float *restrict x, size_t
         y[i] += alpha * x[i];
 }
 
+static void multiply(float *restrict y, const float *restrict x, const float *restrict z,
+                     size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * z[i];
+}
+
+static void multiply_add(float *restrict y, const float *restrict x, const float *restrict z,
+                         size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i] * z[i];
+}
+
 static void scale(float *y, float alpha, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -252,86 +266,7 @@ static void rope(float *x, const float *cosine, const float *sine, float directi
     }
 }
 
-/* ---- SwiGLU ---- */
-
-/* 1 / (1 + e^-x). */
-static inline sgti_v16 sigmoid(sgti_v16 x)
-{
-    sgti_v16 one = sgti_v16_set(1.0f);
-    sgti_v16 e = sgti_v16_exp(sgti_v16_scale(x, -1.0f));
-    return sgti_v16_div(one, sgti_v16_add(one, e));
-}
-
-static void swiglu(float *out, const float *gate, const float *up, size_t n)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        sgti_v16 g = sgti_v16_load(gate + i);
-        sgti_v16 silu = sgti_v16_mul(g, sigmoid(g));
-        sgti_v16_store(out + i, sgti_v16_mul(silu, sgti_v16_load(up + i)));
-    }
-    if (i < n) {
-        sgti_v16 g = sgti_v16_load_tail(gate + i, n - i, 0.0f);
-        sgti_v16 silu = sgti_v16_mul(g, sigmoid(g));
-        sgti_v16 u = sgti_v16_load_tail(up + i, n - i, 0.0f);
-        sgti_v16_store_tail(out + i, n - i, sgti_v16_mul(silu, u));
-    }
-}
-
-/* With s = sigmoid(g), silu'(g) = s (1 + g (1 - s)). Each result takes the place of the argument
- * that it may overwrite in memory, too. */
-static inline void swiglu_gradient(sgti_v16 *dout_to_out, sgti_v16 *gate_to_dgate,
-                                   sgti_v16 *up_to_dup)
-{
-    sgti_v16 one = sgti_v16_set(1.0f);
-    sgti_v16 g = *gate_to_dgate;
-    sgti_v16 u = *up_to_dup;
-    sgti_v16 dout = *dout_to_out;
-    sgti_v16 s = sigmoid(g);
-    sgti_v16 silu = sgti_v16_mul(g, s);
-    sgti_v16 slope = sgti_v16_mul(s, sgti_v16_fma(g, sgti_v16_sub(one, s), one));
-    *gate_to_dgate = sgti_v16_mul(sgti_v16_mul(dout, u), slope);
-    *up_to_dup = sgti_v16_mul(dout, silu);
-    *dout_to_out = sgti_v16_mul(silu, u);
-}
-
-static void swiglu_backward(float *dgate, float *dup, float *out, const float *dout,
-                            const float *gate, const float *up, size_t n)
-{
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        sgti_v16 o = sgti_v16_load(dout + i);
-        sgti_v16 g = sgti_v16_load(gate + i);
-        sgti_v16 u = sgti_v16_load(up + i);
-        swiglu_gradient(&o, &g, &u);
-        sgti_v16_store(dgate + i, g);
-        sgti_v16_store(dup + i, u);
-        sgti_v16_store(out + i, o);
-    }
-    if (i < n) {
-        size_t rest = n - i;
-        sgti_v16 o = sgti_v16_load_tail(dout + i, rest, 0.0f);
-        sgti_v16 g = sgti_v16_load_tail(gate + i, rest, 0.0f);
-        sgti_v16 u = sgti_v16_load_tail(up + i, rest, 0.0f);
-        swiglu_gradient(&o, &g, &u);
-        sgti_v16_store_tail(dgate + i, rest, g);
-        sgti_v16_store_tail(dup + i, rest, u);
-        sgti_v16_store_tail(out + i, rest, o);
-    }
-}
-
 /* ---- cross-entropy ---- */
-
-static float highest(const float *x, size_t n)
-{
-    sgti_v16 top = sgti_v16_set(-INFINITY);
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        top = sgti_v16_max(sgti_v16_load(x + i), top);
-    if (i < n)
-        top = sgti_v16_max(sgti_v16_load_tail(x + i, n - i, -INFINITY), top);
-    return sgti_v16_highest(top);
-}
 
 /* The sum of e^(x - shift), whose terms are kept unless `terms` is NULL. It is in double, because
  * when the target is nearly certain, the loss is what little the other terms add to its 1. */
@@ -361,7 +296,7 @@ static double sum_of_exponentials(float *terms, const float *x, float shift, siz
  * every logit is -infinity, or one is +infinity or NaN, all results are NaN. */
 static float cross_entropy(float *dlogits, const float *logits, size_t target, size_t n)
 {
-    float top = highest(logits, n);
+    float top = sgti_highest(logits, n);
     double margin = (double)top - (double)logits[target];
     double z = sum_of_exponentials(dlogits, logits, top, n);
     if (dlogits != NULL) {
@@ -377,12 +312,12 @@ const sgti_row_kernels SGTI_ISA_NAME(sgti_row_kernels) = {
     .add = add,
     .axpy = axpy,
     .scale = scale,
+    .multiply = multiply,
+    .multiply_add = multiply_add,
     .sum_of_squares = sum_of_squares,
     .rmsnorm = rmsnorm,
     .rmsnorm_backward = rmsnorm_backward,
     .rope = rope,
-    .swiglu = swiglu,
-    .swiglu_backward = swiglu_backward,
     .cross_entropy = cross_entropy,
     .adamw = adamw,
     .f32_to_bf16 = f32_to_bf16,

@@ -29,6 +29,9 @@ typedef struct sgti_row_kernels {
     void (*add)(float *y, const float *x, const float *z, size_t n); /* y = x + z */
     void (*axpy)(float *y, float alpha, const float *x, size_t n);   /* y += alpha x */
     void (*scale)(float *y, float alpha, size_t n);                  /* y *= alpha */
+    /* y = x z, and y += x z; x may be z. */
+    void (*multiply)(float *y, const float *x, const float *z, size_t n);
+    void (*multiply_add)(float *y, const float *x, const float *z, size_t n);
     double (*sum_of_squares)(const float *x, size_t n);
 
     /* y = w x / sqrt(mean(x^2) + eps); y may be x. */
@@ -39,13 +42,6 @@ typedef struct sgti_row_kernels {
 
     /* Rotates the pairs (x[i], x[half + i]) by the angles; direction -1 turns back. */
     void (*rope)(float *x, const float *cosine, const float *sine, float direction, size_t half);
-
-    /* out = silu(gate) up; out may be gate or up. */
-    void (*swiglu)(float *out, const float *gate, const float *up, size_t n);
-    /* Gives the gradients, and also `out` as the forward gave it, so that nobody has to keep it.
-     * dgate may be gate, dup may be up, out may be dout. */
-    void (*swiglu_backward)(float *dgate, float *dup, float *out, const float *dout,
-                            const float *gate, const float *up, size_t n);
 
     /* Returns -ln softmax(logits)[target], and gives its gradient unless dlogits is NULL; dlogits
      * may be logits. */

@@ -11,6 +11,7 @@
 #ifndef SGTI_VECTOR_MATH_H
 #define SGTI_VECTOR_MATH_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -161,6 +162,33 @@ static inline sgti_piece sgti_piece_exp(sgti_piece x)
 #endif
 }
 
+/* x = 2^exponent (1 + fraction) with |fraction| below 0.42, for positive normal x. Subtracting the
+ * bits of sqrt(1/2) leaves in the upper bits how many times x is doubled from there. */
+static inline void sgti_piece_split(sgti_piece *exponent, sgti_piece *fraction, sgti_piece x)
+{
+    sgti_piece_i doublings = ((sgti_piece_i)x - 0x3f3504f3) >> 23;
+    *exponent = __builtin_convertvector(doublings, sgti_piece);
+    *fraction = (sgti_piece)((sgti_piece_i)x - (doublings << 23)) - 1.0f;
+}
+
+/* ln(2^exponent (1 + fraction)) of such a pair, within 2 units in the last place (polynomial of
+ * Cephes logf). As in the exponential ln 2 comes in two parts. */
+static inline sgti_piece sgti_piece_log1p(sgti_piece exponent, sgti_piece fraction)
+{
+    sgti_piece square = fraction * fraction;
+    sgti_piece p = fraction * 7.0376836292e-2f - 1.1514610310e-1f;
+    p = p * fraction + 1.1676998740e-1f;
+    p = p * fraction - 1.2420140846e-1f;
+    p = p * fraction + 1.4249322787e-1f;
+    p = p * fraction - 1.6668057665e-1f;
+    p = p * fraction + 2.0000714765e-1f;
+    p = p * fraction - 2.4999993993e-1f;
+    p = p * fraction + 3.3333331174e-1f;
+    p = p * fraction * square + exponent * -2.12194440e-4f;
+    p = p - square * 0.5f;
+    return (fraction + p) + exponent * 0.693359375f;
+}
+
 /* ---- sixteen lanes ---- */
 
 static inline sgti_v16 sgti_v16_set(float value)
@@ -284,6 +312,17 @@ static inline sgti_v16 sgti_v16_exp(sgti_v16 x)
     return result;
 }
 
+/* The lanes of value where those of x are above 0; else 0. */
+static inline sgti_v16 sgti_v16_where_positive(sgti_v16 x, sgti_v16 value)
+{
+    sgti_v16 result;
+#define SGTI_ACTION(i)                                                                             \
+    result.piece[i] = sgti_piece_select(x.piece[i] > 0.0f, value.piece[i], sgti_piece_set(0.0f));
+    SGTI_EACH(SGTI_ACTION)
+#undef SGTI_ACTION
+    return result;
+}
+
 /* The sum of the lanes: the upper half is added to the lower one until one lane is left. This tree
  * is the same for every instruction set. */
 static inline float sgti_v16_sum(sgti_v16 value)
@@ -308,6 +347,57 @@ static inline float sgti_v16_highest(sgti_v16 value)
     float a = highest[0] > highest[2] ? highest[0] : highest[2];
     float b = highest[1] > highest[3] ? highest[1] : highest[3];
     return a > b ? a : b;
+}
+
+/* One bit a lane, bit 0 for lane 0: where a equals b. */
+static inline uint32_t sgti_v16_equal(sgti_v16 a, sgti_v16 b)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)a.piece[0], (__m512)b.piece[0], _CMP_EQ_OQ);
+#else
+    uint32_t bits = 0;
+    for (int i = 0; i < SGTI_PIECES; i++) {
+        sgti_piece_i equal = a.piece[i] == b.piece[i];
+#if defined(__AVX__)
+        bits |= (uint32_t)_mm256_movemask_ps((__m256)equal) << (i * SGTI_PIECE_LANES);
+#elif defined(__SSE2__)
+        bits |= (uint32_t)_mm_movemask_ps((__m128)equal) << (i * SGTI_PIECE_LANES);
+#else
+        for (int lane = 0; lane < SGTI_PIECE_LANES; lane++)
+            bits |= (uint32_t)(equal[lane] & 1) << (i * SGTI_PIECE_LANES + lane);
+#endif
+    }
+    return bits;
+#endif
+}
+
+/* ---- rows of any length ---- */
+
+/* The first `count` lanes, which is all of them in a loop over whole sixteens; then the compiler
+ * knows, and no branch is left. */
+static inline sgti_v16 sgti_v16_load_part(const float *source, size_t count, float rest)
+{
+    return count == SGTI_LANES ? sgti_v16_load(source) : sgti_v16_load_tail(source, count, rest);
+}
+
+static inline void sgti_v16_store_part(float *target, size_t count, sgti_v16 value)
+{
+    if (count == SGTI_LANES)
+        sgti_v16_store(target, value);
+    else
+        sgti_v16_store_tail(target, count, value);
+}
+
+/* The largest of x [n]; a NaN is passed over, and without any other number it is -infinity. */
+static inline float sgti_highest(const float *x, size_t n)
+{
+    sgti_v16 top = sgti_v16_set(-INFINITY);
+    size_t i = 0;
+    for (; i + SGTI_LANES <= n; i += SGTI_LANES)
+        top = sgti_v16_max(sgti_v16_load(x + i), top);
+    if (i < n)
+        top = sgti_v16_max(sgti_v16_load_tail(x + i, n - i, -INFINITY), top);
+    return sgti_v16_highest(top);
 }
 
 #endif
