@@ -116,8 +116,10 @@ void golden_compare_parameters(golden_case *c, golden_kind *kind, const sgt_mode
 void golden_parts_read(sgt_model_config *config, golden_case *c);
 void golden_parts_free(sgt_model_config *config);
 
-/* 1 when the case has the results of an evaluation only. */
-int golden_infers(golden_case *c);
+/* 1 when the case has the results of a training forward, and when it has those of an evaluation.
+ * They are the same but where units are chosen: then those of soft training are no evaluation's. */
+int golden_trains(golden_case *c);
+int golden_evaluates(golden_case *c, const sgt_model_config *config);
 
 /* ---- golden_growth.c: from a case to a policy ---- */
 

@@ -344,7 +344,7 @@ void golden_forward(golden_case *c)
     golden_only(
         c, c->json,
         "kind config parts mode batch seq plan block_loops ignore_index logits_rows");
-    const int infers = golden_infers(c);
+    const int trains = golden_trains(c);
     f.model = golden_model(c);
     if (f.model == NULL)
         return;
@@ -355,8 +355,8 @@ void golden_forward(golden_case *c)
     if (!c->broken && golden_called(c->run,
                                     sgt_model_collect_entropy(f.model, SGT_ENTROPY_BOTH),
                                     "sgt_model_collect_entropy"))
-        (void)((infers || (run_loss(&f) && run_logits(&f))) && run_evaluation(&f) &&
-               run_session(&f));
+        (void)((!trains || (run_loss(&f) && run_logits(&f))) &&
+               (!golden_evaluates(c, &f.config) || (run_evaluation(&f) && run_session(&f))));
     sgt_model_free(f.model);
     free(f.tokens);
     free(f.targets);

@@ -79,23 +79,34 @@ static void read_patterns(sgt_block_config *block, golden_case *c, const json_t 
 
 /* ---- blocks ---- */
 
+enum mode { SOFT, HARD, INFER };
+
+static enum mode mode_of(golden_case *c)
+{
+    return golden_has(c->json, "mode") ? (enum mode)word_of(c, c->json, "mode", "soft hard infer")
+                                       : SOFT;
+}
+
 static void read_block(sgt_block_config *block, golden_case *c, const json_t *object)
 {
     block->size = sizeof *block;
     golden_only(c, object,
                 "attention patterns mult_kernel attention_output feed_forward units "
                 "controller_rank");
-    int multiplicative = word_of(c, object, "attention", "standard multiplicative");
-    int relu = word_of(c, object, "feed_forward", "swiglu relu");
-    golden_integer(c, object, "mult_kernel", 1); /* of multiplicative attention, as is the next */
-    int output = golden_integer(c, object, "attention_output", 0) != 0;
-    int controlled = golden_integer(c, object, "units", 0) > 0;
-    golden_integer(c, object, "controller_rank", 0);
+    block->attention = word_of(c, object, "attention", "standard multiplicative");
+    block->feed_forward = word_of(c, object, "feed_forward", "swiglu relu");
+    block->mult_kernel = golden_integer(c, object, "mult_kernel", 1);
+    block->attention_output = golden_integer(c, object, "attention_output", 0) != 0
+                                  ? SGT_ATTENTION_OUTPUT_PROJECTION
+                                  : SGT_ATTENTION_OUTPUT_NONE;
+    block->units = golden_integer(c, object, "units", 0);
+    block->controller_rank = golden_integer(c, object, "controller_rank", 0);
+    block->temperature = 0.0;
+    block->hard_fraction = mode_of(c) == HARD;
     read_patterns(block, c, golden_array(c, object, "patterns", -1));
-    skip_unless(c, !multiplicative, "multiplicative attention");
-    skip_unless(c, output, "attention without output projection");
-    skip_unless(c, !relu, "feed-forward part with ReLU");
-    skip_unless(c, !controlled, "feed-forward part with a controller");
+    skip_unless(c, block->attention == SGT_ATTENTION_SOFTMAX, "multiplicative attention");
+    skip_unless(c, block->feed_forward == SGT_FEED_FORWARD_SWIGLU, "feed-forward part with ReLU");
+    skip_unless(c, block->units == 0, "feed-forward part with a controller");
 }
 
 void golden_parts_read(sgt_model_config *config, golden_case *c)
@@ -114,7 +125,8 @@ void golden_parts_read(sgt_model_config *config, golden_case *c)
     config->altup_streams = golden_integer(c, parts, "altup_streams", 1);
     config->altup_order = word_of(c, parts, "altup_order", "alternate same");
     config->altup_table = word_of(c, parts, "altup_table", "recycled wide");
-    skip_unless(c, golden_integer(c, parts, "head_modules", 0) == 0, "head of modules");
+    config->head_modules = golden_integer(c, parts, "head_modules", 0);
+    skip_unless(c, config->head_modules == 0, "head of modules");
 }
 
 void golden_parts_free(sgt_model_config *config)
@@ -124,7 +136,15 @@ void golden_parts_free(sgt_model_config *config)
     free((void *)config->blocks);
 }
 
-int golden_infers(golden_case *c)
+int golden_trains(golden_case *c)
 {
-    return golden_has(c->json, "mode") && word_of(c, c->json, "mode", "soft hard infer") == 2;
+    return mode_of(c) != INFER;
+}
+
+int golden_evaluates(golden_case *c, const sgt_model_config *config)
+{
+    int chooses = 0;
+    for (int32_t i = 0; i < config->n_blocks; i++)
+        chooses |= config->blocks[i].units > 0;
+    return !chooses || mode_of(c) != SOFT;
 }

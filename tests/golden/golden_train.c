@@ -173,7 +173,7 @@ void golden_train(golden_case *c)
     golden_only(c, c->json,
                 "kind config parts mode batch seq steps growth adamw grad_clip lr loss grad_norm "
                 "action depth scale");
-    if (golden_infers(c))
+    if (!golden_trains(c))
         c->broken = !golden_fail(c->run, "a training with \"mode\" infer");
     t.model = golden_model(c);
     if (t.model == NULL)
