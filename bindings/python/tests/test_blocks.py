@@ -32,7 +32,7 @@ def test_a_list_is_counted():
     with sgt.Context() as context:
         plain = context.estimate_memory(PLAIN, batch=2, seq=8)
         longer = context.estimate_memory(listed(STANDARD, STANDARD, STANDARD), batch=2, seq=8)
-    assert longer.other - plain.other == 3 * 24
+    assert longer.other - plain.other == 3 * 56
     assert sgt.count_flops(listed(STANDARD)) == sgt.count_flops(PLAIN)
 
 
@@ -44,6 +44,48 @@ def test_files_leave_a_standard_list_out(tmp_path):
         assert checkpoint.config.blocks == ()
     with sgt.Model.from_pretrained(tmp_path / "folder") as model:
         assert model.config.blocks == ()
+
+
+def test_what_a_part_does_not_have_is_not_kept():
+    wordy = sgt.BlockConfig(mult_kernel=5, controller_rank=7, temperature=2.0, hard_fraction=1.0)
+    with sgt.Model(listed(wordy)) as model:
+        assert model.config.blocks == (STANDARD,)
+
+
+@pytest.mark.parametrize("field, value, said", [
+    ("mult_kernel", 65, "65, must be 0 to 64"), ("units", -1, "-1, must be 0 to"),
+    ("controller_rank", -1, "-1, must be"), ("temperature", -0.5, "-0.5, must be finite"),
+    ("hard_fraction", 1.5, "1.5, must be 0 to 1"),
+])
+def test_wrong_fields_are_named(field, value, said):
+    with pytest.raises(sgt.OutOfRangeError, match=rf"blocks\[1\].{field} is {said}"):
+        sgt.Model(listed(STANDARD, sgt.BlockConfig(**{field: value})))
+
+
+def test_wrong_words_and_types_of_fields_are_named():
+    with pytest.raises(ValueError, match=r"blocks\[0\].attention_output is 0, not one of 'proj"):
+        sgt.Model(listed(sgt.BlockConfig(attention_output=0)))
+    with pytest.raises(TypeError, match="units: an integer is needed"):
+        sgt.Model(listed(sgt.BlockConfig(units=2.0)))
+    with pytest.raises(sgt.UnsupportedError, match="attention_output none and attention softmax"):
+        sgt.Model(listed(sgt.BlockConfig(attention_output="none")))
+
+
+def test_the_seed_of_draws_is_not_that_of_weights():
+    with sgt.Model(PLAIN, draw_seed=3, seed=4) as model, sgt.Model(PLAIN, seed=4) as other:
+        assert model.draw_seed == 3 and other.draw_seed == 0
+        name = "lm_head.weight"
+        assert (model.parameters[name] == other.parameters[name]).all()
+    for wrong in (-1, 2**64):
+        with pytest.raises(OverflowError, match="draw_seed"):
+            sgt.Model(PLAIN, draw_seed=wrong)
+
+
+def test_a_wrong_head_is_named():
+    with pytest.raises(sgt.InvalidArgumentError, match="head_modules 4 does not divide vocab_size"):
+        sgt.Model(dataclasses.replace(PLAIN, head_modules=4))
+    with pytest.raises(sgt.UnsupportedError, match="head_modules and tied"):
+        sgt.Model(dataclasses.replace(PLAIN, head_modules=19, tied=True))
 
 
 PATTERNED = listed(sgt.BlockConfig(patterns=["local:5", sgt.AttentionPattern()]), STANDARD,
@@ -112,8 +154,8 @@ def test_wrong_patterns_are_named():
 
 
 def test_wrong_blocks_are_named():
-    with pytest.raises(ValueError, match=r"blocks\[1\].feed_forward is 'relu', not one of 'swiglu'"):
-        sgt.Model(listed(STANDARD, sgt.BlockConfig(feed_forward="relu")))
+    with pytest.raises(ValueError, match=r"blocks\[1\].feed_forward is 'gelu', not one of 'swiglu'"):
+        sgt.Model(listed(STANDARD, sgt.BlockConfig(feed_forward="gelu")))
     with pytest.raises(ValueError, match=r"blocks\[0\].attention is 'local'"):
         sgt.count_flops(listed(sgt.BlockConfig("local")))
     with pytest.raises(TypeError, match=r"blocks\[1\]: a BlockConfig is needed"):

@@ -164,8 +164,8 @@ def test_pretrained(model, tmp_path, batch, dtype, close):
         assert again.config == model.config
         difference = abs(again.evaluate(*batch) - model.evaluate(*batch))
         assert difference <= close
-    shorter = sgt.Model.from_pretrained(str(folder), max_seq_len=8, recompute=True)
-    assert shorter.config.max_seq_len == 8 and shorter.recompute
+    shorter = sgt.Model.from_pretrained(str(folder), max_seq_len=8, recompute=True, draw_seed=3)
+    assert shorter.config.max_seq_len == 8 and shorter.recompute and shorter.draw_seed == 3
     with pytest.raises(ValueError, match="float8"):
         model.save_pretrained(folder, dtype="float8")
 
@@ -259,9 +259,11 @@ def test_more_positions_than_the_model_was_made_for_are_warned_of(tmp_path, cont
         assert sum("beyond the" in record.getMessage() for record in caplog.records) == warnings
 
 
-def test_a_checkpoint_is_resumed_with_recompute(tmp_path, context):
+def test_a_checkpoint_is_resumed_with_other_options(tmp_path, context):
     path = str(tmp_path / "c.safetensors")
-    with sgt.Model(small_config(), context) as model:
+    with sgt.Model(small_config(), context, draw_seed=7) as model:
         sgt.Checkpoint.save(path, model)
     with sgt.Checkpoint(path, context) as checkpoint:
-        assert checkpoint.create(recompute=True).model.recompute
+        restored = checkpoint.create(recompute=True, draw_seed=2**64 - 1).model
+        assert restored.recompute and restored.draw_seed == 2**64 - 1
+        assert not checkpoint.create().model.recompute and checkpoint.create().model.draw_seed == 0

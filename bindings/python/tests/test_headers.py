@@ -144,6 +144,7 @@ CONSTANTS = {
     "LOG_LEVEL": ("sgt_log_level", "SGT_LOG_"),
     "PHASE": ("sgt_phase", "SGT_PHASE_"),
     "ATTENTION": ("sgt_attention_kind", "SGT_ATTENTION_"),
+    "ATTENTION_OUTPUT": ("sgt_attention_output", "SGT_ATTENTION_OUTPUT_"),
     "FEED_FORWARD": ("sgt_feed_forward_kind", "SGT_FEED_FORWARD_"),
     "ALTUP_ORDER": ("sgt_altup_order", "SGT_ALTUP_"),
     "ALTUP_TABLE": ("sgt_altup_table", "SGT_ALTUP_"),
@@ -181,7 +182,8 @@ def test_data_types():
 
 
 WORDS = {
-    "AttentionKind": "ATTENTION", "FeedForwardKind": "FEED_FORWARD",
+    "AttentionKind": "ATTENTION", "AttentionOutput": "ATTENTION_OUTPUT",
+    "FeedForwardKind": "FEED_FORWARD",
     "AltupOrder": "ALTUP_ORDER", "AltupTable": "ALTUP_TABLE",
     "Collected": "ENTROPY", "FlopsLoops": "FLOPS_LOOPS", "FlopsPhase": "FLOPS_PHASE",
     "Schedule": "SCHEDULE",
@@ -248,6 +250,8 @@ def test_option_defaults_are_those_of_the_library():
             assert default == found, (function, parameter.name)
 
     check(sgt.Model.init_weights, "sgt_model_init_options")
+    weights = dict.fromkeys(("context", "seed", "std", "cut", "residual"))
+    check(sgt.Model, "sgt_model_options", draw_seed="seed", **weights)
     check(sgt.Optimizer, "sgt_optimizer_options", betas=None, rate=None)
     betas = inspect.signature(sgt.Optimizer).parameters["betas"].default
     options = c_defaults("sgt_optimizer_options")
@@ -270,12 +274,12 @@ def test_option_defaults_are_those_of_the_library():
 
 def test_a_configuration_has_the_fields_of_the_library():
     table = (headers.INCLUDE.parent / "lib" / "core" / "config_fields.c").read_text()
-    rows = re.findall(r"^    {(?:INTEGER|FLAG|CHOICE|REAL)\((\w+), ", table, re.MULTILINE)
+    rows = re.findall(r'^    {(?:NAMED|INTEGER|FLAG|CHOICE|REAL)\((\w+), "(\w+)"', table, re.MULTILINE)
+    of_blocks = {name for name, stored in rows if stored.startswith("sgt_block_")}
     fields = {field.name for field in dataclasses.fields(sgt.ModelConfig)}
-    assert set(rows) == fields - {"blocks"}
-    rows = re.findall(r'^    {"(\w+)", "sgt_block_\w+", ', table, re.MULTILINE)
+    assert {name for name, _ in rows} - of_blocks == fields - {"blocks"}
     fields = {field.name for field in dataclasses.fields(sgt.BlockConfig)}
-    assert set(rows) == fields - {"patterns"}
+    assert of_blocks == fields - {"patterns"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="names of shared objects")

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, Literal, Mapping
 
 # The words of arguments, for type checkers; a test compares them with the tables.
-AttentionKind = Literal["softmax"]
-FeedForwardKind = Literal["swiglu"]
+AttentionKind = Literal["softmax", "multiplicative"]
+AttentionOutput = Literal["projection", "none"]
+FeedForwardKind = Literal["swiglu", "relu"]
 AltupOrder = Literal["alternate", "same"]
 AltupTable = Literal["recycled", "wide"]
 Collected = Literal["none", "last", "mean", "both"]
@@ -34,8 +35,9 @@ PHASE = {"forward": 1, "backward": 2, "evaluate": 3, "decode": 4, "load": 5, "sa
 DTYPE = {"float32": 1, "float64": 2, "bfloat16": 3, "float16": 4, "int32": 5}
 SAVED_TYPE = {word: DTYPE[word] for word in ("float32", "bfloat16", "float16")}
 SESSION_WEIGHTS = {word: DTYPE[word] for word in ("float32", "bfloat16")}
-ATTENTION = {"softmax": 0}
-FEED_FORWARD = {"swiglu": 0}
+ATTENTION = {"softmax": 0, "multiplicative": 1}
+ATTENTION_OUTPUT = {"projection": 0, "none": 1}
+FEED_FORWARD = {"swiglu": 0, "relu": 1}
 ALTUP_ORDER = {"alternate": 0, "same": 1}
 ALTUP_TABLE = {"recycled": 0, "wide": 1}
 ENTROPY = {"none": 0, "last": 1, "mean": 2, "both": 3}

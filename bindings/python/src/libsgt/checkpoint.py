@@ -13,7 +13,7 @@ from ._handles import Guard, Handle, Owner
 from ._library import lib
 from ._scalars import instance
 from ._text import Path, encoded_list, encoded_path
-from .config import ModelConfig
+from .config import ModelConfig, model_options
 from .context import Context, context_or_new
 from .errors import InvalidArgumentError, call, call_for_file
 from .growth import AnyPolicy, Growth
@@ -211,14 +211,15 @@ class Checkpoint(Owner):
         own_schedule: bool = False,
         verify: bool = True,
         recompute: bool = False,
+        draw_seed: int = 0,
     ) -> Restored:
         """Makes the model, the optimizer where there is one, and with ``policy`` the growth.
 
-        policy: made with the options of the saved one. optimizer False: none is made. recompute: as in
-        ``Model``; a file does not tell it. Errors as ``load``.
+        policy: made with the options of the saved one. optimizer False: none is made. recompute,
+        draw_seed: as in ``Model``; a file does not tell them. Errors as ``load``.
         """
         instance(policy, (Policy, BuiltInPolicy), "policy", optional=True)
-        model_options = _structs.sgt_model_options(recompute=recompute)
+        of_model = model_options(recompute, draw_seed)
         options = _structs.sgt_checkpoint_load_options(own_schedule=own_schedule, verify=verify)
         made_model, made_optimizer, made_growth = (ctypes.c_void_p() for _ in range(3))
         with_optimizer = optimizer and self.info.has_optimizer
@@ -237,7 +238,7 @@ class Checkpoint(Owner):
                 byref(made_growth) if policy is not None else None,
                 self._pointer,
                 policy._pointer if policy is not None else None,
-                byref(model_options),
+                byref(of_model),
                 byref(options),
             )
             model = Model._adopt(made_model.value, context)

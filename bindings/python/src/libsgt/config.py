@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from ctypes import addressof, byref
+from ctypes import addressof, byref, c_uint64
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import _enums, _structs
@@ -25,13 +25,26 @@ def _pattern(given: Union[AttentionPattern, str]) -> AttentionPattern:
 class BlockConfig:
     """What a block is made of: its kind of attention and of feed-forward part.
 
-    patterns: the query heads of key/value head g see what ``patterns[g % len(patterns)]`` says, an
-    `AttentionPattern` or its text, such as ``"local:256"``; empty: every earlier key.
+    attention "multiplicative": queries, keys and values come from a multiplicative layer and
+    convolutions over mult_kernel positions (0: 3) and over heads; attention_output "none": without
+    output projection, head s adds to its own piece of the stream. feed_forward "relu": down
+    max(0, up). units above 0: a controller of rank controller_rank chooses one unit out of each
+    group of so many for each token; in training the part is hard with probability hard_fraction,
+    its choices with noise of temperature, and otherwise weights units by a softmax (Scaling
+    Transformers, arXiv 2111.12763). patterns: the query heads of key/value head g see what
+    ``patterns[g % len(patterns)]`` says, an `AttentionPattern` or its text, such as
+    ``"local:256"``; empty: every earlier key. What a part does not have is not looked at.
     """
 
     attention: _enums.AttentionKind = "softmax"
     feed_forward: _enums.FeedForwardKind = "swiglu"
     patterns: Sequence[Union[AttentionPattern, str]] = ()
+    mult_kernel: int = 3
+    attention_output: _enums.AttentionOutput = "projection"
+    units: int = 0
+    controller_rank: int = 0
+    temperature: float = 0.1
+    hard_fraction: float = 0.3
 
     def __post_init__(self) -> None:
         given = tuple(self.patterns)
@@ -40,28 +53,23 @@ class BlockConfig:
         object.__setattr__(self, "patterns", tuple(map(_pattern, given)))
 
     def _struct(self, name: str) -> Any:
-        patterns = [_pattern(pattern)._struct() for pattern in self.patterns]
-        struct = _structs.sgt_block_config(
-            attention=_enums.number(_enums.ATTENTION, self.attention, f"{name}.attention"),
-            feed_forward=_enums.number(
-                _enums.FEED_FORWARD, self.feed_forward, f"{name}.feed_forward"
-            ),
-            n_patterns=len(patterns),
-        )
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        patterns = [_pattern(pattern)._struct() for pattern in values.pop("patterns")]
+        for word, table in _BLOCK_CHOICES.items():
+            values[word] = _enums.number(table, values[word], f"{name}.{word}")
+        struct = _structs.sgt_block_config(n_patterns=len(patterns), **values)
         if patterns:
             struct.patterns = (_structs.sgt_attention_pattern * len(patterns))(*patterns)
         return struct
 
     @classmethod
     def _from(cls, struct: Any) -> "BlockConfig":
-        return cls(
-            _enums.word(_enums.ATTENTION, struct.attention),
-            _enums.word(_enums.FEED_FORWARD, struct.feed_forward),
-            tuple(
-                AttentionPattern._from(pattern)
-                for pattern in _entries(struct.patterns, struct.n_patterns)
-            ),
-        )
+        values = {field.name: getattr(struct, field.name) for field in dataclasses.fields(cls)}
+        for word, table in _BLOCK_CHOICES.items():
+            values[word] = _enums.word(table, values[word])
+        patterns = _entries(struct.patterns, struct.n_patterns)
+        values["patterns"] = tuple(map(AttentionPattern._from, patterns))
+        return cls(**values)
 
 
 def _entries(first: Any, count: int) -> Iterator[Any]:
@@ -72,8 +80,13 @@ def _entries(first: Any, count: int) -> Iterator[Any]:
         )
 
 
-# The fields of ModelConfig that are words.
+# The fields of ModelConfig, and of BlockConfig, that are words.
 _CHOICES = {"altup_order": _enums.ALTUP_ORDER, "altup_table": _enums.ALTUP_TABLE}
+_BLOCK_CHOICES = {
+    "attention": _enums.ATTENTION,
+    "attention_output": _enums.ATTENTION_OUTPUT,
+    "feed_forward": _enums.FEED_FORWARD,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +98,10 @@ class ModelConfig:
     output head is the embedding. altup_streams K: a token is K streams of d, of which each layer
     works on one (altup_order "alternate": layer i on stream i mod K; "same": all on stream 0), and
     AltUp carries the others along; altup_table "recycled": each stream starts as the embedding and
-    their mean is what the head reads; "wide": embedding and head have K d columns. blocks: layer i
-    is made of blocks[i % len(blocks)]; empty: of standard blocks.
+    their mean is what the head reads; "wide": embedding and head have K d columns. head_modules
+    S: above 0 a sparse head, whose logit s V/S + m of x is sum_i x_i scale[s,i] weight[m,i] plus a
+    bias; S divides V, and the head is not tied. blocks: layer i is made of
+    blocks[i % len(blocks)]; empty: of standard blocks.
     """
 
     vocab_size: int
@@ -103,6 +118,7 @@ class ModelConfig:
     altup_streams: int = 1
     altup_order: _enums.AltupOrder = "alternate"
     altup_table: _enums.AltupTable = "recycled"
+    head_modules: int = 0
     blocks: Sequence[BlockConfig] = ()
 
     def __post_init__(self) -> None:
@@ -128,6 +144,13 @@ class ModelConfig:
             values[name] = _enums.word(table, values[name])
         values["blocks"] = tuple(map(BlockConfig._from, _entries(struct.blocks, struct.n_blocks)))
         return cls(**values)
+
+
+def model_options(recompute: bool, draw_seed: int) -> Any:
+    """The options of a model; a wrong seed has the name that callers know it by."""
+    return _structs.sgt_model_options(
+        recompute=recompute, seed=integer(draw_seed, "draw_seed", c_uint64)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +201,9 @@ class SpecialTokens:
 
 class Flops(NamedTuple):
     """FLOPs of one token: forward, the sum of the components behind it; training, of its part of a
-    training step, forward and backward (0 in other phases)."""
+    training step, forward and backward (0 in other phases). weight_bytes: of the weights that are
+    read, 4 each, but for the embedding: by the forward of a batch, or in the phase "decode" by that
+    of one token, where sparse parts read only what they chose."""
 
     forward: float
     training: float
@@ -187,6 +212,7 @@ class Flops(NamedTuple):
     feed_forward: float
     head: float
     mixing: float
+    weight_bytes: float
 
 
 class FlopsTotal(NamedTuple):

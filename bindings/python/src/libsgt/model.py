@@ -18,7 +18,7 @@ from ._messages import similar
 from ._scalars import instance
 from ._summary import summary
 from ._text import Path, encoded_path
-from .config import Flops, FlopsTotal, ModelConfig, SpecialTokens, count_flops
+from .config import Flops, FlopsTotal, ModelConfig, SpecialTokens, count_flops, model_options
 from .context import Context, context_or_new
 from .errors import NotFoundError, StateError, call, call_for_file
 from .loss import Evaluation, Loss
@@ -38,7 +38,8 @@ class Model(Owner):
     config: its architecture. context: None makes one of its own. seed: of the weights, truncated
     normal of standard deviation ``std`` cut at ``cut`` deviations, norms one; None leaves zero
     weights. ``recompute``: keep only each block's input and run its forward again in backward: less
-    memory and more work, equal bits. Narrow models (d_model under about 512) learn faster with ``std`` up to
+    memory and more work, equal bits. ``draw_seed``: of what parts draw in training forwards, whether
+    a sparse feed-forward part is hard and the noise of its choices. Narrow models (d_model under about 512) learn faster with ``std`` up to
     1 / sqrt(d_model). ``residual``: what is added to the residual stream starts smaller, by
     1 / sqrt(2 n_layers).
 
@@ -52,6 +53,7 @@ class Model(Owner):
         context: Optional[Context] = None,
         *,
         recompute: bool = False,
+        draw_seed: int = 0,
         seed: Optional[int] = 0,
         std: float = 0.02,
         cut: float = 3.0,
@@ -59,7 +61,7 @@ class Model(Owner):
     ) -> None:
         instance(config, (ModelConfig,), "config")
         context = context_or_new(context)
-        options = _structs.sgt_model_options(recompute=recompute)
+        options = model_options(recompute, draw_seed)
         pointer = ctypes.c_void_p()
         with context._guard.reading:
             call(
@@ -95,6 +97,7 @@ class Model(Owner):
         options = _structs.sgt_model_options()
         call(lib.sgt_model_get_options, byref(options), self._pointer)
         self._recompute = bool(options.recompute)
+        self._draw_seed = int(options.seed)
         tensor = _structs.sgt_tensor_view()
         for i in range(lib.sgt_model_n_parameters(self._pointer)):
             call(lib.sgt_model_parameter, byref(tensor), self._pointer, i, _WEIGHT)
@@ -118,18 +121,20 @@ class Model(Owner):
         *,
         max_seq_len: int = 0,
         recompute: bool = False,
+        draw_seed: int = 0,
         tie_missing_head: bool = False,
     ) -> "Model":
         """A model from a Hugging Face folder: a LLaMA, a Mistral, or of ``save_pretrained``.
 
-        max_seq_len: instead of the folder's max_position_embeddings; 0: that. tie_missing_head: a
+        max_seq_len: instead of the folder's max_position_embeddings; 0: that. recompute, draw_seed:
+        as in ``Model``. tie_missing_head: a
         head that is nowhere in the folder is the embedding, even where config.json does not say so
         (else that is a FormatError). Raises MissingFileError,
         FileError, FormatError, UnsupportedError (what this model does not do is named), and what
         ``Model`` raises.
         """
         context = context_or_new(context)
-        model_options = _structs.sgt_model_options(recompute=recompute)
+        of_model = model_options(recompute, draw_seed)
         options = _structs.sgt_hf_load_options(
             max_seq_len=max_seq_len, tie_missing_head=tie_missing_head
         )
@@ -141,7 +146,7 @@ class Model(Owner):
                 byref(pointer),
                 context._pointer,
                 path,
-                byref(model_options),
+                byref(of_model),
                 byref(options),
             )
             return cls._adopt(pointer.value, context)
@@ -194,6 +199,11 @@ class Model(Owner):
     def recompute(self) -> bool:
         """Whether backward runs the forward of each block again instead of keeping what it made."""
         return self._recompute
+
+    @property
+    def draw_seed(self) -> int:
+        """The seed of what parts draw in training forwards."""
+        return self._draw_seed
 
     def _special_tokens_of(self, handle: Handle) -> SpecialTokens:
         """Those of the C model, which a session keeps when this object is closed."""
