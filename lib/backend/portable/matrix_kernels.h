@@ -67,6 +67,40 @@ typedef struct sgti_few_rows_part {
     int64_t d_col;
 } sgti_few_rows_part;
 
+/*
+ * Part of a product with chosen rows of a weight matrix, as in sgt_units_args: some rows of x times
+ * some groups of units, or some columns of x and of the weights. Pointers are at the first row,
+ * group and column of the part; strides count elements.
+ */
+typedef struct sgti_units_part {
+    int64_t rows;
+    int64_t groups;
+    int64_t units;
+    int64_t cols; /* of x and of the weights */
+    void *weight; /* only the gradients write it */
+    int64_t weight_row;
+    int32_t weight_is_bf16;
+    int32_t is_packed; /* 1: blocks of the weights are copied into scratch, see below */
+    const int32_t *choice;
+    int64_t choice_row;
+    float *a;
+    int64_t a_row;
+    float *x;
+    int64_t x_row;
+    const float *d; /* of the outputs; NULL: adds nothing */
+    int64_t d_row;
+} sgti_units_part;
+
+/* Columns of a packed block, groups of a part of the inputs, the most units of a group whose block
+ * is packed, the most rows of a part of the inputs and the most units of a group for gradients. */
+enum {
+    SGTI_UNITS_COLS = 128,
+    SGTI_UNITS_GROUPS = 16,
+    SGTI_UNITS_PACKED = 128,
+    SGTI_UNITS_ROWS = 8192,
+    SGTI_UNITS_MOST = 1 << 18
+};
+
 /* The most heads of a part of attention, its most rows in all (heads * rows), and how many keys the
  * kernels of attention and of its gradient take at a time, from the first key of a part on. */
 enum { SGTI_ATTENTION_HEADS = 4, SGTI_ATTENTION_ROWS = 512, SGTI_ATTENTION_KEYS = 128 };
@@ -164,6 +198,9 @@ typedef struct sgti_matrix_kernels {
     const char *isa;
     void (*gemm)(const sgti_gemm_part *part, void *scratch);
     void (*few_rows)(const sgti_few_rows_part *part);
+    void (*unit_inputs)(const sgti_units_part *part, void *scratch);
+    void (*unit_outputs)(const sgti_units_part *part, void *scratch);
+    void (*unit_gradients)(const sgti_units_part *part, void *scratch);
     void (*attention)(const sgti_attention_part *part, void *scratch);
     void (*attention_backward)(const sgti_attention_backward_part *part, void *scratch);
 } sgti_matrix_kernels;

@@ -204,4 +204,7 @@ const sgt_backend sgti_portable_backend = {
     .choose_backward = sgti_portable_choose_backward,
     .row_products = sgti_portable_row_products,
     .row_products_backward = sgti_portable_row_products_backward,
+    .unit_inputs = sgti_portable_unit_inputs,
+    .unit_outputs = sgti_portable_unit_outputs,
+    .unit_gradients = sgti_portable_unit_gradients,
 };

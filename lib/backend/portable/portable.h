@@ -54,6 +54,9 @@ static inline void *sgti_thread_scratch(const sgti_portable *portable, int32_t t
  * this version does not know, and types that the slot does not take. */
 int32_t sgti_portable_gemm(void *instance, const sgt_gemm_args *args);
 int32_t sgti_portable_linear(void *instance, const sgt_linear_args *args);
+int32_t sgti_portable_unit_inputs(void *instance, const sgt_units_args *args);
+int32_t sgti_portable_unit_outputs(void *instance, const sgt_units_args *args);
+int32_t sgti_portable_unit_gradients(void *instance, const sgt_units_args *args);
 int32_t sgti_portable_attention(void *instance, const sgt_attention_args *args);
 int32_t sgti_portable_attention_backward(void *instance, const sgt_attention_backward_args *args);
 int32_t sgti_portable_embedding(void *instance, const sgt_embedding_args *args);
