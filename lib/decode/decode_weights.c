@@ -9,50 +9,73 @@
 /* The matrices of a session while they are listed. */
 typedef struct planner {
     sgti_decode_matrices made;
-    sgti_arena gathered;
+    sgti_arena derived;
     sgti_arena rounded;
 } planner;
 
-static void add(planner *p, int64_t rows, int64_t columns, const sgti_matrix *whole)
+static uint64_t take(sgti_arena *arena, const sgti_decode_matrix *matrix, size_t element)
+{
+    return sgti_arena_take(arena, (uint64_t)matrix->rows, (uint64_t)matrix->columns, element) /
+           element;
+}
+
+static void add(planner *p, sgti_decode_matrix matrix)
 {
     sgti_decode_matrices *made = &p->made;
-    sgti_decode_matrix matrix = {.rows = rows, .columns = columns, .gathered = !whole};
-    if (whole)
-        matrix.offset = whole->offset;
-    else
-        matrix.offset = sgti_arena_take(&p->gathered, (uint64_t)rows, (uint64_t)columns,
-                                        sizeof(float)) / sizeof(float);
-    matrix.rounded = sgti_arena_take(&p->rounded, (uint64_t)rows, (uint64_t)columns,
-                                     sizeof(uint16_t)) / sizeof(uint16_t);
-    if (columns > made->widest)
-        made->widest = columns;
+    if (matrix.read && matrix.derived)
+        matrix.offset = take(&p->derived, &matrix, sizeof(float));
+    if (matrix.read)
+        matrix.rounded = take(&p->rounded, &matrix, sizeof(uint16_t));
+    if (matrix.read && matrix.columns > made->widest)
+        made->widest = matrix.columns;
     if (made->list)
         made->list[made->count] = matrix;
     made->count++;
 }
 
+/* Lists the derived matrices of a part, and notes where they begin. */
+static void add_derived(planner *p, int32_t *first, const sgt_model_config *config, int32_t layer,
+                        enum sgti_block_part slot, const sgti_pass *pass)
+{
+    const sgti_part_kind *kind = sgti_block_of(config, layer).parts[slot];
+    if (first)
+        *first = p->made.count;
+    for (int32_t i = 0; i < kind->n_derived; i++) {
+        const sgti_derived size = kind->derived(config, layer, pass, i);
+        add(p, (sgti_decode_matrix){.rows = size.rows,
+                                    .columns = size.columns,
+                                    .derived = 1,
+                                    .read = size.needed});
+    }
+}
+
 void sgti_decode_matrices_plan(sgti_decode_matrices *matrices, const sgt_model *model,
                                const sgti_passes *passes)
 {
-    planner p = {.made = {.list = matrices->list, .of_pass = matrices->of_pass}};
-    int64_t d = model->config.d_model, dh = model->config.head_dim;
+    planner p = {.made = {.list = matrices->list,
+                          .of_pass = matrices->of_pass,
+                          .of_layer = matrices->of_layer}};
     for (int32_t i = 0; i < model->parameters.n_matrices; i++) {
         const sgti_matrix *whole = &model->parameters.matrices[i];
-        add(&p, whole->rows, whole->columns, whole);
+        add(&p, (sgti_decode_matrix){.rows = whole->rows,
+                                     .columns = whole->columns,
+                                     .offset = whole->offset,
+                                     .read = whole->decoded});
     }
-    for (int32_t i = 0; i < passes->n_passes; i++) {
-        const sgti_pass *pass = &passes->all[i];
-        int gathered = pass->sparse && pass->n_heads > 0;
-        if (p.made.of_pass)
-            p.made.of_pass[i] = gathered ? p.made.count : -1;
-        if (!gathered)
-            continue;
-        add(&p, (pass->n_heads + 2 * (int64_t)pass->n_groups) * dh, d, NULL);
-        add(&p, d, pass->n_heads * dh, NULL);
+    for (int32_t layer = 0; layer < passes->n_layers; layer++) {
+        const sgti_layer_passes *of_layer = &passes->layers[layer];
+        for (int32_t k = 0; k < of_layer->n_passes; k++) {
+            const sgti_pass *pass = &of_layer->passes[k];
+            add_derived(&p, p.made.of_pass ? &p.made.of_pass[pass->index] : NULL, &model->config,
+                        layer, SGTI_ATTENTION, pass);
+        }
     }
-    p.made.gathered = p.gathered.peak;
+    for (int32_t layer = 0; layer < passes->n_layers; layer++)
+        add_derived(&p, p.made.of_layer ? &p.made.of_layer[layer] : NULL, &model->config, layer,
+                    SGTI_FEED_FORWARD, NULL);
+    p.made.derived = p.derived.peak;
     p.made.rounded = p.rounded.peak;
-    p.made.overflow = p.gathered.overflow || p.rounded.overflow;
+    p.made.overflow = p.derived.overflow || p.rounded.overflow;
     *matrices = p.made;
 }
 
@@ -62,7 +85,7 @@ static sgt_tensor original(const sgt_session *session, int32_t number)
 {
     const sgti_decode_matrix *matrix = &session->state.matrices.list[number];
     const sgti_storage *storage =
-        matrix->gathered ? &session->state.gathered : &session->model->weights;
+        matrix->derived ? &session->state.derived : &session->model->weights;
     return sgti_tensor_2d(storage->buffer, matrix->offset, matrix->rows, matrix->columns);
 }
 
@@ -82,51 +105,65 @@ static sgt_tensor matrix_of(const sgti_work *work, int32_t number)
                                                 : original(session, number);
 }
 
-static sgt_status projections_of(sgti_projections *weights, const sgti_work *work,
-                                 const sgti_part *part)
+static sgt_status derived_of(sgt_tensor *matrix, const sgti_work *work, const sgti_part *part,
+                             int32_t which)
 {
-    const sgt_session *session = ((const sgti_chunk *)work)->session;
-    int32_t gathered = session->state.matrices.of_pass[part->pass->index];
-    int32_t qkv = gathered >= 0 ? gathered : sgti_part_matrix(work, part, SGTI_MATRIX_QKV);
-    int32_t o = gathered >= 0 ? gathered + 1 : sgti_part_matrix(work, part, SGTI_MATRIX_O);
-    *weights = (sgti_projections){.qkv = matrix_of(work, qkv), .o = matrix_of(work, o)};
+    const sgti_decode_matrices *all = &((const sgti_chunk *)work)->session->state.matrices;
+    const int32_t first = part->pass ? all->of_pass[part->pass->index] : all->of_layer[part->layer];
+    *matrix = matrix_of(work, first + which);
     return SGT_OK;
 }
 
 const sgti_providers sgti_session_providers = {
     .matrix = matrix_of,
-    .projections = projections_of,
+    .derived = derived_of,
     .attend = sgti_cache_attend,
 };
 
 /* ---- filling ---- */
 
-sgt_status sgti_decode_gather(sgt_session *session)
+/* Makes those of one part, which begin at `first`. */
+static sgt_status derive_part(sgt_session *session, int32_t layer, enum sgti_block_part slot,
+                              const sgti_pass *pass, int32_t first)
+{
+    const sgti_part_kind *kind = sgti_block_of(&session->model->config, layer).parts[slot];
+    sgt_status status = SGT_OK;
+    for (int32_t i = 0; i < kind->n_derived && status == SGT_OK; i++) {
+        const sgt_tensor to = original(session, first + i);
+        if (session->state.matrices.list[first + i].read)
+            status = kind->derive(session->model, layer, pass, session->state.lists.buffer, i, &to);
+        if (session->state.matrices.list[first + i].read && status == SGT_OK)
+            status = sgti_prepare_weight(session->model->dispatch, &to);
+    }
+    return status;
+}
+
+sgt_status sgti_decode_derive(sgt_session *session)
 {
     const sgti_passes *passes = session->state.passes;
-    for (int32_t layer = 0; layer < passes->n_layers; layer++) {
+    const sgti_decode_matrices *matrices = &session->state.matrices;
+    sgt_status status = SGT_OK;
+    for (int32_t layer = 0; layer < passes->n_layers && status == SGT_OK; layer++) {
         const sgti_layer_passes *of_layer = &passes->layers[layer];
-        for (int32_t k = 0; k < of_layer->n_passes; k++) {
+        for (int32_t k = 0; k < of_layer->n_passes && status == SGT_OK; k++) {
             const sgti_pass *pass = &of_layer->passes[k];
-            int32_t number = session->state.matrices.of_pass[pass->index];
-            if (number < 0)
-                continue;
-            sgti_projections gathered = {.qkv = original(session, number),
-                                         .o = original(session, number + 1)};
-            sgt_status status = sgti_gather_heads(session->model, layer, pass,
-                                                  session->state.lists.buffer, &gathered);
-            if (status)
-                return status;
+            status = derive_part(session, layer, SGTI_ATTENTION, pass,
+                                 matrices->of_pass[pass->index]);
         }
+        if (status == SGT_OK)
+            status = derive_part(session, layer, SGTI_FEED_FORWARD, NULL,
+                                 matrices->of_layer[layer]);
     }
-    return SGT_OK;
+    return status;
 }
 
 sgt_status sgti_decode_round(sgt_session *session)
 {
     for (int32_t i = 0; i < session->state.matrices.count; i++) {
         sgt_tensor from = original(session, i), to = rounded(session, i);
-        sgt_status status = sgti_convert(session->model->dispatch, &to, &from);
+        sgt_status status = SGT_OK;
+        if (session->state.matrices.list[i].read)
+            status = sgti_convert(session->model->dispatch, &to, &from);
         if (status)
             return status;
     }

@@ -81,6 +81,8 @@ static uint64_t cut_arrays(sgti_decode_state *state, char *host, const sgt_sessi
     state->layout.parts = sgti_carve(&c, n->layout.n_parts, sizeof(sgti_part));
     state->matrices.list = sgti_carve(&c, n->matrices.count, sizeof(sgti_decode_matrix));
     state->matrices.of_pass = sgti_carve(&c, n->layout.shape.passes->n_passes, sizeof(int32_t));
+    state->matrices.of_layer =
+        sgti_carve(&c, n->layout.shape.config->n_layers, sizeof(int32_t));
     state->caches.places = sgti_carve(&c, n->layout.n_parts, sizeof(sgti_cache_place));
     state->segments = sgti_carve(&c, sequences, sizeof(sgti_segment));
     state->lengths = sgti_carve(&c, sequences, sizeof(int32_t));
@@ -132,7 +134,7 @@ static void destroy_state(sgt_session *session)
     sgti_memory *memory = &session->model->context->memory;
     sgti_storage_free(&state->lists, dispatch);
     sgti_storage_free(&state->cache, dispatch);
-    sgti_storage_free(&state->gathered, dispatch);
+    sgti_storage_free(&state->derived, dispatch);
     sgti_storage_free(&state->scratch, dispatch);
     sgti_storage_free(&state->rounded, dispatch);
     sgti_storage_free(&state->panel, dispatch);
@@ -149,7 +151,7 @@ static sgt_status allocate_storage(sgti_decode_state *state, const needs *n,
         uint64_t bytes;
         const char *what;
     } all[] = {{&state->cache, n->caches.bytes, "the key/value cache"},
-               {&state->gathered, n->matrices.gathered, "the gathered weights of a session"},
+               {&state->derived, n->matrices.derived, "the derived weights of a session"},
                {&state->scratch, n->layout.bytes, "the activations of a session"},
                {&state->rounded, n->rounded, "the rounded weights of a session"},
                {&state->panel, n->panel, "the panel of rounded weights"}};
@@ -200,7 +202,7 @@ static sgt_status create_state(sgt_session *session)
 {
     sgt_status status = allocate_state(session);
     if (status == SGT_OK)
-        status = sgti_decode_gather(session);
+        status = sgti_decode_derive(session);
     if (status == SGT_OK && session->options.weights == SGT_BF16)
         status = sgti_decode_round(session);
     if (status) {
@@ -231,7 +233,7 @@ sgt_status sgt_session_estimate_memory(sgt_session_memory *memory, const sgt_mod
     if (status)
         return status;
     own.cache = n.caches.bytes;
-    own.weights = n.matrices.gathered + n.rounded;
+    own.weights = n.matrices.derived + n.rounded;
     own.scratch = n.layout.bytes + n.panel + sizeof(sgt_session) + n.host + model->passes->bytes +
                   sgti_rotary_bytes(&model->config, options.max_length) +
                   ((uint64_t)model->passes->n_entries + (uint64_t)options.sequences) *

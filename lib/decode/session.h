@@ -25,7 +25,7 @@ typedef struct sgti_decode_state {
     sgti_decode_matrices matrices;
     sgti_cache_layout caches; /* of `cache` */
     sgti_storage cache;
-    sgti_storage gathered;
+    sgti_storage derived;
     sgti_storage scratch;
     sgti_storage rounded; /* bf16 copies of all matrices, if products read those; else nothing */
     sgti_storage panel;   /* and room in which a few rows of one are converted back */

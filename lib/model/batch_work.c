@@ -8,22 +8,16 @@
 
 static sgt_tensor matrix_of(const sgti_work *work, int32_t number)
 {
-    const sgti_matrix *matrix = &work->model->parameters.matrices[number];
-    return sgti_tensor_2d(work->model->weights.buffer, matrix->offset, matrix->rows,
-                          matrix->columns);
+    return sgti_matrix_weight(work->model, number);
 }
 
-static sgt_status projections_of(sgti_projections *weights, const sgti_work *work,
-                                 const sgti_part *part)
+static sgt_status derived_of(sgt_tensor *matrix, const sgti_work *work, const sgti_part *part,
+                             int32_t which)
 {
-    if (part->pass->sparse) {
-        sgt_tensor room = sgti_at(work, &part->own[SGTI_REGION_GATHERED]);
-        *weights = sgti_gathered_projections(work->config, part->pass, room.buffer, room.offset);
-        return sgti_gather_heads(work->model, part->layer, part->pass, work->lists, weights);
-    }
-    weights->qkv = matrix_of(work, sgti_part_matrix(work, part, SGTI_MATRIX_QKV));
-    weights->o = matrix_of(work, sgti_part_matrix(work, part, SGTI_MATRIX_O));
-    return SGT_OK;
+    *matrix = sgti_at(work, &part->derived[which]);
+    sgt_status status = part->kind->derive(work->model, part->layer, part->pass, work->lists,
+                                           which, matrix);
+    return status ? status : sgti_prepare_weight(work->dispatch, matrix);
 }
 
 /* Where a pass leaves its entropies, [B,h] doubles; kind 0: last, 1: mean. */
@@ -75,7 +69,7 @@ static sgt_status attend(const sgti_work *work, const sgti_part *part, sgt_tenso
 
 static const sgti_providers batch_providers = {
     .matrix = matrix_of,
-    .projections = projections_of,
+    .derived = derived_of,
     .attend = attend,
 };
 

@@ -43,6 +43,11 @@ static void place_part(planner *p, sgti_part *part, const sgti_region *y)
     sgti_arena_reset(&regions->arenas[SGTI_SCRATCH], p->scratch_mark);
     part->index = p->layout->n_parts;
     part->x = p->x;
+    for (int32_t i = 0; i < part->kind->n_derived && regions->shape->mode != SGTI_DECODE; i++) {
+        const sgti_derived matrix =
+            part->kind->derived(regions->shape->config, part->layer, part->pass, i);
+        part->derived[i] = sgti_take_scratch(regions, matrix.rows, matrix.columns);
+    }
     part->kind->place(part, regions);
     part->y = y ? *y : take_stream(p);
     if (part->pass && sgti_is_training(regions->shape)) {

@@ -42,7 +42,8 @@
 
 #include "regions.h"
 
-#define SGTI_PART_REGIONS 10
+#define SGTI_PART_REGIONS 12
+#define SGTI_PART_DERIVED 4
 
 struct sgti_part_kind; /* parts/part.h */
 
@@ -59,6 +60,8 @@ typedef struct sgti_part {
     sgti_region x;          /* [N,d] the stream before it */
     sgti_region y;          /* [N,d] the stream after it; may be x */
     sgti_region own[SGTI_PART_REGIONS]; /* by the kind's own numbers */
+    sgti_region derived[SGTI_PART_DERIVED]; /* scratch for the kind's derived matrices; not in
+                                               decoding, where the session has them */
 } sgti_part;
 
 /* One run of a block: consecutive parts. */

@@ -83,6 +83,9 @@ void sgti_model_unref(sgt_model *model);
 /* Checks flags and the number of ids; `where` opens the message. */
 sgt_status sgti_special_tokens_check(const sgt_special_tokens *tokens, const char *where);
 
+/* A matrix of the model as a tensor [rows, columns]. */
+sgt_tensor sgti_matrix_weight(const sgt_model *model, int32_t number);
+
 /* The weight or gradient of a parameter as a tensor. */
 sgt_tensor sgti_weight(const sgt_model *model, int32_t index);
 sgt_tensor sgti_gradient(const sgt_model *model, int32_t index);

@@ -45,6 +45,7 @@ typedef struct sgti_matrix {
     int64_t rows;    /* outputs */
     int64_t columns; /* inputs */
     uint64_t offset; /* elements */
+    int32_t decoded; /* 1: sessions read it as it is; 0: only batches do */
 } sgti_matrix;
 
 /* The parts of a block, in their order. */

@@ -51,7 +51,7 @@ void sgti_place_shared_matrix(sgti_placer *placer, uint64_t offset, int64_t rows
     sgti_parameters *into = placer->into;
     if (into->matrices)
         into->matrices[into->n_matrices] =
-            (sgti_matrix){.rows = rows, .columns = columns, .offset = offset};
+            (sgti_matrix){.rows = rows, .columns = columns, .offset = offset, .decoded = 1};
     into->n_matrices++;
 }
 

@@ -22,6 +22,12 @@ sgt_tensor sgti_gradient(const sgt_model *model, int32_t index)
     return tensor_of(&model->gradients, &model->parameters.list[index]);
 }
 
+sgt_tensor sgti_matrix_weight(const sgt_model *model, int32_t number)
+{
+    const sgti_matrix *matrix = &model->parameters.matrices[number];
+    return sgti_tensor_2d(model->weights.buffer, matrix->offset, matrix->rows, matrix->columns);
+}
+
 void sgti_model_touch_weights(sgt_model *model)
 {
     atomic_fetch_add(&model->shared->generation, 1);
@@ -52,9 +58,7 @@ sgt_status sgti_model_prepare_weights(const sgt_model *model)
     uint64_t generation = atomic_load(&shared->generation);
     if (shared->prepared_generation != generation) {
         for (int32_t i = 0; i < model->parameters.n_matrices && status == SGT_OK; i++) {
-            const sgti_matrix *matrix = &model->parameters.matrices[i];
-            sgt_tensor weight = sgti_tensor_2d(model->weights.buffer, matrix->offset,
-                                               matrix->rows, matrix->columns);
+            sgt_tensor weight = sgti_matrix_weight(model, i);
             status = sgti_prepare_weight(model->dispatch, &weight);
         }
         if (status == SGT_OK)

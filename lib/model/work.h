@@ -13,12 +13,6 @@
 
 struct sgti_work;
 
-/* The projections of one attention pass: the whole matrices, or those gathered for some heads. */
-typedef struct sgti_projections {
-    sgt_tensor qkv; /* [(h+2g)dh, d] */
-    sgt_tensor o;   /* [d, h dh] */
-} sgti_projections;
-
 /*
  * What differs between a batch (training, evaluation) and a session (decoding); everything else is
  * the same code.
@@ -27,9 +21,9 @@ typedef struct sgti_providers {
     /* The weights [rows, columns] of the model's matrix `number`, in a type that products read. */
     sgt_tensor (*matrix)(const struct sgti_work *work, int32_t number);
 
-    /* The projections of a pass with at least one head. */
-    sgt_status (*projections)(sgti_projections *weights, const struct sgti_work *work,
-                              const sgti_part *part);
+    /* *matrix becomes a derived matrix of a part, made if need be, in a type that products read. */
+    sgt_status (*derived)(sgt_tensor *matrix, const struct sgti_work *work, const sgti_part *part,
+                          int32_t which);
 
     /* qkv [N,(h+2g)dh]: queries of h heads, then keys and values of g groups. Rotates queries and
      * keys by the positions of their rows and writes what each head reads to out [N, h dh]. */

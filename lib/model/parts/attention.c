@@ -53,10 +53,24 @@ static void declare(sgti_placer *placer, const sgt_model_config *config)
     sgti_place_residual(placer, "self_attn.o_proj.weight", d, q);
 }
 
-uint64_t sgti_gathered_elements(const sgt_model_config *config, const sgti_pass *pass)
+static sgti_derived derived(const sgt_model_config *config, int32_t layer, const sgti_pass *pass,
+                            int32_t which)
 {
-    return 2 * (uint64_t)(pass->n_heads + pass->n_groups) * (uint64_t)config->head_dim *
-           (uint64_t)config->d_model;
+    (void)layer;
+    return sgti_gathered(config, pass, (enum sgti_attention_matrix)which);
+}
+
+static sgt_status derive(const sgt_model *model, int32_t layer, const sgti_pass *pass,
+                         sgt_buffer *lists, int32_t which, const sgt_tensor *to)
+{
+    const int32_t first = model->parameters.layers[layer].matrix[SGTI_ATTENTION];
+    const sgt_tensor whole = sgti_matrix_weight(model, first + which);
+    return sgti_gather_heads(model, pass, lists, (enum sgti_attention_matrix)which, &whole, to);
+}
+
+static sgti_region take_as(sgti_regions *regions, const sgti_region *like)
+{
+    return sgti_take_scratch(regions, like->rows, like->columns);
 }
 
 static void place(sgti_part *part, sgti_regions *regions)
@@ -64,19 +78,15 @@ static void place(sgti_part *part, sgti_regions *regions)
     const sgt_model_config *config = regions->shape->config;
     int64_t d = config->d_model, dh = config->head_dim;
     int64_t h = part->pass->n_heads, g = part->pass->n_groups;
-    /* A loop with all heads gathers nothing, but gets the room too: when it loses some heads, the
-     * memory must not have to grow. */
-    int64_t gathered = part->pass->number > 0 && regions->shape->mode != SGTI_DECODE
-                           ? 2 * (h + g) * dh : 0;
     sgti_region *own = part->own;
     own[SGTI_REGION_QKV] = sgti_take_activation(regions, (h + 2 * g) * dh);
     own[SGTI_REGION_OUT] = sgti_take_activation(regions, h * dh);
     own[SGTI_REGION_H] = sgti_take_scratch(regions, 0, d);
-    own[SGTI_REGION_GATHERED] = sgti_take_scratch(regions, 1, gathered * d);
     if (!sgti_is_training(regions->shape))
         return;
     own[SGTI_REGION_LSE] = sgti_take_activation(regions, h);
-    own[SGTI_REGION_D_GATHERED] = sgti_take_scratch(regions, 1, gathered * d);
+    own[SGTI_REGION_D_QKV_ROWS] = take_as(regions, &part->derived[SGTI_MATRIX_QKV]);
+    own[SGTI_REGION_D_O_COLUMNS] = take_as(regions, &part->derived[SGTI_MATRIX_O]);
     own[SGTI_REGION_DH] = sgti_take_scratch(regions, 0, d);
     own[SGTI_REGION_D_OUT] = sgti_take_scratch(regions, 0, h * dh);
     own[SGTI_REGION_D_QKV] = sgti_take_scratch(regions, 0, (h + 2 * g) * dh);
@@ -100,24 +110,36 @@ float sgti_attention_scale(const sgt_model_config *config)
     return (float)(1.0 / sqrt((double)config->head_dim));
 }
 
-sgti_projections sgti_gathered_projections(const sgt_model_config *config, const sgti_pass *pass,
-                                           sgt_buffer *buffer, uint64_t first)
+/* The projections of one attention pass: the whole matrices, or those gathered for some heads. */
+typedef struct projections {
+    sgt_tensor qkv; /* [(h+2g)dh, d] */
+    sgt_tensor o;   /* [d, h dh] */
+} projections;
+
+static sgt_status projection_of(sgt_tensor *matrix, const sgti_work *work, const sgti_part *part,
+                                enum sgti_attention_matrix which)
 {
-    int64_t d = config->d_model, dh = config->head_dim;
-    int64_t rows = (pass->n_heads + 2 * (int64_t)pass->n_groups) * dh;
-    return (sgti_projections){
-        .qkv = sgti_tensor_2d(buffer, first, rows, d),
-        .o = sgti_tensor_2d(buffer, first + (uint64_t)(rows * d), d, pass->n_heads * dh)};
+    if (part->pass->sparse)
+        return work->providers->derived(matrix, work, part, which);
+    *matrix = work->providers->matrix(work, sgti_part_matrix(work, part, which));
+    return SGT_OK;
+}
+
+static sgt_status projections_of(projections *weights, const sgti_work *work,
+                                 const sgti_part *part)
+{
+    sgt_status status = projection_of(&weights->qkv, work, part, SGTI_MATRIX_QKV);
+    return status ? status : projection_of(&weights->o, work, part, SGTI_MATRIX_O);
 }
 
 /* A pass without heads adds nothing: only the stream moves on, where x and y are apart. */
 static sgt_status forward(const sgti_work *work, const sgti_part *part)
 {
     sgt_tensor x = sgti_at(work, &part->x), y = sgti_at(work, &part->y);
-    sgti_projections weights;
+    projections weights;
     if (part->pass->n_heads == 0)
         return x.offset == y.offset ? SGT_OK : sgti_copy(work->dispatch, &y, &x);
-    sgt_status status = work->providers->projections(&weights, work, part);
+    sgt_status status = projections_of(&weights, work, part);
     if (status)
         return status;
     sgt_tensor h = sgti_at(work, &part->own[SGTI_REGION_H]);
@@ -137,16 +159,30 @@ static sgt_status forward(const sgti_work *work, const sgti_part *part)
 
 /* Where the gradients of the pass's products go: added to those of the whole matrices (*beta 1), or
  * written over gathered ones (*beta 0), which are added to the whole ones afterwards. */
-static sgti_projections gradients_of(float *beta, const sgti_work *work, const sgti_part *part)
+static projections gradients_of(float *beta, const sgti_work *work, const sgti_part *part)
 {
     *beta = part->pass->sparse ? 0.0f : 1.0f;
-    if (part->pass->sparse) {
-        sgt_tensor room = sgti_at(work, &part->own[SGTI_REGION_D_GATHERED]);
-        return sgti_gathered_projections(work->config, part->pass, room.buffer, room.offset);
-    }
-    return (sgti_projections){
+    if (part->pass->sparse)
+        return (projections){.qkv = sgti_at(work, &part->own[SGTI_REGION_D_QKV_ROWS]),
+                             .o = sgti_at(work, &part->own[SGTI_REGION_D_O_COLUMNS])};
+    return (projections){
         .qkv = sgti_matrix_gradient(work, sgti_part_matrix(work, part, SGTI_MATRIX_QKV)),
         .o = sgti_matrix_gradient(work, sgti_part_matrix(work, part, SGTI_MATRIX_O))};
+}
+
+/* Adds gathered gradients to those of the whole matrices. */
+static sgt_status scatter(const sgti_work *work, const sgti_part *part,
+                          const projections *gradients)
+{
+    const sgt_tensor *const gathered[] = {&gradients->qkv, &gradients->o};
+    sgt_status status = SGT_OK;
+    for (int which = SGTI_MATRIX_QKV; which <= SGTI_MATRIX_O && status == SGT_OK; which++) {
+        const sgt_tensor whole =
+            sgti_matrix_gradient(work, sgti_part_matrix(work, part, which));
+        status = sgti_scatter_heads(work->model, part->pass, work->lists,
+                                    (enum sgti_attention_matrix)which, &whole, gathered[which]);
+    }
+    return status;
 }
 
 /* Makes d_qkv from the gradient of what the heads read, through the softmax and the rotation. */
@@ -186,8 +222,8 @@ static sgt_status attend_backward(const sgti_work *work, const sgti_part *part, 
 
 /* The upper half of backward: the gradient of the output projection, and d_qkv. */
 static sgt_status output_backward(const sgti_work *work, const sgti_part *part,
-                                  const sgti_projections *weights,
-                                  const sgti_projections *gradients, float beta)
+                                  const projections *weights,
+                                  const projections *gradients, float beta)
 {
     sgt_tensor dy = sgti_at(work, &work->layout->dx);
     sgt_tensor out = sgti_at(work, &part->own[SGTI_REGION_OUT]);
@@ -203,8 +239,8 @@ static sgt_status output_backward(const sgti_work *work, const sgti_part *part,
 /* The lower half: the gradients of the input projections and of the norm, and what is added to dx,
  * which already is the gradient through the residual, so that the sum is the gradient of x. */
 static sgt_status input_backward(const sgti_work *work, const sgti_part *part,
-                                 const sgti_projections *weights,
-                                 const sgti_projections *gradients, float beta)
+                                 const projections *weights,
+                                 const projections *gradients, float beta)
 {
     int32_t norm = sgti_part_parameter(work, part, SGTI_ATTENTION_NORM);
     sgt_tensor x = sgti_at(work, &part->x), dx = sgti_at(work, &work->layout->dx);
@@ -219,22 +255,21 @@ static sgt_status input_backward(const sgti_work *work, const sgti_part *part,
         return status;
     status = sgti_input_gradient(work, &dh, &d_qkv, &weights->qkv);
     if (status == SGT_OK && part->pass->sparse)
-        status = sgti_scatter_heads(work->model, part->layer, part->pass, work->lists,
-                                    gradients);
+        status = scatter(work, part, gradients);
     return status ? status
                   : sgti_norm_backward(work, &dx, &dh, &x, norm, &part->own[SGTI_REGION_NORM]);
 }
 
 static sgt_status backward(const sgti_work *work, const sgti_part *part)
 {
-    sgti_projections weights;
+    projections weights;
     float beta;
     if (part->pass->n_heads == 0)
         return SGT_OK;
-    sgt_status status = work->providers->projections(&weights, work, part);
+    sgt_status status = projections_of(&weights, work, part);
     if (status)
         return status;
-    sgti_projections gradients = gradients_of(&beta, work, part);
+    projections gradients = gradients_of(&beta, work, part);
     status = output_backward(work, part, &weights, &gradients, beta);
     return status ? status : input_backward(work, part, &weights, &gradients, beta);
 }
@@ -295,6 +330,9 @@ const sgti_part_kind sgti_softmax_attention = {
     .slot = SGTI_ATTENTION,
     .check = check,
     .parameters = declare,
+    .n_derived = 2,
+    .derived = derived,
+    .derive = derive,
     .place = place,
     .forward = forward,
     .backward = backward,

@@ -26,8 +26,8 @@ enum sgti_attention_region {
     SGTI_REGION_OUT,   /* [N,h dh] what the heads read, times their gains */
     SGTI_REGION_LSE,   /* [B,h,T]; training */
     SGTI_REGION_H,     /* [N,d] output of the norm; this and all below are scratch */
-    SGTI_REGION_GATHERED,   /* weights of some heads: rows of q|k|v, then columns of o */
-    SGTI_REGION_D_GATHERED, /* their gradients; only in training, like the rest */
+    SGTI_REGION_D_QKV_ROWS,  /* gradients of gathered weights; training, like the rest */
+    SGTI_REGION_D_O_COLUMNS,
     SGTI_REGION_DH,    /* [N,d] */
     SGTI_REGION_D_OUT, /* [N,h dh] */
     SGTI_REGION_D_QKV, /* [N,(h+2g)dh] */
@@ -47,20 +47,20 @@ sgti_qkv sgti_split_qkv(const sgti_pass *pass, const sgt_tensor *qkv, int64_t ba
 /* The factor of the scores: 1 / sqrt(dh). */
 float sgti_attention_scale(const sgt_model_config *config);
 
-/* The two matrices in a block of gathered weights that starts at `first` elements of a buffer. */
-sgti_projections sgti_gathered_projections(const sgt_model_config *config, const sgti_pass *pass,
-                                           sgt_buffer *buffer, uint64_t first);
-/* How many elements such a block has. */
-uint64_t sgti_gathered_elements(const sgt_model_config *config, const sgti_pass *pass);
+/* ---- gather.c: the pass's rows of q|k|v [(h+2g)dh, d], and its columns of o [d, h dh] ---- */
 
-/* ---- gather.c ---- */
+/* How large the gathered form is, in the shape that a derived matrix is told in (part.h). */
+sgti_derived sgti_gathered(const sgt_model_config *config, const sgti_pass *pass,
+                           enum sgti_attention_matrix which);
 
-/* Copies the pass's rows of q|k|v and columns of o into `gathered`; `lists` are those of passes. */
-sgt_status sgti_gather_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
-                             sgt_buffer *lists, const sgti_projections *gathered);
+/* Copies them from a whole matrix of weights into `gathered`. `lists` are those of passes. */
+sgt_status sgti_gather_heads(const sgt_model *model, const sgti_pass *pass, sgt_buffer *lists,
+                             enum sgti_attention_matrix which, const sgt_tensor *whole,
+                             const sgt_tensor *gathered);
 
-/* Adds the gradients of gathered matrices to the gradients of the whole ones. */
-sgt_status sgti_scatter_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
-                              sgt_buffer *lists, const sgti_projections *gradients);
+/* Adds gathered gradients to those of a whole matrix. */
+sgt_status sgti_scatter_heads(const sgt_model *model, const sgti_pass *pass, sgt_buffer *lists,
+                              enum sgti_attention_matrix which, const sgt_tensor *whole,
+                              const sgt_tensor *gathered);
 
 #endif

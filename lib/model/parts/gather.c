@@ -9,53 +9,45 @@
 
 typedef sgt_status (*move_fn)(sgti_dispatch *dispatch, sgt_rows_args *args);
 
-/* Moves both matrices of the pass between their whole form in `storage` (weights or gradients) and
- * the gathered one, in the direction of `move`. It moves rows; columns of o are rows of its
- * transpose. */
-static sgt_status move_both(const sgt_model *model, int32_t layer, const sgti_pass *pass,
-                            sgt_buffer *lists, const sgti_projections *gathered, move_fn move,
-                            const sgti_storage *storage)
+sgti_derived sgti_gathered(const sgt_model_config *config, const sgti_pass *pass,
+                           enum sgti_attention_matrix which)
 {
-    int32_t first = model->parameters.layers[layer].matrix[SGTI_ATTENTION];
-    const struct {
-        enum sgti_attention_matrix number;
-        sgti_pass_list list;
-        const sgt_tensor *part;
-        int transposed;
-    } both[] = {{SGTI_MATRIX_QKV, SGTI_LIST_ROWS, &gathered->qkv, 0},
-                {SGTI_MATRIX_O, SGTI_LIST_HEADS, &gathered->o, 1}};
-    for (int i = 0; i < 2; i++) {
-        const sgti_matrix *matrix = &model->parameters.matrices[first + (int32_t)both[i].number];
-        sgt_tensor whole =
-            sgti_tensor_2d(storage->buffer, matrix->offset, matrix->rows, matrix->columns);
-        sgt_tensor part = *both[i].part;
-        if (both[i].transposed) {
-            whole = sgti_transposed(whole);
-            part = sgti_transposed(part);
-        }
-        sgt_tensor index = sgti_pass_list_of(lists, &model->config, pass, both[i].list);
-        sgt_rows_args args = {
-            .block = model->config.head_dim, .whole = &whole, .part = &part, .index = &index};
-        sgt_status status = move(model->dispatch, &args);
-        if (status)
-            return status;
+    const int64_t d = config->d_model, dh = config->head_dim;
+    const int64_t h = pass->n_heads, g = pass->n_groups;
+    const int64_t rows = which == SGTI_MATRIX_QKV ? (h + 2 * g) * dh : d;
+    const int64_t columns = which == SGTI_MATRIX_QKV ? d : h * dh;
+    return (sgti_derived){.rows = pass->number > 0 ? rows : 1,
+                          .columns = pass->number > 0 ? columns : 0,
+                          .needed = pass->sparse && h > 0};
+}
+
+/* Moves a matrix between its whole form and the gathered one, in the direction of `move`. It moves
+ * rows; columns of o are rows of its transpose. */
+static sgt_status move_heads(const sgt_model *model, const sgti_pass *pass, sgt_buffer *lists,
+                             enum sgti_attention_matrix which, sgt_tensor whole, sgt_tensor part,
+                             move_fn move)
+{
+    const sgti_pass_list list = which == SGTI_MATRIX_QKV ? SGTI_LIST_ROWS : SGTI_LIST_HEADS;
+    if (which == SGTI_MATRIX_O) {
+        whole = sgti_transposed(whole);
+        part = sgti_transposed(part);
     }
-    return SGT_OK;
+    sgt_tensor index = sgti_pass_list_of(lists, &model->config, pass, list);
+    sgt_rows_args args = {
+        .block = model->config.head_dim, .whole = &whole, .part = &part, .index = &index};
+    return move(model->dispatch, &args);
 }
 
-sgt_status sgti_gather_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
-                             sgt_buffer *lists, const sgti_projections *gathered)
+sgt_status sgti_gather_heads(const sgt_model *model, const sgti_pass *pass, sgt_buffer *lists,
+                             enum sgti_attention_matrix which, const sgt_tensor *whole,
+                             const sgt_tensor *gathered)
 {
-    sgt_status status =
-        move_both(model, layer, pass, lists, gathered, sgti_gather_rows, &model->weights);
-    if (status == SGT_OK)
-        status = sgti_prepare_weight(model->dispatch, &gathered->qkv);
-    return status ? status : sgti_prepare_weight(model->dispatch, &gathered->o);
+    return move_heads(model, pass, lists, which, *whole, *gathered, sgti_gather_rows);
 }
 
-sgt_status sgti_scatter_heads(const sgt_model *model, int32_t layer, const sgti_pass *pass,
-                              sgt_buffer *lists, const sgti_projections *gradients)
+sgt_status sgti_scatter_heads(const sgt_model *model, const sgti_pass *pass, sgt_buffer *lists,
+                              enum sgti_attention_matrix which, const sgt_tensor *whole,
+                              const sgt_tensor *gathered)
 {
-    return move_both(model, layer, pass, lists, gradients, sgti_scatter_add_rows,
-                     &model->gradients);
+    return move_heads(model, pass, lists, which, *whole, *gathered, sgti_scatter_add_rows);
 }

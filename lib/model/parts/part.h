@@ -9,11 +9,20 @@
 #define SGTI_PART_H
 
 #include <sgt/flops.h>
+#include <sgt/sys/operations.h>
 
 #include "../layout.h"
 #include "../placer.h"
 
 struct sgti_work; /* work.h */
+
+/* A matrix [rows, columns] that a part computes with and that is made of parameters: some heads
+ * gathered, or a matrix turned. A session makes it once, a batch whenever it is asked for. */
+typedef struct sgti_derived {
+    int64_t rows, columns;
+    int32_t needed; /* 0: not by this pass; a batch has room for it all the same, so that the memory
+                       need not grow when a pass loses heads */
+} sgti_derived;
 
 /* What the FLOPs of one token are asked for. */
 typedef struct sgti_flops_query {
@@ -41,6 +50,15 @@ typedef struct sgti_part_kind {
 
     /* Declares the parameters of one layer, in the order of the kind's own numbers. */
     void (*parameters)(sgti_placer *placer, const sgt_model_config *config);
+
+    /* The derived matrices of a part of `layer`, pass NULL for a feed-forward part: their number,
+     * how large number `which` is, and how it is made. `lists` are those of the passes. NULL where
+     * there are none. */
+    int32_t n_derived; /* at most SGTI_PART_DERIVED */
+    sgti_derived (*derived)(const sgt_model_config *config, int32_t layer, const sgti_pass *pass,
+                            int32_t which);
+    sgt_status (*derive)(const sgt_model *model, int32_t layer, const sgti_pass *pass,
+                         sgt_buffer *lists, int32_t which, const sgt_tensor *to);
 
     /* Takes the regions part->own; part->x is known, part->y not yet. */
     void (*place)(sgti_part *part, sgti_regions *regions);
