@@ -175,11 +175,17 @@ typedef struct sgt_model_init_options {
                          and mlp.down_proj) get standard deviation std / sqrt(2 n_layers); default
                          0. Since 0.2 */
     uint64_t seed; /* default 0 */
-    double std;    /* standard deviation of every matrix; default 0.02; narrow models (d_model under
+    double std;    /* standard deviation of every matrix, but for those of controllers, scales and
+                      convolutions, which have their own (doc/maths.md); default 0.02; narrow models (d_model under
                       about 512) learn faster with up to 1 / sqrt(d_model); weights of std times cut
                       must be finite in float32 */
     double cut;    /* weights beyond this many standard deviations are drawn again; at least 0.1;
                       default 3 */
+    int32_t unit_scale; /* 1: mlp.down_proj of a sparse feed-forward part starts sqrt(units) times
+                           larger, so that a hard part adds as much to the residual stream as a
+                           dense one; without it a dense, a hard and a soft part add about
+                           1 : 1/sqrt(units) : 1/units. Default 0. Since 0.2 */
+    int32_t reserved;   /* 0 */
 } sgt_model_init_options;
 
 /* Fills *options with the defaults. Errors: SGT_E_INVALID_ARGUMENT, SGT_E_STRUCT_SIZE. Since

@@ -68,8 +68,10 @@ sgt_status sgti_choose_backward(sgti_dispatch *dispatch, sgt_choose_backward_arg
 sgt_status sgti_row_products(sgti_dispatch *dispatch, sgt_row_products_args *args);
 sgt_status sgti_row_products_backward(sgti_dispatch *dispatch,
                                       sgt_row_products_backward_args *args);
-/* From these four SGT_E_UNSUPPORTED, without a message, means that the caller shall use gemm. */
+/* SGT_E_UNSUPPORTED, without a message, means that the caller shall use gemm. */
 sgt_status sgti_linear(sgti_dispatch *dispatch, sgt_linear_args *args);
+/* 1 when the next three can be called. */
+int sgti_has_units(const sgti_dispatch *dispatch);
 sgt_status sgti_unit_inputs(sgti_dispatch *dispatch, sgt_units_args *args);
 sgt_status sgti_unit_outputs(sgti_dispatch *dispatch, sgt_units_args *args);
 sgt_status sgti_unit_gradients(sgti_dispatch *dispatch, sgt_units_args *args);

@@ -29,7 +29,7 @@ static const operation operations[SGTI_OPERATIONS] = {
 #define REQUIRED(name, type)   [SGTI_OP_##name] = {#name, SGT_SLOT(name), sizeof(type), 0},
 #define ADDITIONAL(name, type) [SGTI_OP_##name] = {#name, SGT_SLOT(name), sizeof(type), 1},
     REQUIRED(gemm, sgt_gemm_args) SGTI_OPTIONAL_SLOTS(REQUIRED) SGTI_PART_SLOTS(REQUIRED)
-    SGTI_ADDITIONAL_SLOTS(ADDITIONAL)
+    SGTI_UNIT_SLOTS(REQUIRED) SGTI_ADDITIONAL_SLOTS(ADDITIONAL)
 #undef REQUIRED
 #undef ADDITIONAL
 };
@@ -192,8 +192,15 @@ sgt_status sgti_scatter_add_rows(sgti_dispatch *dispatch, sgt_rows_args *args)
         return operate(dispatch, SGTI_OP_##name, args);                                            \
     }
 SGTI_PART_SLOTS(PASS_ON)
+SGTI_UNIT_SLOTS(PASS_ON)
 SGTI_ADDITIONAL_SLOTS(PASS_ON)
 #undef PASS_ON
+
+int sgti_has_units(const sgti_dispatch *dispatch)
+{
+    const sgt_backend *table = dispatch->portable ? &sgti_portable_backend : dispatch->table;
+    return table->unit_inputs && table->unit_outputs && table->unit_gradients;
+}
 
 sgt_status sgti_axpy(sgti_dispatch *dispatch, const sgt_tensor *y, float alpha,
                      const sgt_tensor *x)

@@ -85,6 +85,21 @@ static sgt_status check_graph_slots(const sgt_backend *table, const char *origin
     return SGT_OK;
 }
 
+static sgt_status check_unit_slots(const sgt_backend *table, const char *origin)
+{
+    const char *missing = NULL;
+    int present = 0;
+#define FIND_PRESENT_OPERATION(slot, args) FIND_PRESENT(slot)
+#define FIND_MISSING_OPERATION(slot, args) FIND_MISSING(slot)
+    SGTI_UNIT_SLOTS(FIND_PRESENT_OPERATION)
+    SGTI_UNIT_SLOTS(FIND_MISSING_OPERATION)
+#undef FIND_PRESENT_OPERATION
+#undef FIND_MISSING_OPERATION
+    if (!present || !missing)
+        return SGT_OK;
+    return lacks(table, origin, missing, ", while it has other slots for units");
+}
+
 static sgt_status check_slots(const sgt_backend *table, const char *origin)
 {
     const char *missing = NULL;
@@ -101,7 +116,8 @@ static sgt_status check_slots(const sgt_backend *table, const char *origin)
 #undef FIND_MISSING_OPERATION
     if (missing)
         return lacks(table, origin, missing, ", which it needs as it has no host_pointer");
-    return check_graph_slots(table, origin);
+    status = check_unit_slots(table, origin);
+    return status ? status : check_graph_slots(table, origin);
 }
 
 #undef FIND_MISSING

@@ -58,8 +58,11 @@
 
 /* Nobody has to have these: where neither the backend nor the portable kernels do such a call, the
  * library reaches the same result by other operations. */
-#define SGTI_ADDITIONAL_SLOTS(X)                                                                   \
-    X(linear, sgt_linear_args)                                                                     \
+#define SGTI_ADDITIONAL_SLOTS(X) X(linear, sgt_linear_args)
+
+/* Products with chosen rows. A backend has all of these or none, which is asked before they are
+ * called: see sgti_has_units. */
+#define SGTI_UNIT_SLOTS(X)                                                                         \
     X(unit_inputs, sgt_units_args)                                                                 \
     X(unit_outputs, sgt_units_args)                                                                \
     X(unit_gradients, sgt_units_args)
@@ -69,6 +72,7 @@
     X(gemm, sgt_gemm_args)                                                                         \
     SGTI_OPTIONAL_SLOTS(X)                                                                         \
     SGTI_PART_SLOTS(X)                                                                             \
+    SGTI_UNIT_SLOTS(X)                                                                             \
     SGTI_ADDITIONAL_SLOTS(X)
 
 /* A backend has all of these or none. */

@@ -19,6 +19,9 @@
 #define SGTI_STREAM_TOKENS    (UINT64_C(0x7069636b) << 32) /* of a sampler */
 #define SGTI_STREAM_NAMES     (UINT64_C(0x6e616d65) << 32) /* sgti_random_hash */
 #define SGTI_STREAM_PARAMETER (UINT64_C(0x70617261) << 32) /* a parameter's own seed */
+#define SGTI_STREAM_FORWARD   (UINT64_C(0x666f7277) << 32) /* the seed of a training forward, */
+#define SGTI_STREAM_HARD      (UINT64_C(0x68617264) << 32) /* in which parts are hard, by run, */
+#define SGTI_STREAM_CHOICES   (UINT64_C(0x63686f69) << 32) /* and their choices noisy, by run */
 
 /* Four uniform 32-bit words. */
 void sgti_random_bits(uint32_t bits[4], uint64_t seed, uint64_t stream, uint64_t index);

@@ -13,7 +13,7 @@
 #include "../core/tensors.h"
 #include "model.h"
 
-#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_init_options, cut)
+#define OPTIONS_MINIMUM SGTI_SIZE_THROUGH(sgt_model_init_options, reserved)
 #define PART_ELEMENTS   65536
 #define LARGEST_NORMAL  10.0 /* 53 random bits give no normal number as large as this */
 
@@ -81,6 +81,8 @@ static sgt_status draw_hidden(sgt_model *model, draw *d, const sgt_tensor *weigh
 sgt_status sgti_set_plainly(sgt_model *model, int32_t index)
 {
     sgt_tensor weight = sgti_weight(model, index), ones = weight;
+    if (model->parameters.list[index].initial == SGTI_INITIAL_ZEROS)
+        return sgti_fill(model->dispatch, &weight, 0.0);
     if (model->parameters.list[index].initial == SGTI_INITIAL_IDENTITY) {
         sgt_status status = sgti_fill(model->dispatch, &weight, 0.0);
         if (status)
@@ -100,6 +102,10 @@ static sgt_status init_parameter(sgt_model *model, int32_t index,
               .seed = sgti_random_seed(options->seed, SGTI_STREAM_PARAMETER, parameter->stream),
               .std = options->std * parameter->spread,
               .cut = options->cut};
+    if (parameter->std > 0.0)
+        d.std = parameter->std;
+    if (options->unit_scale && parameter->units > 0)
+        d.std *= sqrt((double)parameter->units);
     if (options->residual && parameter->residual)
         d.std /= sqrt(2.0 * model->config.n_layers);
     if (parameter->initial != SGTI_INITIAL_NORMAL)
@@ -118,7 +124,13 @@ static sgt_status check_options(const sgt_model_init_options *options)
     if (options->residual != 0 && options->residual != 1)
         return sgti_fail(SGT_E_OUT_OF_RANGE, "residual is %d, must be 0 or 1",
                          (int)options->residual);
-    sgt_status status = sgti_check_float32(options->std, SGTI_AT_LEAST_0, "std");
+    if (options->unit_scale != 0 && options->unit_scale != 1)
+        return sgti_fail(SGT_E_OUT_OF_RANGE, "unit_scale is %d, must be 0 or 1",
+                         (int)options->unit_scale);
+    sgt_status status = sgti_check_reserved(options->reserved, "sgt_model_init_options");
+    if (status)
+        return status;
+    status = sgti_check_float32(options->std, SGTI_AT_LEAST_0, "std");
     if (status)
         return status;
     /* The largest weight that can be drawn must be a float32. */

@@ -107,10 +107,12 @@ static void place_run(planner *p, int32_t layer, int32_t run, int32_t n_passes, 
     for (int32_t k = 0; k < n_passes; k++) {
         sgti_part part = {.kind = block.parts[SGTI_ATTENTION],
                           .layer = layer,
+                          .run = run,
                           .entropy_pass = run * n_passes + k};
         place_pass(p, &part, k, inner);
     }
-    sgti_part part = {.kind = block.parts[SGTI_FEED_FORWARD], .layer = layer};
+    sgti_part part = {
+        .kind = block.parts[SGTI_FEED_FORWARD], .layer = layer, .run = run};
     place_part(p, &part, last);
     if (shape->recompute)
         sgti_arena_reset(kept, mark);

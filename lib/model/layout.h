@@ -53,6 +53,7 @@ typedef struct sgti_part {
     const sgti_pass *pass;  /* of an attention part */
     int32_t index;          /* in the list of parts */
     int32_t layer;
+    int32_t run;            /* of its layer's runs */
     /* An attention part has these two. Its entropies are the last [B,h] and then the mean [B,h]. */
     int32_t entropy_pass;   /* its number among the layer's passes of all runs */
     uint64_t entropy;       /* where in layout.entropy its entropies begin, in doubles */

@@ -21,6 +21,7 @@
 /* How a parameter starts. */
 typedef enum sgti_initial {
     SGTI_INITIAL_NORMAL, /* truncated normal */
+    SGTI_INITIAL_ZEROS,
     SGTI_INITIAL_ONES,
     SGTI_INITIAL_IDENTITY
 } sgti_initial;
@@ -35,7 +36,9 @@ typedef struct sgti_parameter {
     int32_t decays; /* 1: SGT_DECAY_MATRICES includes it */
     int32_t residual; /* 1: its product is added to the residual stream */
     sgti_initial initial;
-    double spread; /* of a normal start: so many times the standard deviation of the others */
+    double spread; /* of a normal start: so many times the standard deviation of the options, */
+    double std;    /* or, where it is above 0, this one whatever they say */
+    int32_t units; /* the units of each of which its product reads one; 0: it reads all columns */
     int64_t shape[SGTI_PARAMETER_RANK];
     char name[SGTI_PARAMETER_NAME];
 } sgti_parameter;

@@ -91,19 +91,69 @@ void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int6
     sgti_place_matrices(placer, &name, &rows, 1, columns);
 }
 
-void sgti_place_residual(sgti_placer *placer, const char *name, int64_t rows, int64_t columns)
+/* NULL while sizes are counted. */
+static sgti_parameter *last_of(const sgti_placer *placer)
 {
     sgti_parameters *into = placer->into;
-    sgti_place_matrix(placer, name, rows, columns);
+    return into->list ? &into->list[into->count - 1] : NULL;
+}
+
+void sgti_place_std(sgti_placer *placer, double std)
+{
+    sgti_parameter *last = last_of(placer);
+    if (last)
+        last->std = std;
+}
+
+void sgti_place_spread(sgti_placer *placer, double spread)
+{
+    sgti_parameter *last = last_of(placer);
+    if (last)
+        last->spread = spread;
+}
+
+void sgti_place_undecayed(sgti_placer *placer)
+{
+    sgti_parameter *last = last_of(placer);
+    if (last)
+        last->decays = 0;
+}
+
+void sgti_place_array(sgti_placer *placer, const char *name, int32_t rank, const int64_t *shape)
+{
+    int64_t rest = 1;
+    for (int32_t i = 1; i < rank; i++)
+        rest *= shape[i];
+    sgti_place_table(placer, name, shape[0], rest);
+    sgti_parameter *last = last_of(placer);
+    if (!last)
+        return;
+    last->rank = rank;
+    memcpy(last->shape, shape, (size_t)rank * sizeof *shape);
+}
+
+void sgti_place_unit_outputs(sgti_placer *placer, const char *name, int64_t rows, int64_t columns,
+                             int32_t units)
+{
+    sgti_parameters *into = placer->into;
+    sgti_place_residual(placer, name, rows, columns);
     if (into->list)
-        into->list[into->count - 1].residual = 1;
+        last_of(placer)->units = units;
+    if (into->matrices)
+        into->matrices[into->n_matrices - 1].decoded = 0;
+}
+
+void sgti_place_residual(sgti_placer *placer, const char *name, int64_t rows, int64_t columns)
+{
+    sgti_place_matrix(placer, name, rows, columns);
+    sgti_parameter *last = last_of(placer);
+    if (last)
+        last->residual = 1;
 }
 
 void sgti_place_head(sgti_placer *placer, const char *name, int64_t rows, int64_t columns,
                      int32_t streams)
 {
-    sgti_parameters *into = placer->into;
     sgti_place_matrix(placer, name, rows, columns);
-    if (into->list)
-        into->list[into->count - 1].spread = 1.0 / sqrt((double)streams);
+    sgti_place_spread(placer, 1.0 / sqrt((double)streams));
 }

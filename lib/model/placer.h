@@ -39,6 +39,20 @@ void sgti_place_matrix(sgti_placer *placer, const char *name, int64_t rows, int6
 /* Declares the matrix of a part of a block whose product is added to the residual stream. */
 void sgti_place_residual(sgti_placer *placer, const char *name, int64_t rows, int64_t columns);
 
+/* The same, of a part in which each token reads one column of every `units`: sessions read its
+ * turned form alone. */
+void sgti_place_unit_outputs(sgti_placer *placer, const char *name, int64_t rows, int64_t columns,
+                             int32_t units);
+
+/* Declares an array of any rank, which no product reads as it is. */
+void sgti_place_array(sgti_placer *placer, const char *name, int32_t rank, const int64_t *shape);
+
+/* Of the parameter that was declared last: its start has this standard deviation, or so many times
+ * that of the options; weight decay leaves it alone. */
+void sgti_place_std(sgti_placer *placer, double std);
+void sgti_place_spread(sgti_placer *placer, double spread);
+void sgti_place_undecayed(sgti_placer *placer);
+
 /* Declares the matrix of the logits. Where it reads several streams at once it starts so much
  * smaller that logits start as with one. */
 void sgti_place_head(sgti_placer *placer, const char *name, int64_t rows, int64_t columns,

@@ -111,6 +111,7 @@ static sgt_status run_blocks(sgti_work *work, sgt_model *model, const sgt_batch 
      * memory. */
     *work = sgti_batch_work(model, &model->training);
     work->phase = SGT_PHASE_FORWARD;
+    work->draw = model->draws;
     work->entropy = kinds;
     status = sgti_write_batch(work, batch);
     return status ? status : sgti_blocks_forward(work);
@@ -169,6 +170,7 @@ static sgt_status backward(sgt_model *model, double scale, const float *dlogits)
             sgti_batch_work(model, &model->training);
         sgti_gradient_state before = model->gradient_state;
         work.phase = SGT_PHASE_BACKWARD;
+        work.draw = model->draws - sgti_blocks_draw(&model->config);
         model->gradient_state = SGTI_GRADIENTS_INVALID;
         sgt_status status = dlogits ? sgti_head_logits_backward(&work, dlogits)
                                     : sgti_head_loss_backward(&work, scale);

@@ -84,6 +84,24 @@ sgt_status sgti_multiply(const sgti_work *work, const sgt_tensor *y, const sgt_t
     return sgti_gemm(work->dispatch, y, 1.0f, x, &wt, d ? 1.0f : 0.0f, d);
 }
 
+sgt_status sgti_multiply_turned(const sgti_work *work, const sgt_tensor *y, const sgt_tensor *x,
+                                const sgt_tensor *w, const sgt_tensor *d)
+{
+    sgt_status status = SGT_OK;
+    if (w->dtype == SGT_F32)
+        return sgti_gemm(work->dispatch, y, 1.0f, x, w, 1.0f, d);
+    for (int64_t first = 0, count; first < w->shape[0] && status == SGT_OK; first += count) {
+        count = sgti_min_i64(w->shape[0] - first, PANEL_ROWS);
+        const sgt_tensor from = sgti_rows(*w, first, count);
+        const sgt_tensor panel = sgti_tensor_2d(work->panel, 0, count, w->shape[1]);
+        const sgt_tensor part = sgti_columns(*x, first, count);
+        status = sgti_convert(work->dispatch, &panel, &from);
+        if (status == SGT_OK)
+            status = sgti_gemm(work->dispatch, y, 1.0f, &part, &panel, 1.0f, first ? NULL : d);
+    }
+    return status;
+}
+
 sgt_status sgti_weight_gradient(const sgti_work *work, const sgt_tensor *dw, float beta,
                                 const sgt_tensor *dy, const sgt_tensor *x)
 {

@@ -42,6 +42,7 @@ typedef struct sgti_work {
     sgt_buffer *lists;      /* the lists of its passes: pass_lists.h */
     sgt_buffer *panel;      /* room for converted rows of a bf16 matrix; NULL: there is none */
     int64_t rows;           /* N of this call */
+    int64_t draw;           /* training forwards before this one; where parts draw */
     int32_t entropy;        /* kinds to collect */
     int32_t remake;         /* 1: under recompute, a forward again for the sake of backward */
     int32_t inference;      /* 1: products by the slot `linear` where the backend has it */
@@ -67,6 +68,10 @@ sgt_tensor sgti_matrix_gradient(const sgti_work *work, int32_t number);
 /* y [N,out] = x [N,in] w^T + d, with w [out,in]. d may be NULL, which adds nothing, or y. */
 sgt_status sgti_multiply(const sgti_work *work, const sgt_tensor *y, const sgt_tensor *x,
                          const sgt_tensor *w, const sgt_tensor *d);
+
+/* The same with w turned: y [N,out] = x [N,in] w + d, with w [in,out]. */
+sgt_status sgti_multiply_turned(const sgti_work *work, const sgt_tensor *y, const sgt_tensor *x,
+                                const sgt_tensor *w, const sgt_tensor *d);
 
 /* The bytes of a panel for matrices of at most this many columns. */
 uint64_t sgti_panel_bytes(int64_t columns);

@@ -89,7 +89,7 @@ static const struct {
     {PATTERN(.sets = 16), SGT_E_OUT_OF_RANGE, "blocks[1].patterns[1]: sets is 16"},
     {PATTERN(.sets = SGT_KEYS_LOCAL), SGT_E_OUT_OF_RANGE, "blocks[1].patterns[1]: stride is 0"},
     {PATTERN(.reserved = 1), SGT_E_INVALID_ARGUMENT, "blocks[1].patterns[1].reserved is 1"},
-    {{.size = 12}, SGT_E_STRUCT_SIZE, "blocks[1].patterns[1].size is 12, not 56"},
+    {{.size = 12}, SGT_E_STRUCT_SIZE, "blocks[1].patterns[1].size is 12, not 24"},
 };
 
 START_TEST(a_wrong_pattern_is_named)

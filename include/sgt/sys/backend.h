@@ -206,7 +206,7 @@ struct sgt_backend {
     int32_t (*row_products)(void *instance, const sgt_row_products_args *args);
     int32_t (*row_products_backward)(void *instance, const sgt_row_products_backward_args *args);
 
-    /* May be NULL always, or decline: the library then computes all units with gemm. */
+    /* A backend has all three or none; then the library computes all units with gemm. */
     int32_t (*unit_inputs)(void *instance, const sgt_units_args *args);
     int32_t (*unit_outputs)(void *instance, const sgt_units_args *args);
     int32_t (*unit_gradients)(void *instance, const sgt_units_args *args);

@@ -260,7 +260,7 @@ typedef struct sgt_choose_args {
     float temperature;
     int32_t reserved;         /* 0 */
     const sgt_tensor *logits;
-    const sgt_tensor *choice;
+    const sgt_tensor *choice; /* NULL: not wanted */
     const sgt_tensor *mask;   /* NULL: not wanted */
 } sgt_choose_args;
 

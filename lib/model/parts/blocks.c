@@ -78,7 +78,9 @@ int sgti_block_has_patterns(const sgt_block_config *block)
 /* NULL: there is no such kind. */
 static const sgti_part_kind *kind_of(const sgt_block_config *block, enum sgti_block_part slot)
 {
-    return sgti_part_kind_of(slot, (int32_t)sgti_config_get(block, &sgti_block_fields[slot]));
+    const sgti_part_kind *kind =
+        sgti_part_kind_of(slot, (int32_t)sgti_config_get(block, &sgti_block_fields[slot]));
+    return kind && kind->with_units && block->units > 0 ? kind->with_units : kind;
 }
 
 sgti_block sgti_block_of(const sgt_model_config *config, int32_t layer)

@@ -10,6 +10,7 @@ static const sgti_part_kind *const attentions[] = {
 
 static const sgti_part_kind *const feed_forwards[] = {
     [SGT_FEED_FORWARD_SWIGLU] = &sgti_swiglu_feed_forward,
+    [SGT_FEED_FORWARD_RELU] = &sgti_relu_feed_forward,
 };
 
 const sgti_part_kind *sgti_part_kind_of(enum sgti_block_part slot, int32_t number)

@@ -39,6 +39,8 @@ typedef struct sgti_flops_query {
 typedef struct sgti_part_kind {
     const char *name;
     enum sgti_block_part slot; /* which part of a block it can be */
+    const struct sgti_part_kind *with_units; /* of a feed-forward kind: what it is with a
+                                                controller; NULL: it cannot have one */
     /* 1: a training forward draws random numbers. They depend on a seed, on the place of what is
      * drawn and on work->model->draws, and on nothing else. What was drawn is a decision: it is
      * kept in a region of that arena, where backward and a remade forward find it. */
@@ -48,7 +50,7 @@ typedef struct sgti_part_kind {
      * of; NULL: it can be part of any. */
     sgt_status (*check)(const sgt_model_config *config, const sgt_block_config *block);
 
-    /* Declares the parameters of one layer, in the order of the kind's own numbers. */
+    /* Declares the parameters of layer placer->layer, in the order of the kind's own numbers. */
     void (*parameters)(sgti_placer *placer, const sgt_model_config *config);
 
     /* The derived matrices of a part of `layer`, pass NULL for a feed-forward part: their number,
@@ -81,6 +83,9 @@ typedef struct sgti_part_kind {
 const sgti_part_kind *sgti_part_kind_of(enum sgti_block_part slot, int32_t number);
 
 extern const sgti_part_kind sgti_softmax_attention; /* attention.c */
-extern const sgti_part_kind sgti_swiglu_feed_forward; /* swiglu.c */
+extern const sgti_part_kind sgti_swiglu_feed_forward; /* feed_forward.c, like the next */
+extern const sgti_part_kind sgti_relu_feed_forward;
+extern const sgti_part_kind sgti_swiglu_of_units; /* units.c, like the next */
+extern const sgti_part_kind sgti_relu_of_units;
 
 #endif
