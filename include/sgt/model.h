@@ -176,9 +176,9 @@ typedef struct sgt_model_init_options {
                          0. Since 0.2 */
     uint64_t seed; /* default 0 */
     double std;    /* standard deviation of every matrix, but for those of controllers, scales and
-                      convolutions, which have their own (doc/maths.md); default 0.02; narrow models (d_model under
-                      about 512) learn faster with up to 1 / sqrt(d_model); weights of std times cut
-                      must be finite in float32 */
+                      convolutions, which have their own (doc/maths.md); default 0.02; narrow models
+                      (d_model under about 512) learn faster with up to 1 / sqrt(d_model); weights
+                      of std times cut must be finite in float32 */
     double cut;    /* weights beyond this many standard deviations are drawn again; at least 0.1;
                       default 3 */
     int32_t unit_scale; /* 1: mlp.down_proj of a sparse feed-forward part starts sqrt(units) times

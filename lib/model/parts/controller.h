@@ -42,17 +42,15 @@ sgt_status sgti_controller_forward(const sgti_work *work, const sgti_part *part,
                                    const sgti_controller *controller, float temperature,
                                    int with_mask);
 
-/* Adds to the gradients of the controller and to dh [N,d], from the gradient of m: dmask [N,f], or
- * [N, f/units] of the chosen units alone. m becomes the gradient of z. `room` [N,r] and `ones` [1,f]
- * are scratch. */
 typedef struct sgti_controller_backward_args {
-    sgt_tensor dmask;
-    int chosen; /* 1: of the chosen units alone */
-    sgt_tensor dh;
-    sgt_tensor room;
-    sgt_tensor ones;
+    sgt_tensor dmask; /* the gradient of m [N,f], */
+    int chosen;       /* or 1: [N, f/units], that of the chosen units alone */
+    sgt_tensor dh;    /* [N,d] */
+    sgt_tensor room;  /* [N,r] scratch */
+    sgt_tensor ones;  /* [1,f] scratch */
 } sgti_controller_backward_args;
 
+/* Adds to the gradients of the controller and to dh. m becomes the gradient of z. */
 sgt_status sgti_controller_backward(const sgti_work *work, const sgti_controller *controller,
                                     const sgti_controller_backward_args *args);
 

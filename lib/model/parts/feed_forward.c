@@ -158,7 +158,8 @@ static sgt_status forward(const sgti_work *work, const sgti_part *part)
 }
 
 /* Turns the inputs into their gradient and adds the gradient of Wdown. act is first the gradient of
- * the middle's output; the kernel then puts that output there, which the gradient of Wdown needs. */
+ * the middle's output; the kernel then puts that output there, which the gradient of Wdown
+ * needs. */
 static sgt_status down_backward(const sgti_work *work, const sgti_part *part)
 {
     sgt_tensor dy = sgti_at(work, &work->layout->dx);

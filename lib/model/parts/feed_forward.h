@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What feed-forward parts share: their weights in the order of their numbers, and the elementwise
- * middle between their products. It has two inputs side by side, gate | up, for SwiGLU, and one, up,
- * for ReLU.
+ * middle between their products. It has two inputs side by side, gate | up, for SwiGLU, and one,
+ * up, for ReLU.
  */
 #ifndef SGTI_FEED_FORWARD_H
 #define SGTI_FEED_FORWARD_H

@@ -169,8 +169,8 @@ static sgt_status expand(const units_work *u)
     if (!u->sparse)
         return sgti_multiply(u->work, &u->in, &u->controller.h, &w, NULL);
     for (int32_t i = 0; i < u->inputs && status == SGT_OK; i++) {
-        const sgt_tensor a = sgti_columns(u->in, i * width, width), of_input =
-            rows_of_input(u, w, i);
+        const sgt_tensor a = sgti_columns(u->in, i * width, width);
+        const sgt_tensor of_input = rows_of_input(u, w, i);
         sgt_units_args args = {.units = u->block.units,
                                .weight = &of_input,
                                .choice = &u->controller.choice,
@@ -349,7 +349,7 @@ static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
         .name = called,                                                                            \
         .slot = SGTI_FEED_FORWARD,                                                                 \
         .draws = 1,                                                                                \
-        .check = sgti_controller_check,                                                                            \
+        .check = sgti_controller_check,                                                            \
         .parameters = declare,                                                                     \
         .n_derived = 1,                                                                            \
         .derived = derived,                                                                        \
