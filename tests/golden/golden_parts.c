@@ -105,8 +105,6 @@ static void read_block(sgt_block_config *block, golden_case *c, const json_t *ob
     block->hard_fraction = mode_of(c) == HARD;
     read_patterns(block, c, golden_array(c, object, "patterns", -1));
     skip_unless(c, block->attention == SGT_ATTENTION_SOFTMAX, "multiplicative attention");
-    skip_unless(c, block->feed_forward == SGT_FEED_FORWARD_SWIGLU, "feed-forward part with ReLU");
-    skip_unless(c, block->units == 0, "feed-forward part with a controller");
 }
 
 void golden_parts_read(sgt_model_config *config, golden_case *c)
