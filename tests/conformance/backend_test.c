@@ -23,15 +23,22 @@ typedef struct task {
     const sgtt_operation *operation;
 } task;
 
+static const char *why_left_out(const char *slot, int visible)
+{
+    if (strcmp(slot, "prepare_weight") == 0)
+        return "not provided";
+    if (visible)
+        return "left to the portable kernels";
+    return strcmp(slot, "linear") == 0 ? "left to gemm" : "models with such parts do not run";
+}
+
 static void check_operation(const void *argument)
 {
     const task *t = argument;
     sgtt_machine m;
     sgtt_open(&m, t->subject, t->subject->threads, 0);
     if (!sgtt_has(m.slots, t->operation))
-        sgtt_skip("%s", strcmp(t->operation->name, "prepare_weight") == 0 ? "not provided"
-                        : m.stand_in ? "left to the portable kernels"
-                                     : "left to gemm");
+        sgtt_skip("%s", why_left_out(t->operation->name, m.stand_in != NULL));
     sgtt_run_operation(&m, t->operation);
     sgtt_require(m.declined == 0 || m.declined < m.calls, "every call is declined");
     if (m.declined > 0)

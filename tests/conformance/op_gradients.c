@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Gradients of the operations against finite differences of the double-precision forward: with a
- * loss sum_i c_i f(x)_i, each component of the gradient is a central difference. Nothing here uses
- * a gradient that was derived by hand.
- */
+/* Gradients of the operations that every model has. */
+#include "op_gradients.h"
+
 #include "suite.h"
 
 #include <math.h>
@@ -13,10 +11,7 @@
 
 #define STEP 1e-5
 
-/* The forward of a case on its own arrays; returns sum_i c_i f_i. */
-typedef double (*loss_fn)(void *context);
-
-static double *differences(sgtt_machine *m, double *x, int64_t n, loss_fn loss, void *context)
+double *sgtt_differences(sgtt_machine *m, double *x, int64_t n, sgtt_loss_fn loss, void *context)
 {
     double *gradient = sgtt_doubles(m, n);
     for (int64_t i = 0; i < n; i++) {
@@ -31,7 +26,7 @@ static double *differences(sgtt_machine *m, double *x, int64_t n, loss_fn loss, 
     return gradient;
 }
 
-static double weighted_sum(const double *c, const double *f, int64_t n)
+double sgtt_weighted_sum(const double *c, const double *f, int64_t n)
 {
     double sum = 0.0;
     for (int64_t i = 0; i < n; i++)
@@ -39,7 +34,7 @@ static double weighted_sum(const double *c, const double *f, int64_t n)
     return sum;
 }
 
-static sgtt_tensor *zero_matrix(sgtt_machine *m, int64_t rows, int64_t columns)
+sgtt_tensor *sgtt_zero_matrix(sgtt_machine *m, int64_t rows, int64_t columns)
 {
     sgtt_tensor *made = sgtt_random_matrix(m, SGTT_ROWS, rows, columns);
     sgtt_set(m, made, sgtt_doubles(m, rows * columns));
@@ -61,7 +56,7 @@ static double rmsnorm_loss(void *context)
 {
     rmsnorm_case *c = context;
     sgtt_ref_rmsnorm(c->y, c->x, c->weight, 1e-3, c->rows, c->d);
-    return weighted_sum(c->dy, c->y, c->rows * c->d);
+    return sgtt_weighted_sum(c->dy, c->y, c->rows * c->d);
 }
 
 static void rmsnorm_gradient(sgtt_machine *m)
@@ -69,7 +64,7 @@ static void rmsnorm_gradient(sgtt_machine *m)
     const int64_t rows = 5, d = 19;
     sgtt_tensor *x = sgtt_random_matrix(m, SGTT_ROWS, rows, d);
     sgtt_tensor *dy = sgtt_random_matrix(m, SGTT_ROWS, rows, d);
-    sgtt_tensor *dx = zero_matrix(m, rows, d);
+    sgtt_tensor *dx = sgtt_zero_matrix(m, rows, d);
     sgtt_tensor *weight = sgtt_random_vector(m, d);
     sgtt_tensor *dweight = sgtt_random_vector(m, d);
     sgtt_tensor *scratch = sgtt_make(m, SGT_F32, SGTT_DENSE, 2,
@@ -89,8 +84,8 @@ static void rmsnorm_gradient(sgtt_machine *m)
                       sgtt_values(m, weight),
                       sgtt_values(m, dy),
                       sgtt_doubles(m, rows * d)};
-    sgtt_expect(m, dx, differences(m, c.x, rows * d, rmsnorm_loss, &c), 1e-5, "rmsnorm dx");
-    sgtt_expect(m, dweight, differences(m, c.weight, d, rmsnorm_loss, &c), 1e-5,
+    sgtt_expect(m, dx, sgtt_differences(m, c.x, rows * d, rmsnorm_loss, &c), 1e-5, "rmsnorm dx");
+    sgtt_expect(m, dweight, sgtt_differences(m, c.weight, d, rmsnorm_loss, &c), 1e-5,
                 "rmsnorm dweight");
 }
 
@@ -113,7 +108,7 @@ static double rope_loss(void *context)
     const int64_t *s = c->shape;
     memcpy(c->y, c->x, (size_t)c->count * sizeof(double));
     sgtt_ref_rope(c->y, c->cosine, c->sine, c->offsets, 0, s[0], s[1], s[2], s[3]);
-    return weighted_sum(c->dy, c->y, c->count);
+    return sgtt_weighted_sum(c->dy, c->y, c->count);
 }
 
 /* The inverse rotation of the gradient of the output. */
@@ -150,7 +145,7 @@ static void rope_gradient(sgtt_machine *m)
                           .sine = &sine->t,
                           .offsets = &sgtt_integer_list(m, shape[0], offsets)->t};
     sgtt_call(m, rope, &args);
-    sgtt_expect(m, dy, differences(m, c.x, count, rope_loss, &c), 1e-6, "rope gradient");
+    sgtt_expect(m, dy, sgtt_differences(m, c.x, count, rope_loss, &c), 1e-6, "rope gradient");
 }
 
 /* ---- SwiGLU ---- */
@@ -167,7 +162,7 @@ static double swiglu_loss(void *context)
 {
     swiglu_case *c = context;
     sgtt_ref_swiglu(c->out, c->gate, c->up, c->n);
-    return weighted_sum(c->dout, c->out, c->n);
+    return sgtt_weighted_sum(c->dout, c->out, c->n);
 }
 
 static void swiglu_gradient(sgtt_machine *m)
@@ -176,9 +171,9 @@ static void swiglu_gradient(sgtt_machine *m)
     sgtt_tensor *gate = sgtt_random_matrix(m, SGTT_ROWS, rows, f);
     sgtt_tensor *up = sgtt_random_matrix(m, SGTT_ROWS, rows, f);
     sgtt_tensor *dout = sgtt_random_matrix(m, SGTT_ROWS, rows, f);
-    sgtt_tensor *dgate = zero_matrix(m, rows, f);
-    sgtt_tensor *dup = zero_matrix(m, rows, f);
-    sgtt_tensor *out = zero_matrix(m, rows, f);
+    sgtt_tensor *dgate = sgtt_zero_matrix(m, rows, f);
+    sgtt_tensor *dup = sgtt_zero_matrix(m, rows, f);
+    sgtt_tensor *out = sgtt_zero_matrix(m, rows, f);
     sgtt_set_random(m, gate, -6.0, 6.0);
     swiglu_case c = {rows * f, sgtt_values(m, gate), sgtt_values(m, up), sgtt_values(m, dout),
                      sgtt_doubles(m, rows * f)};
@@ -189,8 +184,8 @@ static void swiglu_gradient(sgtt_machine *m)
                                      .dup = &dup->t,
                                      .out = &out->t};
     sgtt_call(m, swiglu_backward, &args);
-    sgtt_expect(m, dgate, differences(m, c.gate, c.n, swiglu_loss, &c), 1e-5, "swiglu dgate");
-    sgtt_expect(m, dup, differences(m, c.up, c.n, swiglu_loss, &c), 1e-5, "swiglu dup");
+    sgtt_expect(m, dgate, sgtt_differences(m, c.gate, c.n, swiglu_loss, &c), 1e-5, "swiglu dgate");
+    sgtt_expect(m, dup, sgtt_differences(m, c.up, c.n, swiglu_loss, &c), 1e-5, "swiglu dup");
 }
 
 /* ---- cross-entropy ---- */
@@ -218,7 +213,7 @@ static void cross_entropy_gradient(sgtt_machine *m)
 {
     const int64_t rows = 4, vocabulary = 37;
     sgtt_tensor *logits = sgtt_random_matrix(m, SGTT_ROWS, rows, vocabulary);
-    sgtt_tensor *dlogits = zero_matrix(m, rows, vocabulary);
+    sgtt_tensor *dlogits = sgtt_zero_matrix(m, rows, vocabulary);
     sgtt_tensor *losses = sgtt_random_vector(m, rows);
     sgtt_tensor *targets = sgtt_make(m, SGT_I32, SGTT_DENSE, 1, &rows);
     sgtt_set(m, targets, (const double[]){36.0, 0.0, -1.0, 16.0});
@@ -235,7 +230,7 @@ static void cross_entropy_gradient(sgtt_machine *m)
                                    .dlogits = &dlogits->t};
     sgtt_call(m, cross_entropy, &args);
     sgtt_expect(m, dlogits,
-                differences(m, c.logits, rows * vocabulary, cross_entropy_loss, &c), 1e-5,
+                sgtt_differences(m, c.logits, rows * vocabulary, cross_entropy_loss, &c), 1e-5,
                 "cross-entropy dlogits");
 }
 
@@ -254,7 +249,7 @@ static double embedding_loss(void *context)
     embedding_case *c = context;
     double sum = 0.0;
     for (int64_t n = 0; n < c->tokens; n++)
-        sum += weighted_sum(c->dout + n * c->d, c->table + c->ids[n] * c->d, c->d);
+        sum += sgtt_weighted_sum(c->dout + n * c->d, c->table + c->ids[n] * c->d, c->d);
     return sum;
 }
 
@@ -262,7 +257,7 @@ static void embedding_gradient(sgtt_machine *m)
 {
     const int64_t vocabulary = 6, d = 11, tokens = 9;
     sgtt_tensor *table = sgtt_random_matrix(m, SGTT_ROWS, vocabulary, d);
-    sgtt_tensor *dtable = zero_matrix(m, vocabulary, d);
+    sgtt_tensor *dtable = sgtt_zero_matrix(m, vocabulary, d);
     sgtt_tensor *dout = sgtt_random_matrix(m, SGTT_ROWS, tokens, d);
     sgtt_tensor *ids = sgtt_make(m, SGT_I32, SGTT_DENSE, 1, &tokens);
     sgtt_set(m, ids, (const double[]){2.0, 5.0, 2.0, 0.0, 1.0, 5.0, 5.0, 4.0, 2.0});
@@ -271,7 +266,7 @@ static void embedding_gradient(sgtt_machine *m)
     sgt_embedding_backward_args args = {
         .scale = 1.0f, .dtable = &dtable->t, .ids = &ids->t, .dout = &dout->t};
     sgtt_call(m, embedding_backward, &args);
-    sgtt_expect(m, dtable, differences(m, c.table, vocabulary * d, embedding_loss, &c), 1e-6,
+    sgtt_expect(m, dtable, sgtt_differences(m, c.table, vocabulary * d, embedding_loss, &c), 1e-6,
                 "embedding gradient");
 }
 
@@ -294,7 +289,7 @@ static double attention_loss(void *context)
     attention_case *c = context;
     const sgtt_ref_attention_args *a = &c->args;
     sgtt_ref_attention(c->out, c->lse, c->entropy, c->entropy + a->batch * a->heads, a);
-    return weighted_sum(c->dout, c->out, c->outputs);
+    return sgtt_weighted_sum(c->dout, c->out, c->outputs);
 }
 
 static void attention_gradient(sgtt_machine *m)
@@ -354,11 +349,11 @@ static void attention_gradient(sgtt_machine *m)
     sgtt_set(m, out, c.out);
     sgtt_set(m, lse, c.lse);
     sgtt_call(m, attention_backward, &backward);
-    sgtt_expect(m, dq, differences(m, c.q, sgtt_count_of(q), attention_loss, &c), 1e-5,
+    sgtt_expect(m, dq, sgtt_differences(m, c.q, sgtt_count_of(q), attention_loss, &c), 1e-5,
                 "attention dq");
-    sgtt_expect(m, dk, differences(m, c.k, sgtt_count_of(k), attention_loss, &c), 1e-5,
+    sgtt_expect(m, dk, sgtt_differences(m, c.k, sgtt_count_of(k), attention_loss, &c), 1e-5,
                 "attention dk");
-    sgtt_expect(m, dv, differences(m, c.v, sgtt_count_of(v), attention_loss, &c), 1e-5,
+    sgtt_expect(m, dv, sgtt_differences(m, c.v, sgtt_count_of(v), attention_loss, &c), 1e-5,
                 "attention dv");
 }
 
@@ -366,5 +361,6 @@ const sgtt_op_test sgtt_embedding_gradient[] = {embedding_gradient, NULL};
 const sgtt_op_test sgtt_rmsnorm_gradient[] = {rmsnorm_gradient, NULL};
 const sgtt_op_test sgtt_rope_gradient[] = {rope_gradient, NULL};
 const sgtt_op_test sgtt_attention_gradient[] = {attention_gradient, NULL};
-const sgtt_op_test sgtt_swiglu_gradient[] = {swiglu_gradient, NULL};
+const sgtt_op_test sgtt_swiglu_gradient[] = {swiglu_gradient, sgtt_masked_swiglu_gradient,
+                                             NULL};
 const sgtt_op_test sgtt_cross_entropy_gradient[] = {cross_entropy_gradient, NULL};

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <Random123/philox.h>
+
 void sgtt_ref_gemm(double *c, double alpha, const double *a, const double *b, double beta,
                    const double *d, int64_t m, int64_t n, int64_t k)
 {
@@ -92,6 +94,100 @@ void sgtt_ref_swiglu_backward(double *dgate, double *dup, const double *dout, co
         dup[i] = dout[i] * gate[i] * s;
     }
 }
+
+/* ---- masks, choices, products of rows ---- */
+
+void sgtt_ref_relu(double *out, const double *x, const double *mask, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = x[i] * mask[i] < 0.0 ? 0.0 : x[i] * mask[i];
+}
+
+void sgtt_ref_relu_backward(double *dx, double *dmask, const double *dout, const double *x,
+                            const double *mask, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const int passes = x[i] * mask[i] > 0.0;
+        dx[i] = passes ? dout[i] * mask[i] : 0.0;
+        dmask[i] = passes ? dout[i] * x[i] : 0.0;
+    }
+}
+
+void sgtt_ref_choose(int32_t *choice, const double *logits, int64_t groups, int64_t units)
+{
+    for (int64_t s = 0; s < groups; s++) {
+        double best = -INFINITY;
+        choice[s] = 0;
+        for (int64_t i = 0; i < units; i++) {
+            if (logits[s * units + i] > best) {
+                best = logits[s * units + i];
+                choice[s] = (int32_t)i;
+            }
+        }
+    }
+}
+
+void sgtt_ref_softmax(double *mask, const double *logits, int64_t groups, int64_t units)
+{
+    for (int64_t s = 0; s < groups; s++) {
+        const double *x = logits + s * units;
+        double *m = mask + s * units;
+        double top = x[0], sum = 0.0;
+        for (int64_t i = 1; i < units; i++)
+            top = x[i] > top ? x[i] : top;
+        for (int64_t i = 0; i < units; i++)
+            sum += m[i] = exp(x[i] - top);
+        for (int64_t i = 0; i < units; i++)
+            m[i] /= sum;
+    }
+}
+
+void sgtt_ref_softmax_backward(double *dlogits, const double *mask, const double *dmask,
+                               int64_t groups, int64_t units)
+{
+    for (int64_t s = 0; s < groups * units; s += units) {
+        double mean = 0.0;
+        for (int64_t i = s; i < s + units; i++)
+            mean += mask[i] * dmask[i];
+        for (int64_t i = s; i < s + units; i++)
+            dlogits[i] = mask[i] * (dmask[i] - mean);
+    }
+}
+
+double sgtt_ref_gumbel(uint64_t seed, uint64_t stream, uint64_t number)
+{
+    const uint64_t index = number / 4;
+    const philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+    const philox4x32_ctr_t counter = {
+        {(uint32_t)index, (uint32_t)(index >> 32), (uint32_t)stream, (uint32_t)(stream >> 32)}};
+    const uint32_t word = philox4x32(counter, key).v[number % 4];
+    return -log(-log(1e-6 + (1.0 - 2e-6) * ((double)word + 0.5) / 4294967296.0));
+}
+
+void sgtt_ref_row_products(double *out, const double *x, const double *y, const int64_t size[3])
+{
+    const int64_t rows = size[1], d = size[2];
+    for (int64_t i = 0; i < size[0]; i++)
+        for (int64_t j = 0; j < rows; j++)
+            for (int64_t k = 0; k < d; k++)
+                out[(i * rows + j) * d + k] = x[i * d + k] * y[j * d + k];
+}
+
+void sgtt_ref_row_products_backward(double *dx, double *dy, const double *dout, const double *x,
+                                    const double *y, const int64_t size[3])
+{
+    const int64_t rows = size[1], d = size[2];
+    for (int64_t i = 0; i < size[0]; i++) {
+        for (int64_t j = 0; j < rows; j++) {
+            for (int64_t k = 0; k < d; k++) {
+                dx[i * d + k] += dout[(i * rows + j) * d + k] * y[j * d + k];
+                dy[j * d + k] += dout[(i * rows + j) * d + k] * x[i * d + k];
+            }
+        }
+    }
+}
+
+/* ---- cross-entropy ---- */
 
 void sgtt_ref_cross_entropy(double *losses, double *dlogits, const double *logits,
                             const int32_t *targets, int64_t rows, int64_t vocabulary)

@@ -28,6 +28,26 @@ void sgtt_ref_swiglu(double *out, const double *gate, const double *up, int64_t 
 void sgtt_ref_swiglu_backward(double *dgate, double *dup, const double *dout, const double *gate,
                               const double *up, int64_t n);
 
+/* max(0, x mask), and its gradients. */
+void sgtt_ref_relu(double *out, const double *x, const double *mask, int64_t n);
+void sgtt_ref_relu_backward(double *dx, double *dmask, const double *dout, const double *x,
+                            const double *mask, int64_t n);
+
+/* Of groups of `units` numbers: the index of the largest, of equals the lowest, where NaN counts as
+ * -infinity; the softmax; its gradient. */
+void sgtt_ref_choose(int32_t *choice, const double *logits, int64_t groups, int64_t units);
+void sgtt_ref_softmax(double *mask, const double *logits, int64_t groups, int64_t units);
+void sgtt_ref_softmax_backward(double *dlogits, const double *mask, const double *dmask,
+                               int64_t groups, int64_t units);
+
+/* The noise with this number, by way of Random123. */
+double sgtt_ref_gumbel(uint64_t seed, uint64_t stream, uint64_t number);
+
+/* x (A,D), y (B,D), out (A,B,D); size A, B, D. The gradients are added. */
+void sgtt_ref_row_products(double *out, const double *x, const double *y, const int64_t size[3]);
+void sgtt_ref_row_products_backward(double *dx, double *dy, const double *dout, const double *x,
+                                    const double *y, const int64_t size[3]);
+
 /* losses (R), dlogits (R,V). */
 void sgtt_ref_cross_entropy(double *losses, double *dlogits, const double *logits,
                             const int32_t *targets, int64_t rows, int64_t vocabulary);

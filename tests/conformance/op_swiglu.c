@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* SwiGLU and its gradient against their references, in place and apart, and far out. */
+/* SwiGLU and its gradient against their references: in place and apart, with masks and choices, and
+ * far out. */
 #include "suite.h"
 
 #include <math.h>
 
+#include "op_masks.h"
 #include "op_reference.h"
 
 static void swiglu_matches(sgtt_machine *m)
@@ -64,6 +66,101 @@ static void swiglu_backward_matches(sgtt_machine *m)
         }
     }
 }
+
+/* ---- with masks and choices ---- */
+
+static void masked_swiglu_matches(sgtt_machine *m)
+{
+    if (sgtt_declines_masks(m))
+        return;
+    SGTT_FOR_EACH_SHAPE(s, layout) {
+        for (int way = 0; way < 6; way++) {
+            const sgtt_shape shape = sgtt_pick_shape(m, s);
+            const int64_t n = shape.rows, f = shape.columns;
+            const sgtt_mask mask =
+                sgtt_pick_mask(m, way % 2 ? SGTT_MASK : SGTT_CHOICE, layout, n, f);
+            sgtt_tensor *gate = sgtt_random_matrix(m, layout, n, f);
+            sgtt_tensor *up = sgtt_random_matrix(m, layout, n, f);
+            sgtt_tensor *out = way < 2   ? gate
+                               : way < 4 ? up
+                                         : sgtt_random_matrix(m, layout, n, f);
+            sgtt_set_random(m, gate, -12.0, 12.0);
+            double *expected = sgtt_doubles(m, n * f);
+            sgtt_ref_swiglu(expected, sgtt_values(m, gate), sgtt_values(m, up), n * f);
+            expected = sgtt_products(m, expected, mask.values, n * f);
+            sgt_swiglu_args args = {.gate = &gate->t,
+                                    .up = &up->t,
+                                    .out = &out->t,
+                                    .mask = sgtt_given(mask.mask),
+                                    .choice = sgtt_given(mask.choice),
+                                    .units = mask.units};
+            sgtt_call(m, swiglu, &args);
+            sgtt_expect(m, out, expected, 2e-6, "masked swiglu");
+            if (mask.mask)
+                sgtt_expect_unchanged(m, mask.mask, "swiglu mask");
+            sgtt_clear(m);
+        }
+    }
+}
+
+/* Bits of alias: dgate is gate, dup is up, out is dout, dmask is mask; 16: no dmask. */
+static void masked_gradients_of(sgtt_machine *m, enum sgtt_layout layout, sgtt_shape shape,
+                                enum sgtt_mask_kind kind, int alias)
+{
+    const int64_t n = shape.rows, f = shape.columns;
+    const sgtt_mask mask = sgtt_pick_mask(m, kind, layout, n, f);
+    sgtt_tensor *gate = sgtt_random_matrix(m, layout, n, f);
+    sgtt_tensor *up = sgtt_random_matrix(m, layout, n, f);
+    sgtt_tensor *dout = sgtt_random_matrix(m, layout, n, f);
+    sgtt_tensor *dgate = alias & 1 ? gate : sgtt_random_matrix(m, layout, n, f);
+    sgtt_tensor *dup = alias & 2 ? up : sgtt_random_matrix(m, layout, n, f);
+    sgtt_tensor *out = alias & 4 ? dout : sgtt_random_matrix(m, layout, n, f);
+    sgtt_tensor *dmask = alias & 16                  ? NULL
+                         : alias & 8 && mask.mask ? mask.mask
+                                                  : sgtt_random_matrix(m, layout, n, f);
+    sgtt_set_random(m, gate, -12.0, 12.0);
+    double *g = sgtt_values(m, gate), *u = sgtt_values(m, up), *d = sgtt_values(m, dout);
+    double *plain = sgtt_doubles(m, n * f);
+    double *expected_dgate = sgtt_doubles(m, n * f);
+    double *expected_dup = sgtt_doubles(m, n * f);
+    sgtt_ref_swiglu(plain, g, u, n * f);
+    sgtt_ref_swiglu_backward(expected_dgate, expected_dup, sgtt_products(m, d, mask.values, n * f),
+                             g, u, n * f);
+    sgt_swiglu_backward_args args = {.gate = &gate->t,
+                                     .up = &up->t,
+                                     .dout = &dout->t,
+                                     .dgate = &dgate->t,
+                                     .dup = &dup->t,
+                                     .out = &out->t,
+                                     .mask = sgtt_given(mask.mask),
+                                     .choice = sgtt_given(mask.choice),
+                                     .dmask = sgtt_given(dmask),
+                                     .units = mask.units};
+    sgtt_call(m, swiglu_backward, &args);
+    sgtt_expect(m, out, sgtt_products(m, plain, mask.values, n * f), 2e-6, "masked swiglu out");
+    sgtt_expect(m, dgate, expected_dgate, 4e-6, "masked swiglu dgate");
+    sgtt_expect(m, dup, expected_dup, 2e-6, "masked swiglu dup");
+    if (dmask)
+        sgtt_expect(m, dmask, sgtt_products(m, d, plain, n * f), 2e-6, "masked swiglu dmask");
+    else if (mask.mask)
+        sgtt_expect_unchanged(m, mask.mask, "no gradient of the mask was asked for");
+}
+
+static void masked_swiglu_backward_matches(sgtt_machine *m)
+{
+    if (sgtt_declines_masks(m))
+        return;
+    SGTT_FOR_EACH_SHAPE(s, layout) {
+        for (int way = 0; way < 6; way++) {
+            const int alias = way < 2 ? 0 : way < 4 ? 15 : (int)sgtt_below(m, 32);
+            masked_gradients_of(m, layout, sgtt_pick_shape(m, s),
+                                way % 2 ? SGTT_MASK : SGTT_CHOICE, alias);
+            sgtt_clear(m);
+        }
+    }
+}
+
+/* ---- far out ---- */
 
 enum { ENDS = 9 };
 static const double ends[ENDS] = {-1e30, -200.0, -88.0, 88.0, 200.0, 1e30, 0.0, NAN, INFINITY};
@@ -126,6 +223,7 @@ static void slope_at_the_ends(sgtt_machine *m)
     sgtt_require(isnan(got[7]), "the slope of silu at NaN is %g", (double)got[7]);
 }
 
-const sgtt_op_test sgtt_swiglu_tests[] = {swiglu_matches, swiglu_at_the_ends, NULL};
-const sgtt_op_test sgtt_swiglu_backward_tests[] = {swiglu_backward_matches, slope_at_the_ends,
-                                                   NULL};
+const sgtt_op_test sgtt_swiglu_tests[] = {swiglu_matches, swiglu_at_the_ends,
+                                          masked_swiglu_matches, NULL};
+const sgtt_op_test sgtt_swiglu_backward_tests[] = {
+    swiglu_backward_matches, slope_at_the_ends, masked_swiglu_backward_matches, NULL};

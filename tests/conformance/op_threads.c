@@ -2,6 +2,7 @@
 /* Every operation that the backend has gives the same bits with 1, 2, 3 and 5 threads, and twice,
  * on shapes of several parts. */
 #include "op_attention.h"
+#include "op_masks.h"
 #include "suite.h"
 
 #include <string.h>
@@ -125,6 +126,99 @@ static void run_swiglu(uint64_t *hash, sgtt_machine *m)
         sgtt_call(m, swiglu_backward, &backward);
     sgtt_hash(hash, m, gate);
     sgtt_hash(hash, m, up);
+    sgtt_hash(hash, m, out);
+}
+
+enum { UNITS = 8, GROUPS = 41 };
+
+/* A mask, then a choice of other units, through everything that takes them. */
+static void run_masks(uint64_t *hash, sgtt_machine *m)
+{
+    const int declined = sgtt_declines_masks(m);
+    const int64_t f = GROUPS * UNITS;
+    sgtt_tensor *x = sgtt_random_matrix(m, SGTT_ROWS, ROWS, f);
+    sgtt_tensor *up = sgtt_random_matrix(m, SGTT_ROWS, ROWS, f);
+    sgtt_tensor *out = sgtt_random_matrix(m, SGTT_ROWS, ROWS, f);
+    sgtt_tensor *dmask = sgtt_random_matrix(m, SGTT_ROWS, ROWS, f);
+    sgtt_tensor *mask = sgtt_random_matrix(m, SGTT_ROWS, ROWS, f);
+    sgtt_tensor *choice = sgtt_random_choice(m, ROWS, GROUPS, UNITS);
+    for (int chosen = 0; chosen < 2; chosen++) {
+        const sgt_tensor *of_mask = chosen ? NULL : &mask->t;
+        const sgt_tensor *of_choice = chosen ? &choice->t : NULL;
+        const int32_t units = chosen ? UNITS : 0;
+        sgt_swiglu_backward_args swiglu = {.gate = &x->t,
+                                           .up = &up->t,
+                                           .dout = &out->t,
+                                           .dgate = &x->t,
+                                           .dup = &up->t,
+                                           .out = &out->t,
+                                           .mask = of_mask,
+                                           .choice = of_choice,
+                                           .dmask = &dmask->t,
+                                           .units = units};
+        sgt_relu_backward_args relu = {.units = units,
+                                       .x = &x->t,
+                                       .dout = &out->t,
+                                       .dx = &x->t,
+                                       .out = &out->t,
+                                       .mask = of_mask,
+                                       .choice = of_choice,
+                                       .dmask = &dmask->t};
+        if (m->slots->swiglu_backward && !declined)
+            sgtt_call(m, swiglu_backward, &swiglu);
+        sgtt_hash(hash, m, dmask);
+        if (m->slots->relu_backward)
+            sgtt_call(m, relu_backward, &relu);
+        sgtt_hash(hash, m, dmask);
+        sgtt_hash(hash, m, x);
+        sgtt_hash(hash, m, out);
+    }
+}
+
+static void run_choose(uint64_t *hash, sgtt_machine *m)
+{
+    sgtt_tensor *logits = sgtt_random_matrix(m, SGTT_ROWS, ROWS, GROUPS * UNITS);
+    sgtt_tensor *dmask = sgtt_random_matrix(m, SGTT_ROWS, ROWS, GROUPS);
+    sgtt_tensor *choice = sgtt_random_choice(m, ROWS, GROUPS, UNITS);
+    sgt_choose_args forward = {.units = UNITS,
+                               .seed = 7,
+                               .stream = 9,
+                               .temperature = 0.3f,
+                               .logits = &logits->t,
+                               .choice = &choice->t,
+                               .mask = &logits->t};
+    sgt_choose_backward_args backward = {.units = UNITS,
+                                         .mask = &logits->t,
+                                         .dmask = &dmask->t,
+                                         .choice = &choice->t,
+                                         .dlogits = &logits->t};
+    if (m->slots->choose)
+        sgtt_call(m, choose, &forward);
+    sgtt_hash(hash, m, choice);
+    sgtt_hash(hash, m, logits);
+    if (m->slots->choose_backward)
+        sgtt_call(m, choose_backward, &backward);
+    sgtt_hash(hash, m, logits);
+}
+
+static void run_row_products(uint64_t *hash, sgtt_machine *m)
+{
+    const int64_t shape[] = {ROWS, 5, COLUMNS};
+    sgtt_tensor *x = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgtt_tensor *y = sgtt_random_matrix(m, SGTT_ROWS, 5, COLUMNS);
+    sgtt_tensor *dx = sgtt_random_matrix(m, SGTT_ROWS, ROWS, COLUMNS);
+    sgtt_tensor *dy = sgtt_random_matrix(m, SGTT_ROWS, 5, COLUMNS);
+    sgtt_tensor *out = sgtt_make(m, SGT_F32, SGTT_DENSE, 3, shape);
+    sgtt_set_random(m, out, -1.0, 1.0);
+    sgt_row_products_backward_args backward = {
+        .x = &x->t, .y = &y->t, .dout = &out->t, .dx = &dx->t, .dy = &dy->t};
+    sgt_row_products_args forward = {.x = &x->t, .y = &y->t, .out = &out->t};
+    if (m->slots->row_products_backward)
+        sgtt_call(m, row_products_backward, &backward);
+    sgtt_hash(hash, m, dx);
+    sgtt_hash(hash, m, dy);
+    if (m->slots->row_products)
+        sgtt_call(m, row_products, &forward);
     sgtt_hash(hash, m, out);
 }
 
@@ -283,7 +377,9 @@ static const operation operations[] = {
     {"elementwise", run_elementwise}, {"norm", run_norm},
     {"convert", run_convert},         {"embedding", run_embedding},
     {"rmsnorm", run_rmsnorm},         {"rope", run_rope},
-    {"swiglu", run_swiglu},           {"cross-entropy", run_cross_entropy},
+    {"swiglu", run_swiglu},           {"masks", run_masks},
+    {"choose", run_choose},           {"products of rows", run_row_products},
+    {"cross-entropy", run_cross_entropy},
     {"adamw", run_adamw},             {"gemm", run_gemm},
     {"attention", run_attention},     {"attention of one head", run_one_head},
 };

@@ -29,6 +29,12 @@ const sgtt_operation sgtt_operations[] = {
     OPERATION(scatter_add_rows, NULL),
     OPERATION(prepare_weight, NULL),
     OPERATION(linear, NULL),
+    OPERATION(relu, NULL),
+    OPERATION(relu_backward, sgtt_relu_gradient),
+    OPERATION(choose, sgtt_choose_noise),
+    OPERATION(choose_backward, sgtt_choose_gradient),
+    OPERATION(row_products, NULL),
+    OPERATION(row_products_backward, sgtt_row_products_gradient),
 };
 const int sgtt_operation_count = (int)(sizeof sgtt_operations / sizeof sgtt_operations[0]);
 

@@ -20,7 +20,7 @@ typedef struct sgtt_operation {
     const sgtt_op_test *more;    /* likewise; may be NULL */
 } sgtt_operation;
 
-/* In the order of the table; prepare_weight and linear last. */
+/* In the order of the table, but those that may be NULL always after the ones before them. */
 extern const sgtt_operation sgtt_operations[];
 extern const int sgtt_operation_count;
 
@@ -53,6 +53,13 @@ extern const sgtt_op_test sgtt_gather_rows_tests[];
 extern const sgtt_op_test sgtt_scatter_add_rows_tests[];
 extern const sgtt_op_test sgtt_prepare_weight_tests[];
 extern const sgtt_op_test sgtt_linear_tests[];
+extern const sgtt_op_test sgtt_relu_tests[];
+extern const sgtt_op_test sgtt_relu_backward_tests[];
+extern const sgtt_op_test sgtt_choose_tests[];
+extern const sgtt_op_test sgtt_choose_noise[]; /* more of choose */
+extern const sgtt_op_test sgtt_choose_backward_tests[];
+extern const sgtt_op_test sgtt_row_products_tests[];
+extern const sgtt_op_test sgtt_row_products_backward_tests[];
 
 /* Against finite differences. */
 extern const sgtt_op_test sgtt_embedding_gradient[];
@@ -61,6 +68,9 @@ extern const sgtt_op_test sgtt_rope_gradient[];
 extern const sgtt_op_test sgtt_attention_gradient[];
 extern const sgtt_op_test sgtt_swiglu_gradient[];
 extern const sgtt_op_test sgtt_cross_entropy_gradient[];
+extern const sgtt_op_test sgtt_relu_gradient[];
+extern const sgtt_op_test sgtt_choose_gradient[];
+extern const sgtt_op_test sgtt_row_products_gradient[];
 
 /* ---- shapes ---- */
 

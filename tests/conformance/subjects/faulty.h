@@ -44,6 +44,16 @@
 #define RUNS_AT_ONCE    34 /* a call under capture is run */
 #define ALWAYS_DENSE    35 /* attention and its gradient ignore patterns */
 #define NO_RINGS        36 /* attention takes the row of a ring for the key */
+#define NO_MASKS        37 /* swiglu and relu ignore masks */
+#define FIRST_UNITS     38 /* swiglu_backward and relu_backward take the first units for chosen */
+#define LAST_OF_EQUALS  39 /* choose takes the highest index */
+#define ONE_STREAM      40 /* choose draws the same noise for all streams */
+#define LOUD            41 /* choose draws noise of twice the temperature */
+#define OTHER_DRAWS     42 /* choose draws by another seed */
+#define NO_MEAN         43 /* choose_backward leaves out the sum */
+#define ONE_ROW         44 /* row_products takes the first row of y for all */
+#define SWAPS           45 /* row_products_backward gives dx what is of dy */
+#define FROM_THE_END    46 /* row_products_backward adds from the last row on */
 
 #ifndef CASE
 #error "CASE says what is wrong"
@@ -79,6 +89,17 @@ int32_t faulty_capture_begin(void *made);
 int32_t faulty_capture_end(void *made, sgt_graph **graph);
 int32_t faulty_replay(void *made, sgt_graph *graph);
 void faulty_free_graph(void *made, sgt_graph *graph);
+
+/* ---- faulty_parts.c: operations that not every model has ---- */
+
+int32_t faulty_masked_swiglu(void *made, const sgt_swiglu_args *args);
+int32_t faulty_masked_swiglu_backward(void *made, const sgt_swiglu_backward_args *args);
+int32_t faulty_relu(void *made, const sgt_relu_args *args);
+int32_t faulty_relu_backward(void *made, const sgt_relu_backward_args *args);
+int32_t faulty_choose(void *made, const sgt_choose_args *args);
+int32_t faulty_choose_backward(void *made, const sgt_choose_backward_args *args);
+int32_t faulty_row_products(void *made, const sgt_row_products_args *args);
+int32_t faulty_row_products_backward(void *made, const sgt_row_products_backward_args *args);
 
 /* 1: a graph under capture has room for a call, and this case records it. */
 int faulty_is_recording(const instance *self);
