@@ -101,7 +101,7 @@ int32_t opencl_rope(void *instance, const sgt_rope_args *args)
 
 int32_t opencl_swiglu(void *instance, const sgt_swiglu_args *args)
 {
-    if (!sgt_args_fit(SGT_SLOT(swiglu), args, sizeof *args))
+    if (!sgt_args_fit(SGT_SLOT(swiglu), args, sizeof *args) || args->mask || args->choice)
         return SGT_E_UNSUPPORTED;
     const opencl_view gate = opencl_view_of(args->gate), up = opencl_view_of(args->up);
     const opencl_view out = opencl_view_of(args->out);
@@ -113,7 +113,8 @@ int32_t opencl_swiglu(void *instance, const sgt_swiglu_args *args)
 
 int32_t opencl_swiglu_backward(void *instance, const sgt_swiglu_backward_args *args)
 {
-    if (!sgt_args_fit(SGT_SLOT(swiglu_backward), args, sizeof *args))
+    if (!sgt_args_fit(SGT_SLOT(swiglu_backward), args, sizeof *args) || args->mask ||
+        args->choice || args->dmask)
         return SGT_E_UNSUPPORTED;
     const opencl_view gate = opencl_view_of(args->gate), up = opencl_view_of(args->up);
     const opencl_view dout = opencl_view_of(args->dout), dgate = opencl_view_of(args->dgate);
