@@ -122,6 +122,8 @@ static double get_element(const unsigned char *at, int32_t dtype)
     float single;
     double full;
     int32_t integer;
+    uint16_t half;
+    uint32_t bits;
     switch (dtype) {
     case SGT_F32:
         memcpy(&single, at, sizeof single);
@@ -132,8 +134,13 @@ static double get_element(const unsigned char *at, int32_t dtype)
     case SGT_I32:
         memcpy(&integer, at, sizeof integer);
         return (double)integer;
+    case SGT_BF16:
+        memcpy(&half, at, sizeof half);
+        bits = (uint32_t)half << 16;
+        memcpy(&single, &bits, sizeof single);
+        return (double)single;
     default:
-        sgtt_fail("half-width types are read as bits");
+        sgtt_fail("float16 is read as bits");
     }
 }
 
@@ -141,6 +148,8 @@ static void put_element(unsigned char *at, int32_t dtype, double value)
 {
     float single = (float)value;
     int32_t integer = dtype == SGT_I32 ? (int32_t)value : 0;
+    uint16_t half;
+    uint32_t bits;
     switch (dtype) {
     case SGT_F32:
         memcpy(at, &single, sizeof single);
@@ -151,8 +160,13 @@ static void put_element(unsigned char *at, int32_t dtype, double value)
     case SGT_I32:
         memcpy(at, &integer, sizeof integer);
         break;
+    case SGT_BF16: /* to nearest even */
+        memcpy(&bits, &single, sizeof bits);
+        half = (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+        memcpy(at, &half, sizeof half);
+        break;
     default:
-        sgtt_fail("half-width types are written as bits");
+        sgtt_fail("float16 is written as bits");
     }
 }
 

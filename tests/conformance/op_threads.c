@@ -283,6 +283,35 @@ static void run_gemm(uint64_t *hash, sgtt_machine *m)
     }
 }
 
+/* Few and many rows; `units` of each group, and the last one chosen by every row. */
+static void run_units(uint64_t *hash, sgtt_machine *m)
+{
+    enum { GROUPS = 37, UNITS = 9 };
+    static const int64_t rows[] = {1, 7, 23, 400};
+    for (int r = 0; r < 4; r++) {
+        sgtt_tensor *weight = sgtt_random_matrix(m, SGTT_ROWS, GROUPS * UNITS, COLUMNS);
+        sgtt_tensor *a = sgtt_random_matrix(m, SGTT_ROWS, rows[r], GROUPS);
+        sgtt_tensor *x = sgtt_random_matrix(m, SGTT_ROWS, rows[r], COLUMNS);
+        sgt_tensor choice = sgtt_random_integers(m, rows[r] * GROUPS, 0, UNITS)->t;
+        choice.rank = 2;
+        choice.shape[0] = rows[r];
+        choice.shape[1] = choice.strides[0] = GROUPS;
+        choice.strides[1] = 1;
+        sgt_units_args args = {
+            .units = UNITS, .weight = &weight->t, .choice = &choice, .a = &a->t, .x = &x->t};
+        if (m->slots->unit_inputs)
+            sgtt_call(m, unit_inputs, &args);
+        sgtt_hash(hash, m, a);
+        if (m->slots->unit_gradients)
+            sgtt_call(m, unit_gradients, &args);
+        sgtt_hash(hash, m, weight);
+        args.d = &x->t;
+        if (m->slots->unit_outputs)
+            sgtt_call(m, unit_outputs, &args);
+        sgtt_hash(hash, m, x);
+    }
+}
+
 static sgtt_tensor *random_heads(sgtt_machine *m, const int64_t *shape)
 {
     sgtt_tensor *made = sgtt_make(m, SGT_F32, SGTT_DENSE, 4, shape);
@@ -381,6 +410,7 @@ static const operation operations[] = {
     {"choose", run_choose},           {"products of rows", run_row_products},
     {"cross-entropy", run_cross_entropy},
     {"adamw", run_adamw},             {"gemm", run_gemm},
+    {"units", run_units},
     {"attention", run_attention},     {"attention of one head", run_one_head},
 };
 #define OPERATIONS ((int)(sizeof operations / sizeof operations[0]))

@@ -35,6 +35,9 @@ const sgtt_operation sgtt_operations[] = {
     OPERATION(choose_backward, sgtt_choose_gradient),
     OPERATION(row_products, NULL),
     OPERATION(row_products_backward, sgtt_row_products_gradient),
+    OPERATION(unit_inputs, NULL),
+    OPERATION(unit_outputs, NULL),
+    OPERATION(unit_gradients, NULL),
 };
 const int sgtt_operation_count = (int)(sizeof sgtt_operations / sizeof sgtt_operations[0]);
 

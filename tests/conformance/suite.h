@@ -60,6 +60,9 @@ extern const sgtt_op_test sgtt_choose_noise[]; /* more of choose */
 extern const sgtt_op_test sgtt_choose_backward_tests[];
 extern const sgtt_op_test sgtt_row_products_tests[];
 extern const sgtt_op_test sgtt_row_products_backward_tests[];
+extern const sgtt_op_test sgtt_unit_inputs_tests[];
+extern const sgtt_op_test sgtt_unit_outputs_tests[];
+extern const sgtt_op_test sgtt_unit_gradients_tests[];
 
 /* Against finite differences. */
 extern const sgtt_op_test sgtt_embedding_gradient[];

@@ -54,6 +54,9 @@
 #define ONE_ROW         44 /* row_products takes the first row of y for all */
 #define SWAPS           45 /* row_products_backward gives dx what is of dy */
 #define FROM_THE_END    46 /* row_products_backward adds from the last row on */
+#define ONE_CHOICE      47 /* unit_inputs takes the choices of the first row for all */
+#define ADDS_NOTHING    48 /* unit_outputs takes no d */
+#define LAST_FIRST      49 /* unit_gradients adds from the last row on */
 
 #ifndef CASE
 #error "CASE says what is wrong"
