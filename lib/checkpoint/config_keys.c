@@ -344,7 +344,7 @@ static void compare_parts(differences *d, const sgt_model_config *model,
         sgti_format(what, sizeof what, "layer %d's %s", (int)layer, field->name);
         if (i >= SGTI_BLOCK_KINDS)
             compare_field(d, what, field, &of_model, &of_file);
-        else if (here.parts[i] != there.parts[i])
+        else if (sgti_config_get(&of_model, field) != sgti_config_get(&of_file, field))
             add_difference(d, what, there.parts[i]->name, here.parts[i]->name);
     }
 }

@@ -81,6 +81,7 @@ START_TEST(only_what_is_not_usual_is_written)
 }
 END_TEST
 
+/* _i: a layer has a controller that has none in the file. */
 START_TEST(fields_are_compared_by_layer)
 {
     char path[SCRATCH_PATH];
@@ -88,17 +89,44 @@ START_TEST(fields_are_compared_by_layer)
     sgt_block_config others[3] = {blocks[0], blocks[1], blocks[2]};
     others[0].temperature = 0.5;
     others[1].controller_rank = 8; /* nothing without units */
+    if (_i)
+        others[1].units = 2;
     others[2].units = 17;
     sgt_model *model = make(blocks), *other = make(others);
     hf_save_checkpoint(path, "fields", model);
     sgtt_ok(sgt_checkpoint_open(&checkpoint, hf_context, path));
     sgtt_ok(sgt_checkpoint_load(model, NULL, NULL, checkpoint, NULL));
     sgtt_fails(sgt_checkpoint_load(other, NULL, NULL, checkpoint, NULL), SGT_E_INVALID_ARGUMENT,
-               "does not fit the model: layer 0's temperature 0.25 in the file, 0.5 here; "
-               "layer 2's units 2 in the file, 17 here");
-    ck_assert_ptr_null(strstr(sgt_error_message(), "controller_rank"));
+               _i ? "does not fit the model: layer 0's temperature 0.25 in the file, 0.5 here; "
+                    "layer 1's units 0 in the file, 2 here; "
+                    "layer 1's controller_rank 0 in the file, 8 here; "
+                    "layer 1's temperature 0.1 in the file, 7 here; "
+                  : "does not fit the model: layer 0's temperature 0.25 in the file, 0.5 here; "
+                    "layer 2's units 2 in the file, 17 here");
+    ck_assert_ptr_null(strstr(sgt_error_message(), "feed_forward"));
     sgt_checkpoint_free(checkpoint);
     sgt_model_free(other);
+    sgt_model_free(model);
+}
+END_TEST
+
+/* What it says of a controller that it does not have is not looked at. */
+START_TEST(a_file_without_units_has_no_controller)
+{
+    char path[SCRATCH_PATH];
+    sgt_checkpoint *checkpoint = NULL;
+    sgt_model_config config = {.size = sizeof config};
+    sgt_model *model = make(blocks);
+    hf_save_checkpoint(path, "missing", model);
+    ck_assert_int_eq(scratch_replace(path, "\"model.block.0.units\":\"2\"",
+                                     "\"model.block.0.units\":\"0\""), 1);
+    sgtt_ok(sgt_checkpoint_open(&checkpoint, hf_context, path));
+    sgtt_ok(sgt_checkpoint_get_config(&config, checkpoint));
+    ck_assert_int_eq(config.blocks[0].controller_rank, 0);
+    ck_assert_double_eq(config.blocks[0].temperature, 0.1);
+    ck_assert_double_eq(config.blocks[0].hard_fraction, 0.3);
+    ck_assert_int_eq(config.blocks[2].controller_rank, 12345);
+    sgt_checkpoint_free(checkpoint);
     sgt_model_free(model);
 }
 END_TEST
@@ -255,7 +283,8 @@ int main(void)
     tcase_add_checked_fixture(tests, hf_setup, hf_teardown);
     tcase_add_test(tests, fields_come_back);
     tcase_add_test(tests, only_what_is_not_usual_is_written);
-    tcase_add_test(tests, fields_are_compared_by_layer);
+    tcase_add_loop_test(tests, fields_are_compared_by_layer, 0, 2);
+    tcase_add_test(tests, a_file_without_units_has_no_controller);
     tcase_add_loop_test(tests, damaged_fields_are_named, 0, COUNT(damages));
     tcase_add_test(tests, fields_come_back_from_a_folder);
     tcase_add_test(tests, fields_do_not_stay_behind);

@@ -61,6 +61,8 @@ static void make_model(world *w)
     sgt_status expected = spoil_config(&config, how % 20);
     if (expected == SGT_OK && how >= 20 && how < 200)
         expected = add_blocks(&blocks, &config, w);
+    if (expected == SGT_OK && config.n_blocks > 0 && how % 4 == 2)
+        expected = add_sparse(&blocks, &config, w);
     if (expected == SGT_OK && how >= 140)
         expected = add_streams(&config, w);
     if (w->models[slot] != NULL) {
@@ -68,7 +70,8 @@ static void make_model(world *w)
         drop_model(w->models[slot]);
         w->models[slot] = NULL;
     }
-    const sgt_model_options options = {.size = sizeof options, .recompute = shape};
+    const sgt_model_options options = {
+        .size = sizeof options, .recompute = shape, .seed = (uint64_t)how};
     if (!told(w, "sgt_model_create", sgt_model_create(&made, w->context, &config, &options),
               expected)) {
         if (made != NULL)

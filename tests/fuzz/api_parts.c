@@ -134,6 +134,79 @@ sgt_status add_blocks(own_blocks *own, sgt_model_config *config, world *w)
     return expected == SGT_OK ? spoil_blocks(config, own, how) : expected;
 }
 
+/* Spoils the configuration in one place; what it then is. Two key/value heads and a head that is
+ * not tied are what all sparse parts go with. */
+static sgt_status spoil_sparse(sgt_model_config *config, sgt_block_config *block, int32_t how)
+{
+    config->n_kv_heads = HEADS;
+    switch (how) {
+    case 1:
+        block->units = 4;
+        block->controller_rank = 1;
+        return SGT_E_INVALID_ARGUMENT;
+    case 2:
+        block->units = 2;
+        block->controller_rank = 0;
+        return SGT_E_OUT_OF_RANGE;
+    case 3:
+        block->temperature = -1.0;
+        return SGT_E_OUT_OF_RANGE;
+    case 4:
+        block->hard_fraction = 1.0 + 1e-9;
+        return SGT_E_OUT_OF_RANGE;
+    case 5:
+        block->mult_kernel = 65;
+        return SGT_E_OUT_OF_RANGE;
+    case 6:
+        block->attention = SGT_ATTENTION_SOFTMAX;
+        block->attention_output = SGT_ATTENTION_OUTPUT_NONE;
+        return SGT_E_UNSUPPORTED;
+    case 7:
+        block->attention = SGT_ATTENTION_MULTIPLICATIVE;
+        config->n_kv_heads = 1;
+        return SGT_E_UNSUPPORTED;
+    case 8:
+        block->attention = SGT_ATTENTION_MULTIPLICATIVE;
+        config->head_dim = 2;
+        return SGT_E_UNSUPPORTED;
+    case 9:
+        config->head_modules = 3;
+        return SGT_E_INVALID_ARGUMENT;
+    case 10:
+        config->head_modules = 1;
+        config->tied = 1;
+        return SGT_E_UNSUPPORTED;
+    default:
+        return SGT_OK;
+    }
+}
+
+sgt_status add_sparse(own_blocks *own, sgt_model_config *config, world *w)
+{
+    static const double temperatures[] = {0.1, 0.0, 3.0, 1e30};
+    enum { UNITS = 1, RELU = 2, MULTIPLICATIVE = 4, MODULES = 8 };
+    const int32_t has = choose(&w->in, 4), how = choose(&w->in, 32);
+    sgt_block_config *block = &own->blocks[choose(&w->in, config->n_blocks)];
+    if (has & UNITS) {
+        block->units = 1 + choose(&w->in, 3);
+        block->controller_rank = 1 + choose(&w->in, 3);
+        block->temperature = temperatures[choose(&w->in, 4)];
+        block->hard_fraction = 0.25 * choose(&w->in, 5);
+    }
+    if (has & RELU)
+        block->feed_forward = SGT_FEED_FORWARD_RELU;
+    if (has & MULTIPLICATIVE) {
+        block->attention = SGT_ATTENTION_MULTIPLICATIVE;
+        block->mult_kernel = choose(&w->in, 5);
+        block->attention_output = choose(&w->in, 2);
+    }
+    if (has & MODULES) {
+        config->head_modules = choose(&w->in, 2) ? VOCAB : 1;
+        config->tied = 0;
+    }
+    return spoil_sparse(config, block, how);
+}
+
 sgt_status add_streams(sgt_model_config *config, world *w)
 {
     static const int32_t numbers[] = {1, 2, 3, 4, 0, 16, 17, -1, INT32_MIN, INT32_MAX};
@@ -147,6 +220,22 @@ sgt_status add_streams(sgt_model_config *config, world *w)
     return good ? SGT_OK : SGT_E_OUT_OF_RANGE;
 }
 
+static void note_block(sgt_block_config *noted, const sgt_block_config *block)
+{
+    noted->attention = block->attention;
+    noted->feed_forward = block->feed_forward;
+    if (block->attention == SGT_ATTENTION_MULTIPLICATIVE) {
+        noted->mult_kernel = block->mult_kernel == 0 ? 3 : block->mult_kernel;
+        noted->attention_output = block->attention_output;
+    }
+    if (block->units > 0) {
+        noted->units = block->units;
+        noted->controller_rank = block->controller_rank;
+        noted->temperature = block->temperature;
+        noted->hard_fraction = block->hard_fraction;
+    }
+}
+
 void note_parts(model_facts *m, const sgt_model_config *config)
 {
     if (config->altup_streams > 1) {
@@ -154,8 +243,10 @@ void note_parts(model_facts *m, const sgt_model_config *config)
         m->order = config->altup_order;
         m->table = config->altup_table;
     }
+    m->head_modules = config->head_modules;
     for (int32_t i = 0; i < config->n_layers && config->n_blocks > 0; i++) {
         const sgt_block_config *block = &config->blocks[i % config->n_blocks];
+        note_block(&m->parts[i], block);
         if (block->n_patterns > 0)
             m->patterns[i] = block->patterns[0];
         m->patterned |= m->patterns[i].sets != 0;
@@ -164,7 +255,8 @@ void note_parts(model_facts *m, const sgt_model_config *config)
 
 int same_parts(const model_facts *a, const model_facts *b)
 {
-    if (a->streams != b->streams || a->order != b->order || a->table != b->table)
+    if (a->streams != b->streams || a->order != b->order || a->table != b->table ||
+        a->head_modules != b->head_modules || memcmp(a->parts, b->parts, sizeof a->parts) != 0)
         return 0;
     for (int32_t i = 0; i < MOST_LAYERS; i++) {
         const sgt_attention_pattern *p = &a->patterns[i], *q = &b->patterns[i];

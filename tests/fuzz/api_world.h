@@ -47,6 +47,8 @@ typedef struct model_facts {
     sgt_attention_pattern patterns[MOST_LAYERS]; /* of all heads of a layer */
     int patterned;
     int32_t streams, order, table; /* 0 with one stream */
+    int32_t head_modules;
+    sgt_block_config parts[MOST_LAYERS]; /* what a part does not have is 0 */
 } model_facts;
 
 typedef struct policy_facts {

@@ -164,3 +164,57 @@ def test_wrong_blocks_are_named():
         listed(sgt.BlockConfig)
     with pytest.raises(sgt.OutOfRangeError, match="n_blocks is 4, must be 0 to n_layers = 3"):
         sgt.Model(listed(*[STANDARD] * 4))
+
+
+SPARSE = listed(sgt.BlockConfig(feed_forward="relu", units=8, controller_rank=3, hard_fraction=0.5),
+                STANDARD, sgt.BlockConfig(units=4, controller_rank=2, temperature=1.0))
+
+
+def trained(model, steps=4):
+    with sgt.Optimizer(model) as optimizer:
+        for _ in range(steps):
+            model.forward([[3, 1, 4, 1, 5, 9]], [[1, 4, 1, 5, 9, 2]])
+            model.backward()
+            optimizer.step()
+        return model.evaluate([[3, 1, 4, 1, 5, 9]], [[1, 4, 1, 5, 9, 2]]).sum
+
+
+def test_units_go_through_models_files_and_sessions(tmp_path):
+    tokens = [3, 1, 4, 1, 5, 9]
+    with sgt.Model(SPARSE, seed=3, std=0.3) as model:
+        assert model.config.blocks == SPARSE.blocks
+        assert model.parameters["model.layers.0.mlp.controller.up.weight"].shape == (24, 3)
+        logits = model.evaluate([tokens], logits=True).logits[0]
+        with sgt.Session(model) as session:
+            assert abs(session.feed(tokens) - logits[-1]).max() < 1e-4
+        sgt.Checkpoint.save(tmp_path / "checkpoint", model)
+        model.save_pretrained(tmp_path / "folder")
+    with sgt.Checkpoint(tmp_path / "checkpoint") as checkpoint:
+        assert checkpoint.config.blocks == SPARSE.blocks
+    with sgt.Model.from_pretrained(tmp_path / "folder") as model:
+        assert model.config.blocks == SPARSE.blocks
+        assert model.evaluate([tokens], logits=True).logits[0].tolist() == logits.tolist()
+
+
+def test_the_seed_of_draws_decides_what_is_drawn():
+    losses = []
+    for seed in (1, 1, 2):
+        with sgt.Model(SPARSE, seed=3, std=0.3, draw_seed=seed) as model:
+            losses.append(trained(model))
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_parts_may_start_larger():
+    with sgt.Model(SPARSE) as plain, sgt.Model(SPARSE, unit_scale=True) as scaled:
+        down = "model.layers.0.mlp.down_proj.weight"
+        ratio = abs(scaled.parameters[down]).sum() / abs(plain.parameters[down]).sum()
+        assert abs(ratio - 8**0.5) < 1e-5
+        up = "model.layers.0.mlp.up_proj.weight"
+        assert (scaled.parameters[up] == plain.parameters[up]).all()
+
+
+def test_wrong_units_are_named():
+    with pytest.raises(sgt.InvalidArgumentError, match="units 5 do not divide d_ff 24"):
+        sgt.Model(listed(sgt.BlockConfig(units=5, controller_rank=1)))
+    with pytest.raises(sgt.OutOfRangeError, match="controller_rank is 0, must be at least 1"):
+        sgt.Model(listed(sgt.BlockConfig(units=4)))

@@ -250,7 +250,7 @@ def test_option_defaults_are_those_of_the_library():
             assert default == found, (function, parameter.name)
 
     check(sgt.Model.init_weights, "sgt_model_init_options")
-    weights = dict.fromkeys(("context", "seed", "std", "cut", "residual"))
+    weights = dict.fromkeys(("context", "seed", "std", "cut", "residual", "unit_scale"))
     check(sgt.Model, "sgt_model_options", draw_seed="seed", **weights)
     check(sgt.Optimizer, "sgt_optimizer_options", betas=None, rate=None)
     betas = inspect.signature(sgt.Optimizer).parameters["betas"].default

@@ -39,9 +39,9 @@ class Model(Owner):
     normal of standard deviation ``std`` cut at ``cut`` deviations, norms one; None leaves zero
     weights. ``recompute``: keep only each block's input and run its forward again in backward: less
     memory and more work, equal bits. ``draw_seed``: of what parts draw in training forwards, whether
-    a sparse feed-forward part is hard and the noise of its choices. Narrow models (d_model under about 512) learn faster with ``std`` up to
-    1 / sqrt(d_model). ``residual``: what is added to the residual stream starts smaller, by
-    1 / sqrt(2 n_layers).
+    a sparse feed-forward part is hard and the noise of its choices. Narrow models (d_model under
+    about 512) learn faster with ``std`` up to 1 / sqrt(d_model). ``residual``, ``unit_scale``: as in
+    ``init_weights``.
 
     Raises InvalidArgumentError and OutOfRangeError (the message names the field),
     SizeOverflowError, OutOfMemoryError, MemoryLimitError, BackendError.
@@ -58,6 +58,7 @@ class Model(Owner):
         std: float = 0.02,
         cut: float = 3.0,
         residual: bool = False,
+        unit_scale: bool = False,
     ) -> None:
         instance(config, (ModelConfig,), "config")
         context = context_or_new(context)
@@ -73,7 +74,7 @@ class Model(Owner):
             )
             self._own(pointer.value, context)
         if seed is not None:
-            self.init_weights(seed, std, cut, residual)
+            self.init_weights(seed, std, cut, residual, unit_scale)
 
     def _own(self, pointer: Optional[int], context: Context) -> None:
         parent = context._owned
@@ -235,17 +236,23 @@ class Model(Owner):
         return self._context
 
     def init_weights(
-        self, seed: int = 0, std: float = 0.02, cut: float = 3.0, residual: bool = False
+        self,
+        seed: int = 0,
+        std: float = 0.02,
+        cut: float = 3.0,
+        residual: bool = False,
+        unit_scale: bool = False,
     ) -> None:
         """Draws all weights; the same seed gives the same weights for any number of threads.
 
         residual: output projections of attention and feed-forward parts get standard deviation
-        std / sqrt(2 n_layers).
+        std / sqrt(2 n_layers). unit_scale: that of a sparse feed-forward part starts sqrt(units)
+        times larger, so that a hard part adds as much to the residual stream as a dense one.
 
         Raises OutOfRangeError, InvalidArgumentError.
         """
         options = _structs.sgt_model_init_options(
-            residual=residual, seed=seed, std=std, cut=cut
+            residual=residual, seed=seed, std=std, cut=cut, unit_scale=unit_scale
         )
         with self._guard.writing:
             call(lib.sgt_model_init_weights, self._pointer, byref(options))

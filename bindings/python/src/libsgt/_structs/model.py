@@ -103,6 +103,8 @@ class sgt_model_init_options(Sized):
         ("seed", c_uint64),
         ("std", c_double),
         ("cut", c_double),
+        ("unit_scale", c_int32),
+        ("reserved", c_int32),
     ]
 
 
