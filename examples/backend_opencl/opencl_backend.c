@@ -142,6 +142,12 @@ static const sgt_backend table = {
     .gather_rows = opencl_gather_rows,
     .scatter_add_rows = opencl_scatter_add_rows,
     .linear = opencl_linear,
+    .relu = opencl_relu,
+    .relu_backward = opencl_relu_backward,
+    .choose = opencl_choose,
+    .choose_backward = opencl_choose_backward,
+    .row_products = opencl_row_products,
+    .row_products_backward = opencl_row_products_backward,
 };
 
 __attribute__((visibility("default"))) const sgt_backend *

@@ -23,7 +23,10 @@ extern const char opencl_source[];
     X(gemm)                                                                                        \
     X(linear) X(adamw) X(gather2) X(gather4) X(scatter_add) X(embedding) X(embedding_backward)     \
     X(rmsnorm) X(rmsnorm_dx) X(rmsnorm_parts) X(rmsnorm_dweight) X(rope) X(swiglu)                 \
-    X(swiglu_backward) X(cross_entropy) X(attention) X(entropies) X(attention_dq) X(attention_dkv)
+    X(swiglu_backward) X(cross_entropy) X(attention) X(entropies) X(attention_dq)                  \
+    X(attention_dkv)                                                                               \
+    X(masked_swiglu) X(masked_swiglu_backward) X(relu) X(relu_backward) X(choose)                  \
+    X(choose_backward) X(row_products) X(row_products_sum)
 
 typedef enum opencl_kernel {
 #define OPENCL_INDEX(name) OPENCL_##name,
@@ -126,5 +129,15 @@ int32_t opencl_swiglu_backward(void *instance, const sgt_swiglu_backward_args *a
 int32_t opencl_cross_entropy(void *instance, const sgt_cross_entropy_args *args);
 int32_t opencl_attention(void *instance, const sgt_attention_args *args);
 int32_t opencl_attention_backward(void *instance, const sgt_attention_backward_args *args);
+int32_t opencl_relu(void *instance, const sgt_relu_args *args);
+int32_t opencl_relu_backward(void *instance, const sgt_relu_backward_args *args);
+int32_t opencl_choose(void *instance, const sgt_choose_args *args);
+int32_t opencl_choose_backward(void *instance, const sgt_choose_backward_args *args);
+int32_t opencl_row_products(void *instance, const sgt_row_products_args *args);
+int32_t opencl_row_products_backward(void *instance, const sgt_row_products_backward_args *args);
+
+/* SwiGLU with a mask or a choice, or whose mask wants a gradient. */
+int32_t opencl_masked_swiglu(void *instance, const sgt_swiglu_args *args);
+int32_t opencl_masked_swiglu_backward(void *instance, const sgt_swiglu_backward_args *args);
 
 #endif

@@ -101,8 +101,10 @@ int32_t opencl_rope(void *instance, const sgt_rope_args *args)
 
 int32_t opencl_swiglu(void *instance, const sgt_swiglu_args *args)
 {
-    if (!sgt_args_fit(SGT_SLOT(swiglu), args, sizeof *args) || args->mask || args->choice)
+    if (!sgt_args_fit(SGT_SLOT(swiglu), args, sizeof *args))
         return SGT_E_UNSUPPORTED;
+    if (args->mask || args->choice)
+        return opencl_masked_swiglu(instance, args);
     const opencl_view gate = opencl_view_of(args->gate), up = opencl_view_of(args->up);
     const opencl_view out = opencl_view_of(args->out);
     const opencl_argument list[] = {OPENCL_BUFFER(args->gate), OPENCL_VALUE(gate),
@@ -113,9 +115,10 @@ int32_t opencl_swiglu(void *instance, const sgt_swiglu_args *args)
 
 int32_t opencl_swiglu_backward(void *instance, const sgt_swiglu_backward_args *args)
 {
-    if (!sgt_args_fit(SGT_SLOT(swiglu_backward), args, sizeof *args) || args->mask ||
-        args->choice || args->dmask)
+    if (!sgt_args_fit(SGT_SLOT(swiglu_backward), args, sizeof *args))
         return SGT_E_UNSUPPORTED;
+    if (args->mask || args->choice || args->dmask)
+        return opencl_masked_swiglu_backward(instance, args);
     const opencl_view gate = opencl_view_of(args->gate), up = opencl_view_of(args->up);
     const opencl_view dout = opencl_view_of(args->dout), dgate = opencl_view_of(args->dgate);
     const opencl_view dup = opencl_view_of(args->dup), out = opencl_view_of(args->out);
