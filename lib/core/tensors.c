@@ -81,6 +81,13 @@ sgt_tensor sgti_columns(sgt_tensor matrix, int64_t first, int64_t count)
     return matrix;
 }
 
+sgt_tensor sgti_repeated(sgt_tensor vector, int64_t rows)
+{
+    sgt_tensor matrix = sgti_tensor_2d(vector.buffer, vector.offset, rows, vector.shape[0]);
+    matrix.strides[0] = 0;
+    return matrix;
+}
+
 sgt_tensor sgti_split_heads(sgt_tensor matrix, int64_t batch, int64_t heads)
 {
     int64_t length = matrix.shape[0] / batch;

@@ -30,6 +30,9 @@ sgt_tensor sgti_every_row(sgt_tensor matrix, int64_t first, int64_t step, int64_
 sgt_tensor sgti_rows(sgt_tensor matrix, int64_t first, int64_t count);
 sgt_tensor sgti_columns(sgt_tensor matrix, int64_t first, int64_t count);
 
+/* A vector [C] as a matrix [rows, C] whose rows are all the same memory. */
+sgt_tensor sgti_repeated(sgt_tensor vector, int64_t rows);
+
 /* [N, heads*dh] -> [B, N/B, heads, dh]: the rows of a batch seen as sequences of heads. */
 sgt_tensor sgti_split_heads(sgt_tensor matrix, int64_t batch, int64_t heads);
 

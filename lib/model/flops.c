@@ -11,6 +11,7 @@
 #include "../base/float_mode.h"
 #include "../base/structs.h"
 #include "config.h"
+#include "logits.h"
 #include "parts/blocks.h"
 #include "plan_data.h"
 
@@ -49,6 +50,7 @@ static void add_layer(sgt_flops *flops, const sgti_flops_query *query, const sgt
     flops->projections += runs * run.projections;
     flops->attention += runs * run.attention;
     flops->feed_forward += runs * run.feed_forward;
+    flops->weight_bytes += runs * run.weight_bytes;
 }
 
 /* Behind each layer K streams are made of those before it and of y; at the end of a recycled model
@@ -58,6 +60,13 @@ static double count_mixing(const sgt_model_config *config)
     const double k = config->altup_streams, d = config->d_model;
     const double mean = config->altup_table == SGT_ALTUP_RECYCLED ? 2.0 * k * d : 0.0;
     return k > 1.0 ? 2.0 * k * (k + 1.0) * d * config->n_layers + mean : 0.0;
+}
+
+/* The weights of predict and correct. */
+static double mixing_weights(const sgt_model_config *config)
+{
+    const double k = config->altup_streams;
+    return k > 1.0 ? k * (k + 1.0) * config->n_layers : 0.0;
 }
 
 void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const sgt_plan *plan,
@@ -72,7 +81,10 @@ void sgti_flops_measure(sgt_flops *flops, const sgt_model_config *config, const 
     for (query.layer = 0; query.layer < config->n_layers; query.layer++)
         add_layer(flops, &query, plan, options->loops);
     flops->head = 2.0 * (double)sgti_table_width(config) * config->vocab_size;
+    flops->weight_bytes +=
+        4.0 * (sgti_logits_weights(config) + (double)sgti_table_width(config));
     flops->mixing = count_mixing(config);
+    flops->weight_bytes += 4.0 * mixing_weights(config);
     flops->forward = flops->projections + flops->attention + flops->feed_forward + flops->head +
                      flops->mixing;
     flops->training = options->phase == SGT_PHASE_FORWARD ? 3.0 * flops->forward : 0.0;

@@ -3,29 +3,24 @@
  * Final norm, output head and cross-entropy, a chunk of rows at a time, so that the logits of a big
  * vocabulary are never all there. For this a training step makes the gradient of the loss in the
  * forward, while a chunk's logits are there. It does not know yet by which scale backward will
- * multiply the loss; so it keeps d_final [N,d] and d_head [V,d], the gradients of the sum of all
- * losses, and backward scales them.
+ * multiply the loss; so it keeps d_final [N,d] and those of the head's weights, the gradients of
+ * the sum of all losses, and backward scales them.
  *
  *     for each chunk of R rows:    h = norm(x)          [R,d]
- *                                  logits = h W^T       [R,V]
+ *                                  logits of h          [R,V]    logits.h
  *                                  losses, dlogits      [R], and [R,V] over the logits
- *                                  d_final = dlogits W  [R,d]
- *                                  d_head += dlogits^T h
+ *                                  d_final              [R,d]
+ *                                  gradients of the head, added up
  */
 #include "../base/integers.h"
 #include "../core/tensors.h"
-#include "work.h"
-
-static sgt_tensor head_weight(const sgti_work *work)
-{
-    return work->providers->matrix(work, work->model->parameters.head_matrix);
-}
+#include "logits.h"
 
 sgt_status sgti_head_logits(const sgti_work *work, int64_t first, int64_t stride, int64_t count,
                             sgti_logits_fn use, void *argument)
 {
     const sgti_head_place *head = &work->layout->head;
-    sgt_tensor x = sgti_at(work, &head->x), w = head_weight(work);
+    sgt_tensor x = sgti_at(work, &head->x);
     sgt_status status = SGT_OK;
     for (int64_t done = 0; done < count && status == SGT_OK; done += head->chunk_rows) {
         int64_t rows = sgti_min_i64(head->chunk_rows, count - done);
@@ -34,7 +29,7 @@ sgt_status sgti_head_logits(const sgti_work *work, int64_t first, int64_t stride
         sgt_tensor logits = sgti_rows(sgti_at(work, &head->logits), 0, rows);
         status = sgti_norm_forward(work, &h, &from, work->model->parameters.final_norm);
         if (status == SGT_OK)
-            status = sgti_multiply(work, &logits, &h, &w, NULL);
+            status = sgti_logits_make(work, &logits, &h);
         if (status == SGT_OK)
             status = use(work, &logits, &h, done, rows, argument);
     }
@@ -58,11 +53,8 @@ static sgt_status chunk_loss(const sgti_work *work, const sgt_tensor *logits, co
     if (status || !training)
         return status;
     sgt_tensor d_final = sgti_rows(sgti_at(work, &layout->head.d_final), first, rows);
-    sgt_tensor d_head = sgti_at(work, &layout->head.d_head), w = head_weight(work);
-    status = sgti_input_gradient(work, &d_final, logits, &w);
-    if (status)
-        return status;
-    return sgti_weight_gradient(work, &d_head, first == 0 ? 0.0f : 1.0f, logits, h);
+    const sgti_head_gradients unscaled = sgti_logits_unscaled(work);
+    return sgti_logits_backward(work, &unscaled, first == 0 ? 0.0f : 1.0f, &d_final, logits, h);
 }
 
 sgt_status sgti_head_losses(const sgti_work *work, float *losses)
@@ -86,9 +78,12 @@ static sgt_status final_norm_backward(const sgti_work *work)
 
 sgt_status sgti_head_loss_backward(const sgti_work *work, double scale)
 {
-    sgt_tensor d_head = sgti_at(work, &work->layout->head.d_head);
-    sgt_tensor dw = sgti_matrix_gradient(work, work->model->parameters.head_matrix);
-    sgt_status status = sgti_axpy(work->dispatch, &dw, (float)scale, &d_head);
+    const sgti_head_gradients from = sgti_logits_unscaled(work), to = sgti_logits_gradients(work);
+    sgt_status status = sgti_axpy(work->dispatch, &to.weight, (float)scale, &from.weight);
+    if (status == SGT_OK && work->config->head_modules > 0)
+        status = sgti_axpy(work->dispatch, &to.scale, (float)scale, &from.scale);
+    if (status == SGT_OK && work->config->head_modules > 0)
+        status = sgti_axpy(work->dispatch, &to.bias, (float)scale, &from.bias);
     if (status)
         return status;
     sgt_tensor d_final = sgti_at(work, &work->layout->head.d_final);
@@ -101,8 +96,7 @@ sgt_status sgti_head_logits_backward(const sgti_work *work, const float *dlogits
     const sgti_head_place *head = &work->layout->head;
     sgt_tensor x = sgti_at(work, &head->x), h = sgti_at(work, &head->h);
     sgt_tensor d_final = sgti_at(work, &head->d_final), dl = sgti_at(work, &head->logits);
-    sgt_tensor w = head_weight(work);
-    sgt_tensor dw = sgti_matrix_gradient(work, work->model->parameters.head_matrix);
+    const sgti_head_gradients gradients = sgti_logits_gradients(work);
     /* A host may have written dlogits over the logits that it was shown: then they are in place. */
     sgt_status status = sgti_host_address(work->dispatch, &dl) == dlogits
                             ? SGT_OK
@@ -110,12 +104,8 @@ sgt_status sgti_head_logits_backward(const sgti_work *work, const float *dlogits
     if (status)
         return status;
     status = sgti_norm_forward(work, &h, &x, work->model->parameters.final_norm);
-    if (status)
-        return status;
-    status = sgti_weight_gradient(work, &dw, 1.0f, &dl, &h);
-    if (status)
-        return status;
-    status = sgti_input_gradient(work, &d_final, &dl, &w);
+    if (status == SGT_OK)
+        status = sgti_logits_backward(work, &gradients, 1.0f, &d_final, &dl, &h);
     return status ? status : final_norm_backward(work);
 }
 

@@ -13,6 +13,7 @@
 #include "../base/integers.h"
 #include "../core/tensors.h"
 #include "config.h"
+#include "logits.h"
 #include "parts/blocks.h"
 
 /* Unless the backend wishes something else, logits are made for so many rows at a time that they
@@ -235,10 +236,9 @@ static void place_head(planner *p)
         head->logits = sgti_take(regions, SGTI_KEPT, rows, v, SGT_F32);
     else
         head->logits = sgti_take_scratch(regions, rows, v);
+    sgti_logits_place(head, regions);
     if (!sgti_is_training(shape))
         return;
-    if (shape->mode == SGTI_TRAIN_LOSS)
-        head->d_head = sgti_take(regions, SGTI_KEPT, v, d, SGT_F32);
     head->d_final = sgti_take(regions, SGTI_KEPT, 0, d, SGT_F32);
     head->norm_scratch = sgti_take_scratch(regions, SGT_RMSNORM_PARTS, d);
     head->dx = d == shape->config->d_model ? p->layout->dx : sgti_take_scratch(regions, 0, d);

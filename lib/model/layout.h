@@ -105,7 +105,10 @@ typedef struct sgti_head_place {
     sgti_region dx;      /* [N,D] its gradient; training */
     sgti_region h;       /* [R,D] its output */
     sgti_region logits;  /* [R,V]; all N rows in mode SGTI_TRAIN_LOGITS */
-    sgti_region d_head;  /* [V,D] unscaled gradient of the head; mode SGTI_TRAIN_LOSS */
+    sgti_region modules; /* [R S, D] of a head of S modules (logits.h) */
+    sgti_region ones;    /* [1,V] likewise; training */
+    sgti_region d_weight, d_scale, d_bias; /* unscaled gradients of the head; mode
+                                              SGTI_TRAIN_LOSS */
     sgti_region d_final; /* [N,D] unscaled gradient of the normalised x; training */
     sgti_region norm_scratch; /* of the gradient of the final norm */
     int64_t chunk_rows;  /* R */

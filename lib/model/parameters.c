@@ -7,6 +7,7 @@
 #include "../base/carver.h"
 #include "../base/error.h"
 #include "config.h"
+#include "logits.h"
 #include "parts/blocks.h"
 #include "placer.h"
 
@@ -48,7 +49,7 @@ static void place_all(sgti_placer *placer, const sgt_model_config *config)
     if (config->tied)
         sgti_place_shared_matrix(placer, table, v, d);
     else
-        sgti_place_head(placer, "lm_head.weight", v, d, (int32_t)(d / config->d_model));
+        sgti_logits_declare(placer, config);
     into->elements = placer->arena.used / sizeof(float);
 }
 

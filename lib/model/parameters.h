@@ -73,6 +73,7 @@ typedef struct sgti_parameters {
     int32_t n_matrices;
     int32_t embedding;   /* index of a parameter */
     int32_t final_norm;  /* likewise */
+    int32_t head;        /* the head's first one; there is none when it is tied */
     int32_t head_matrix; /* the matrix of the logits; it is the embedding's memory when tied */
     uint64_t elements;   /* of the whole buffer, with the gaps of alignment */
 } sgti_parameters;

@@ -3,7 +3,6 @@
  * stored. */
 #include "placer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -149,11 +148,4 @@ void sgti_place_residual(sgti_placer *placer, const char *name, int64_t rows, in
     sgti_parameter *last = last_of(placer);
     if (last)
         last->residual = 1;
-}
-
-void sgti_place_head(sgti_placer *placer, const char *name, int64_t rows, int64_t columns,
-                     int32_t streams)
-{
-    sgti_place_matrix(placer, name, rows, columns);
-    sgti_place_spread(placer, 1.0 / sqrt((double)streams));
 }

@@ -53,9 +53,4 @@ void sgti_place_std(sgti_placer *placer, double std);
 void sgti_place_spread(sgti_placer *placer, double spread);
 void sgti_place_undecayed(sgti_placer *placer);
 
-/* Declares the matrix of the logits. Where it reads several streams at once it starts so much
- * smaller that logits start as with one. */
-void sgti_place_head(sgti_placer *placer, const char *name, int64_t rows, int64_t columns,
-                     int32_t streams);
-
 #endif

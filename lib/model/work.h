@@ -93,6 +93,10 @@ sgt_status sgti_norm_backward(const sgti_work *work, const sgt_tensor *dx, const
 sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const sgt_tensor *offsets,
                        int32_t inverse);
 
+/* sums [C] += the sum of all rows [R,C]; ones [1,C] is scratch. */
+sgt_status sgti_add_column_sums(const sgti_work *work, const sgt_tensor *sums,
+                                const sgt_tensor *rows, const sgt_tensor *ones);
+
 /* ---- block.c: all parts one after another ---- */
 
 /* Runs the embedding of layout.ids and every part, with the progress callback between runs. */

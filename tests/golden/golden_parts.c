@@ -124,7 +124,6 @@ void golden_parts_read(sgt_model_config *config, golden_case *c)
     config->altup_order = word_of(c, parts, "altup_order", "alternate same");
     config->altup_table = word_of(c, parts, "altup_table", "recycled wide");
     config->head_modules = golden_integer(c, parts, "head_modules", 0);
-    skip_unless(c, config->head_modules == 0, "head of modules");
 }
 
 void golden_parts_free(sgt_model_config *config)

@@ -322,6 +322,7 @@ static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
 {
     double d = query->config->d_model, dh = query->config->head_dim;
     flops->projections += 4.0 * d * dh * (query->heads + query->groups);
+    flops->weight_bytes += 4.0 * (2.0 * d * dh * (query->heads + query->groups) + d);
     flops->attention += 4.0 * dh * keys_of_heads(query);
 }
 

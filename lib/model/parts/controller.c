@@ -61,22 +61,14 @@ static sgt_tensor weight(const sgti_work *work, const sgti_controller *controlle
     return work->providers->matrix(work, controller->matrix + (int32_t)which);
 }
 
-/* The bias as rows [N,f], all of them the same. */
-static sgt_tensor bias_rows(const sgti_work *work, const sgti_controller *controller)
-{
-    const sgt_tensor bias = sgti_weight(work->model, controller->parameter + SGTI_CONTROLLER_BIAS);
-    sgt_tensor rows = sgti_tensor_2d(bias.buffer, bias.offset, work->rows, bias.shape[0]);
-    rows.strides[0] = 0;
-    return rows;
-}
-
 sgt_status sgti_controller_forward(const sgti_work *work, const sgti_part *part,
                                    const sgti_controller *controller, float temperature,
                                    int with_mask)
 {
     const sgt_tensor down = weight(work, controller, SGTI_CONTROLLER_DOWN);
     const sgt_tensor up = weight(work, controller, SGTI_CONTROLLER_UP);
-    const sgt_tensor bias = bias_rows(work, controller);
+    const sgt_tensor bias = sgti_repeated(
+        sgti_weight(work->model, controller->parameter + SGTI_CONTROLLER_BIAS), work->rows);
     sgt_status status = sgti_multiply(work, &controller->low, &controller->h, &down, NULL);
     if (status == SGT_OK)
         status = sgti_multiply(work, &controller->logits, &controller->low, &up, &bias);
@@ -96,24 +88,6 @@ sgt_status sgti_controller_forward(const sgti_work *work, const sgti_part *part,
 
 /* ---- backward ---- */
 
-/* Adds the sum over all rows of dz [N,f] to the gradient of the bias. */
-static sgt_status bias_backward(const sgti_work *work, const sgti_controller *controller,
-                                const sgt_tensor *dz, const sgt_tensor *ones)
-{
-    const int64_t f = dz->shape[1];
-    sgt_tensor same = sgti_tensor_2d(ones->buffer, ones->offset, work->rows, f);
-    same.strides[0] = 0;
-    const sgt_tensor all = sgti_tensor_3d(dz->buffer, dz->offset, 1, work->rows, f);
-    const sgt_tensor bias = sgti_weight(work->model, controller->parameter + SGTI_CONTROLLER_BIAS);
-    const sgt_tensor d_bias =
-        sgti_gradient(work->model, controller->parameter + SGTI_CONTROLLER_BIAS);
-    const sgt_tensor x = sgti_tensor_2d(bias.buffer, bias.offset, 1, f);
-    const sgt_tensor dx = sgti_tensor_2d(d_bias.buffer, d_bias.offset, 1, f);
-    sgt_row_products_backward_args args = {.x = &x, .y = &same, .dout = &all, .dx = &dx};
-    sgt_status status = sgti_fill(work->dispatch, ones, 1.0);
-    return status ? status : sgti_row_products_backward(work->dispatch, &args);
-}
-
 sgt_status sgti_controller_backward(const sgti_work *work, const sgti_controller *controller,
                                     const sgti_controller_backward_args *args)
 {
@@ -122,6 +96,8 @@ sgt_status sgti_controller_backward(const sgti_work *work, const sgti_controller
     const sgt_tensor up = weight(work, controller, SGTI_CONTROLLER_UP);
     const sgt_tensor d_down =
         sgti_matrix_gradient(work, controller->matrix + SGTI_CONTROLLER_DOWN);
+    const sgt_tensor d_bias =
+        sgti_gradient(work->model, controller->parameter + SGTI_CONTROLLER_BIAS);
     const sgt_tensor d_up = sgti_matrix_gradient(work, controller->matrix + SGTI_CONTROLLER_UP);
     sgt_choose_backward_args softmax = {.units = controller->units,
                                         .mask = &controller->logits,
@@ -130,7 +106,7 @@ sgt_status sgti_controller_backward(const sgti_work *work, const sgti_controller
                                         .dlogits = dz};
     sgt_status status = sgti_choose_backward(work->dispatch, &softmax);
     if (status == SGT_OK)
-        status = bias_backward(work, controller, dz, &args->ones);
+        status = sgti_add_column_sums(work, &d_bias, dz, &args->ones);
     if (status == SGT_OK)
         status = sgti_weight_gradient(work, &d_up, 1.0f, dz, &controller->low);
     if (status == SGT_OK)
