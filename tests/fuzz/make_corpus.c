@@ -39,7 +39,7 @@ static void put(const char *folder, const char *name, const uint8_t *data, size_
     need(file != NULL && fwrite(data, 1, bytes, file) == bytes && fclose(file) == 0);
 }
 
-enum parts { PLAIN, PATTERNS, STREAMS };
+enum parts { PLAIN, PATTERNS, STREAMS, SPARSE };
 
 /* With patterns: one key/value head more, so that they are two. */
 static sgt_model *make_model(sgt_context *context, enum parts parts)
@@ -50,6 +50,12 @@ static sgt_model *make_model(sgt_context *context, enum parts parts)
          .phase = 1}};
     static const sgt_block_config block = {
         .size = sizeof block, .n_patterns = 2, .patterns = patterns};
+    static const sgt_block_config sparse = {.size = sizeof sparse,
+                                            .feed_forward = SGT_FEED_FORWARD_RELU,
+                                            .units = 2,
+                                            .controller_rank = 1,
+                                            .temperature = 0.5,
+                                            .hard_fraction = 1.0};
     sgt_model *model = NULL;
     sgt_plan *plan = NULL;
     sgt_model_config config;
@@ -68,6 +74,10 @@ static sgt_model *make_model(sgt_context *context, enum parts parts)
         config.n_heads = 2;
         config.n_blocks = 1;
         config.blocks = &block;
+    } else if (parts == SPARSE) {
+        config.d_ff = 2;
+        config.n_blocks = 1;
+        config.blocks = &sparse;
     }
     need(sgt_model_create(&model, context, &config, NULL) == SGT_OK);
     need(sgt_model_init_weights(model, NULL) == SGT_OK);
@@ -136,12 +146,13 @@ int main(int argc, char **argv)
     static const char *const files[][3] = {
         [PLAIN] = {"model", "optimizer", "folder"},
         [PATTERNS] = {"patterned_model", "patterned_optimizer", "patterned_folder"},
-        [STREAMS] = {"streams_model", "streams_optimizer", "streams_folder"}};
+        [STREAMS] = {"streams_model", "streams_optimizer", "streams_folder"},
+        [SPARSE] = {"sparse_model", "sparse_optimizer", "sparse_folder"}};
     sgt_context *context = NULL;
     if (argc != 2)
         return 2;
     need(sgt_context_create(&context, NULL) == SGT_OK);
-    for (int parts = PLAIN; parts <= STREAMS; parts++) {
+    for (int parts = PLAIN; parts <= SPARSE; parts++) {
         sgt_model *model = make_model(context, (enum parts)parts);
         write_files(argv[1], model, files[parts]);
         if (parts == PLAIN)

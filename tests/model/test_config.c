@@ -109,11 +109,46 @@ START_TEST(a_wrong_field_is_named)
 }
 END_TEST
 
+static const struct {
+    sgt_block_config block;
+    sgt_status status;
+    const char *message;
+} wrong_blocks[] = {
+#define BLOCK(...) {.size = sizeof(sgt_block_config), __VA_ARGS__}
+    {BLOCK(.feed_forward = 2), SGT_E_OUT_OF_RANGE, "blocks[1].feed_forward is 2, not an sgt_feed"},
+    {BLOCK(.units = 5, .controller_rank = 1), SGT_E_INVALID_ARGUMENT,
+     "units 5 do not divide d_ff 24"},
+    {BLOCK(.units = 48, .controller_rank = 1), SGT_E_INVALID_ARGUMENT,
+     "units 48 do not divide d_ff 24"},
+    {BLOCK(.units = 4), SGT_E_OUT_OF_RANGE, "controller_rank is 0, must be at least 1"},
+    {BLOCK(.feed_forward = SGT_FEED_FORWARD_RELU, .units = 4), SGT_E_OUT_OF_RANGE,
+     "controller_rank is 0, must be at least 1"},
+};
+
+START_TEST(a_wrong_block_is_named)
+{
+    const sgt_block_config list[2] = {BLOCK(0), wrong_blocks[_i].block};
+    sgt_context *context = sgtt_model_context();
+    sgt_model_config config = sgtt_config();
+    sgt_model *none = NULL;
+    config.d_ff = 24;
+    config.n_blocks = 2;
+    config.blocks = list;
+    sgtt_fails(sgt_model_create(&none, context, &config, NULL), wrong_blocks[_i].status,
+               wrong_blocks[_i].message);
+    ck_assert_ptr_null(none);
+    sgt_context_free(context);
+}
+END_TEST
+
+#define COUNT(list) (int)(sizeof(list) / sizeof(list)[0])
+
 int main(void)
 {
     Suite *suite = suite_create("config");
     TCase *tests = tcase_create("fields");
-    tcase_add_loop_test(tests, a_wrong_field_is_named, 0, sizeof wrong / sizeof wrong[0]);
+    tcase_add_loop_test(tests, a_wrong_field_is_named, 0, COUNT(wrong));
+    tcase_add_loop_test(tests, a_wrong_block_is_named, 0, COUNT(wrong_blocks));
     tcase_add_loop_test(tests, every_field_has_its_row, 0, 2);
     tcase_add_test(tests, a_row_reads_and_sets_its_field);
     suite_add_tcase(suite, tests);
