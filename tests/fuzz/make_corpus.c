@@ -76,6 +76,7 @@ static sgt_model *make_model(sgt_context *context, enum parts parts)
         config.blocks = &block;
     } else if (parts == SPARSE) {
         config.d_ff = 2;
+        config.head_modules = 3;
         config.n_blocks = 1;
         config.blocks = &sparse;
     }

@@ -396,6 +396,9 @@ START_TEST(wrong_ways_to_draw_weights)
         sgtt_ok(sgt_model_init_options_init(&options, sizeof options));
         options.residual = i;
         sgtt_fails(sgt_model_init_weights(model, &options), SGT_E_OUT_OF_RANGE, "residual");
+        options.residual = 0;
+        options.unit_scale = i;
+        sgtt_fails(sgt_model_init_weights(model, &options), SGT_E_OUT_OF_RANGE, "unit_scale");
     }
     ck_assert_uint_eq(sgt_model_generation(model), generation);
 }

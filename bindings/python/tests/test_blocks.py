@@ -204,6 +204,34 @@ def test_the_seed_of_draws_decides_what_is_drawn():
     assert losses[0] == losses[1] != losses[2]
 
 
+def test_a_decoded_token_reads_fewer_weights():
+    whole, chosen = (sgt.count_flops(SPARSE, seq=6, phase=phase) for phase in ("evaluate", "decode"))
+    assert chosen.weight_bytes < whole.weight_bytes
+    rows = 2 * 16 * (24 - 24 / 8) + 3 * 16 * (24 - 24 / 4)  # up and down, and gate
+    assert whole.weight_bytes - chosen.weight_bytes == 4 * rows
+
+
+HEADED = dataclasses.replace(PLAIN, vocab_size=20, head_modules=4)
+
+
+def test_heads_go_through_models_files_and_sessions(tmp_path):
+    tokens = [3, 1, 4, 1, 5, 9]
+    with sgt.Model(HEADED, seed=3, std=0.3) as model:
+        assert model.config.head_modules == 4
+        shapes = {name: weight.shape for name, weight in model.parameters.items() if "head" in name}
+        assert shapes == {"lm_head.scale": (4, 16), "lm_head.weight": (5, 16), "lm_head.bias": (20,)}
+        logits = model.evaluate([tokens], logits=True).logits[0]
+        with sgt.Session(model) as session:
+            assert abs(session.feed(tokens) - logits[-1]).max() < 1e-4
+        sgt.Checkpoint.save(tmp_path / "checkpoint", model)
+        model.save_pretrained(tmp_path / "folder")
+    with sgt.Checkpoint(tmp_path / "checkpoint") as checkpoint:
+        assert checkpoint.config.head_modules == 4
+    with sgt.Model.from_pretrained(tmp_path / "folder") as model:
+        assert model.config.head_modules == 4
+        assert model.evaluate([tokens], logits=True).logits[0].tolist() == logits.tolist()
+
+
 def test_parts_may_start_larger():
     with sgt.Model(SPARSE) as plain, sgt.Model(SPARSE, unit_scale=True) as scaled:
         down = "model.layers.0.mlp.down_proj.weight"
