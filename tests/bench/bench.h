@@ -8,7 +8,7 @@
 
 #include "backend/profile.h"
 
-enum { BENCH_PATTERNS = 16 }; /* at most */
+enum { BENCH_PATTERNS = 16, BENCH_BATCHES = 8 }; /* at most */
 
 typedef struct bench_options {
     sgt_model_config config;
@@ -25,6 +25,15 @@ typedef struct bench_options {
     const char *plan;    /* none, sgt:LAYERS,HEADS[,DEPTH], allheads:LAYERS, blocks:LAYERS */
     const char *json;    /* NULL: no file */
     const char *pattern; /* SPEC[,SPEC..], by layer; NULL: dense */
+    const char *opponent; /* what the program can be told to compare with */
+    const char *against; /* NULL, or opponent: figures of both in turn, and no others */
+    const char *batches; /* bench_decode against dense: lists of sequences fed together */
+    int32_t batch_sizes[BENCH_BATCHES];
+    int32_t n_batches;
+    int32_t dense_ff;    /* likewise: d_ff of the plain model; 0: the same */
+    int32_t weights;     /* likewise: enum sgt_dtype */
+    sgt_block_config block;       /* what every block is, but for its pattern */
+    sgt_block_config dense_block; /* the only one of the plain model */
     sgt_block_config blocks[BENCH_PATTERNS];
     sgt_attention_pattern patterns[BENCH_PATTERNS];
 } bench_options;
@@ -40,6 +49,7 @@ sgt_context *bench_context(const bench_options *options);
 int32_t *bench_tokens(size_t count, int32_t vocab);
 
 double bench_now(void);               /* seconds */
+double bench_processor_now(void);     /* those of all threads that this process ran */
 int64_t bench_page_faults(void);      /* of this process so far */
 int64_t bench_peak_rss(void);         /* bytes */
 double bench_median(double *values, int count); /* sorts */

@@ -1,141 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bench.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-
-static const char usage[] =
-    "usage: bench_train or bench_decode [options]\n"
-    "  --d-model N --layers N --heads N --kv-heads N --ff N --vocab N   the model\n"
-    "  --batch N --seq N                                                the step\n"
-    "  --threads N --backend NAME --isa NAME                            how it runs\n"
-    "  --steps N        pairs of steps that are timed\n"
-    "  --prompt N --tokens N   bench_decode: context, and tokens of a step\n"
-    "  --far N          bench_decode: a longer context, compared with the first\n"
-    "  --recompute      keep only the inputs of blocks\n"
-    "  --plan P         none, sgt:LAYERS,HEADS[,DEPTH], allheads:LAYERS, blocks:LAYERS\n"
-    "  --altup K              streams of a token (recycled); default 1\n"
-    "  --pattern SPEC[,SPEC..]   which keys queries see; the list goes round by layer\n"
-    "  --json FILE      write the figures\n";
-
-static void fail_usage(const char *what, const char *value)
-{
-    fprintf(stderr, "bench: %s '%s'\n%s", what, value, usage);
-    exit(2);
-}
-
-static int32_t number(const char *text)
-{
-    char *end;
-    long value = strtol(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || value < 0 || value > 1 << 30)
-        fail_usage("not a number:", text);
-    return (int32_t)value;
-}
-
-/* Layer i is made of the i-th block of a list that goes round. */
-static void read_patterns(bench_options *o)
-{
-    int32_t n = 0;
-    for (const char *at = o->pattern; at; n++) {
-        char spec[80];
-        const char *end = strchr(at, ',');
-        int length = end ? (int)(end - at) : (int)strlen(at);
-        if (n == BENCH_PATTERNS)
-            fail_usage("too many patterns:", o->pattern);
-        snprintf(spec, sizeof spec, "%.*s", length, at);
-        o->patterns[n].size = sizeof o->patterns[n];
-        bench_check(sgt_attention_pattern_parse(&o->patterns[n], spec), "--pattern");
-        o->blocks[n] = (sgt_block_config){
-            .size = sizeof o->blocks[n], .n_patterns = 1, .patterns = &o->patterns[n]};
-        at = end ? end + 1 : NULL;
-    }
-    o->config.n_blocks = n;
-    o->config.blocks = o->blocks;
-}
-
-void bench_parse(bench_options *o, int argc, char **argv)
-{
-    enum { D, LAYERS, HEADS, KV, FF, VOCAB, BATCH, SEQ, THREADS, STEPS, PROMPT, TOKENS, FAR, ALTUP,
-           BACKEND, ISA, PLAN, JSON, PATTERN, RECOMPUTE, HELP };
-    static const struct option options[] = {
-        {"d-model", 1, NULL, D},       {"layers", 1, NULL, LAYERS},   {"heads", 1, NULL, HEADS},
-        {"kv-heads", 1, NULL, KV},     {"ff", 1, NULL, FF},           {"vocab", 1, NULL, VOCAB},
-        {"batch", 1, NULL, BATCH},     {"seq", 1, NULL, SEQ},         {"threads", 1, NULL, THREADS},
-        {"steps", 1, NULL, STEPS},     {"prompt", 1, NULL, PROMPT},   {"tokens", 1, NULL, TOKENS},
-        {"far", 1, NULL, FAR},         {"altup", 1, NULL, ALTUP},
-        {"backend", 1, NULL, BACKEND}, {"isa", 1, NULL, ISA},
-        {"plan", 1, NULL, PLAN},       {"json", 1, NULL, JSON},       {"pattern", 1, NULL, PATTERN},
-        {"recompute", 0, NULL, RECOMPUTE}, {"help", 0, NULL, HELP},   {NULL, 0, NULL, 0}};
-    int32_t *numbers[] = {&o->config.d_model, &o->config.n_layers,   &o->config.n_heads,
-                          &o->config.n_kv_heads, &o->config.d_ff,    &o->config.vocab_size,
-                          &o->batch,          &o->seq,               &o->threads,
-                          &o->steps,          &o->prompt,            &o->tokens,
-                          &o->far,            &o->config.altup_streams};
-    const char **strings[] = {&o->backend, &o->isa, &o->plan, &o->json, &o->pattern};
-    int which;
-    while ((which = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (which == RECOMPUTE)
-            o->model.recompute = 1;
-        else if (which == '?')
-            exit(2);
-        else if (which == HELP)
-            printf("%s", usage), exit(0);
-        else if (which >= BACKEND)
-            *strings[which - BACKEND] = optarg;
-        else
-            *numbers[which] = number(optarg);
-    }
-    if (optind < argc)
-        fail_usage("unexpected argument", argv[optind]);
-    if (o->steps < 1)
-        fail_usage("--steps must be at least", "1");
-    o->config.max_seq_len = o->seq;
-    read_patterns(o);
-}
-
-/* The last `layers` layers get `depth` passes with the first `heads` heads, spread evenly. */
-static void loop_heads(sgt_plan *plan, int layers, int heads, int depth)
-{
-    int32_t n_layers = sgt_plan_n_layers(plan), n_heads = sgt_plan_n_heads(plan);
-    for (int32_t layer = n_layers - layers; layer < n_layers; layer++) {
-        bench_check(sgt_plan_set_depth(plan, layer, depth), "plan");
-        for (int32_t pass = 1; pass <= depth; pass++)
-            for (int32_t head = 0; head < n_heads; head++) {
-                int kept = (head * heads) % n_heads < heads;
-                bench_check(sgt_plan_set_gain(plan, layer, pass, head, kept ? 1.0f : 0.0f),
-                            "plan");
-            }
-    }
-}
-
-sgt_plan *bench_plan(sgt_context *context, const bench_options *o)
-{
-    sgt_plan *plan = NULL;
-    int layers = 0, heads = o->config.n_heads, depth = 1, end = 0, good = 0;
-    int length = (int)strlen(o->plan);
-    bench_check(sgt_plan_create(&plan, context, o->config.n_layers, o->config.n_heads), "plan");
-    if (strcmp(o->plan, "none") == 0)
-        return plan;
-    if (sscanf(o->plan, "sgt:%d,%d%n,%d%n", &layers, &heads, &end, &depth, &end) >= 2 ||
-        sscanf(o->plan, "allheads:%d%n", &layers, &end) == 1 ||
-        sscanf(o->plan, "blocks:%d%n", &layers, &end) == 1)
-        good = end == length && layers >= 1 && layers <= o->config.n_layers && heads >= 1 &&
-               heads <= o->config.n_heads;
-    if (!good)
-        fail_usage("not a plan for this model:", o->plan);
-    if (o->plan[0] != 'b') {
-        loop_heads(plan, layers, heads, depth);
-        return plan;
-    }
-    for (int32_t layer = o->config.n_layers - layers; layer < o->config.n_layers; layer++)
-        bench_check(sgt_plan_set_extra_runs(plan, layer, 1), "plan");
-    return plan;
-}
 
 sgt_context *bench_context(const bench_options *o)
 {
@@ -192,11 +62,21 @@ void bench_write_json(json_t *root, const char *file)
     json_decref(root);
 }
 
-double bench_now(void)
+static double read_clock(clockid_t clock)
 {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+double bench_now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+double bench_processor_now(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 int64_t bench_page_faults(void)

@@ -3,13 +3,14 @@
  * Decoding speed. Sessions of the vanilla model, of a depth plan and of bf16 copies take turns, a
  * few tokens each at the same length of context, so that all see the same machine; with --far one
  * more of the vanilla model, behind a longer context. Figures are medians; ratios are medians of
- * the ratios of neighbours.
+ * the ratios of neighbours. With --against it is bench_decode_against.c instead.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
+#include "bench_decode_against.h"
 #include "core/context.h"
 
 enum { VANILLA, GROWN, ROUNDED, FAR, KINDS, MOST_SEQUENCES = 8 };
@@ -208,8 +209,7 @@ static void measure_prefill(bench_run *run, figures *f, const bench_options *o)
     f->gemm_rate = bench_gemm_rate(run->context, &shape, BENCH_FORWARD_BLOCKS);
 }
 
-/* Bytes of the matrices that every token is multiplied with, and of those that loops add. Each
- * weight is 4 bytes and takes part in one multiply-add. */
+/* Of the weights that every token reads, and of those that loops add. */
 static double weight_bytes(const bench_options *o)
 {
     sgt_flops flops = {.size = sizeof flops};
@@ -217,7 +217,7 @@ static double weight_bytes(const bench_options *o)
     sgt_flops_options_init(&options, sizeof options);
     options.phase = SGT_PHASE_DECODE;
     bench_check(sgt_flops_count(&flops, &o->config, NULL, &options), "flops");
-    return (flops.forward - flops.attention) / 2.0 * 4.0;
+    return flops.weight_bytes;
 }
 
 static double plan_bytes(const bench_run *run)
@@ -278,7 +278,7 @@ static void write_json(const figures *f, const bench_options *o)
 int main(int argc, char **argv)
 {
     bench_options options = {.seq = 2048, .steps = 11, .prompt = 128, .tokens = 8,
-                             .plan = "sgt:3,2"};
+                             .plan = "sgt:3,2", .opponent = "dense", .batches = "1"};
     bench_run run = {0};
     figures f = {0};
     sgt_model_config_init(&options.config, sizeof options.config);
@@ -292,6 +292,10 @@ int main(int argc, char **argv)
     int32_t longest = options.far > options.prompt ? options.far : options.prompt;
     if (options.config.max_seq_len < longest + options.tokens)
         options.config.max_seq_len = longest + options.tokens;
+    if (options.against) {
+        bench_decode_against(&options);
+        return 0;
+    }
     make(&run, &f, &options);
     f.bytes = weight_bytes(&options);
     measure_decoding(&run, &f, &options);

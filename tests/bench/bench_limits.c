@@ -66,11 +66,12 @@ double bench_gemm_rate(sgt_context *context, const bench_options *o, enum bench_
     int64_t dh = c->head_dim ? c->head_dim : d / c->n_heads;
     int64_t kv = c->n_kv_heads ? c->n_kv_heads : c->n_heads;
     int64_t q = c->n_heads * dh, most = 0;
+    int inputs = o->block.feed_forward == SGT_FEED_FORWARD_RELU ? 1 : 2;
     shape list[15];
     int count = 0;
     count = linear(list, count, rows, d, q + 2 * kv * dh, c->n_layers, products);
     count = linear(list, count, rows, q, d, c->n_layers, products);
-    count = linear(list, count, rows, d, 2 * ff, c->n_layers, products);
+    count = linear(list, count, rows, d, inputs * ff, c->n_layers, products);
     count = linear(list, count, rows, ff, d, c->n_layers, products);
     if (products == BENCH_TRAINING)
         count = linear(list, count, rows, d, v, 1, products);

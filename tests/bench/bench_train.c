@@ -2,13 +2,14 @@
 /*
  * Training speed: steps of the vanilla model and of a depth plan in turn on one model, so that
  * both see the same machine. Figures are medians; the overhead is the median of the ratios of
- * neighbouring steps.
+ * neighbouring steps. With --against it is bench_train_against.c instead.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
+#include "bench_train_against.h"
 
 /* The most steps before those that are timed, and of those with a profile: no more than are timed,
  * since a step on a long text takes a minute. */
@@ -224,7 +225,8 @@ static void write_json(const figures *f, const bench_options *o)
 
 int main(int argc, char **argv)
 {
-    bench_options options = {.batch = 4, .seq = 512, .steps = 11, .plan = "none"};
+    bench_options options = {.batch = 4, .seq = 512, .steps = 11, .plan = "none",
+                             .opponent = "soft"};
     bench_run run = {0};
     figures f = {0};
     sgt_model_config_init(&options.config, sizeof options.config);
@@ -235,6 +237,10 @@ int main(int argc, char **argv)
     options.config.d_ff = 2048;
     options.config.vocab_size = 256;
     bench_parse(&options, argc, argv);
+    if (options.against) {
+        bench_train_against(&options);
+        return 0;
+    }
     make(&run, &options);
     estimate(&f, &run, &options);
     measure(&run, &f, &options);
