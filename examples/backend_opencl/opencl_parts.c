@@ -102,17 +102,18 @@ int32_t opencl_choose(void *instance, const sgt_choose_args *args)
     if (!sgt_args_fit(SGT_SLOT(choose), args, sizeof *args))
         return SGT_E_UNSUPPORTED;
     const sgt_tensor *soft = opencl_either(args->mask, args->logits);
+    const sgt_tensor *choice = opencl_either(args->choice, args->logits);
     const opencl_view logits = opencl_view_of(args->logits), mask = opencl_view_of(soft);
     const cl_long choice_at = opencl_offset(args->choice), units = args->units;
     const cl_int wants_mask = args->mask != NULL;
     const opencl_argument list[] = {OPENCL_BUFFER(args->logits), OPENCL_VALUE(logits),
-                                    OPENCL_BUFFER(args->choice), OPENCL_VALUE(choice_at),
+                                    OPENCL_BUFFER(choice),       OPENCL_VALUE(choice_at),
                                     OPENCL_VALUE(units),         OPENCL_VALUE(args->seed),
                                     OPENCL_VALUE(args->stream),  OPENCL_VALUE(args->temperature),
                                     OPENCL_VALUE(wants_mask),    OPENCL_BUFFER(soft),
                                     OPENCL_VALUE(mask)};
-    return opencl_run(instance, OPENCL_choose, opencl_count(args->choice), OPENCL_COUNT(list),
-                      list);
+    return opencl_run(instance, OPENCL_choose, opencl_count(args->logits) / units,
+                      OPENCL_COUNT(list), list);
 }
 
 int32_t opencl_choose_backward(void *instance, const sgt_choose_backward_args *args)

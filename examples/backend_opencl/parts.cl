@@ -108,7 +108,7 @@ double gumbel(ulong seed, ulong stream, ulong i)
     return -log(-log(1e-6 + (1.0 - 2e-6) * ((double)word + 0.5) / 4294967296.0));
 }
 
-/* One item for each group. */
+/* One item for each group; without a choice choice_at is below 0. */
 __kernel void choose(long items, __global const float *logits, view lv, __global int *choice,
                      long choice_at, long units, ulong seed, ulong stream, float temperature,
                      int wants_mask, __global float *mask, view mv)
@@ -126,7 +126,8 @@ __kernel void choose(long items, __global const float *logits, view lv, __global
         best_at = logit + noise > best ? i : best_at;
         best = logit + noise > best ? logit + noise : best;
     }
-    choice[choice_at + s] = best_at;
+    if (choice_at >= 0)
+        choice[choice_at + s] = best_at;
     for (int i = 0; wants_mask && i < units; i++)
         sum += exp((double)logits[place(lv, first + i)] - top);
     for (int i = 0; wants_mask && i < units; i++)

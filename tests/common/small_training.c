@@ -17,17 +17,33 @@ static const sgt_block_config patterns[] = {
     {.size = sizeof *patterns, .n_patterns = 1, .patterns = local},
     {.size = sizeof *patterns, .n_patterns = 2, .patterns = by_group}};
 
+/* Products with chosen units alone need some of them in a group; the other block has too few. */
+static const sgt_block_config swiglu_of_units[] = {
+    {.size = sizeof *swiglu_of_units, .units = 9, .controller_rank = 5, .temperature = 0.1,
+     .hard_fraction = 0.5},
+    {.size = sizeof *swiglu_of_units, .units = 3, .controller_rank = 4, .temperature = 0.1,
+     .hard_fraction = 0.5}};
+
+static const sgt_block_config relu_of_units[] = {
+    {.size = sizeof *relu_of_units, .feed_forward = SGT_FEED_FORWARD_RELU, .units = 8,
+     .controller_rank = 3, .temperature = 0.1, .hard_fraction = 0.5}};
+
 const sgtt_small_kind sgtt_small_kinds[SGTT_KINDS] = {
-    /* heads, groups, tied, recompute, loops, extra runs, blocks, streams */
-    [SGTT_KIND_DENSE] = {"dense", 4, 2, 0, 0, 0, 0, 0, NULL, 0, 0},
-    [SGTT_KIND_GROUPED_TIED] = {"grouped queries, tied", 4, 2, 1, 0, 0, 0, 0, NULL, 0, 0},
-    [SGTT_KIND_LOOPS] = {"loops", 4, 2, 0, 0, 1, 0, 0, NULL, 0, 0},
-    [SGTT_KIND_BLOCK_LOOPS] = {"block loops", 4, 2, 0, 0, 1, 1, 0, NULL, 0, 0},
-    [SGTT_KIND_RECOMPUTE] = {"recompute", 3, 3, 1, 1, 0, 0, 0, NULL, 0, 0},
-    [SGTT_KIND_RECOMPUTED_LOOPS] = {"recompute with loops", 3, 3, 1, 1, 1, 1, 0, NULL, 0, 0},
-    [SGTT_KIND_PATTERNS] = {"patterns", 4, 2, 0, 0, 1, 1, 2, patterns, 0, 0},
-    [SGTT_KIND_STREAMS] = {"streams", 4, 2, 1, 0, 1, 1, 0, NULL, 2, SGT_ALTUP_RECYCLED},
-    [SGTT_KIND_WIDE_STREAMS] = {"wide streams", 4, 2, 0, 1, 1, 1, 2, patterns, 3, SGT_ALTUP_WIDE},
+    /* heads, groups, tied, recompute, loops, extra runs, blocks, streams, head */
+    [SGTT_KIND_DENSE] = {"dense", 4, 2, 0, 0, 0, 0, 0, NULL, 0, 0, 0},
+    [SGTT_KIND_GROUPED_TIED] = {"grouped queries, tied", 4, 2, 1, 0, 0, 0, 0, NULL, 0, 0, 0},
+    [SGTT_KIND_LOOPS] = {"loops", 4, 2, 0, 0, 1, 0, 0, NULL, 0, 0, 0},
+    [SGTT_KIND_BLOCK_LOOPS] = {"block loops", 4, 2, 0, 0, 1, 1, 0, NULL, 0, 0, 0},
+    [SGTT_KIND_RECOMPUTE] = {"recompute", 3, 3, 1, 1, 0, 0, 0, NULL, 0, 0, 0},
+    [SGTT_KIND_RECOMPUTED_LOOPS] = {"recompute with loops", 3, 3, 1, 1, 1, 1, 0, NULL, 0, 0, 0},
+    [SGTT_KIND_PATTERNS] = {"patterns", 4, 2, 0, 0, 1, 1, 2, patterns, 0, 0, 0},
+    [SGTT_KIND_STREAMS] = {"streams", 4, 2, 1, 0, 1, 1, 0, NULL, 2, SGT_ALTUP_RECYCLED, 0},
+    [SGTT_KIND_WIDE_STREAMS] = {"wide streams", 4, 2, 0, 1, 1, 1, 2, patterns, 3, SGT_ALTUP_WIDE,
+                                0},
+    [SGTT_KIND_UNITS] = {"units", 4, 2, 0, 0, 1, 1, 2, swiglu_of_units, 0, 0, 0},
+    [SGTT_KIND_RELU_UNITS] = {"relu units", 4, 2, 0, 1, 0, 1, 1, relu_of_units, 2,
+                              SGT_ALTUP_RECYCLED, 3},
+    [SGTT_KIND_HEAD_MODULES] = {"head modules", 4, 2, 0, 0, 1, 0, 0, NULL, 0, 0, 4},
 };
 
 static const struct {
@@ -39,23 +55,30 @@ static const struct {
     [SGTT_SIZE_LARGE] = {97, 72, 3, 20, 150, 90},
 };
 
+/* The least multiple of `of`, 0 for 1, that is not below n. */
+static int32_t multiple(int32_t n, int32_t of)
+{
+    return of > 0 ? (n + of - 1) / of * of : n;
+}
+
 sgt_model_config sgtt_small_config(int kind, int size)
 {
     const sgtt_small_kind *k = &sgtt_small_kinds[kind];
     sgt_model_config config;
     if (sgt_model_config_init(&config, sizeof config))
         memset(&config, 0, sizeof config);
-    config.vocab_size = sizes[size].vocab_size;
+    config.vocab_size = multiple(sizes[size].vocab_size, k->head_modules);
     config.d_model = sizes[size].d_model;
     config.n_layers = sizes[size].n_layers;
     config.n_heads = k->n_heads;
     config.n_kv_heads = k->n_kv_heads;
     config.head_dim = sizes[size].head_dim;
-    config.d_ff = sizes[size].d_ff;
+    config.d_ff = multiple(sizes[size].d_ff, k->n_blocks > 0 ? k->blocks[0].units : 0);
     config.max_seq_len = sizes[size].max_seq_len;
     config.tied = k->tied;
     config.altup_streams = k->streams;
     config.altup_table = k->altup_table;
+    config.head_modules = k->head_modules;
     config.n_blocks = k->n_blocks;
     config.blocks = k->blocks;
     return config;

@@ -21,6 +21,9 @@ enum {
     SGTT_KIND_PATTERNS,    /* of attention: by layer and by group, with both loops */
     SGTT_KIND_STREAMS,     /* two of them, with both loops */
     SGTT_KIND_WIDE_STREAMS, /* three, with patterns, recompute and both loops */
+    SGTT_KIND_UNITS,        /* soft and hard swiglu with both loops */
+    SGTT_KIND_RELU_UNITS,   /* soft and hard; recompute, block loops, two streams, head modules */
+    SGTT_KIND_HEAD_MODULES, /* with loops */
     SGTT_KINDS
 };
 
@@ -36,11 +39,12 @@ typedef struct sgtt_small_kind {
     const sgt_block_config *blocks;
     int32_t streams;     /* of a token; 0: 1 */
     int32_t altup_table;
+    int32_t head_modules; /* 0: a full head */
 } sgtt_small_kind;
 
 extern const sgtt_small_kind sgtt_small_kinds[SGTT_KINDS];
 
-/* How large it is. */
+/* How large it is. The vocabulary grows to a multiple of head_modules, d_ff to one of units. */
 enum {
     SGTT_SIZE_TINY,  /* a few hundred weights */
     SGTT_SIZE_ODD,   /* nothing even about it */

@@ -64,6 +64,7 @@ static int list_checks(sgtt_check *checks, task *tasks, const sgtt_subject *subj
         {"faults", sgtt_check_faults, NULL},
         {"training", sgtt_check_training, NULL},
         {"patterns", sgtt_check_patterns, NULL},
+        {"parts", sgtt_check_parts, NULL},
         {"growth", sgtt_check_growth, NULL},
         {"training_threads", sgtt_check_training_threads, NULL},
         {"training_memory", sgtt_check_training_memory, NULL},

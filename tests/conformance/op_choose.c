@@ -68,6 +68,28 @@ static void choose_matches(sgtt_machine *m)
     }
 }
 
+/* The mask alone, as a forward that is made again asks for it; of a hard step with its noise. */
+static void choose_without_a_choice(sgtt_machine *m)
+{
+    SGTT_FOR_EACH_SHAPE(s, layout) {
+        const sgtt_shape shape = sgtt_pick_shape(m, s);
+        const int64_t n = shape.rows, f = shape.columns;
+        const int32_t units = sgtt_pick_units(m, f);
+        sgtt_tensor *logits = sgtt_random_matrix(m, layout, n, f);
+        double *soft = sgtt_doubles(m, n * f);
+        sgtt_ref_softmax(soft, sgtt_values(m, logits), n * f / units, units);
+        sgt_choose_args args = {.units = units,
+                                .seed = 3,
+                                .stream = 5,
+                                .temperature = s % 2 ? 0.0f : 0.5f,
+                                .logits = &logits->t,
+                                .mask = &logits->t};
+        sgtt_call(m, choose, &args);
+        sgtt_expect(m, logits, soft, 2e-6 + 3e-10 * units, "softmax without a choice");
+        sgtt_clear(m);
+    }
+}
+
 /* Whatever the logits are, a choice is an index of its group. */
 static void choose_of_hostile_logits(sgtt_machine *m)
 {
@@ -168,5 +190,5 @@ static void choose_backward_matches(sgtt_machine *m)
 }
 
 const sgtt_op_test sgtt_choose_tests[] = {choose_matches, choose_of_hostile_logits,
-                                          softmax_of_large_logits, NULL};
+                                          softmax_of_large_logits, choose_without_a_choice, NULL};
 const sgtt_op_test sgtt_choose_backward_tests[] = {choose_backward_matches, NULL};

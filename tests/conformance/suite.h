@@ -115,6 +115,8 @@ void sgtt_check_decoding(const void *subject);
 /* Training and decoding under attention patterns; skipped where a backend declines them and no
  * other kernels reach its memory. */
 void sgtt_check_patterns(const void *subject);
+/* The same of units that a controller chooses, and of heads of modules. */
+void sgtt_check_parts(const void *subject);
 void sgtt_check_decoding_of(const sgtt_subject *subject, int kind);
 
 #endif

@@ -16,6 +16,11 @@
 #define SGTT_RUN_BOUND     5e-5 /* absolute, of the losses of a whole run */
 #define SGTT_WEIGHT_BOUND  1e-3 /* of the weights after a run */
 
+/* What a kind needs that a backend may decline. */
+enum { SGTT_PATTERNS = 1, SGTT_CHOOSES = 2, SGTT_MODULES = 4 };
+
+int sgtt_features_of(int kind);
+
 /* Makes a model of a kind, even in size, with random weights, the same on every backend. The
  * configuration may be another than the kind's. */
 void sgtt_training_open(small_training *t, const sgt_context_options *options,

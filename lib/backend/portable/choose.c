@@ -10,7 +10,7 @@ typedef struct job {
     sgti_operand logits; /* or their gradient */
     sgti_operand mask;
     sgti_operand dmask;
-    int32_t *chosen; /* [N, groups] */
+    int32_t *chosen; /* [N, groups]; NULL: only the mask is wanted */
     sgti_choice choice;
     sgti_choice_noise noise;
     int64_t rows;
@@ -36,8 +36,9 @@ static void choose(void *argument, int64_t part, int32_t thread)
         float *mask = sgti_row_of(&j->mask, n);
         sgti_choice_noise noise = j->noise;
         noise.first = (uint64_t)(n * j->groups * j->units);
-        j->kernels->choose(j->chosen + n * j->groups, logits, &noise, (size_t)j->groups,
-                           (size_t)j->units);
+        if (j->chosen)
+            j->kernels->choose(j->chosen + n * j->groups, logits, &noise, (size_t)j->groups,
+                               (size_t)j->units);
         if (mask)
             softmax_of_groups(j, mask, logits);
     }
@@ -52,13 +53,14 @@ int32_t sgti_portable_choose(void *instance, const sgt_choose_args *args)
         .kernels = portable->activation,
         .logits = sgti_operand_of(args->logits),
         .mask = sgti_operand_of(args->mask),
-        .chosen = (int32_t *)(void *)args->choice->buffer + args->choice->offset,
         .noise = {.temperature = args->temperature, .seed = args->seed, .stream = args->stream},
         .rows = args->logits->shape[0],
-        .groups = args->choice->shape[1],
+        .groups = args->logits->shape[1] / args->units,
         .units = args->units,
         .rows_per_part = sgti_rows_per_part(args->logits->shape[1]),
     };
+    if (args->choice)
+        j.chosen = (int32_t *)(void *)args->choice->buffer + args->choice->offset;
     sgti_run_parts(portable, sgti_ceil_div(j.rows, j.rows_per_part), choose, &j);
     return SGT_OK;
 }
