@@ -52,7 +52,7 @@ typedef struct sgt_flops {
                             other phases than SGT_PHASE_FORWARD */
     double projections;  /* Q, K, V and output of every attention pass */
     double attention;    /* scores and weighted sums of every attention pass */
-    double feed_forward; /* gate, up and down */
+    double feed_forward; /* gate, up and down, and the controllers of sparse parts */
     double head;         /* the output head */
     double mixing;       /* what AltUp makes of several streams. Since 0.2 */
     double weight_bytes; /* the weights that are read, 4 bytes each, but for the embedding: by the

@@ -335,9 +335,10 @@ static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
     const sgt_block_config block = sgti_block_config_of(config, query->layer);
     const double controller = sgti_controller_weights(config, &block);
     const int32_t inputs = sgti_feed_forward_inputs(&block);
-    const double all = (inputs + 1.0) * config->d_model * config->d_ff, chosen = all / block.units;
+    const double all = (inputs + 1.0) * config->d_model * config->d_ff;
+    const double chosen = block.units >= FEWEST_UNITS ? all / block.units : all;
     const int training = query->phase == SGT_PHASE_FORWARD;
-    const double hard = inputs == 1 && block.units >= FEWEST_UNITS ? block.hard_fraction : 0.0;
+    const double hard = inputs == 1 ? block.hard_fraction : 0.0;
     const double read = query->phase == SGT_PHASE_DECODE ? chosen : all;
     flops->feed_forward +=
         2.0 * (controller + (training ? hard * chosen + (1.0 - hard) * all : chosen));
