@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The exponential to 1.1 units in the last place, reductions in one order for every instruction
+/* Exponential and logarithm to units in the last place, noise from words, reductions in one order for every instruction
  * set, tails that touch nothing past their end, and how few rows round. */
 #include <math.h>
 #include <stdint.h>
@@ -75,6 +75,63 @@ START_TEST(exponential_at_the_ends)
                       "%s: e^%g is %g", probes[_i].isa, (double)x[i], (double)y[i]);
     }
     ck_assert(y[0] == 1.0f && y[1] == 1.0f && y[3] == 0.0f);
+}
+END_TEST
+
+/* Near 1, where the logarithm is small, and over all that noise takes it of. */
+START_TEST(logarithm_is_accurate)
+{
+    float x[LANES], y[LANES];
+    double worst = 0.0, where = 0.0;
+    for (double start = 1e-6; start < 20.0; start *= 1.0 + LANES * 1e-5) {
+        for (int i = 0; i < LANES; i++)
+            x[i] = (float)(start * (1.0 + i * 1e-5));
+        probes[_i].probe->logarithm(y, x);
+        for (int i = 0; i < LANES; i++) {
+            double exact = log((double)x[i]);
+            double unit = exact != 0.0 ? ldexp(1.0, ilogb(exact) - 23) : 0x1p-149;
+            double error = fabs((double)y[i] - exact) / unit;
+            where = error > worst ? (double)x[i] : where;
+            worst = error > worst ? error : worst;
+        }
+    }
+    ck_assert_msg(worst <= 2.0, "%s: %.3f units off at %.9g", probes[_i].isa, worst, where);
+}
+END_TEST
+
+/* Up to 13.8, and at both ends as exact as in the middle. */
+START_TEST(noise_is_accurate)
+{
+    static const uint32_t ends[] = {0u, 1u, 77u, 0x7fffffffu, 0x80000000u, 0xffffff00u,
+                                    0xfffffffeu, 0xffffffffu};
+    uint32_t words[LANES], state = 1;
+    float g[LANES];
+    for (int round = 0; round < 20000; round++) {
+        for (int i = 0; i < LANES; i++) {
+            state = state * 1664525u + 1013904223u;
+            words[i] = i < 8 ? ends[i] ^ (state >> 8) % (1u + (uint32_t)round) : state;
+        }
+        probes[_i].probe->gumbel(g, words);
+        for (int i = 0; i < LANES; i++) {
+            double u = 1e-6 + (1.0 - 2e-6) * ((double)words[i] + 0.5) / 4294967296.0;
+            double error = fabs((double)g[i] + log(-log(u)));
+            ck_assert_msg(error <= 1.5e-6, "%s: %.3g off for word %u", probes[_i].isa, error,
+                          words[i]);
+        }
+    }
+}
+END_TEST
+
+START_TEST(equal_lanes_are_bits)
+{
+    for (uint32_t bits = 0; bits < 1u << LANES; bits += 97) {
+        float a[LANES], b[LANES];
+        for (int i = 0; i < LANES; i++) {
+            a[i] = bits >> i & 1 ? -0.0f : NAN;
+            b[i] = bits >> i & 1 ? 0.0f : NAN;
+        }
+        ck_assert_uint_eq(probes[_i].probe->equal(a, b), bits);
+    }
 }
 END_TEST
 
@@ -179,6 +236,9 @@ int main(void)
     TCase *tests = tcase_create("sixteen lanes");
     tcase_add_loop_test(tests, exponential_is_accurate, 0, count);
     tcase_add_loop_test(tests, exponential_at_the_ends, 0, count);
+    tcase_add_loop_test(tests, logarithm_is_accurate, 0, count);
+    tcase_add_loop_test(tests, noise_is_accurate, 0, count);
+    tcase_add_loop_test(tests, equal_lanes_are_bits, 0, count);
     tcase_add_loop_test(tests, sums_take_the_documented_order, 0, count);
     tcase_add_loop_test(tests, highest_looks_at_every_lane, 0, count);
     tcase_add_loop_test(tests, tails_stay_inside, 0, count);
