@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Exponential and logarithm to units in the last place, noise from words, reductions in one order for every instruction
- * set, tails that touch nothing past their end, and how few rows round. */
+/* Exponential and logarithm to units in the last place, noise from words, reductions in one order
+ * for every instruction set, tails that touch nothing past their end, and how few rows round. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -6,10 +6,10 @@ int32_t sgtt_pick_units(sgtt_machine *m, int64_t columns)
     const int64_t way = sgtt_below(m, 4);
     if (way < 2)
         return way == 0 ? 1 : (int32_t)columns;
-    int64_t units = 1 + sgtt_below(m, columns);
-    while (columns % units != 0)
-        units--;
-    return (int32_t)units;
+    int64_t units = way == 2 ? 2 : 1 + sgtt_below(m, columns);
+    while (units < columns && columns % units != 0)
+        units++;
+    return (int32_t)(units < columns ? units : columns);
 }
 
 sgtt_tensor *sgtt_random_choice(sgtt_machine *m, int64_t rows, int64_t groups, int32_t units)

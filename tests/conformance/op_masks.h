@@ -14,7 +14,7 @@ typedef struct sgtt_mask {
     double *values;      /* [rows, columns] of ones where there is neither */
 } sgtt_mask;
 
-/* A divisor of columns; of every fourth 1, of every other fourth all of them. */
+/* A divisor of columns: 1, all of them, the least that makes a choice, or any, each as often. */
 int32_t sgtt_pick_units(sgtt_machine *m, int64_t columns);
 
 /* A mask between -0.5 and 1 with some zeros, or a choice with any number of units. */

@@ -5,11 +5,11 @@
 #include "op_masks.h"
 #include "op_reference.h"
 
-#define SIZES 7
+#define SIZES 8
 
 /* Rows of x and of y, columns. */
 static const int64_t listed[SIZES][3] = {{1, 1, 1},   {3, 1, 17},  {1, 5, 40}, {7, 3, 1},
-                                         {130, 4, 33}, {2, 3, 5000}, {40, 16, 64}};
+                                         {130, 4, 33}, {2, 3, 5000}, {40, 16, 64}, {90, 70, 611}};
 
 static const int64_t *pick_size(int64_t drawn[3], sgtt_machine *m, int index)
 {
