@@ -132,6 +132,33 @@ def check_groups(folder):
     assert result.returncode == 2 and "--growth-groups: 'three'" in result.stderr, result.stderr
 
 
+SPARSE = ("--feed-forward relu --units 16 --controller-rank 8 --hard-fraction 0.5 --unit-scale "
+          "--unit-temperature 0.2 --head-modules 4").split()
+
+
+def check_sparse(folder):
+    """A token needs a part of the weights, and fewer products than a training step."""
+    output, log = train(folder, "sparse-parts", "--steps", "60", "--growth-heads", "1", *SPARSE)
+    losses = [record["loss"] for record in log["step"]]
+    phases = log["end"][0]["phases"]
+    assert losses[-1] < losses[0] - 1 and "MFLOP per byte: " in output, (losses, output)
+    assert phases["decoding"]["weight_bytes"] < phases["evaluation"]["weight_bytes"], phases
+    assert phases["training"]["weight_bytes"] == phases["evaluation"]["weight_bytes"], phases
+    assert phases["training"]["flops"] > 3 * phases["evaluation"]["flops"] > 0, phases
+    runs = [train(folder, "few", "--steps", "4", "--policy", "none", *SPARSE, "--hard-fraction",
+                  fraction, "--unit-temperature", temperature)[1]
+            for fraction, temperature in (("0", "0.2"), ("1", "0.2"), ("1", "3"))]
+    soft, hard, noisy = (log["end"][0]["phases"]["training"]["flops"] for log in runs)
+    assert soft > hard == noisy, (soft, hard, noisy)
+    assert len({log["step"][-1]["loss"] for log in runs}) == 3, runs
+    for arguments, culprit in [(["--feed-forward", "gelu"], "'gelu' is not swiglu or relu"),
+                               (["--units", "7"], "units"),
+                               (["--attention-output", "none"], "attention_output"),
+                               (["--head-modules", "7"], "head_modules")]:
+        result = run(TEXT, *SMALL, *arguments)
+        assert result.returncode == 2 and culprit in result.stderr, (arguments, result.stderr)
+
+
 def check_time_limit(folder):
     output, log = train(folder, "time", "--minutes", "0.05", "--steps", "100000000")
     planned = log["run"][0]["steps"]
@@ -189,12 +216,12 @@ def check_signal(folder):
     assert len(read_log(log)["end"]) == 1
 
 
-def check_resume(folder):
+def check_resume(folder, *model):
     """Stopped in the middle of a growth window and resumed with other threads: the same bytes."""
     def checkpoint(name, *arguments):
         path = os.path.join(folder, name)
-        result = run(TEXT, *SMALL, "--steps", "40", "--growth-heads", "1", "--checkpoint", path,
-                     *arguments)
+        result = run(TEXT, *SMALL, *model, "--steps", "40", "--growth-heads", "1",
+                     "--checkpoint", path, *arguments)
         assert result.returncode == 0, (arguments, result.stderr)
         return path, result.stdout
 
@@ -216,8 +243,8 @@ def check_resume(folder):
     for arguments, culprit in [(["--seed", "9"], "data.seed is 1 in the checkpoint, 9 now"),
                                (["--d-model", "64"], "d_model 32 in the file, 64 here"),
                                (["--growth-depth", "2"], "option max_depth")]:
-        result = run(TEXT, *SMALL, "--steps", "40", "--growth-heads", "1", "--checkpoint", parts,
-                     "--resume", *arguments)
+        result = run(TEXT, *SMALL, *model, "--steps", "40", "--growth-heads", "1", "--checkpoint",
+                     parts, "--resume", *arguments)
         assert result.returncode == 2 and culprit in result.stderr, (arguments, result.stderr)
 
 
@@ -435,11 +462,14 @@ def check_train_text():
         check_determinism(folder, check_growth(folder))
         check_policies(folder)
         check_groups(folder)
+        check_sparse(folder)
         check_time_limit(folder)
         check_speed(folder)
         check_last_evaluation(folder)
         check_signal(folder)
-        check_resume(folder)
+        for name, model in (("resumed", ()), ("resumed-sparse", SPARSE)):
+            os.mkdir(os.path.join(folder, name))
+            check_resume(os.path.join(folder, name), *model)
 
 
 {"minimal": check_minimal, "train_text": check_train_text, "generate": check_generate}[EXAMPLE]()

@@ -124,3 +124,17 @@ int read_command_line(void *settings, char ***arguments, int *count, const comma
         return complain(EXIT_BAD_INPUT, "'%s' is one argument too many", (*arguments)[c->most]);
     return EXIT_DONE;
 }
+
+int32_t choose_word(const char *option, const char *word, const char *const words[])
+{
+    char list[100] = "";
+    int32_t i = 0;
+    for (; words[i]; i++) {
+        const char *before = i == 0 ? "" : words[i + 1] ? ", " : " or ";
+        if (!strcmp(word, words[i]))
+            return i;
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", before, words[i]);
+    }
+    complain(EXIT_BAD_INPUT, "--%s: '%s' is not %s", option, word, list);
+    return -1;
+}

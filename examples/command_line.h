@@ -7,6 +7,7 @@
 #define COMMAND_LINE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <sgt/status.h>
 
@@ -40,6 +41,10 @@ typedef struct command_line {
  * the culprit. */
 int read_command_line(void *settings, char ***arguments, int *count, const command_line *c,
                       int argc, char **argv);
+
+/* The place of `word` in a list of two or more that NULL ends, or -1 after a message that names the
+ * option. */
+int32_t choose_word(const char *option, const char *word, const char *const words[]);
 
 /* Prints "program: ..." to standard error and returns `status`. */
 int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -20,13 +20,14 @@
 #include "open_context.h"
 #include "train_text_checkpoint.h"
 #include "train_text_data.h"
+#include "train_text_growth.h"
+#include "train_text_model.h"
 #include "train_text_options.h"
 #include "train_text_report.h"
 #include "train_text_sample.h"
 #include "train_text_schedule.h"
 
 enum {
-    VOCABULARY = 256,
     EVALUATION_WINDOWS = 64,   /* of evaluations during the training */
     FINAL_BYTES = 1 << 21,     /* of the last one, at most */
     EVALUATIONS = 10,          /* a run, unless --evaluate-every says otherwise */
@@ -86,34 +87,6 @@ static int32_t on_progress(void *user, const sgt_progress *progress)
 
 /* ---- setting up ---- */
 
-static int open_model(run *r)
-{
-    const settings *o = &r->o;
-    sgt_model_config config;
-    sgt_model_init_options init;
-    sgt_model_config_init(&config, sizeof config);
-    config.vocab_size = VOCABULARY;
-    config.d_model = (int32_t)o->d_model;
-    config.n_layers = (int32_t)o->layers;
-    config.n_heads = (int32_t)o->heads;
-    config.n_kv_heads = (int32_t)o->kv_heads;
-    config.d_ff = (int32_t)o->d_ff;
-    config.max_seq_len = (int32_t)o->seq;
-    config.altup_streams = (int32_t)o->altup_streams;
-    config.n_blocks = o->n_blocks;
-    config.blocks = o->blocks;
-    sgt_model_init_options_init(&init, sizeof init);
-    init.seed = (uint64_t)o->seed;
-    init.std = o->init_std;
-    init.residual = (int32_t)o->init_residual;
-    sgt_status status = sgt_model_create(&r->model, r->context, &config, NULL);
-    if (status == SGT_OK)
-        status = sgt_model_init_weights(r->model, &init);
-    if (status == SGT_OK && o->log)
-        status = sgt_model_collect_entropy(r->model, SGT_ENTROPY_LAST);
-    return status == SGT_OK ? EXIT_DONE : call_failed("making the model", status);
-}
-
 static int open_optimizer(run *r)
 {
     sgt_optimizer_options options;
@@ -131,91 +104,6 @@ static int open_optimizer(run *r)
     }
     sgt_status status = sgt_optimizer_create(&r->optimizer, r->model, &options);
     return status == SGT_OK ? EXIT_DONE : call_failed("making the optimizer", status);
-}
-
-/* The place of `name` in a list of names, or -1 after a message. */
-static int32_t choose(const char *option, const char *name, const char *const names[3])
-{
-    for (int32_t i = 0; i < 3 && names[i]; i++)
-        if (!strcmp(name, names[i]))
-            return i;
-    complain(EXIT_BAD_INPUT, "--%s: '%s' is not %s, %s%s%s", option, name, names[0], names[1],
-             names[2] ? " or " : "", names[2] ? names[2] : "");
-    return -1;
-}
-
-static int make_sparse_policy(run *r)
-{
-    static const char *const ramps[] = {"reference", "hard", "warm"};
-    static const char *const directions[] = {"deep", "shallow", NULL};
-    static const char *const choices[] = {"highest", "lowest", "random"};
-    static const char *const groups[] = {"one", "patterns", NULL};
-    const settings *o = &r->o;
-    const int32_t by_pattern = choose("growth-groups", o->growth_groups, groups);
-    sgt_growth_sparse_options options;
-    sgt_growth_sparse_options_init(&options, sizeof options);
-    options.first_step = r->plan.growth_first;
-    options.window = r->plan.growth_window;
-    options.top_k_layers = (int32_t)o->growth_candidates;
-    options.max_layers = (int32_t)o->growth_layers;
-    options.keep_heads = (int32_t)o->growth_heads;
-    options.max_depth = (int32_t)o->growth_depth;
-    options.ramp = choose("ramp", o->ramp, ramps);
-    options.direction = choose("direction", o->direction, directions);
-    options.head_choice = choose("head-choice", o->head_choice, choices);
-    options.seed = (uint64_t)o->seed;
-    options.groups = o->groups;
-    options.n_groups = by_pattern > 0 ? o->n_blocks : 0;
-    if (options.ramp < 0 || options.direction < 0 || options.head_choice < 0 || by_pattern < 0)
-        return EXIT_BAD_INPUT;
-    sgt_status status = sgt_growth_policy_sparse(&r->policy, r->context, (int32_t)o->layers,
-                                                 (int32_t)o->heads, &options);
-    return status == SGT_OK ? EXIT_DONE : call_failed("making the growth policy", status);
-}
-
-/* The plan "heads:..." names: one more pass for each layer in it, with the named heads. */
-static sgt_status make_heads_policy(run *r)
-{
-    const policy_spec *spec = &r->o.spec;
-    int32_t n_heads = (int32_t)r->o.heads;
-    sgt_plan *plan = NULL;
-    sgt_status status = sgt_plan_create(&plan, r->context, (int32_t)r->o.layers, n_heads);
-    for (int32_t i = 0; i < spec->count && status == SGT_OK; i++) {
-        int32_t layer = spec->layers[i];
-        int fresh = sgt_plan_depth(plan, layer) == 0;
-        if (fresh)
-            status = sgt_plan_set_depth(plan, layer, 1);
-        for (int32_t h = 0; h < n_heads && fresh && status == SGT_OK; h++)
-            status = sgt_plan_set_gain(plan, layer, 1, h, 0);
-        if (status == SGT_OK)
-            status = sgt_plan_set_gain(plan, layer, 1, spec->heads[i], 1);
-    }
-    if (status == SGT_OK)
-        status = sgt_growth_policy_static_heads(&r->policy, r->context, plan);
-    sgt_plan_free(plan);
-    return status;
-}
-
-static int open_growth(run *r)
-{
-    const policy_spec *spec = &r->o.spec;
-    int32_t n_layers = (int32_t)r->o.layers, n_heads = (int32_t)r->o.heads;
-    int32_t once[MAX_POLICY_ITEMS];
-    sgt_status status = SGT_OK;
-    for (int i = 0; i < MAX_POLICY_ITEMS; i++)
-        once[i] = 1;
-    if (spec->kind == POLICY_SPARSE && make_sparse_policy(r))
-        return EXIT_BAD_INPUT;
-    if (spec->kind == POLICY_NONE)
-        status = sgt_growth_policy_none(&r->policy, r->context, n_layers, n_heads);
-    if (spec->kind == POLICY_BLOCKS)
-        status = sgt_growth_policy_static_blocks(&r->policy, r->context, n_layers, n_heads,
-                                                 spec->layers, once, spec->count);
-    if (spec->kind == POLICY_HEADS)
-        status = make_heads_policy(r);
-    if (status == SGT_OK)
-        status = sgt_growth_create(&r->growth, r->model, r->policy, NULL);
-    return status == SGT_OK ? EXIT_DONE : call_failed("--policy", status);
 }
 
 /* ---- training ---- */
@@ -410,13 +298,13 @@ static int set_up(run *r)
     if (!status && r->o.checkpoint)
         status = checkpoint_find(&r->checkpoint, r->context, &r->o, &r->text);
     if (!status)
-        status = open_model(r);
+        status = model_open(&r->model, r->context, &r->o);
     if (!status)
         status = plan_run(r);
     if (!status)
         status = open_optimizer(r);
     if (!status)
-        status = open_growth(r);
+        status = growth_open(&r->policy, &r->growth, r->context, r->model, &r->o, &r->plan);
     if (!status)
         status = load(r);
     if (!status)

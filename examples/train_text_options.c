@@ -33,6 +33,21 @@ static const option_row rows[] = {
     {"policy", WORD, AT(policy), 0, 0, "sparse", "sparse, none, blocks:L+L or heads:L.H+L.H"},
     {"pattern", WORD, AT(pattern), 0, 0, "dense",
      "which keys queries see: dense, local:256, block+summary:128:8, ..; a list goes by layer"},
+    {"feed-forward", WORD, AT(feed_forward), 0, 0, "swiglu", "swiglu or relu"},
+    {"units", WHOLE, AT(units), 0, 65536, "0",
+     "sparse feed-forward: a token uses one unit out of every so many; 0: all"},
+    {"controller-rank", WHOLE, AT(controller_rank), 1, 65536, "64", "of what chooses units"},
+    {"hard-fraction", REAL, AT(hard_fraction), 0, 1, "0.3",
+     "probability that only chosen units count in a training step"},
+    {"unit-temperature", REAL, AT(unit_temperature), 0, 100, "0.1", "of the noise in choices"},
+    {"unit-scale", FLAG, AT(unit_scale), 0, 1, NULL,
+     "first weights of sparse feed-forward parts that add as much as dense ones"},
+    {"attention", WORD, AT(attention), 0, 0, "softmax",
+     "softmax, or multiplicative: sparse queries, keys and values"},
+    {"mult-kernel", WHOLE, AT(mult_kernel), 1, 64, "3", "positions that its convolutions see"},
+    {"attention-output", WORD, AT(attention_output), 0, 0, "projection",
+     "projection, or none after multiplicative attention"},
+    {"head-modules", WHOLE, AT(head_modules), 0, 256, "0", "sparse output head; 0: a matrix"},
     {"altup", WHOLE, AT(altup_streams), 1, 16, "1", "streams of a token (AltUp)"},
     {"growth-first", WHOLE, AT(growth_first), 1, 1e12, NULL, "step of the first selection"},
     {"growth-window", WHOLE, AT(growth_window), 1, 1e12, NULL, "steps between selections"},
@@ -125,10 +140,33 @@ static int read_policy(settings *o)
     return EXIT_DONE;
 }
 
+/* What every block is made of, but for its pattern. */
+static int read_parts(sgt_block_config *block, const settings *o)
+{
+    static const char *const feed_forwards[] = {"swiglu", "relu", NULL};
+    static const char *const attentions[] = {"softmax", "multiplicative", NULL};
+    static const char *const outputs[] = {"projection", "none", NULL};
+    sgt_block_config_init(block, sizeof *block);
+    block->feed_forward = choose_word("feed-forward", o->feed_forward, feed_forwards);
+    block->attention = choose_word("attention", o->attention, attentions);
+    block->attention_output = choose_word("attention-output", o->attention_output, outputs);
+    block->mult_kernel = (int32_t)o->mult_kernel;
+    block->units = (int32_t)o->units;
+    block->controller_rank = (int32_t)o->controller_rank;
+    block->hard_fraction = o->hard_fraction;
+    block->temperature = o->unit_temperature;
+    return block->feed_forward < 0 || block->attention < 0 || block->attention_output < 0
+               ? EXIT_BAD_INPUT
+               : EXIT_DONE;
+}
+
 /* Reads SPEC,SPEC..: layer i is made of the i-th block of a list that goes round. */
-static int read_patterns(settings *o)
+static int read_blocks(settings *o)
 {
     const char *at = o->pattern;
+    sgt_block_config parts;
+    if (read_parts(&parts, o))
+        return EXIT_BAD_INPUT;
     do {
         char spec[80];
         int length = (int)strcspn(at, ",");
@@ -144,8 +182,9 @@ static int read_patterns(settings *o)
         while (memcmp(&o->patterns[first], pattern, sizeof *pattern) != 0)
             first++;
         o->groups[o->n_blocks] = first;
-        o->blocks[o->n_blocks++] = (sgt_block_config){
-            .size = sizeof o->blocks[0], .n_patterns = 1, .patterns = pattern};
+        parts.n_patterns = 1;
+        parts.patterns = pattern;
+        o->blocks[o->n_blocks++] = parts;
         at += length;
     } while (*at++ == ',');
     return EXIT_DONE;
@@ -176,7 +215,7 @@ static int settle(settings *o)
                                      : "resume");
     if (!o->prompt[0])
         return complain(EXIT_BAD_INPUT, "--prompt: is empty");
-    int status = read_patterns(o);
+    int status = read_blocks(o);
     return status == EXIT_DONE ? read_policy(o) : status;
 }
 

@@ -29,6 +29,9 @@ typedef struct settings {
     const char *backend;
     const char *policy;
     const char *pattern;
+    const char *feed_forward;
+    const char *attention;
+    const char *attention_output;
     const char *growth_groups;
     const char *ramp;
     const char *direction;
@@ -40,6 +43,11 @@ typedef struct settings {
     int64_t kv_heads;
     int64_t d_ff;
     int64_t altup_streams;
+    int64_t units; /* 0: dense feed-forward parts */
+    int64_t controller_rank;
+    int64_t unit_scale; /* 1: first weights as large as hard parts need them */
+    int64_t mult_kernel;
+    int64_t head_modules; /* 0: a dense head */
     int64_t batch;
     int64_t micro_batches;
     int64_t seq;
@@ -70,6 +78,8 @@ typedef struct settings {
     double weight_decay;
     double clip;
     double temperature;
+    double hard_fraction;
+    double unit_temperature; /* of choices; that of samples is `temperature` */
     policy_spec spec;
     int32_t n_blocks; /* one for each pattern of --pattern */
     sgt_block_config blocks[MAX_PATTERNS];

@@ -340,6 +340,51 @@ void report_last_evaluation(int64_t bytes, double seconds)
     printf("evaluating on %lld bytes of held-out text, about %.0f s\n", (long long)bytes, seconds);
 }
 
+/* What a byte costs: its FLOPs, and the weights that are read for the batch that it is in, or when
+ * it is decoded for it alone. */
+enum { TRAINING, EVALUATION, DECODING, PHASES };
+
+typedef struct phase_cost {
+    double flops;
+    double weight_bytes;
+} phase_cost;
+
+static void count_phases(phase_cost costs[PHASES], const sgt_model *model)
+{
+    static const int32_t phases[PHASES] = {SGT_PHASE_FORWARD, SGT_PHASE_EVALUATE,
+                                           SGT_PHASE_DECODE};
+    sgt_model_config config = {.size = sizeof config};
+    sgt_model_get_config(&config, model);
+    for (int i = 0; i < PHASES; i++) {
+        sgt_flops flops = {.size = sizeof flops};
+        sgt_flops_options options;
+        sgt_flops_options_init(&options, sizeof options);
+        options.phase = phases[i];
+        sgt_flops_count(&flops, &config, sgt_model_plan(model), &options);
+        costs[i].flops = i == TRAINING ? flops.training : flops.forward;
+        costs[i].weight_bytes = flops.weight_bytes;
+    }
+}
+
+static void print_phases(const phase_cost costs[PHASES])
+{
+    printf("MFLOP per byte: %.4g in training, %.4g in evaluation, %.4g when decoded; MB of weights "
+           "read: %.4g, %.4g a batch, %.4g a byte\n",
+           1e-6 * costs[TRAINING].flops, 1e-6 * costs[EVALUATION].flops,
+           1e-6 * costs[DECODING].flops, 1e-6 * costs[TRAINING].weight_bytes,
+           1e-6 * costs[EVALUATION].weight_bytes, 1e-6 * costs[DECODING].weight_bytes);
+}
+
+static void json_phases(reporter *r, const phase_cost costs[PHASES])
+{
+    static const char *const names[PHASES] = {"training", "evaluation", "decoding"};
+    json(r, ",\"phases\":{");
+    for (int i = 0; i < PHASES; i++)
+        json(r, "%s\"%s\":{\"flops\":%.17g,\"weight_bytes\":%.17g}", i ? "," : "", names[i],
+             costs[i].flops, costs[i].weight_bytes);
+    json(r, "}");
+}
+
 void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
                 const sgt_model *model)
 {
@@ -348,12 +393,15 @@ void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
     sgt_model_get_flops(&flops, model);
     sgt_model_get_config(&config, model);
     double grown = cost_of_depth(model);
+    phase_cost costs[PHASES];
+    count_phases(costs, model);
     printf("training: %lld steps, %.1f million bytes, %.0f s", (long long)steps,
            1e-6 * (double)(steps * r->bytes_per_step), seconds);
     puts(r->plan->behind ? "; slower than planned, the rate followed the clock" : "");
     printf("FLOPs: %.3e in training, %+.2f %% against a run without loops; "
            "the grown model: %+.2f %% per byte\n",
            flops.executed, 100 * flops.overhead, 100 * grown);
+    print_phases(costs);
     if (e->bytes == e->of)
         printf("held-out text: all %lld bytes", (long long)e->bytes);
     else
@@ -369,5 +417,6 @@ void report_end(reporter *r, int64_t steps, double seconds, const evaluation *e,
     json_number(r, "flops", flops.executed);
     json_number(r, "overhead", flops.overhead);
     json_number(r, "overhead_now", grown);
+    json_phases(r, costs);
     json_close(r);
 }

@@ -9,7 +9,7 @@
  *     {"type":"growth", ...}  what the policy did
  *     {"type":"depth", ...}   per layer: extra passes, extra runs, the heads that stay in a loop
  *     {"type":"eval", ...}    bits per byte of held-out text
- *     {"type":"end", ...}     totals
+ *     {"type":"end", ...}     totals, and what a byte costs in training, evaluation and decoding
  *
  * Numbers that are not finite are null.
  */

@@ -9,6 +9,7 @@ The C program examples/train_text does the same, with checkpoints and time limit
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -49,6 +50,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=3e-3, help="peak learning rate (%(default)s)")
     parser.add_argument("--pattern", default="dense", metavar="SPEC[,SPEC...]",
                         help="which keys queries see, by layer: dense, local:64, .. (%(default)s)")
+    add_sparse_parts(parser)
     parser.add_argument("--init-residual", action="store_true",
                         help="first weights of what is added to the residual stream over "
                         "sqrt(2 layers)")
@@ -64,6 +66,28 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def add_sparse_parts(parser: argparse.ArgumentParser) -> None:
+    """Those of Scaling Transformers, of which a token uses a part."""
+    for name, words in (("feed-forward", ("swiglu", "relu")),
+                        ("attention", ("softmax", "multiplicative")),
+                        ("attention-output", ("projection", "none"))):
+        parser.add_argument(f"--{name}", choices=words, default=words[0], help="(%(default)s)")
+    for name, value, meaning in (
+            ("units", 0, "a token uses one unit out of every so many; 0: all"),
+            ("controller-rank", 64, "of what chooses units"),
+            ("mult-kernel", 3, "positions that convolutions of multiplicative attention see"),
+            ("head-modules", 0, "sparse output head; 0: a matrix")):
+        parser.add_argument(f"--{name}", type=int, default=value, help=f"{meaning} (%(default)s)")
+    parser.add_argument("--hard-fraction", type=float, default=0.3, metavar="P",
+                        help="probability that only chosen units count in a training step "
+                        "(%(default)s)")
+    parser.add_argument("--unit-temperature", type=float, default=0.1, metavar="TAU",
+                        help="of the noise in choices (%(default)s)")
+    parser.add_argument("--unit-scale", action="store_true",
+                        help="first weights of sparse feed-forward parts that add as much as "
+                        "dense ones")
+
+
 def read_text(o: argparse.Namespace) -> tuple[Bytes, Bytes]:
     """The bytes to train on and those held out."""
     text = np.fromfile(o.text, dtype=np.uint8)
@@ -74,18 +98,32 @@ def read_text(o: argparse.Namespace) -> tuple[Bytes, Bytes]:
 
 
 def make_model(o: argparse.Namespace) -> sgt.Model:
-    blocks = [sgt.BlockConfig(patterns=[spec]) for spec in o.pattern.split(",")]
+    parts = sgt.BlockConfig(feed_forward=o.feed_forward, units=o.units,
+                            controller_rank=o.controller_rank, hard_fraction=o.hard_fraction,
+                            temperature=o.unit_temperature, attention=o.attention,
+                            attention_output=o.attention_output, mult_kernel=o.mult_kernel)
+    blocks = [dataclasses.replace(parts, patterns=[spec]) for spec in o.pattern.split(",")]
     config = sgt.ModelConfig(vocab_size=256, d_model=o.d_model, n_layers=o.layers,
                              n_heads=o.heads, d_ff=o.ff, max_seq_len=o.seq, blocks=blocks,
-                             altup_streams=o.altup)
-    return sgt.Model(config, sgt.Context(threads=o.threads), seed=o.seed,
-                     std=1 / math.sqrt(o.d_model), residual=o.init_residual)
+                             altup_streams=o.altup, head_modules=o.head_modules)
+    return sgt.Model(config, sgt.Context(threads=o.threads), seed=o.seed, draw_seed=o.seed,
+                     std=1 / math.sqrt(o.d_model), residual=o.init_residual,
+                     unit_scale=o.unit_scale)
 
 
 def bits_per_byte(model: sgt.Model, text: Bytes, o: argparse.Namespace,
                   limit: int | None = None) -> float:
     loss = sgt.evaluate(model, sgt.windows(text, o.batch, o.seq), limit=limit)
     return float(loss) / math.log(2)
+
+
+def costs(model: sgt.Model) -> list[str]:
+    """Of a byte, with the weights that are read for it or for the batch that it is in."""
+    counts = {"training": model.flops(), "evaluation": model.flops(phase="evaluate"),
+              "decoding": model.flops(phase="decode")}
+    return [f"{1e-6 * (counted.training or counted.forward):.4g} in {name} "
+            f"({1e-6 * counted.weight_bytes:.4g} MB of weights)"
+            for name, counted in counts.items()]
 
 
 def groups_of(o: argparse.Namespace) -> list[int]:
@@ -138,6 +176,7 @@ def main() -> int:
                             max_tokens=min(o.sample_bytes, o.seq - len(o.prompt.encode())),
                             seed=o.seed)
     print(f"---- sample ----\n{o.prompt}{made.text}\n----")
+    print("MFLOP per byte: " + ", ".join(costs(model)))
     print(f"held-out: {bits_per_byte(model, held_out, o):.3f} bits per byte")
     return 0
 

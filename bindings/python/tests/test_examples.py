@@ -62,6 +62,12 @@ def test_train_text(tmp_path: Path) -> None:
     else:
         assert f"picture: {tmp_path / 'picture.png'}\n" in output
         assert (tmp_path / "picture.png").exists()
+    sparse = "--feed-forward relu --units 16 --controller-rank 8 --head-modules 4 --unit-scale"
+    output = run(EXAMPLES / "train_text.py", TEXT, *small, *sparse.split(), "--figure",
+                 tmp_path / "sparse.png", folder=tmp_path).stdout
+    bits = re.search(r"held-out: (\d\.\d+) bits per byte\n$", output)
+    read = re.findall(r"\((\S+) MB of weights\)", output)
+    assert bits and float(bits[1]) < 7.2 and float(read[2]) < float(read[1]), output
     (tmp_path / "short").write_text("short")
     result = run(EXAMPLES / "train_text.py", tmp_path / "short", folder=tmp_path, status=2)
     assert "too short" in result.stderr
