@@ -283,22 +283,20 @@ static void run_gemm(uint64_t *hash, sgtt_machine *m)
     }
 }
 
-/* Few and many rows; `units` of each group, and the last one chosen by every row. */
+/* Products with chosen rows, for few and many rows. */
 static void run_units(uint64_t *hash, sgtt_machine *m)
 {
-    enum { GROUPS = 37, UNITS = 9 };
     static const int64_t rows[] = {1, 7, 23, 400};
     for (int r = 0; r < 4; r++) {
         sgtt_tensor *weight = sgtt_random_matrix(m, SGTT_ROWS, GROUPS * UNITS, COLUMNS);
         sgtt_tensor *a = sgtt_random_matrix(m, SGTT_ROWS, rows[r], GROUPS);
         sgtt_tensor *x = sgtt_random_matrix(m, SGTT_ROWS, rows[r], COLUMNS);
-        sgt_tensor choice = sgtt_random_integers(m, rows[r] * GROUPS, 0, UNITS)->t;
-        choice.rank = 2;
-        choice.shape[0] = rows[r];
-        choice.shape[1] = choice.strides[0] = GROUPS;
-        choice.strides[1] = 1;
-        sgt_units_args args = {
-            .units = UNITS, .weight = &weight->t, .choice = &choice, .a = &a->t, .x = &x->t};
+        sgtt_tensor *choice = sgtt_random_choice(m, rows[r], GROUPS, UNITS);
+        sgt_units_args args = {.units = UNITS,
+                               .weight = &weight->t,
+                               .choice = &choice->t,
+                               .a = &a->t,
+                               .x = &x->t};
         if (m->slots->unit_inputs)
             sgtt_call(m, unit_inputs, &args);
         sgtt_hash(hash, m, a);

@@ -3,7 +3,8 @@
  * A backend that catches whoever touches tensor memory outside an operation. A buffer is a handle;
  * its memory cannot be read or written but while an operation on it runs, ends at a page that
  * never can, and starts as NaN. Tensors that do not lie in their buffers are refused. The work is
- * done by the portable backend, so results are the same, bit for bit.
+ * done by the portable backend, so results are the same, bit for bit. With the option "whole_units"
+ * the products with chosen units are left to products with all of them.
  *
  *     page | ............ data | page that stays closed
  *                         ^ rounded up to 64 bytes
@@ -23,6 +24,7 @@ typedef struct backend {
     void *host;
     void *portable; /* instance of services->portable */
     size_t page;
+    int32_t whole_units; /* 1: products with chosen units are declined */
     sgt_graph *graph; /* under capture */
 } backend;
 
@@ -78,7 +80,10 @@ int32_t protected_native(void *instance, sgt_native *native, sgt_buffer *buffer)
     X(choose, sgt_choose_args)                                                                     \
     X(choose_backward, sgt_choose_backward_args)                                                   \
     X(row_products, sgt_row_products_args)                                                         \
-    X(row_products_backward, sgt_row_products_backward_args)
+    X(row_products_backward, sgt_row_products_backward_args)                                       \
+    X(unit_inputs, sgt_units_args)                                                                 \
+    X(unit_outputs, sgt_units_args)                                                                \
+    X(unit_gradients, sgt_units_args)
 
 /* The arguments of any of them. */
 typedef union any_args {

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "protected.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static int32_t open_backend(void **instance, const sgt_backend_open_args *args)
 {
     const sgt_backend_host *services = args->services;
-    if (args->options[0])
+    const int32_t whole_units = strcmp(args->options, "whole_units") == 0;
+    if (args->options[0] && !whole_units)
         return services->fail(args->host, SGT_E_INVALID_ARGUMENT,
-                              "the protected backend has no options");
+                              "the protected backend's only option is whole_units");
     backend *self = services->allocate(args->host, 16, sizeof *self);
     if (!self)
         return SGT_E_OUT_OF_MEMORY;
-    *self = (backend){
-        .services = services, .host = args->host, .page = (size_t)sysconf(_SC_PAGESIZE)};
-    int32_t status = services->portable->open(&self->portable, args);
+    *self = (backend){.services = services,
+                      .host = args->host,
+                      .page = (size_t)sysconf(_SC_PAGESIZE),
+                      .whole_units = whole_units};
+    sgt_backend_open_args own = *args;
+    own.options = "";
+    int32_t status = services->portable->open(&self->portable, &own);
     if (status) {
         services->release(args->host, self, sizeof *self);
         return status;
@@ -83,6 +89,9 @@ static const sgt_backend table = {
     .choose_backward = protected_choose_backward,
     .row_products = protected_row_products,
     .row_products_backward = protected_row_products_backward,
+    .unit_inputs = protected_unit_inputs,
+    .unit_outputs = protected_unit_outputs,
+    .unit_gradients = protected_unit_gradients,
 };
 
 __attribute__((visibility("default"))) const sgt_backend *

@@ -10,7 +10,9 @@
 #include "attention_backward_tile.h"
 #include "attention_forward_tile.h"
 #include "gemm_tile.h"
-#include "units_tile.h"
+#include "units_gradients_tile.h"
+#include "units_inputs_tile.h"
+#include "units_outputs_tile.h"
 
 const sgti_matrix_kernels SGTI_ISA_NAME(sgti_matrix_kernels) = {
     .isa = SGTI_ISA_STRING,

@@ -145,7 +145,7 @@ int32_t sgti_portable_unit_outputs(void *instance, const sgt_units_args *args)
         work.rows = COPY_ROWS;
         work.cols = SGTI_UNITS_COLS;
     } else if (p->rows * p->groups * row_bytes(p) > ALONE_BYTES) {
-        work.cols = 2 * SGTI_UNITS_COLS;
+        work.cols = 4 * SGTI_UNITS_COLS;
         work.rows = sgti_ceil_div(PART_BYTES, p->groups * work.cols * 4);
     }
     run(&work);

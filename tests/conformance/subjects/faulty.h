@@ -103,6 +103,9 @@ int32_t faulty_choose(void *made, const sgt_choose_args *args);
 int32_t faulty_choose_backward(void *made, const sgt_choose_backward_args *args);
 int32_t faulty_row_products(void *made, const sgt_row_products_args *args);
 int32_t faulty_row_products_backward(void *made, const sgt_row_products_backward_args *args);
+int32_t faulty_unit_inputs(void *made, const sgt_units_args *args);
+int32_t faulty_unit_outputs(void *made, const sgt_units_args *args);
+int32_t faulty_unit_gradients(void *made, const sgt_units_args *args);
 
 /* 1: a graph under capture has room for a call, and this case records it. */
 int faulty_is_recording(const instance *self);

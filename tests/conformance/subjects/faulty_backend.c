@@ -322,57 +322,6 @@ static int32_t adamw(void *made, const sgt_adamw_args *args)
     return status;
 }
 
-static int32_t unit_inputs(void *made, const sgt_units_args *args)
-{
-    if (!sgt_args_fit(SGT_SLOT(unit_inputs), args, sizeof *args))
-        return SGT_E_UNSUPPORTED;
-    const instance *self = made;
-    sgt_tensor choice = *args->choice;
-    if (CASE == ONE_CHOICE)
-        choice.strides[0] = 0;
-    sgt_units_args own = *args;
-    own.size = sizeof own;
-    own.choice = &choice;
-    return self->services->portable->unit_inputs(self->portable, &own);
-}
-
-static int32_t unit_outputs(void *made, const sgt_units_args *args)
-{
-    if (!sgt_args_fit(SGT_SLOT(unit_outputs), args, sizeof *args))
-        return SGT_E_UNSUPPORTED;
-    const instance *self = made;
-    sgt_units_args own = *args;
-    own.size = sizeof own;
-    if (CASE == ADDS_NOTHING)
-        own.d = NULL;
-    return self->services->portable->unit_outputs(self->portable, &own);
-}
-
-static int32_t unit_gradients(void *made, const sgt_units_args *args)
-{
-    if (!sgt_args_fit(SGT_SLOT(unit_gradients), args, sizeof *args))
-        return SGT_E_UNSUPPORTED;
-    const instance *self = made;
-    int32_t status = SGT_OK;
-    if (CASE != LAST_FIRST)
-        return self->services->portable->unit_gradients(self->portable, args);
-    for (int64_t n = args->x->shape[0] - 1; n >= 0 && status == SGT_OK; n--) {
-        sgt_tensor choice = *args->choice, a = *args->a, x = *args->x;
-        sgt_tensor *rows[] = {&choice, &a, &x};
-        sgt_units_args one = *args;
-        for (int i = 0; i < 3; i++) {
-            rows[i]->shape[0] = 1;
-            rows[i]->offset += (uint64_t)(n * rows[i]->strides[0]);
-        }
-        one.size = sizeof one;
-        one.choice = &choice;
-        one.a = &a;
-        one.x = &x;
-        status = self->services->portable->unit_gradients(self->portable, &one);
-    }
-    return status;
-}
-
 /* ---- the entry ---- */
 
 /* The case's slot is its own; the others are left to the portable kernels. */
@@ -420,9 +369,9 @@ static const sgt_backend table = {
     .row_products = WHEN(CASE == ONE_ROW, faulty_row_products),
     .row_products_backward = WHEN(CASE == SWAPS || CASE == FROM_THE_END,
                                   faulty_row_products_backward),
-    .unit_inputs = WHEN(UNITS, unit_inputs),
-    .unit_outputs = WHEN(UNITS, unit_outputs),
-    .unit_gradients = WHEN(UNITS, unit_gradients),
+    .unit_inputs = WHEN(UNITS, faulty_unit_inputs),
+    .unit_outputs = WHEN(UNITS, faulty_unit_outputs),
+    .unit_gradients = WHEN(UNITS, faulty_unit_gradients),
     .capture_begin = GRAPHS(faulty_capture_begin),
     .capture_end = GRAPHS(faulty_capture_end),
     .replay = GRAPHS(faulty_replay),

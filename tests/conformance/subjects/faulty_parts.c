@@ -181,3 +181,54 @@ int32_t faulty_row_products_backward(void *made, const sgt_row_products_backward
     }
     return self->services->portable->row_products_backward(self->portable, &own);
 }
+
+int32_t faulty_unit_inputs(void *made, const sgt_units_args *args)
+{
+    if (!sgt_args_fit(SGT_SLOT(unit_inputs), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
+    const instance *self = made;
+    sgt_tensor choice = *args->choice;
+    if (CASE == ONE_CHOICE)
+        choice.strides[0] = 0;
+    sgt_units_args own = *args;
+    own.size = sizeof own;
+    own.choice = &choice;
+    return self->services->portable->unit_inputs(self->portable, &own);
+}
+
+int32_t faulty_unit_outputs(void *made, const sgt_units_args *args)
+{
+    if (!sgt_args_fit(SGT_SLOT(unit_outputs), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
+    const instance *self = made;
+    sgt_units_args own = *args;
+    own.size = sizeof own;
+    if (CASE == ADDS_NOTHING)
+        own.d = NULL;
+    return self->services->portable->unit_outputs(self->portable, &own);
+}
+
+int32_t faulty_unit_gradients(void *made, const sgt_units_args *args)
+{
+    if (!sgt_args_fit(SGT_SLOT(unit_gradients), args, sizeof *args))
+        return SGT_E_UNSUPPORTED;
+    const instance *self = made;
+    int32_t status = SGT_OK;
+    if (CASE != LAST_FIRST)
+        return self->services->portable->unit_gradients(self->portable, args);
+    for (int64_t n = args->x->shape[0] - 1; n >= 0 && status == SGT_OK; n--) {
+        sgt_tensor choice = *args->choice, a = *args->a, x = *args->x;
+        sgt_tensor *rows[] = {&choice, &a, &x};
+        sgt_units_args one = *args;
+        for (int i = 0; i < 3; i++) {
+            rows[i]->shape[0] = 1;
+            rows[i]->offset += (uint64_t)(n * rows[i]->strides[0]);
+        }
+        one.size = sizeof one;
+        one.choice = &choice;
+        one.a = &a;
+        one.x = &x;
+        status = self->services->portable->unit_gradients(self->portable, &one);
+    }
+    return status;
+}
