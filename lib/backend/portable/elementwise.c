@@ -5,6 +5,7 @@
 
 #include "../../core/tensors.h"
 #include "row_kernels.h"
+#include "turn.h"
 #include "walk.h"
 
 #define FLOAT_STEP ((int64_t)sizeof(float))
@@ -38,6 +39,8 @@ int32_t sgti_portable_copy(void *instance, const sgt_elementwise_args *args)
     if (!sgt_args_fit(SGT_SLOT(copy), args, sizeof *args))
         return SGT_E_UNSUPPORTED;
     uint32_t size = sgti_dtype_bytes(args->y->dtype);
+    if (sgti_turn(instance, args->y, args->x))
+        return SGT_OK;
     sgti_walk(instance, args->y, args->x, NULL, copy_strip, &size);
     return SGT_OK;
 }

@@ -18,6 +18,7 @@ const sgti_matrix_kernels SGTI_ISA_NAME(sgti_matrix_kernels) = {
     .isa = SGTI_ISA_STRING,
     .gemm = gemm_part,
     .few_rows = few_rows_part,
+    .turn = turn_part,
     .unit_inputs = unit_inputs_part,
     .unit_outputs = unit_outputs_part,
     .unit_gradients = unit_gradients_part,

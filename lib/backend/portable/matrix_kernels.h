@@ -67,6 +67,16 @@ typedef struct sgti_few_rows_part {
     int64_t d_col;
 } sgti_few_rows_part;
 
+/* Part of a copy: y[j * y_row + i] = x[i * x_row + j] for i below `rows`, j below `columns`. */
+typedef struct sgti_turn_part {
+    int64_t rows;
+    int64_t columns;
+    const float *x;
+    int64_t x_row;
+    float *y;
+    int64_t y_row;
+} sgti_turn_part;
+
 /*
  * Part of a product with chosen rows of a weight matrix, as in sgt_units_args: some rows of x times
  * some groups of units, or some columns of x and of the weights. Pointers are at the first row,
@@ -198,6 +208,7 @@ typedef struct sgti_matrix_kernels {
     const char *isa;
     void (*gemm)(const sgti_gemm_part *part, void *scratch);
     void (*few_rows)(const sgti_few_rows_part *part);
+    void (*turn)(const sgti_turn_part *part, void *scratch);
     void (*unit_inputs)(const sgti_units_part *part, void *scratch);
     void (*unit_outputs)(const sgti_units_part *part, void *scratch);
     void (*unit_gradients)(const sgti_units_part *part, void *scratch);

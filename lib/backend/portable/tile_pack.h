@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "matrix_kernels.h"
 #include "tile_product.h"
 
 typedef sgti_quad sgti_loose_quad __attribute__((aligned(4), may_alias));
@@ -74,6 +75,24 @@ static inline void transpose(float *target, ptrdiff_t target_row, const float *s
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = i < whole_rows ? whole_cols : 0; j < cols; j++)
             target[j * target_row + i] = source[i * source_row + j];
+}
+
+/* Turns squares in scratch, so that whole lines of y are written: y's rows are often so far apart
+ * that few of them fit the first-level cache together. */
+static void turn_part(const sgti_turn_part *p, void *scratch)
+{
+    enum { SIDE = 64, PITCH = SIDE + SGTI_LANES };
+    float *square = scratch;
+    for (ptrdiff_t i = 0; i < p->rows; i += SIDE) {
+        ptrdiff_t rows = p->rows - i < SIDE ? p->rows - i : SIDE;
+        for (ptrdiff_t j = 0; j < p->columns; j += SIDE) {
+            ptrdiff_t columns = p->columns - j < SIDE ? p->columns - j : SIDE;
+            transpose(square, PITCH, p->x + i * p->x_row + j, p->x_row, rows, columns);
+            for (ptrdiff_t k = 0; k < columns; k++)
+                memcpy(p->y + (j + k) * p->y_row + i, square + k * PITCH,
+                       (size_t)rows * sizeof(float));
+        }
+    }
 }
 
 /* Floats from one panel of A, packed by columns, to the next. The panels are filled side by side;

@@ -17,8 +17,10 @@
 #include "controller.h"
 #include "feed_forward.h"
 
-/* With fewer units to a group the whole products are as fast. */
+/* With fewer units to a group the whole products are as fast; and for fewer rows of a batch turning
+ * Wdown takes longer than its product. */
 #define FEWEST_UNITS 8
+#define FEWEST_ROWS  32
 
 enum { NORM, DERIVED_TURNED = 0, CONTROLLER_MATRIX = 2 };
 
@@ -70,7 +72,7 @@ static units_work begin(const sgti_work *work, const sgti_part *part)
     u.inputs = sgti_feed_forward_inputs(&u.block);
     u.soft = training && !sgti_controller_is_hard(work, part, &u.block);
     u.sparse = !u.soft && (!training || u.inputs == 1) && u.block.units >= FEWEST_UNITS &&
-               sgti_has_units(work->dispatch);
+               (work->inference || work->rows >= FEWEST_ROWS) && sgti_has_units(work->dispatch);
     const int64_t width = work->config->d_ff / (u.sparse ? u.block.units : 1);
     u.in = dense(work, &part->own[IN], u.inputs * width);
     u.act = dense(work, &part->own[ACT], width);
