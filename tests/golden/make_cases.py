@@ -6,7 +6,8 @@ The formulas of doc/maths.md in the plainest form, in float64, with gradients by
 opinion beside the PyTorch reference the other cases come from, for shapes those do not have.
 
 A case with parts beside the plain model has `blocks`, a list of kinds of block, each the list of
-its patterns as texts (`local+strided:5`, by key/value head), and `altup` = (streams, order, table).
+its patterns as texts (`local+strided:5`, by key/value head) or a dict of what is not STANDARD about
+it, `altup` = (streams, order, table) and `head_modules`; `mode` is soft, hard or infer.
 """
 import json
 import os
@@ -19,6 +20,8 @@ import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 TYPES = {"float32": "F32", "float64": "F64", "int32": "I32"}
+STANDARD = {"patterns": [], "attention": "standard", "mult_kernel": 3, "attention_output": 1,
+            "feed_forward": "swiglu", "units": 0, "controller_rank": 0}
 
 
 def write_safetensors(path, tensors):
@@ -35,9 +38,42 @@ def write_safetensors(path, tensors):
         file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
-def draw_weights(c, altup, rng):
+def kind_of(blocks, layer):
+    """The block of a layer, complete."""
+    given = blocks[layer % len(blocks)] if blocks else []
+    return STANDARD | (given if isinstance(given, dict) else {"patterns": given})
+
+
+def draw_sparse(c, parts, width, rng):
+    """What layers have instead of dense matrices, and the head."""
+    d, s, m, f = c["d_model"], c["n_heads"], c["head_dim"], c["d_ff"]
+    drawn = {}
+
+    def draw(name, std, *shape):
+        drawn[name] = (std * rng.standard_normal(shape)).astype(np.float32)
+
+    for i in range(c["n_layers"]):
+        kind, layer = kind_of(parts["blocks"], i), f"model.layers.{i}."
+        if kind["units"]:
+            draw(layer + "mlp.controller.down.weight", 0.4, kind["controller_rank"], d)
+            draw(layer + "mlp.controller.up.weight", 0.6, f, kind["controller_rank"])
+            draw(layer + "mlp.controller.bias", 0.2, f)
+        if kind["attention"] == "multiplicative":
+            for name, std, shape in (("scale", 0.5, (s, d)), ("weight", 0.4, (m, d)), ("bias", 0.1, (d,))):
+                draw(f"{layer}self_attn.mult.{name}", std, *shape)
+            for name, span in (("q", 3), ("k", 3), ("v", 1)):
+                draw(f"{layer}self_attn.{name}_conv.weight", 0.3, m, m, kind["mult_kernel"], span)
+                draw(f"{layer}self_attn.{name}_conv.bias", 0.1, m)
+    if parts["head_modules"]:
+        draw("lm_head.scale", 0.5, parts["head_modules"], width)
+        draw("lm_head.weight", 0.4, c["vocab_size"] // parts["head_modules"], width)
+        draw("lm_head.bias", 0.1, c["vocab_size"])
+    return drawn
+
+
+def draw_weights(c, parts, rng):
     d, q, kv = c["d_model"], c["n_heads"] * c["head_dim"], c["n_kv_heads"] * c["head_dim"]
-    streams, _, table = altup
+    streams, _, table = parts["altup"]
     width = streams * d if table == "wide" else d
     shapes = {"model.embed_tokens": (c["vocab_size"], width)}
     for i in range(c["n_layers"]):
@@ -47,8 +83,14 @@ def draw_weights(c, altup, rng):
                    layer + "self_attn.o_proj": (d, q), layer + "post_attention_layernorm": (d,),
                    layer + "mlp.gate_proj": (c["d_ff"], d), layer + "mlp.up_proj": (c["d_ff"], d),
                    layer + "mlp.down_proj": (d, c["d_ff"])}
+        kind = kind_of(parts["blocks"], i)
+        for lacking, names in (
+                (kind["attention"] == "multiplicative", ("q_proj", "k_proj", "v_proj")),
+                (not kind["attention_output"], ("o_proj",)), (kind["feed_forward"] == "relu", ("gate_proj",))):
+            for name in names if lacking else ():
+                del shapes[layer + ("mlp." if name == "gate_proj" else "self_attn.") + name]
     shapes["model.norm"] = (width,)
-    if not c["tied"]:
+    if not c["tied"] and not parts["head_modules"]:
         shapes["lm_head"] = (c["vocab_size"], width)
     weights = {name + ".weight": (1 + 0.2 * rng.standard_normal(shape) if len(shape) == 1
                                   else 0.2 * rng.standard_normal(shape)).astype(np.float32)
@@ -57,7 +99,7 @@ def draw_weights(c, altup, rng):
         name, noise = f"model.layers.{i}.altup.", 0.2 * rng.standard_normal((streams + 1, streams))
         weights[name + "predict"] = (np.eye(streams) + noise[:streams]).astype(np.float32)
         weights[name + "correct"] = (1 + noise[streams]).astype(np.float32)
-    return weights
+    return weights | draw_sparse(c, parts, width, rng)
 
 
 def rms_norm(x, weight, eps):
@@ -91,8 +133,25 @@ def visible(pattern, seq):
     return (seen if pattern else True) & (j <= i)
 
 
-def attention(c, p, layer, x, patterns, gains, entropies):
+def multiply(x, p, name):
+    """[..,i] -> [..,s,m]"""
+    scale, weight = p[name + "scale"], p[name + "weight"]
+    bias = p[name + "bias"].reshape(scale.shape[0], -1)
+    return jnp.einsum("...i,si,mi->...sm", x, scale, weight) + bias
+
+
+def convolve(u, weight, bias):
+    """Over time and modules [B,T,S,M]: tap F-1 is now, the middle of W the module itself."""
+    _, t, s, _ = u.shape
+    steps, span = weight.shape[2:]
+    wide = jnp.pad(u, ((0, 0), (steps - 1, 0), (span // 2, span // 2), (0, 0)))
+    return bias + sum(wide[:, f:f + t, e:e + s] @ weight[:, :, f, e].T
+                      for f in range(steps) for e in range(span))
+
+
+def attention(c, p, kind, layer, x, gains, entropies):
     """One pass; appends (last, mean) to entropies, NaN for heads with gain 0."""
+    patterns = kind["patterns"] or ["dense"]
     b, t, _ = x.shape
     name = f"model.layers.{layer}."
     n = rms_norm(x, p[name + "input_layernorm.weight"], c["norm_eps"])
@@ -100,9 +159,15 @@ def attention(c, p, layer, x, patterns, gains, entropies):
     def heads(which, count):
         return (n @ p[f"{name}self_attn.{which}_proj.weight"].T).reshape(b, t, count, -1)
 
-    q, k = (rotate(heads(w, c[h]), c["rope_theta"]) for w, h in (("q", "n_heads"), ("k", "n_kv_heads")))
+    if kind["attention"] == "multiplicative":
+        u = multiply(n, p, name + "self_attn.mult.")
+        q, k, v = (convolve(u, p[f"{name}self_attn.{w}_conv.weight"], p[f"{name}self_attn.{w}_conv.bias"])
+                   for w in "qkv")
+    else:
+        q, k, v = heads("q", c["n_heads"]), heads("k", c["n_kv_heads"]), heads("v", c["n_kv_heads"])
+    q, k = rotate(q, c["rope_theta"]), rotate(k, c["rope_theta"])
     repeat = c["n_heads"] // c["n_kv_heads"]
-    k, v = (jnp.repeat(y, repeat, 2) for y in (k, heads("v", c["n_kv_heads"])))
+    k, v = jnp.repeat(k, repeat, 2), jnp.repeat(v, repeat, 2)
     s = jnp.einsum("bihd,bjhd->bhij", q, k) / np.sqrt(c["head_dim"])
     seen = np.stack([visible(read_pattern(patterns[h // repeat % len(patterns)]), t)
                      for h in range(c["n_heads"])])  # [H,T,T]
@@ -114,25 +179,41 @@ def attention(c, p, layer, x, patterns, gains, entropies):
         last, mean = row[:, -1], row.sum(-1) / np.maximum((keys > 1).sum(-1), 1)
         off = np.asarray(gains) == 0
         entropies.append([np.where(off, np.nan, e) for e in (last, mean)])
-    return x + out.reshape(b, t, -1) @ p[name + "self_attn.o_proj.weight"].T
+    out = out.reshape(b, t, -1)
+    return x + (out @ p[name + "self_attn.o_proj.weight"].T if kind["attention_output"] else out)
 
 
-def feed_forward(c, p, layer, x):
+def mask_of(kind, p, name, n, mode):
+    """[..,f]: 1 without a controller; a hard one has the gradient of the soft one."""
+    if not kind["units"]:
+        return 1.0
+    z = n @ p[name + "mlp.controller.down.weight"].T @ p[name + "mlp.controller.up.weight"].T
+    z = (z + p[name + "mlp.controller.bias"]).reshape(*n.shape[:-1], -1, kind["units"])
+    mask = jax.nn.softmax(z, -1)
+    if mode != "soft":
+        mask = jax.nn.one_hot(z.argmax(-1), kind["units"]) + mask - jax.lax.stop_gradient(mask)
+    return mask.reshape(*n.shape[:-1], -1)
+
+
+def feed_forward(c, p, kind, layer, x, mode):
     name = f"model.layers.{layer}."
     n = rms_norm(x, p[name + "post_attention_layernorm.weight"], c["norm_eps"])
-    gate, up, down = (p[f"{name}mlp.{w}_proj.weight"] for w in ("gate", "up", "down"))
-    return x + (jax.nn.silu(n @ gate.T) * (n @ up.T)) @ down.T
+    up, mask = n @ p[name + "mlp.up_proj.weight"].T, mask_of(kind, p, name, n, mode)
+    if kind["feed_forward"] == "relu":
+        inner = jax.nn.relu(up * mask)
+    else:
+        inner = jax.nn.silu(n @ p[name + "mlp.gate_proj.weight"].T) * up * mask
+    return x + inner @ p[name + "mlp.down_proj.weight"].T
 
 
 def block(c, p, parts, layer, x, plan, loops, entropies):
     """A layer with its loops and runs."""
-    kinds = parts["blocks"]
-    patterns = kinds[layer % len(kinds)] if kinds else []
+    kind = kind_of(parts["blocks"], layer)
     seen = None if entropies is None else entropies.setdefault(layer, [])
     for _ in range(1 + loops.get(layer, 0)):
         for gains in [[1.0] * c["n_heads"]] + plan.get(layer, []):
-            x = attention(c, p, layer, x, patterns or ["dense"], gains, seen)
-        x = feed_forward(c, p, layer, x)
+            x = attention(c, p, kind, layer, x, gains, seen)
+        x = feed_forward(c, p, kind, layer, x, parts["mode"])
     return x
 
 
@@ -150,29 +231,30 @@ def logits_of(c, p, parts, tokens, plan, loops, entropies=None):
         ahead = [sum(row[k] * planes[k] for k in range(streams)) for row in predict]
         planes = [plane + correct[k] * (out - ahead[active]) for k, plane in enumerate(ahead)]
     x = jnp.concatenate(planes, -1) if table == "wide" else sum(planes) / streams
-    head = p["model.embed_tokens.weight" if c["tied"] else "lm_head.weight"]
-    return rms_norm(x, p["model.norm.weight"], c["norm_eps"]) @ head.T
+    x = rms_norm(x, p["model.norm.weight"], c["norm_eps"])
+    if parts["head_modules"]:
+        return multiply(x, p, "lm_head.").reshape(*x.shape[:-1], -1)
+    return x @ p["model.embed_tokens.weight" if c["tied"] else "lm_head.weight"].T
 
 
 def parts_of_case(parts):
     """As case.json has them: every key is there."""
-    plain = {"attention": "standard", "mult_kernel": 3, "attention_output": 1,
-             "feed_forward": "swiglu", "units": 0, "controller_rank": 0}
+    kinds = [kind_of(parts["blocks"], i) for i in range(len(parts["blocks"]))]
     streams, order, table = parts["altup"]
-    return {"blocks": [{"patterns": [read_pattern(text) for text in patterns]} | plain
-                       for patterns in parts["blocks"]],
+    return {"blocks": [kind | {"patterns": [read_pattern(text) for text in kind["patterns"]]}
+                       for kind in kinds],
             "altup_streams": streams, "altup_order": order, "altup_table": table,
-            "head_modules": 0}
+            "head_modules": parts["head_modules"]}
 
 
 def write_case(out, name, config, batch, seq, seed, plan=None, loops=None, ignored=0, sharp=1,
-               logits_rows=0, blocks=(), altup=(1, "alternate", "recycled")):
+               logits_rows=0, blocks=(), altup=(1, "alternate", "recycled"), head_modules=0, mode="soft"):
     """sharp: the scores of attention are so many times larger. logits_rows: only the logits of so
     many rows at the end of each sequence are kept; 0: all."""
     c = {"rope_theta": 10000.0, "norm_eps": 1e-6, "tied": False} | config
     rng, plan, loops = np.random.default_rng(seed), plan or {}, loops or {}
-    parts = {"blocks": blocks, "altup": altup}
-    w32 = draw_weights(c, altup, rng)
+    parts = {"blocks": blocks, "altup": altup, "head_modules": head_modules, "mode": mode}
+    w32 = draw_weights(c, parts, rng)
     for weight in (w32[k] for k in w32 if ".q_proj." in k):
         weight *= sharp
     p = {k: jnp.asarray(v, jnp.float64) for k, v in w32.items()}
@@ -191,6 +273,8 @@ def write_case(out, name, config, batch, seq, seed, plan=None, loops=None, ignor
     t = {"param/" + k: v for k, v in w32.items()}
     t |= {"in/tokens": tokens, "in/targets": targets, "out/logits": np.float32(logits[:, -logits_rows:]),
           "out/loss": np.float64([value])}
+    if mode == "infer":
+        grads, entropies = {}, {}
     t |= {"grad/" + k: np.float32(v) for k, v in grads.items()}
     for layer, passes in entropies.items():
         for n, (last, mean) in enumerate(passes):
@@ -201,7 +285,8 @@ def write_case(out, name, config, batch, seq, seed, plan=None, loops=None, ignor
     with open(os.path.join(folder, "case.json"), "w") as file:
         json.dump({"kind": "forward", "config": c, "batch": batch, "seq": seq, "plan": plan,
                    "block_loops": loops, "ignore_index": -1}
-                  | ({"parts": parts_of_case(parts), "mode": "soft"} if blocks or altup[0] > 1 else {})
+                  | ({"parts": parts_of_case(parts), "mode": mode}
+                     if blocks or altup[0] > 1 or head_modules else {})
                   | ({"logits_rows": logits_rows} if logits_rows else {}), file, indent=1)
 
 
@@ -282,7 +367,32 @@ def write_altup(out):
                loops={2: 1, 3: 1})
 
 
+def units(units, rank, feed_forward="swiglu", **more):
+    return {"feed_forward": feed_forward, "units": units, "controller_rank": rank, **more}
+
+
+def write_sparse(out):
+    # Groups of odd numbers of units, of one unit and of all; ReLU and SwiGLU, with and without a
+    # controller; passes and repeated blocks, patterns by group.
+    mixed = [units(3, 4, "relu", patterns=["local:5", "block:4"]), units(7, 1), {"feed_forward": "relu"},
+             units(21, 2), units(1, 3, "relu")]
+    for mode in ("soft", "hard", "infer"):
+        write_case(out, "units_" + mode, config(19, 18, 5, 4, 2, 6, 21, 24), 2, 17, 31, ignored=2,
+                   blocks=mixed, mode=mode, plan={1: [[0.5, 0, 0, 1.0]]}, loops={0: 1, 3: 2})
+    # Enough units that few of them are left, and rows that no kernel's tile divides.
+    write_case(out, "units_many", config(17, 24, 2, 2, 1, 12, 512, 80), 1, 77, 32, logits_rows=20,
+               blocks=[units(64, 6, "relu"), units(32, 5, "relu")], mode="hard", loops={1: 1})
+    write_case(out, "units_one_token", config(13, 16, 2, 2, 1, 8, 12, 4), 3, 1, 33, mode="hard",
+               blocks=[units(6, 2), units(4, 3, "relu")], plan={0: [[1.0, 0.5]]})
+    # A head of as many modules as tokens, one of one; streams of their own width.
+    write_case(out, "head_of_tokens", config(19, 16, 2, 2, 2, 8, 20, 16), 2, 13, 34, head_modules=19)
+    write_case(out, "head_wide", config(21, 14, 3, 2, 1, 6, 18, 16), 2, 13, 35, head_modules=3,
+               altup=(3, "alternate", "wide"), blocks=[units(9, 2), ["local:4"]], mode="hard",
+               ignored=1, plan={1: [[1.0, 0]]})
+
+
 if __name__ == "__main__":
     write_plain(os.path.join(sys.argv[1], "cases"))
     write_patterns(os.path.join(sys.argv[1], "parts"))
     write_altup(os.path.join(sys.argv[1], "parts"))
+    write_sparse(os.path.join(sys.argv[1], "parts"))

@@ -183,6 +183,11 @@ static const tensor_change tensor_changes[] = {
     {"parts/altup_four_same", "entropy/1/3/mean", 2, 2e-5, 1, " entropy_mean "},
     {"parts/altup_patterns", "grad/model.embed_tokens.weight", 100, 1e-2, 1, " gradients "},
     {"parts/train_altup", "final/model.layers.2.altup.predict", 3, 0.01, 1, " final_weights "},
+    {"parts/units_soft", "param/model.layers.0.mlp.controller.bias", 3, 0.5, 1, " logits "},
+    {"parts/units_hard", "grad/model.layers.1.mlp.controller.up.weight", 2, 1e-2, 1,
+     " gradients "},
+    {"parts/units_infer", "param/model.layers.2.mlp.up_proj.weight", 7, 0.5, 1, " decoded_logits "},
+    {"parts/head_wide", "param/lm_head.scale", 5, 0.1, 1, " logits "},
 };
 
 static void change_tensor(const tensor_change *change)
@@ -251,6 +256,8 @@ static const json_change json_changes[] = {
     {"parts/train_patterns", "parts/blocks/0/patterns/1/summary", -1, " gains "},
     {"parts/altup_four_same", "parts/altup_streams", -1, "param/"},
     {"parts/altup_patterns", "parts/blocks/0/patterns/2/phase", -1, " logits "},
+    {"parts/units_soft", "parts/blocks/0/units", 4, " logits "},
+    {"parts/units_hard", "parts/blocks/1/units", -4, " gradients "},
     {"parts/train_altup", "adamw/weight_decay", 0.4, " final_weights "},
 };
 
