@@ -47,6 +47,7 @@ typedef struct figures {
     double bytes[SIDES], ffn_bytes[SIDES];
     result whole[BENCH_BATCHES], ffn[BENCH_BATCHES];
     double components[DENSE + 1][SGTI_PROFILE_SLOTS]; /* of the first batch */
+    double ffn_components[DENSE + 1][SGTI_PROFILE_SLOTS];
 } figures;
 
 /* ---- the models ---- */
@@ -207,21 +208,21 @@ static result measure(const race *r, int32_t batch, const bench_options *o)
 }
 
 /* Tokens of their own: the two take turns here too. */
-static void time_components(figures *f, const race *r, sgt_context *context,
-                            const bench_options *o)
+static void time_components(double components[][SGTI_PROFILE_SLOTS], const race *r,
+                            sgt_context *context, const bench_options *o)
 {
+    const int32_t batch = o->batch_sizes[0];
     for (int32_t i = 0; i < o->tokens; i++)
         for (int side = SPARSE; side <= DENSE; side++) {
-            double components[SGTI_PROFILE_SLOTS];
+            double seconds[SGTI_PROFILE_SLOTS];
             times t = {0};
-            sgti_profile_start(context->dispatch, components);
-            feed(&t, r, side, r->tokens + (size_t)i * (size_t)o->batch_sizes[0],
-                 o->batch_sizes[0]);
+            sgti_profile_start(context->dispatch, seconds);
+            feed(&t, r, side, r->tokens + (size_t)i * (size_t)batch, batch);
             sgti_profile_stop(context->dispatch);
             for (int j = 0; j < SGTI_PROFILE_SLOTS; j++)
-                f->components[side][j] += components[j] / o->tokens;
+                components[side][j] += seconds[j] / o->tokens;
         }
-    rewind_all(r, o->batch_sizes[0], o);
+    rewind_all(r, batch, o);
 }
 
 static void race_models(figures *f, sgt_context *context, const bench_options *o)
@@ -232,7 +233,7 @@ static void race_models(figures *f, sgt_context *context, const bench_options *o
     add_side(&r, context, &plain, o);
     for (int i = 0; i < o->n_batches; i++)
         f->whole[i] = measure(&r, o->batch_sizes[i], o);
-    time_components(f, &r, context, o);
+    time_components(f->components, &r, context, o);
     for (int side = SPARSE; side <= DENSE; side++)
         f->bytes[side] = r.sides[side].bytes;
     end(&r);
@@ -252,6 +253,7 @@ static void race_feed_forwards(figures *f, sgt_context *context, const bench_opt
     add_side(&r, context, &rest, o);
     for (int i = 0; i < o->n_batches; i++)
         f->ffn[i] = measure(&r, o->batch_sizes[i], o);
+    time_components(f->ffn_components, &r, context, o);
     for (int side = SPARSE; side <= DENSE; side++)
         f->ffn_bytes[side] = r.sides[side].bytes - r.sides[REST].bytes;
     end(&r);
@@ -282,10 +284,14 @@ static void print(const figures *f, sgt_context *context, const bench_options *o
            f->ffn_bytes[DENSE] * 1e-6);
     print_results("token", f->whole, o);
     print_results("feed-forward", f->ffn, o);
-    printf("sparse, %d at a time\n", (int)o->batch_sizes[0]);
+    printf("a token, %d at a time, sparse\n", (int)o->batch_sizes[0]);
     bench_print_components(f->components[SPARSE], f->whole[0].seconds[SPARSE]);
     printf("dense\n");
     bench_print_components(f->components[DENSE], f->whole[0].seconds[DENSE]);
+    printf("feed-forward with the rest, sparse\n");
+    bench_print_components(f->ffn_components[SPARSE], f->ffn[0].seconds[SPARSE]);
+    printf("dense\n");
+    bench_print_components(f->ffn_components[DENSE], f->ffn[0].seconds[DENSE]);
 }
 
 static json_t *batches_of(const figures *f, const bench_options *o)
@@ -310,12 +316,17 @@ static json_t *batches_of(const figures *f, const bench_options *o)
 static void write_json(const figures *f, const bench_options *o)
 {
     json_t *root = json_pack(
-        "{s:f, s:f, s:f, s:[f,f], s:[f,f], s:s, s:o, s:o, s:o}", "speedup", f->whole[0].speedup,
-        "ffn_speedup", f->ffn[0].speedup, "ffn_speedup_least", f->ffn[0].least, "bytes",
-        f->bytes[SPARSE], f->bytes[DENSE], "ffn_bytes", f->ffn_bytes[SPARSE],
-        f->ffn_bytes[DENSE], "weights", o->weights == SGT_BF16 ? "bf16" : "f32", "batches",
-        batches_of(f, o), "components", bench_components(f->components[SPARSE]),
-        "components_of_dense", bench_components(f->components[DENSE]));
+        "{s:f, s:f, s:f, s:[f,f], s:[f,f], s:s, s:o, s:o, s:o, s:o, s:o}",
+        "speedup", f->whole[0].speedup, "ffn_speedup", f->ffn[0].speedup,
+        "ffn_speedup_least", f->ffn[0].least,
+        "bytes", f->bytes[SPARSE], f->bytes[DENSE],
+        "ffn_bytes", f->ffn_bytes[SPARSE], f->ffn_bytes[DENSE],
+        "weights", o->weights == SGT_BF16 ? "bf16" : "f32",
+        "batches", batches_of(f, o),
+        "components", bench_components(f->components[SPARSE]),
+        "components_of_dense", bench_components(f->components[DENSE]),
+        "ffn_components", bench_components(f->ffn_components[SPARSE]),
+        "ffn_components_of_dense", bench_components(f->ffn_components[DENSE]));
     bench_write_json(root, o->json);
 }
 
