@@ -105,6 +105,13 @@ sgt_tensor sgti_split_heads(sgt_tensor matrix, int64_t batch, int64_t heads)
     return split;
 }
 
+sgt_tensor sgti_steps(sgt_tensor sequences, int64_t first, int64_t count)
+{
+    sequences.offset += (uint64_t)(first * sequences.strides[1]);
+    sequences.shape[1] = count;
+    return sequences;
+}
+
 int64_t sgti_tensor_count(const sgt_tensor *tensor)
 {
     int64_t count = 1;

@@ -36,6 +36,9 @@ sgt_tensor sgti_repeated(sgt_tensor vector, int64_t rows);
 /* [N, heads*dh] -> [B, N/B, heads, dh]: the rows of a batch seen as sequences of heads. */
 sgt_tensor sgti_split_heads(sgt_tensor matrix, int64_t batch, int64_t heads);
 
+/* The steps first .. first+count-1 of every sequence of [B,T,..]. */
+sgt_tensor sgti_steps(sgt_tensor sequences, int64_t first, int64_t count);
+
 int64_t sgti_tensor_count(const sgt_tensor *tensor);
 uint32_t sgti_dtype_bytes(int32_t dtype);
 

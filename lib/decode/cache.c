@@ -4,6 +4,7 @@
 #include "../base/integers.h"
 #include "../core/patterns.h"
 #include "../core/tensors.h"
+#include "history.h"
 #include "session.h"
 
 static const sgti_cache_place *place_of(const sgt_session *session, const sgti_part *part)
@@ -40,20 +41,12 @@ static sgt_tensor heads_of(const sgti_segment *first, int32_t sequences, sgt_ten
                             heads);
 }
 
-/* The rows first .. first + count - 1 of a view [B, rows, heads, dh]. */
-static sgt_tensor rows_of(sgt_tensor view, int64_t first, int64_t count)
-{
-    view.offset += (uint64_t)(first * view.strides[1]);
-    view.shape[1] = count;
-    return view;
-}
-
 /* The summary cells that lie in `n` pieces of `c` rows, from `row` on and `period` rows apart, as
  * [n,c,2,dh]: of one group of a view [1,rows,2g,dh], which begins with its keys. */
 static sgt_tensor cells_of(sgt_tensor view, int64_t row, int64_t n, int64_t c, int64_t period)
 {
     const int64_t groups = view.shape[2] / 2;
-    view = rows_of(view, row, c);
+    view = sgti_steps(view, row, c);
     view.shape[0] = n;
     view.strides[0] = period * view.strides[1];
     view.shape[2] = 2;
@@ -85,23 +78,33 @@ static sgt_status append_cells(const sgti_chunk *chunk, const sgti_part *part, i
     return status;
 }
 
+sgt_status sgti_cache_go_round(sgti_dispatch *dispatch, const sgti_ring *ring, sgt_tensor steps,
+                               int into)
+{
+    sgt_status status = SGT_OK;
+    for (int64_t done = 0, count; done < steps.shape[1] && status == SGT_OK; done += count) {
+        const int64_t row = (ring->position + done) % ring->period;
+        count = sgti_min_i64(steps.shape[1] - done, ring->period - row);
+        const sgt_tensor here = sgti_steps(steps, done, count);
+        const sgt_tensor there = sgti_steps(ring->rows, row, count);
+        status = sgti_copy(dispatch, into ? &there : &here, into ? &here : &there);
+    }
+    return status;
+}
+
 /* Puts the keys and values of a segment behind the `position` ones that its sequence has. */
 static sgt_status append(const sgti_chunk *chunk, const sgti_part *part,
                          const sgti_segment *segment, int32_t position, sgt_tensor qkv)
 {
     const sgti_cache_place *place = place_of(chunk->session, part);
-    const int64_t period = place->ring > 0 ? place->ring : place->rows;
     const int64_t dh = chunk->work.config->head_dim;
     const int64_t h = part->pass->n_heads, g = part->pass->n_groups;
     const sgt_tensor from = heads_of(segment, 1, qkv, h, 2 * g, dh);
     const sgt_tensor to = cached(chunk->session, part, segment->sequence, 1, 0, 2 * g);
-    sgt_status status = SGT_OK;
-    for (int64_t done = 0, count; done < segment->count && status == SGT_OK; done += count) {
-        const int64_t row = (position + done) % period;
-        count = sgti_min_i64(segment->count - done, period - row);
-        const sgt_tensor x = rows_of(from, done, count), y = rows_of(to, row, count);
-        status = sgti_copy(chunk->work.dispatch, &y, &x);
-    }
+    const sgti_ring ring = {.rows = to,
+                            .position = position,
+                            .period = place->ring > 0 ? place->ring : place->rows};
+    sgt_status status = sgti_cache_go_round(chunk->work.dispatch, &ring, from, 1);
     for (int64_t group = 0; place->ring > 0 && group < g && status == SGT_OK; group++)
         status = append_cells(chunk, part, position, group, to, from);
     return status;
@@ -174,7 +177,7 @@ sgt_status sgti_cache_attend(const sgti_work *work, const sgti_part *part, sgt_t
 static sgt_status copy_rows(const sgt_session *session, const sgt_tensor *to,
                             const sgt_tensor *from, int64_t row, int64_t count)
 {
-    const sgt_tensor y = rows_of(*to, row, count), x = rows_of(*from, row, count);
+    const sgt_tensor y = sgti_steps(*to, row, count), x = sgti_steps(*from, row, count);
     return count > 0 ? sgti_copy(session->model->dispatch, &y, &x) : SGT_OK;
 }
 
@@ -208,8 +211,12 @@ sgt_status sgti_cache_copy(const sgt_session *session, int32_t to, int32_t from,
 {
     const sgti_layout *layout = &session->state.layout;
     sgt_status status = SGT_OK;
-    for (int32_t i = 0; i < layout->n_parts && status == SGT_OK; i++)
-        if (layout->parts[i].pass && layout->parts[i].pass->n_groups > 0)
-            status = copy_part(session, &layout->parts[i], to, from, length);
+    for (int32_t i = 0; i < layout->n_parts && status == SGT_OK; i++) {
+        const sgti_part *part = &layout->parts[i];
+        if (part->pass && part->pass->n_groups > 0)
+            status = copy_part(session, part, to, from, length);
+        if (status == SGT_OK && part->pass)
+            status = sgti_history_copy(session, part, to, from, length);
+    }
     return status;
 }

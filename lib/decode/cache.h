@@ -14,6 +14,17 @@
 sgt_status sgti_cache_attend(const sgti_work *work, const sgti_part *part, sgt_tensor qkv,
                              sgt_tensor out);
 
+/* Rows [1,R,..] of one sequence, in which position p has row p mod `period`. */
+typedef struct sgti_ring {
+    sgt_tensor rows;
+    int64_t position; /* the first one that is copied */
+    int64_t period;
+} sgti_ring;
+
+/* Copies steps [1,T,..] into a ring, or as many out of it. */
+sgt_status sgti_cache_go_round(sgti_dispatch *dispatch, const sgti_ring *ring, sgt_tensor steps,
+                               int into);
+
 /* Copies what the first `length` positions of one sequence have in every cache over another. */
 sgt_status sgti_cache_copy(const sgt_session *session, int32_t to, int32_t from, int32_t length);
 

@@ -17,6 +17,12 @@
  * A chunk is written before its first query looks back: the ring has room for both. The groups of a
  * pass share R, the largest that one of them needs; each numbers its own cells. Where a query may
  * see any key (dense, STRIDED), or where it would take fewer rows, key p is in row p.
+ *
+ * A part that remembers more than keys (part.h) has its history behind them,
+ *
+ *     [S, rows, values]   of position p in row p mod rows
+ *
+ * with steps + chunk rows, a ring as above, or one for every position where that is fewer.
  */
 #ifndef SGTI_CACHE_LAYOUT_H
 #define SGTI_CACHE_LAYOUT_H
@@ -30,11 +36,14 @@ typedef struct sgti_cache_place {
     uint64_t first; /* its first element */
     int64_t ring;   /* R; 0: key p is in row p */
     int64_t rows;   /* of each head, in all */
+    uint64_t history;       /* the first element of its history */
+    int64_t history_rows;   /* of each sequence */
+    int64_t history_values; /* in a row; 0: it remembers nothing */
 } sgti_cache_place;
 
 typedef struct sgti_cache_layout {
     sgti_cache_place *places; /* [n_parts] of attention parts; others have none */
-    int64_t smallest_ring;    /* R of the smallest; 0: there is none */
+    int64_t smallest_ring;    /* rows of the smallest, of a history or R; 0: there is none */
     uint64_t bytes;
     int overflow;             /* 1: more than can be counted */
 } sgti_cache_layout;

@@ -4,6 +4,7 @@
 #include "../base/arena.h"
 #include "../core/tensors.h"
 #include "cache.h"
+#include "history.h"
 #include "session.h"
 
 /* The matrices of a session while they are listed. */
@@ -118,6 +119,7 @@ const sgti_providers sgti_session_providers = {
     .matrix = matrix_of,
     .derived = derived_of,
     .attend = sgti_cache_attend,
+    .remember = sgti_history_remember,
 };
 
 /* ---- filling ---- */

@@ -61,8 +61,8 @@ static sgt_status check_held(const sgt_session *session, int32_t sequence, int32
         return status;
     const int32_t had = session->state.lengths[sequence];
     return sgti_fail(SGT_E_STATE,
-                     "the first %d tokens of sequence %d, which has %d: its attention patterns "
-                     "keep what going back by %d tokens needs, or by all",
+                     "the first %d tokens of sequence %d, which has %d: the session keeps what "
+                     "going back by %d tokens needs, or by all",
                      (int)length, (int)sequence, (int)had,
                      (int)(had - session->state.shortest[sequence]));
 }

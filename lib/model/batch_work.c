@@ -3,8 +3,9 @@
  * How a batch of equal sequences computes, in training and evaluation: with the model's own
  * weights, and with attention over the rows themselves.
  */
+#include "../base/integers.h"
 #include "../core/tensors.h"
-#include "parts/attention.h"
+#include "parts/modules.h"
 
 static sgt_tensor matrix_of(const sgti_work *work, int32_t number)
 {
@@ -67,10 +68,34 @@ static sgt_status attend(const sgti_work *work, const sgti_part *part, sgt_tenso
     return sgti_attention(work->dispatch, &args);
 }
 
+/* The sequences lie one behind the other, each from its start on. */
+static sgt_status remember(const sgti_work *work, const sgti_part *part, sgt_tensor u,
+                           sgt_tensor windows)
+{
+    const int64_t batch = work->layout->shape.batch, seq = work->layout->shape.seq;
+    const int64_t taps = windows.shape[2];
+    sgt_status status = SGT_OK;
+    (void)part;
+    u = sgti_split_heads(u, batch, windows.shape[1]);
+    for (int64_t f = 0; f < taps && status == SGT_OK; f++) {
+        const int64_t lag = sgti_min_i64(taps - 1 - f, seq);
+        const sgt_tensor tap = sgti_tap_of(&windows, batch, f);
+        const sgt_tensor front = sgti_steps(tap, 0, lag);
+        const sgt_tensor y = sgti_steps(tap, lag, seq - lag);
+        const sgt_tensor x = sgti_steps(u, 0, seq - lag);
+        if (lag > 0)
+            status = sgti_fill(work->dispatch, &front, 0.0);
+        if (status == SGT_OK && lag < seq)
+            status = sgti_copy(work->dispatch, &y, &x);
+    }
+    return status;
+}
+
 static const sgti_providers batch_providers = {
     .matrix = matrix_of,
     .derived = derived_of,
     .attend = attend,
+    .remember = remember,
 };
 
 sgti_work sgti_batch_work(const sgt_model *model, const sgti_workspace *workspace)

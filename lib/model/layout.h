@@ -42,7 +42,7 @@
 
 #include "regions.h"
 
-#define SGTI_PART_REGIONS 12
+#define SGTI_PART_REGIONS 16
 #define SGTI_PART_DERIVED 4
 
 struct sgti_part_kind; /* parts/part.h */

@@ -11,7 +11,7 @@
 /* The heads of one pass, while they are being listed. Arrays that are NULL are not filled: so the
  * same code counts and lists. */
 typedef struct head_lists {
-    int32_t n_heads, n_groups;
+    int32_t n_heads, n_groups, n_modules;
     int32_t *rows, *kv_heads; /* list_heads puts the heads into rows; list_rows adds the rest */
     float *gains;
 } head_lists;
@@ -21,7 +21,7 @@ typedef struct head_lists {
 static void list_heads(head_lists *lists, const sgt_model_config *config, const float *values)
 {
     int32_t per_group = config->n_heads / config->n_kv_heads;
-    int32_t last_group = -1;
+    int32_t last_group = -1, end = 0; /* of the modules that are counted */
     for (int32_t head = 0; head < config->n_heads; head++) {
         if (values && values[head] <= 0.0f)
             continue;
@@ -29,6 +29,10 @@ static void list_heads(head_lists *lists, const sgt_model_config *config, const 
             last_group = head / per_group;
             lists->n_groups++;
         }
+        const int32_t before = head > 0 ? head - 1 : 0;
+        const int32_t behind = head + 1 < config->n_heads ? head + 2 : config->n_heads;
+        lists->n_modules += behind - (before > end ? before : end);
+        end = behind;
         if (lists->rows) {
             lists->rows[lists->n_heads] = head;
             lists->kv_heads[lists->n_heads] = lists->n_groups - 1;
@@ -46,6 +50,13 @@ void sgti_count_heads(int32_t *n_heads, int32_t *n_groups, const sgt_model_confi
     list_heads(&counted, config, values);
     *n_heads = counted.n_heads;
     *n_groups = counted.n_groups;
+}
+
+int32_t sgti_count_modules(const sgt_model_config *config, const float *values)
+{
+    head_lists counted = {0};
+    list_heads(&counted, config, values);
+    return counted.n_modules;
 }
 
 int64_t sgti_list_entries(const sgt_model_config *config)
@@ -83,6 +94,7 @@ static sgti_pass pass_of(int32_t number, const sgt_model_config *config, const h
     return (sgti_pass){.number = number,
                        .n_heads = lists->n_heads,
                        .n_groups = lists->n_groups,
+                       .n_modules = lists->n_modules,
                        .sparse = lists->n_heads < config->n_heads,
                        .rows = lists->rows,
                        .heads = lists->rows,

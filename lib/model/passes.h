@@ -28,6 +28,7 @@ typedef struct sgti_pass {
     int32_t index;           /* among all passes of the model, each counted once */
     int32_t n_heads;         /* h query heads that run */
     int32_t n_groups;        /* g key/value heads that they read */
+    int32_t n_modules;       /* how many heads those and their neighbours are, each counted once */
     int32_t sparse;          /* 1: h < H, so the weights of these heads are gathered */
     const int32_t *rows;     /* [h + 2g] its blocks of head_dim rows of q|k|v, ascending */
     const int32_t *heads;    /* [h] its heads, ascending; they are the first entries of rows */
@@ -62,6 +63,9 @@ int64_t sgti_list_entries(const sgt_model_config *config);
  * they read. This is the only place where the heads of a pass are counted. */
 void sgti_count_heads(int32_t *n_heads, int32_t *n_groups, const sgt_model_config *config,
                       const float *values);
+
+/* Counts those heads and their neighbours, each once. */
+int32_t sgti_count_modules(const sgt_model_config *config, const float *values);
 
 /* What a layer would run under a plan (NULL: no loops) that is not unrolled. */
 void sgti_count_passes(int32_t *n_runs, int32_t *n_passes, const sgt_plan *plan, int32_t layer);

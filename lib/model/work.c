@@ -119,11 +119,13 @@ sgt_status sgti_add_column_sums(const sgti_work *work, const sgt_tensor *sums,
                                 const sgt_tensor *rows, const sgt_tensor *ones)
 {
     const int64_t count = rows->shape[0], columns = rows->shape[1];
-    const sgt_tensor same = sgti_repeated(sgti_tensor_flat(*ones), count);
-    const sgt_tensor all = sgti_tensor_3d(rows->buffer, rows->offset, 1, count, columns);
+    const sgt_tensor one = sgti_tensor_2d(ones->buffer, ones->offset, 1, columns);
+    const sgt_tensor same = sgti_repeated(sgti_tensor_flat(one), count);
     const sgt_tensor to = sgti_tensor_2d(sums->buffer, sums->offset, 1, columns);
-    sgt_row_products_backward_args args = {.x = ones, .y = &same, .dout = &all, .dx = &to};
-    sgt_status status = sgti_fill(work->dispatch, ones, 1.0);
+    sgt_tensor all = sgti_tensor_3d(rows->buffer, rows->offset, 1, count, columns);
+    all.strides[1] = rows->strides[0];
+    sgt_row_products_backward_args args = {.x = &one, .y = &same, .dout = &all, .dx = &to};
+    sgt_status status = sgti_fill(work->dispatch, &one, 1.0);
     return status ? status : sgti_row_products_backward(work->dispatch, &args);
 }
 

@@ -29,6 +29,11 @@ typedef struct sgti_providers {
      * keys by the positions of their rows and writes what each head reads to out [N, h dh]. */
     sgt_status (*attend)(const struct sgti_work *work, const sgti_part *part, sgt_tensor qkv,
                          sgt_tensor out);
+
+    /* Tap f of windows [N,n,F,M], which have any strides, becomes what u [N, n M] has F - 1 - f
+     * rows earlier in the sequence of each row, and zeros in front of its start. */
+    sgt_status (*remember)(const struct sgti_work *work, const sgti_part *part, sgt_tensor u,
+                           sgt_tensor windows);
 } sgti_providers;
 
 typedef struct sgti_work {
@@ -93,7 +98,8 @@ sgt_status sgti_norm_backward(const sgti_work *work, const sgt_tensor *dx, const
 sgt_status sgti_rotate(const sgti_work *work, const sgt_tensor *x, const sgt_tensor *offsets,
                        int32_t inverse);
 
-/* sums [C] += the sum of all rows [R,C]; ones [1,C] is scratch. */
+/* sums [C] += the sum of all rows [R,C], which may lie apart. `ones` is scratch for at least C
+ * values. */
 sgt_status sgti_add_column_sums(const sgti_work *work, const sgt_tensor *sums,
                                 const sgt_tensor *rows, const sgt_tensor *ones);
 

@@ -145,9 +145,21 @@ static void compare_loss(forward_case *f, const char *name, const sgt_metrics *m
     golden_line(f->c->run, &kind);
 }
 
+/* Cases draw weights of multiplicative attention with which scores are near 75, and what rounds
+ * queries and keys reaches probabilities so many times enlarged: PyTorch in float32 is 2.7e-5 from
+ * its own float64 there, and other orders of the same sums are 2e-5 to 4e-5. */
+static double gradient_bound(const sgt_model_config *config)
+{
+    double bound = 2e-5;
+    for (int32_t i = 0; i < config->n_blocks; i++)
+        if (config->blocks[i].attention == SGT_ATTENTION_MULTIPLICATIVE)
+            bound = 1e-4;
+    return bound;
+}
+
 static void compare_gradients(forward_case *f, const char *name)
 {
-    golden_kind kind = {.name = name, .bound = 2e-5, .relative = 1};
+    golden_kind kind = {.name = name, .bound = gradient_bound(&f->config), .relative = 1};
     golden_compare_parameters(f->c, &kind, f->model, "grad", SGT_PART_GRADIENT);
     golden_line(f->c->run, &kind);
 }

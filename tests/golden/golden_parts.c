@@ -104,7 +104,6 @@ static void read_block(sgt_block_config *block, golden_case *c, const json_t *ob
     block->temperature = 0.0;
     block->hard_fraction = mode_of(c) == HARD;
     read_patterns(block, c, golden_array(c, object, "patterns", -1));
-    skip_unless(c, block->attention == SGT_ATTENTION_SOFTMAX, "multiplicative attention");
 }
 
 void golden_parts_read(sgt_model_config *config, golden_case *c)

@@ -6,6 +6,7 @@
 
 static const sgti_part_kind *const attentions[] = {
     [SGT_ATTENTION_SOFTMAX] = &sgti_softmax_attention,
+    [SGT_ATTENTION_MULTIPLICATIVE] = &sgti_multiplicative_attention,
 };
 
 static const sgti_part_kind *const feed_forwards[] = {

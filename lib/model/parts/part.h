@@ -24,6 +24,12 @@ typedef struct sgti_derived {
                        need not grow when a pass loses heads */
 } sgti_derived;
 
+/* What a session remembers of each token for a pass, beside keys and values. */
+typedef struct sgti_history {
+    int64_t steps;  /* how many tokens back */
+    int64_t values; /* of each token */
+} sgti_history;
+
 /* What the FLOPs of one token are asked for. */
 typedef struct sgti_flops_query {
     const sgt_model_config *config;
@@ -62,6 +68,9 @@ typedef struct sgti_part_kind {
     sgt_status (*derive)(const sgt_model *model, int32_t layer, const sgti_pass *pass,
                          sgt_buffer *lists, int32_t which, const sgt_tensor *to);
 
+    /* What a pass of an attention part remembers by the provider of that name; NULL: nothing. */
+    sgti_history (*history)(const sgt_model_config *config, int32_t layer, const sgti_pass *pass);
+
     /* Takes the regions part->own; part->x is known, part->y not yet. */
     void (*place)(sgti_part *part, sgti_regions *regions);
 
@@ -83,6 +92,7 @@ typedef struct sgti_part_kind {
 const sgti_part_kind *sgti_part_kind_of(enum sgti_block_part slot, int32_t number);
 
 extern const sgti_part_kind sgti_softmax_attention; /* attention.c */
+extern const sgti_part_kind sgti_multiplicative_attention; /* multiplicative.c */
 extern const sgti_part_kind sgti_swiglu_feed_forward; /* feed_forward.c, like the next */
 extern const sgti_part_kind sgti_relu_feed_forward;
 extern const sgti_part_kind sgti_swiglu_of_units; /* units.c, like the next */
