@@ -28,22 +28,38 @@ static const sgt_block_config relu_of_units[] = {
     {.size = sizeof *relu_of_units, .feed_forward = SGT_FEED_FORWARD_RELU, .units = 8,
      .controller_rank = 3, .temperature = 0.1, .hard_fraction = 0.5}};
 
+static const sgt_block_config modules[] = {
+    {.size = sizeof *modules, .attention = SGT_ATTENTION_MULTIPLICATIVE},
+    {.size = sizeof *modules, .attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 4,
+     .attention_output = SGT_ATTENTION_OUTPUT_NONE}};
+
+static const sgt_block_config modules_and_all[] = {
+    {.size = sizeof *modules_and_all, .n_patterns = 2, .patterns = by_group,
+     .attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 2,
+     .attention_output = SGT_ATTENTION_OUTPUT_NONE,
+     .feed_forward = SGT_FEED_FORWARD_RELU, .units = 8, .controller_rank = 3, .temperature = 0.1,
+     .hard_fraction = 0.5},
+    {.size = sizeof *modules_and_all, .n_patterns = 1, .patterns = local}};
+
 const sgtt_small_kind sgtt_small_kinds[SGTT_KINDS] = {
-    /* heads, groups, tied, recompute, loops, extra runs, blocks, streams, head */
-    [SGTT_KIND_DENSE] = {"dense", 4, 2, 0, 0, 0, 0, 0, NULL, 0, 0, 0},
-    [SGTT_KIND_GROUPED_TIED] = {"grouped queries, tied", 4, 2, 1, 0, 0, 0, 0, NULL, 0, 0, 0},
-    [SGTT_KIND_LOOPS] = {"loops", 4, 2, 0, 0, 1, 0, 0, NULL, 0, 0, 0},
-    [SGTT_KIND_BLOCK_LOOPS] = {"block loops", 4, 2, 0, 0, 1, 1, 0, NULL, 0, 0, 0},
-    [SGTT_KIND_RECOMPUTE] = {"recompute", 3, 3, 1, 1, 0, 0, 0, NULL, 0, 0, 0},
-    [SGTT_KIND_RECOMPUTED_LOOPS] = {"recompute with loops", 3, 3, 1, 1, 1, 1, 0, NULL, 0, 0, 0},
-    [SGTT_KIND_PATTERNS] = {"patterns", 4, 2, 0, 0, 1, 1, 2, patterns, 0, 0, 0},
-    [SGTT_KIND_STREAMS] = {"streams", 4, 2, 1, 0, 1, 1, 0, NULL, 2, SGT_ALTUP_RECYCLED, 0},
+    /* heads, groups, tied, recompute, loops, extra runs, blocks, streams, head, modules */
+    [SGTT_KIND_DENSE] = {"dense", 4, 2, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0},
+    [SGTT_KIND_GROUPED_TIED] = {"grouped queries, tied", 4, 2, 1, 0, 0, 0, 0, NULL, 0, 0, 0, 0},
+    [SGTT_KIND_LOOPS] = {"loops", 4, 2, 0, 0, 1, 0, 0, NULL, 0, 0, 0, 0},
+    [SGTT_KIND_BLOCK_LOOPS] = {"block loops", 4, 2, 0, 0, 1, 1, 0, NULL, 0, 0, 0, 0},
+    [SGTT_KIND_RECOMPUTE] = {"recompute", 3, 3, 1, 1, 0, 0, 0, NULL, 0, 0, 0, 0},
+    [SGTT_KIND_RECOMPUTED_LOOPS] = {"recompute with loops", 3, 3, 1, 1, 1, 1, 0, NULL, 0, 0, 0, 0},
+    [SGTT_KIND_PATTERNS] = {"patterns", 4, 2, 0, 0, 1, 1, 2, patterns, 0, 0, 0, 0},
+    [SGTT_KIND_STREAMS] = {"streams", 4, 2, 1, 0, 1, 1, 0, NULL, 2, SGT_ALTUP_RECYCLED, 0, 0},
     [SGTT_KIND_WIDE_STREAMS] = {"wide streams", 4, 2, 0, 1, 1, 1, 2, patterns, 3, SGT_ALTUP_WIDE,
-                                0},
-    [SGTT_KIND_UNITS] = {"units", 4, 2, 0, 0, 1, 1, 2, swiglu_of_units, 0, 0, 0},
+                                0, 0},
+    [SGTT_KIND_UNITS] = {"units", 4, 2, 0, 0, 1, 1, 2, swiglu_of_units, 0, 0, 0, 0},
     [SGTT_KIND_RELU_UNITS] = {"relu units", 4, 2, 0, 1, 0, 1, 1, relu_of_units, 2,
-                              SGT_ALTUP_RECYCLED, 3},
-    [SGTT_KIND_HEAD_MODULES] = {"head modules", 4, 2, 0, 0, 1, 0, 0, NULL, 0, 0, 4},
+                              SGT_ALTUP_RECYCLED, 3, 0},
+    [SGTT_KIND_HEAD_MODULES] = {"head modules", 4, 2, 0, 0, 1, 0, 0, NULL, 0, 0, 4, 0},
+    [SGTT_KIND_MODULES] = {"modules", 4, 4, 1, 1, 1, 1, 2, modules, 0, 0, 0, 1},
+    [SGTT_KIND_MODULES_AND_ALL] = {"modules and all", 4, 4, 0, 0, 1, 1, 2, modules_and_all, 2,
+                                   SGT_ALTUP_WIDE, 3, 1},
 };
 
 static const struct {
@@ -75,6 +91,8 @@ sgt_model_config sgtt_small_config(int kind, int size)
     config.head_dim = sizes[size].head_dim;
     config.d_ff = multiple(sizes[size].d_ff, k->n_blocks > 0 ? k->blocks[0].units : 0);
     config.max_seq_len = sizes[size].max_seq_len;
+    if (k->modules)
+        config.d_model = config.n_heads * config.head_dim;
     config.tied = k->tied;
     config.altup_streams = k->streams;
     config.altup_table = k->altup_table;

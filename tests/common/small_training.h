@@ -24,6 +24,8 @@ enum {
     SGTT_KIND_UNITS,        /* soft and hard swiglu with both loops */
     SGTT_KIND_RELU_UNITS,   /* soft and hard; recompute, block loops, two streams, head modules */
     SGTT_KIND_HEAD_MODULES, /* with loops */
+    SGTT_KIND_MODULES,      /* multiplicative attention in both ways, recompute, both loops */
+    SGTT_KIND_MODULES_AND_ALL, /* with patterns, units, streams, head modules */
     SGTT_KINDS
 };
 
@@ -40,6 +42,7 @@ typedef struct sgtt_small_kind {
     int32_t streams;     /* of a token; 0: 1 */
     int32_t altup_table;
     int32_t head_modules; /* 0: a full head */
+    int32_t modules; /* 1: d_model is what the heads are together */
 } sgtt_small_kind;
 
 extern const sgtt_small_kind sgtt_small_kinds[SGTT_KINDS];

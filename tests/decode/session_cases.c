@@ -114,6 +114,33 @@ static void streams_with_rings(sgt_model_config *config)
     config->altup_order = SGT_ALTUP_SAME;
 }
 
+/* ---- modules, whose last rows are remembered ---- */
+
+static void modules(sgt_model_config *config)
+{
+    static const sgt_block_config blocks[] = {
+        BLOCK_OF(.attention = SGT_ATTENTION_MULTIPLICATIVE),
+        BLOCK_OF(.attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 5,
+                 .attention_output = SGT_ATTENTION_OUTPUT_NONE)};
+    config->d_model = config->n_heads * config->head_dim;
+    config->n_blocks = 2;
+    config->blocks = blocks;
+}
+
+/* Rings of three kinds, and a part that sees its own row only. */
+static void modules_with_rings(sgt_model_config *config)
+{
+    static const sgt_attention_pattern one[] = {PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 2)};
+    static const sgt_block_config blocks[] = {
+        BLOCK_OF(.n_patterns = 1, .patterns = one, .attention = SGT_ATTENTION_MULTIPLICATIVE,
+                 .mult_kernel = 6),
+        BLOCK_OF(.attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 1),
+        BLOCK_OF(.n_patterns = 1, .patterns = one)};
+    config->d_model = config->n_heads * config->head_dim;
+    config->n_blocks = 3;
+    config->blocks = blocks;
+}
+
 const session_case session_cases[SESSION_CASES] = {
     {"vanilla", 4, 0, NULL, NULL},
     {"vanilla, one kv head, tied", 1, 1, NULL, NULL},
@@ -129,6 +156,8 @@ const session_case session_cases[SESSION_CASES] = {
     {"strides", 2, 0, loop_one, strides},
     {"streams", 1, 1, loop_many, two_streams},
     {"wide streams", 4, 0, both, wide_streams},
+    {"modules", 4, 0, both, modules},
+    {"modules and rings", 4, 1, loop_many, modules_with_rings},
 };
 
 sgt_model *session_model(sgt_context *context, const session_case *which)

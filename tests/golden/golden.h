@@ -64,7 +64,6 @@ typedef struct golden_case {
     json_t *json;
     golden_tensors tensors;
     int broken;
-    int skipped; /* it needs what is not there yet */
 } golden_case;
 
 int golden_case_open(golden_case *c, golden_run *run, const char *folder);
@@ -100,7 +99,7 @@ int32_t *golden_integers(golden_case *c, uint64_t count, const char *name, ...)
 
 /* ---- golden_model.c: from a case to a model ---- */
 
-/* A model with the weights of param/; NULL when the case is broken or skipped. */
+/* A model with the weights of param/; NULL when the case is broken. */
 sgt_model *golden_model(golden_case *c);
 
 /* The config as the library resolved it. */

@@ -5,8 +5,7 @@
  * Runs every golden case below the folders and prints, per case and kind of tensor,
  *     FOLDER KIND COUNT WORST-ERROR BOUND ok|FAIL
  * and last "N cases, M tensors, max relative error E". Exits 1 when anything is over its bound,
- * when a case cannot be read or run, and when there is none; 2 for wrong arguments. Cases of what
- * libsgt does not have yet are named as skipped and not counted. A backend NAME
+ * when a case cannot be read or run, and when there is none; 2 for wrong arguments. A backend NAME
  * with a '/' is the path of a plug-in.
  */
 #include "golden.h"
@@ -41,7 +40,7 @@ static void run_case(golden_run *run, const char *folder)
         else
             kinds[i].function(&c);
     }
-    run->cases += !c.skipped;
+    run->cases++;
     golden_case_close(&c);
 }
 

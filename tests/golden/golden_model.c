@@ -97,7 +97,7 @@ sgt_model *golden_model(golden_case *c)
     sgt_model *model = NULL;
     read_config(&config, c);
     golden_parts_read(&config, c);
-    if (!c->broken && !c->skipped &&
+    if (!c->broken &&
         !golden_called(c->run, sgt_model_create(&model, c->run->context, &config, NULL),
                        "sgt_model_create"))
         c->broken = 1;

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * What a case says about the parts of its model. Parts that libsgt does not have yet make a case
- * be skipped, with the reason; a key or a word that is not known breaks it.
- */
+/* What a case says about the parts of its model. A key or a word that is not known breaks it. */
 #include "golden.h"
 
 #include <stdio.h>
@@ -22,14 +19,6 @@ static int word_of(golden_case *c, const json_t *object, const char *key, const 
         golden_fail(c->run, "\"%s\" is none of: %s", key, words);
     c->broken = 1;
     return 0;
-}
-
-static void skip_unless(golden_case *c, int there, const char *reason)
-{
-    if (!there && !c->broken && !c->skipped) {
-        printf("%s skipped: there is no %s yet\n", c->run->folder, reason);
-        c->skipped = 1;
-    }
 }
 
 /* ---- patterns ---- */

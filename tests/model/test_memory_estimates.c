@@ -40,6 +40,11 @@ static const need needs[] = {
     {"a step with wide streams and all", 3, 50, 1, 1, 1, 1, 2, 3, 2, 0, 0,
      SGTT_KIND_WIDE_STREAMS},
     {"an evaluation with wide streams", 4, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, SGTT_KIND_WIDE_STREAMS},
+    {"a step with modules", 3, 50, 1, 1, 0, 0, 2, 3, 2, 0, 0, SGTT_KIND_MODULES},
+    {"a step with modules and recomputation", 2, 90, 1, 1, 0, 1, 2, 2, 2, 0, 0, SGTT_KIND_MODULES},
+    {"a short step with modules", 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, SGTT_KIND_MODULES},
+    {"a step with modules and all", 3, 50, 1, 1, 0, 0, 2, 1, 2, 0, 0, SGTT_KIND_MODULES_AND_ALL},
+    {"an evaluation with modules", 3, 50, 0, 0, 0, 0, 2, 1, 0, 0, 0, SGTT_KIND_MODULES},
 };
 
 #define N_NEEDS (int)(sizeof needs / sizeof needs[0])

@@ -10,7 +10,7 @@
  * A convolution sees F positions, the taps, and W neighbouring modules. So that it is one product,
  * windows hold all taps of a module side by side, and have a module of zeros on either side:
  *
- *     a row      | zeros | tap 0 tap 1 tap 2 | tap 0 tap 1 tap 2 | .. | zeros |     F M columns each
+ *     a row      | zeros | tap 0 tap 1 tap 2 | tap 0 tap 1 tap 2 | .. | zeros |   F M columns each
  *                          the first module    the second
  *     the kernel, turned into [M, W F M], reads 3 F M columns for q and k, and F M for v
  */
