@@ -44,7 +44,8 @@ typedef struct sgt_session_options {
                            model from a file of others, whose max_seq_len may be anything up to
                            2^28, give a length */
     int32_t chunk;      /* rows of activations worked on at a time; longer feeds are cut; default
-                           512. Under patterns also how far a sequence can go back */
+                           512. Under patterns, or with multiplicative attention, also how
+                           far a sequence can go back */
     int32_t weights;    /* enum sgt_dtype: what products read. SGT_F32 (default; 0 means it too):
                            the model's own weights. SGT_BF16: copies of every matrix rounded to
                            bfloat16, which halve the bytes read for each token at some loss of
@@ -59,8 +60,9 @@ SGT_API sgt_status sgt_session_options_init(sgt_session_options *options, size_t
 typedef struct sgt_session_memory {
     uint32_t size;
     int32_t reserved; /* 0 */
-    uint64_t cache;   /* bytes of keys and values */
-    uint64_t weights; /* bytes of the gathered weights of looped heads, and of rounded copies */
+    uint64_t cache;   /* bytes of keys and values, and of what convolutions remember */
+    uint64_t weights; /* bytes of weights in other forms: gathered for looped heads, turned for
+                         sparse parts, rounded */
     uint64_t scratch; /* bytes of activations, lists and tables */
     uint64_t total;   /* sum of the above: what sgt_session_create takes from the context */
 } sgt_session_memory;
@@ -130,10 +132,10 @@ SGT_API int32_t sgt_session_length(const sgt_session *session, int32_t sequence)
 SGT_API int32_t sgt_session_max_length(const sgt_session *session);
 
 /*
- * Forgets all but the first `length` tokens of a sequence. Where patterns gave up what was needed
- * for that it is SGT_E_STATE, and the message tells how many tokens it can go back by: at most
- * `chunk`, counted from the most that it had since it was last empty; to 0 always goes. Errors:
- * SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STATE. Since 0.1.
+ * Forgets all but the first `length` tokens of a sequence. Where patterns or convolutions gave up
+ * what was needed for that it is SGT_E_STATE, and the message tells how many tokens it can go back
+ * by: at most `chunk`, counted from the most that it had since it was last empty; to 0 always goes.
+ * Errors: SGT_E_INVALID_ARGUMENT, SGT_E_OUT_OF_RANGE, SGT_E_STATE. Since 0.1.
  */
 SGT_API sgt_status sgt_session_rewind(sgt_session *session, int32_t sequence, int32_t length);
 

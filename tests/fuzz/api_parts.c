@@ -185,7 +185,7 @@ sgt_status add_sparse(own_blocks *own, sgt_model_config *config, world *w)
 {
     static const double temperatures[] = {0.1, 0.0, 3.0, 1e30};
     enum { UNITS = 1, RELU = 2, MULTIPLICATIVE = 4, MODULES = 8 };
-    const int32_t has = choose(&w->in, 16) & ~MULTIPLICATIVE, how = choose(&w->in, 32);
+    const int32_t has = choose(&w->in, 16), how = choose(&w->in, 32);
     sgt_block_config *block = &own->blocks[choose(&w->in, config->n_blocks)];
     if (has & UNITS) {
         block->units = 1 + choose(&w->in, 3);
@@ -249,7 +249,7 @@ void note_parts(model_facts *m, const sgt_model_config *config)
         note_block(&m->parts[i], block);
         if (block->n_patterns > 0)
             m->patterns[i] = block->patterns[0];
-        m->patterned |= m->patterns[i].sets != 0;
+        m->forgets |= m->patterns[i].sets != 0 || block->attention == SGT_ATTENTION_MULTIPLICATIVE;
     }
 }
 

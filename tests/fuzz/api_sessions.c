@@ -103,17 +103,17 @@ static void note_failed_feed(session_facts *s, int32_t sequence, int32_t count)
 {
     int32_t before = s->lengths[sequence], after = sgt_session_length(s->handle, sequence);
     if (after < before || after - before >= count || (after - before) % s->chunk != 0 ||
-        (after != before && (before == 0 || !s->model->patterned)))
+        (after != before && (before == 0 || !s->model->forgets)))
         abort();
     if (before > 0)
         note_reach(s, sequence, before + count);
     s->lengths[sequence] = after;
 }
 
-/* Whether patterns may have given up what going back to a length needs. */
+/* Whether rings may have given up what going back to a length needs. */
 static int may_be_gone(const session_facts *s, int32_t sequence, int32_t length)
 {
-    return s->model->patterned && length > 0 && s->most[sequence] - length > s->chunk;
+    return s->model->forgets && length > 0 && s->most[sequence] - length > s->chunk;
 }
 
 static sgt_status foretell_feed(const session_facts *s, int32_t sequence, int32_t count, int bad)

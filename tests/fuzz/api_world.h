@@ -45,7 +45,7 @@ typedef struct model_facts {
     int64_t count; /* targets of the last forward */
     size_t logits; /* elements of the last forward_logits */
     sgt_attention_pattern patterns[MOST_LAYERS]; /* of all heads of a layer */
-    int patterned;
+    int forgets;
     int32_t streams, order, table; /* 0 with one stream */
     int32_t head_modules;
     sgt_block_config parts[MOST_LAYERS]; /* what a part does not have is 0 */
