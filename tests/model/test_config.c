@@ -141,6 +141,32 @@ START_TEST(a_wrong_block_is_named)
 }
 END_TEST
 
+/* _i: every head has its own keys, but the modules are not all of the stream. */
+START_TEST(modules_exclude_groups_and_other_widths)
+{
+    static const char *const messages[] = {
+        "these exclude each other: attention multiplicative and an n_kv_heads other than n_heads",
+        "these exclude each other: attention multiplicative and a d_model other than n_heads *"};
+    const sgt_block_config list[2] = {BLOCK(0), BLOCK(.attention = SGT_ATTENTION_MULTIPLICATIVE)};
+    sgt_context *context = sgtt_model_context();
+    sgt_model_config config = sgtt_config();
+    sgt_model *model = NULL;
+    config.n_blocks = 2;
+    config.blocks = list;
+    if (_i)
+        config.n_kv_heads = config.n_heads;
+    else
+        config.d_model = config.n_heads * config.head_dim;
+    sgtt_fails(sgt_model_create(&model, context, &config, NULL), SGT_E_UNSUPPORTED, messages[_i]);
+    ck_assert_ptr_null(model);
+    config.n_kv_heads = config.n_heads;
+    config.d_model = config.n_heads * config.head_dim;
+    sgtt_ok(sgt_model_create(&model, context, &config, NULL));
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
 #define COUNT(list) (int)(sizeof(list) / sizeof(list)[0])
 
 int main(void)
@@ -149,6 +175,7 @@ int main(void)
     TCase *tests = tcase_create("fields");
     tcase_add_loop_test(tests, a_wrong_field_is_named, 0, COUNT(wrong));
     tcase_add_loop_test(tests, a_wrong_block_is_named, 0, COUNT(wrong_blocks));
+    tcase_add_loop_test(tests, modules_exclude_groups_and_other_widths, 0, 2);
     tcase_add_loop_test(tests, every_field_has_its_row, 0, 2);
     tcase_add_test(tests, a_row_reads_and_sets_its_field);
     suite_add_tcase(suite, tests);

@@ -232,6 +232,32 @@ def test_heads_go_through_models_files_and_sessions(tmp_path):
         assert model.evaluate([tokens], logits=True).logits[0].tolist() == logits.tolist()
 
 
+MODULES = listed(sgt.BlockConfig("multiplicative", mult_kernel=5), STANDARD,
+                 sgt.BlockConfig("multiplicative", attention_output="none"))
+
+
+def test_modules_go_through_models_files_and_sessions(tmp_path):
+    tokens = [3, 1, 4, 1, 5, 9]
+    with sgt.Model(MODULES, seed=3, std=0.3) as model:
+        assert model.config.blocks == MODULES.blocks
+        assert model.parameters["model.layers.0.self_attn.q_conv.weight"].shape == (4, 4, 5, 3)
+        assert "model.layers.2.self_attn.o_proj.weight" not in model.parameters
+        logits = model.evaluate([tokens], logits=True).logits[0]
+        with sgt.Session(model) as session:
+            assert abs(session.feed(tokens) - logits[-1]).max() < 1e-4
+        sgt.Checkpoint.save(tmp_path / "checkpoint", model)
+        model.save_pretrained(tmp_path / "folder")
+    written = json.loads((tmp_path / "folder" / "config.json").read_text())
+    assert written["sgt_block_attention"] == ["multiplicative", "softmax", "multiplicative"]
+    assert written["sgt_block_mult_kernel"] == [5, 3, 3]
+    assert written["sgt_block_attention_output"] == ["projection", "projection", "none"]
+    with sgt.Checkpoint(tmp_path / "checkpoint") as checkpoint:
+        assert checkpoint.config.blocks == MODULES.blocks
+    with sgt.Model.from_pretrained(tmp_path / "folder") as model:
+        assert model.config.blocks == MODULES.blocks
+        assert model.evaluate([tokens], logits=True).logits[0].tolist() == logits.tolist()
+
+
 def test_parts_may_start_larger():
     with sgt.Model(SPARSE) as plain, sgt.Model(SPARSE, unit_scale=True) as scaled:
         down = "model.layers.0.mlp.down_proj.weight"
