@@ -15,12 +15,15 @@
 /* A block is copied when its rows are read this often, on average. */
 #define COPY_READS 4
 
-/* Tokens of a part that copies: enough that copying takes little of it. */
-#define COPY_ROWS 1024
+/* Tokens of a part that copies, enough that copying takes little of it; fewer only where they are
+ * needed for parts enough for a few cores. */
+enum { WANTED_PARTS = 8, COPY_ROWS = 1024 };
 
-/* The bytes of rows that other parts read, and what is not worth handing out. */
-#define PART_BYTES  ((int64_t)64 << 10)
-#define ALONE_BYTES ((int64_t)64 << 10)
+/* Units of a part of the gradients and the fewest groups, so that tokens are copied a few times. */
+enum { GRADIENT_UNITS = 1024, GRADIENT_GROUPS = 4 };
+
+/* The bytes of rows that other parts read; fewer are not handed out. */
+#define PART_BYTES ((int64_t)64 << 10)
 
 typedef struct product {
     const sgti_portable *portable;
@@ -98,6 +101,16 @@ static int64_t row_bytes(const sgti_units_part *p)
     return p->cols * (p->weight_is_bf16 ? 2 : 4);
 }
 
+/* Tokens of a part that copies, where each stretch of tokens is cut into `others` parts. */
+static int64_t copy_rows(const sgti_units_part *p, int64_t others)
+{
+    int64_t rows = COPY_ROWS;
+    while (rows >= 2 * COPY_READS * p->units &&
+           others * sgti_ceil_div(p->rows, rows) < WANTED_PARTS)
+        rows /= 2;
+    return rows;
+}
+
 /* Runs the parts. One that uses scratch goes through the pool even when it is the only one. */
 static void run(product *work)
 {
@@ -123,10 +136,10 @@ int32_t sgti_portable_unit_inputs(void *instance, const sgt_units_args *args)
     if (work.uses_scratch) {
         work.groups = SGTI_UNITS_GROUPS;
         work.rows = p->is_packed
-                        ? COPY_ROWS
+                        ? copy_rows(p, sgti_ceil_div(p->groups, work.groups))
                         : sgti_ceil_div(2 * PART_BYTES, row_bytes(p) * SGTI_UNITS_GROUPS);
         work.rows = sgti_min_i64(work.rows, SGTI_UNITS_ROWS);
-    } else if (p->rows * p->groups * row_bytes(p) > ALONE_BYTES) {
+    } else if (p->rows * p->groups * row_bytes(p) > PART_BYTES) {
         work.groups = sgti_ceil_div(PART_BYTES, row_bytes(p) * p->rows);
     }
     run(&work);
@@ -142,9 +155,9 @@ int32_t sgti_portable_unit_outputs(void *instance, const sgt_units_args *args)
     work.kernel = work.portable->matrix->unit_outputs;
     work.uses_scratch = p->is_packed;
     if (p->is_packed) {
-        work.rows = COPY_ROWS;
         work.cols = SGTI_UNITS_COLS;
-    } else if (p->rows * p->groups * row_bytes(p) > ALONE_BYTES) {
+        work.rows = copy_rows(p, sgti_ceil_div(p->cols, work.cols));
+    } else if (p->rows * p->groups * row_bytes(p) > PART_BYTES) {
         work.cols = 4 * SGTI_UNITS_COLS;
         work.rows = sgti_ceil_div(PART_BYTES, p->groups * work.cols * 4);
     }
@@ -161,7 +174,11 @@ int32_t sgti_portable_unit_gradients(void *instance, const sgt_units_args *args)
     work.kernel = work.portable->matrix->unit_gradients;
     work.uses_scratch = 1;
     work.cols = SGTI_UNITS_COLS;
-    work.groups = sgti_ceil_div(1024, args->units);
+    work.groups = sgti_ceil_div(GRADIENT_UNITS, args->units);
+    while (work.groups >= 2 * GRADIENT_GROUPS &&
+           sgti_ceil_div(work.whole.groups, work.groups) *
+                   sgti_ceil_div(work.whole.cols, work.cols) < WANTED_PARTS)
+        work.groups /= 2;
     run(&work);
     return SGT_OK;
 }
