@@ -17,7 +17,7 @@
 
 /* Tokens of a part that copies, enough that copying takes little of it; fewer only where they are
  * needed for parts enough for a few cores. */
-enum { WANTED_PARTS = 8, COPY_ROWS = 1024 };
+enum { WANTED_PARTS = 8, COPY_ROWS = 2048 };
 
 /* Units of a part of the gradients and the fewest groups, so that tokens are copied a few times. */
 enum { GRADIENT_UNITS = 1024, GRADIENT_GROUPS = 4 };

@@ -36,16 +36,16 @@
 #define UNITS_HIGH_PAIRS(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
 #endif
 
-/* Four columns from k on of every fourth row: those of lanes 0, 4, .. */
+/* Four columns from k on of every fourth row: those of lanes 0, 4, .. With AVX-512 a load puts them
+ * where they belong. */
 static inline sgti_piece units_quads(const float *const *rows, ptrdiff_t k)
 {
-#if SGTI_PIECE_LANES == 16
-    typedef float octet __attribute__((vector_size(32)));
-    octet low = __builtin_shufflevector(quad_load(rows[0] + k), quad_load(rows[4] + k), 0, 1, 2, 3,
-                                        4, 5, 6, 7);
-    octet high = __builtin_shufflevector(quad_load(rows[8] + k), quad_load(rows[12] + k), 0, 1, 2,
-                                         3, 4, 5, 6, 7);
-    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#if defined(__AVX512F__)
+    __m512 quads = _mm512_broadcast_f32x4(_mm_loadu_ps(rows[0] + k));
+    quads = _mm512_mask_broadcast_f32x4(quads, 0x00f0, _mm_loadu_ps(rows[4] + k));
+    quads = _mm512_mask_broadcast_f32x4(quads, 0x0f00, _mm_loadu_ps(rows[8] + k));
+    quads = _mm512_mask_broadcast_f32x4(quads, 0xf000, _mm_loadu_ps(rows[12] + k));
+    return (sgti_piece)quads;
 #elif SGTI_PIECE_LANES == 8
     return __builtin_shufflevector(quad_load(rows[0] + k), quad_load(rows[4] + k), 0, 1, 2, 3, 4, 5,
                                    6, 7);

@@ -90,6 +90,16 @@ static inline ptrdiff_t units_least(ptrdiff_t a, ptrdiff_t b)
     return a < b ? a : b;
 }
 
+/* Asks for `bytes` bytes, whole lines of the cache. */
+static inline __attribute__((always_inline)) void units_ask(const char *first, ptrdiff_t bytes)
+{
+    for (ptrdiff_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(first + i);
+}
+
+/* Rows ahead of the one that is copied, from which memory has the time to come. */
+#define UNITS_COPY_AHEAD 4
+
 /* Copies `rows` rows of at most SGTI_UNITS_COLS columns together, as float32. */
 static inline __attribute__((always_inline)) void units_copy(float *target, const units_rows *w,
                                                              ptrdiff_t rows, ptrdiff_t col,
@@ -97,6 +107,9 @@ static inline __attribute__((always_inline)) void units_copy(float *target, cons
 {
     for (ptrdiff_t i = 0; i < rows; i++) {
         const char *row = units_row(w, i);
+        units_ask(units_row(w, units_least(i + UNITS_COPY_AHEAD, rows - 1)) +
+                      col * (is_bf16 ? 2 : 4),
+                  cols * (is_bf16 ? 2 : 4));
         for (ptrdiff_t j = 0; j < cols; j += SGTI_LANES) {
             ptrdiff_t count = units_least(cols - j, SGTI_LANES);
             sgti_v16_store(target + i * SGTI_UNITS_COLS + j,
@@ -122,13 +135,6 @@ static inline units_rows units_of(const sgti_units_part *p, ptrdiff_t row)
     ptrdiff_t bytes = p->weight_is_bf16 ? 2 : 4;
     return (units_rows){(const char *)p->weight + row * p->weight_row * bytes,
                         p->weight_row * bytes, p->weight_is_bf16};
-}
-
-/* Asks for `bytes` bytes, whole lines of the cache. */
-static inline __attribute__((always_inline)) void units_ask(const char *first, ptrdiff_t bytes)
-{
-    for (ptrdiff_t i = 0; i < bytes; i += 64)
-        __builtin_prefetch(first + i);
 }
 
 #endif
