@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,3 +160,65 @@ def test_finetune_hf(tmp_path: Path) -> None:
     result = run(program, tmp_path / "missing", grown, "--tokens", tmp_path / "tokens",
                  folder=tmp_path, status=1)
     assert result.stderr.startswith("finetune_hf.py: "), result.stderr
+
+
+def spread(model: sgt.Model, dense: sgt.Model, tokens: "np.ndarray[Any, Any]") -> float:
+    """How far apart their logits are, as a share of the dense ones."""
+    given, expected = (m.evaluate(tokens, logits=True).logits for m in (model, dense))
+    assert given is not None and expected is not None
+    return float(np.abs(given - expected).mean() / np.abs(expected).mean())
+
+
+def test_give_controller(tmp_path: Path) -> None:
+    """Units moved, but no output; choices that are better than none; a folder that can be tuned."""
+    base, kept, new, tuned = (tmp_path / name for name in ("base", "kept", "new", "tuned"))
+    dense = sgt.Model(sgt.ModelConfig(vocab_size=31, d_model=16, n_layers=3, n_heads=4,
+                                      n_kv_heads=2, d_ff=24, max_seq_len=64), std=0.2)
+    dense.save_pretrained(base)
+    ids = np.random.default_rng(1).integers(0, 31, 4000)
+    ids.astype("<u2").tofile(tmp_path / "tokens")
+    program = EXAMPLES / "give_controller.py"
+    arguments = (base, new, "--tokens", tmp_path / "tokens", "--units", 4, "--rank", 8, "--count",
+                 2048, "--seq", 32)
+    output = run(program, base, kept, *arguments[2:], "--layers", "0,2-2", "--refit", 0,
+                 folder=tmp_path).stdout
+    figures = [[float(x) for x in line] for line in re.findall(
+        r"layer [02]: .* choice (\S+), .* controller's (\S+), .* down (\S+); .* on (\S+)\n", output)]
+    assert len(figures) == 2, output
+    for best, chosen, refitted, agreement in figures:
+        assert 1 > best > chosen == refitted > 0.5 and 0.4 < agreement < 1, output
+
+    sparse = sgt.Model.from_pretrained(kept)
+    assert [block.units for block in sparse.config.blocks] == [4, 0, 4]
+    moved = sgt.Model(dense.config, seed=None)
+    for name in dense.names:
+        moved.write_parameter(name, sparse.parameter(name))
+    gate = "model.layers.0.mlp.gate_proj.weight"
+    assert not np.array_equal(moved.parameter(gate), dense.parameter(gate))
+    tokens = ids[:64].reshape(2, 32)
+    assert spread(moved, dense, tokens) < 1e-6
+    by_controller = spread(sparse, dense, tokens)
+    for layer in (0, 2):  # by bias alone: each token gets the unit that is best on average
+        up = f"model.layers.{layer}.mlp.controller.up.weight"
+        sparse.write_parameter(up, np.zeros_like(sparse.parameter(up)))
+    assert 0 < by_controller < 0.9 * spread(sparse, dense, tokens)
+
+    output = run(program, *arguments, folder=tmp_path).stdout
+    figures = re.findall(r"controller's (\S+), .* down (\S+);", output)
+    assert len(figures) == 3 and all(float(after) > float(before) for before, after in figures)
+    assert [block.units for block in sgt.Model.from_pretrained(new).config.blocks] == [4, 4, 4]
+    output = run(EXAMPLES / "finetune_hf.py", new, tuned, "--tokens", tmp_path / "tokens",
+                 "--steps", 20, "--seq", 32, "--lr", "1e-3", "--gain", 0, folder=tmp_path).stdout
+    before, after = (float(loss) for loss in re.findall(r"held-out loss \w+: (\S+)", output))
+    assert after < before, output
+    up = "model.layers.1.mlp.controller.up.weight"
+    assert not np.array_equal(sgt.Model.from_pretrained(tuned).parameter(up),
+                              sgt.Model.from_pretrained(new).parameter(up))
+
+    for given, culprit in (((*arguments, "--units", 5), "groups of 5 do not part the 24 units"),
+                           ((*arguments, "--rank", 17), "--rank: 17"),
+                           ((*arguments, "--layers", "1-3"), "'1-3' is none of the layers 0 to 2"),
+                           ((*arguments, "--seq", 512), "8 windows of --seq 512"),
+                           ((new, kept, *arguments[2:]), "no dense LLaMA")):
+        result = run(program, *given, folder=tmp_path, status=1)
+        assert culprit in result.stderr, result.stderr
