@@ -128,6 +128,41 @@ static void streams_of_tiles(sgt_model_config *config)
     config->altup_streams = 3;
 }
 
+/* Multiplicative attention in both ways, beside a standard layer. */
+static void modules(sgt_model_config *config)
+{
+    static const sgt_block_config blocks[] = {
+        {.size = sizeof *blocks, .attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 3},
+        {.size = sizeof *blocks, .attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 2,
+         .attention_output = SGT_ATTENTION_OUTPUT_NONE},
+        {.size = sizeof *blocks}};
+    config->n_kv_heads = 0;
+    config->d_model = config->n_heads * config->head_dim;
+    config->n_blocks = config->n_layers < 3 ? config->n_layers : 3;
+    config->blocks = blocks;
+}
+
+/* More positions than a short text has, and patterns. */
+static void far_modules(sgt_model_config *config)
+{
+    static const sgt_attention_pattern one[] = {
+        {.size = sizeof *one, .sets = SGT_KEYS_LOCAL, .stride = 3}};
+    static const sgt_block_config block = {
+        .size = sizeof block, .n_patterns = 1, .patterns = one, .mult_kernel = 9,
+        .attention = SGT_ATTENTION_MULTIPLICATIVE,
+        .attention_output = SGT_ATTENTION_OUTPUT_NONE};
+    modules(config);
+    config->altup_streams = 2;
+    config->n_blocks = 1;
+    config->blocks = &block;
+}
+
+static void modules_of_tiles(sgt_model_config *config)
+{
+    several_tiles(config);
+    modules(config);
+}
+
 /* ---- plans for 4 heads in 2 groups ---- */
 
 static void some_heads(sgt_plan *plan)
@@ -207,6 +242,11 @@ const model_case model_cases[] = {
     {"wide tied streams", wide_tied_streams, NULL, 3, 11, 0},
     {"streams with patterns", streams_of_tiles, two_layers_loop, 2, 70, 5},
     {"streams of one token", streams, NULL, 1, 1, 0},
+    {"modules", modules, both_loops, 2, 13, 4},
+    {"modules without heads", modules, no_head_runs, 2, 7, 0},
+    {"modules that see far", far_modules, both_loops, 2, 6, 0},
+    {"modules of several tiles", modules_of_tiles, two_layers_loop, 1, 40, 5},
+    {"modules of one token", modules, some_heads, 2, 1, 0},
 };
 
 const int n_model_cases = (int)(sizeof model_cases / sizeof model_cases[0]);

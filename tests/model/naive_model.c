@@ -26,21 +26,34 @@ static double *weight_named(const naive_model *naive, const sgt_model *model, co
     return naive->weights[index];
 }
 
+/* NULL: the layer has none of that name. */
 static double *layer_weight(const naive_model *naive, const sgt_model *model, int32_t layer,
                             const char *part)
 {
     char name[96];
-    snprintf(name, sizeof name, "model.layers.%d.%s.weight", (int)layer, part);
-    return weight_named(naive, model, name);
+    int32_t index;
+    snprintf(name, sizeof name, "model.layers.%d.%s", (int)layer, part);
+    return sgt_model_find_parameter(&index, model, name) ? NULL : naive->weights[index];
 }
 
-/* Those of AltUp, where there are several streams. */
-static double *stream_weight(const naive_model *naive, const sgt_model *model, int32_t layer,
-                             const char *part)
+static void find_attention(naive_layer *layer, const naive_model *naive, const sgt_model *model,
+                           int32_t i)
 {
-    char name[96];
-    snprintf(name, sizeof name, "model.layers.%d.altup.%s", (int)layer, part);
-    return naive->config.altup_streams > 1 ? weight_named(naive, model, name) : NULL;
+    static const char *const kernels[] = {"self_attn.q_conv.weight", "self_attn.k_conv.weight",
+                                          "self_attn.v_conv.weight"};
+    static const char *const biases[] = {"self_attn.q_conv.bias", "self_attn.k_conv.bias",
+                                         "self_attn.v_conv.bias"};
+    layer->q = layer_weight(naive, model, i, "self_attn.q_proj.weight");
+    layer->k = layer_weight(naive, model, i, "self_attn.k_proj.weight");
+    layer->v = layer_weight(naive, model, i, "self_attn.v_proj.weight");
+    layer->o = layer_weight(naive, model, i, "self_attn.o_proj.weight");
+    layer->scale = layer_weight(naive, model, i, "self_attn.mult.scale");
+    layer->weight = layer_weight(naive, model, i, "self_attn.mult.weight");
+    layer->bias = layer_weight(naive, model, i, "self_attn.mult.bias");
+    for (int which = 0; which < 3; which++) {
+        layer->kernels[which] = layer_weight(naive, model, i, kernels[which]);
+        layer->biases[which] = layer_weight(naive, model, i, biases[which]);
+    }
 }
 
 static void copy_weights(naive_model *naive, const sgt_model *model)
@@ -75,17 +88,14 @@ naive_model *naive_create(const sgt_model *model)
                                      : weight_named(naive, model, "lm_head.weight");
     for (int32_t i = 0; i < naive->config.n_layers; i++) {
         naive_layer *layer = &naive->layers[i];
-        layer->norm1 = layer_weight(naive, model, i, "input_layernorm");
-        layer->q = layer_weight(naive, model, i, "self_attn.q_proj");
-        layer->k = layer_weight(naive, model, i, "self_attn.k_proj");
-        layer->v = layer_weight(naive, model, i, "self_attn.v_proj");
-        layer->o = layer_weight(naive, model, i, "self_attn.o_proj");
-        layer->norm2 = layer_weight(naive, model, i, "post_attention_layernorm");
-        layer->gate = layer_weight(naive, model, i, "mlp.gate_proj");
-        layer->up = layer_weight(naive, model, i, "mlp.up_proj");
-        layer->down = layer_weight(naive, model, i, "mlp.down_proj");
-        layer->predict = stream_weight(naive, model, i, "predict");
-        layer->correct = stream_weight(naive, model, i, "correct");
+        layer->norm1 = layer_weight(naive, model, i, "input_layernorm.weight");
+        find_attention(layer, naive, model, i);
+        layer->norm2 = layer_weight(naive, model, i, "post_attention_layernorm.weight");
+        layer->gate = layer_weight(naive, model, i, "mlp.gate_proj.weight");
+        layer->up = layer_weight(naive, model, i, "mlp.up_proj.weight");
+        layer->down = layer_weight(naive, model, i, "mlp.down_proj.weight");
+        layer->predict = layer_weight(naive, model, i, "altup.predict");
+        layer->correct = layer_weight(naive, model, i, "altup.correct");
     }
     return naive;
 }
@@ -202,6 +212,56 @@ static const sgt_attention_pattern *pattern_of(const sgt_model_config *c, int32_
     return &block->patterns[group % block->n_patterns];
 }
 
+/* u[s,m] = sum_i h_i scale[s,i] weight[m,i] + bias[s M + m]. */
+static double *modules(const double *h, const naive_layer *w, int64_t rows, int64_t heads,
+                       int64_t m)
+{
+    const int64_t d = heads * m;
+    double *u = new_doubles(rows * d);
+    for (int64_t j = 0; j < rows * d; j++) {
+        const int64_t row = j / d, place = j % d;
+        u[j] = w->bias[place];
+        for (int64_t i = 0; i < d; i++)
+            u[j] += h[row * d + i] * w->scale[place / m * d + i] * w->weight[place % m * d + i];
+    }
+    return u;
+}
+
+/* One value of a convolution [M,M,F,W]: output o of module s in row t. */
+static double convolve_one(const double *u, const double *kernel, int64_t heads, int64_t m,
+                           int64_t taps, int64_t span, int64_t t, int64_t s, int64_t o)
+{
+    double sum = 0.0;
+    for (int64_t f = 0; f < taps; f++)
+        for (int64_t e = 0; e < span; e++)
+            for (int64_t i = 0; i < m; i++) {
+                const int64_t row = t - (taps - 1) + f, module = s - span / 2 + e;
+                if (row >= 0 && module >= 0 && module < heads)
+                    sum += kernel[((o * m + i) * taps + f) * span + e] *
+                           u[(row * heads + module) * m + i];
+            }
+    return sum;
+}
+
+/* Queries, keys and values of modules. */
+static void convolve(double *qkv[3], const double *h, const naive_model *naive, int32_t layer,
+                     int64_t rows)
+{
+    const sgt_model_config *c = &naive->config;
+    const naive_layer *w = &naive->layers[layer];
+    const int64_t heads = c->n_heads, m = c->head_dim;
+    const int64_t taps = c->blocks[layer % c->n_blocks].mult_kernel;
+    double *u = modules(h, w, rows, heads, m);
+    for (int which = 0; which < 3; which++) {
+        qkv[which] = new_doubles(rows * heads * m);
+        for (int64_t j = 0; j < rows * heads * m; j++)
+            qkv[which][j] = w->biases[which][j % m] +
+                            convolve_one(u, w->kernels[which], heads, m, taps, which < 2 ? 3 : 1,
+                                         j / m / heads, j / m % heads, j % m);
+    }
+    free(u);
+}
+
 /* x += sum_h gain_h Attn_h(RMSNorm1(x)). gains NULL: ones. entropies [2][H]. */
 static void attention_pass(double *x, double *entropies[2], const naive_model *naive,
                            int32_t layer, const float *gains, int64_t rows)
@@ -211,9 +271,15 @@ static void attention_pass(double *x, double *entropies[2], const naive_model *n
     int64_t d = c->d_model, dh = c->head_dim, heads = c->n_heads, groups = c->n_kv_heads;
     double *normed = new_doubles(rows * d), *out = new_doubles(rows * heads * dh);
     rms_norm(normed, x, w->norm1, rows, d, c->norm_eps);
-    double *q = project(normed, w->q, rows, d, heads * dh);
-    double *k = project(normed, w->k, rows, d, groups * dh);
-    double *v = project(normed, w->v, rows, d, groups * dh);
+    double *qkv[3];
+    if (w->scale) {
+        convolve(qkv, normed, naive, layer, rows);
+    } else {
+        qkv[0] = project(normed, w->q, rows, d, heads * dh);
+        qkv[1] = project(normed, w->k, rows, d, groups * dh);
+        qkv[2] = project(normed, w->v, rows, d, groups * dh);
+    }
+    double *q = qkv[0], *k = qkv[1], *v = qkv[2];
     rotate(q, rows, heads, dh, c->rope_theta);
     rotate(k, rows, groups, dh, c->rope_theta);
     for (int64_t h = 0; h < heads; h++) {
@@ -227,9 +293,9 @@ static void attention_pass(double *x, double *entropies[2], const naive_model *n
             for (int64_t i = 0; i < dh; i++)
                 out[(t * heads + h) * dh + i] *= gain;
     }
-    double *added = project(out, w->o, rows, heads * dh, d);
+    double *added = w->o ? project(out, w->o, rows, heads * dh, d) : NULL;
     for (int64_t i = 0; i < rows * d; i++)
-        x[i] += added[i];
+        x[i] += added ? added[i] : out[i];
     free(normed);
     free(out);
     free(q);
