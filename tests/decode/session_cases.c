@@ -119,21 +119,21 @@ static void streams_with_rings(sgt_model_config *config)
 static void modules(sgt_model_config *config)
 {
     static const sgt_block_config blocks[] = {
-        BLOCK_OF(.attention = SGT_ATTENTION_MULTIPLICATIVE),
-        BLOCK_OF(.attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 5,
+        BLOCK_OF(.attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 6),
+        BLOCK_OF(.attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 8,
                  .attention_output = SGT_ATTENTION_OUTPUT_NONE)};
     config->d_model = config->n_heads * config->head_dim;
     config->n_blocks = 2;
     config->blocks = blocks;
 }
 
-/* Rings of three kinds, and a part that sees its own row only. */
+/* Rings of keys and of what is remembered, and a part that sees its own row only. */
 static void modules_with_rings(sgt_model_config *config)
 {
-    static const sgt_attention_pattern one[] = {PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 2)};
+    static const sgt_attention_pattern one[] = {PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 4)};
     static const sgt_block_config blocks[] = {
         BLOCK_OF(.n_patterns = 1, .patterns = one, .attention = SGT_ATTENTION_MULTIPLICATIVE,
-                 .mult_kernel = 6),
+                 .mult_kernel = 7),
         BLOCK_OF(.attention = SGT_ATTENTION_MULTIPLICATIVE, .mult_kernel = 1),
         BLOCK_OF(.n_patterns = 1, .patterns = one)};
     config->d_model = config->n_heads * config->head_dim;
@@ -153,11 +153,11 @@ const session_case session_cases[SESSION_CASES] = {
     {"rings and summaries", 2, 0, both, summaries},
     {"some rings", 2, 1, loop_one, some_rings},
     {"rings of one stream of several", 2, 0, both, streams_with_rings},
+    {"modules", 4, 0, both, modules},
+    {"modules and rings", 4, 1, loop_many, modules_with_rings},
     {"strides", 2, 0, loop_one, strides},
     {"streams", 1, 1, loop_many, two_streams},
     {"wide streams", 4, 0, both, wide_streams},
-    {"modules", 4, 0, both, modules},
-    {"modules and rings", 4, 1, loop_many, modules_with_rings},
 };
 
 sgt_model *session_model(sgt_context *context, const session_case *which)

@@ -8,7 +8,8 @@
 
 #include "session_cases.h"
 
-enum { RINGS = 7, SUMMARIES, SOME_RINGS, STREAM_RINGS, STRIDES, VOCAB = 19, CHUNK = 4 };
+enum { RINGS = 7, SUMMARIES, SOME_RINGS, STREAM_RINGS, MODULES, MODULE_RINGS, STRIDES };
+enum { VOCAB = 19, CHUNK = 4 };
 
 static int32_t stop_at, seen; /* the call of `stop` that ends a feed; calls so far */
 
@@ -86,6 +87,13 @@ static uint64_t bytes_of(uint64_t passes, uint64_t sequences, uint64_t rows)
     return passes * ((bytes + 63) / 64 * 64);
 }
 
+/* The same for 4 groups, and rows of the 24 numbers of 4 modules behind them. */
+static uint64_t bytes_with_history(uint64_t sequences, uint64_t rows, uint64_t history)
+{
+    uint64_t bytes = history * sequences * 24 * sizeof(float);
+    return bytes_of(1, 2 * sequences, rows) + (bytes + 63) / 64 * 64;
+}
+
 static uint64_t cache_of(int which, int32_t sequences, int32_t max_length, int32_t chunk)
 {
     session_case plain = session_cases[which];
@@ -121,6 +129,14 @@ START_TEST(caches_have_rows_for_what_is_seen)
                       bytes_of(1, 1, 9 + 4) + bytes_of(1, 1, 41) + bytes_of(1, 1, 4 + 4));
     ck_assert_uint_eq(cache_of(STREAM_RINGS, 1, 41, 4), cache_of(SOME_RINGS, 1, 41, 4));
     ck_assert_uint_eq(cache_of(STRIDES, 1, 41, 4), bytes_of(3, 1, 41));
+    /* Convolutions see 6 rows in layers 0 and 2, and 8 in layer 1. */
+    ck_assert_uint_eq(cache_of(MODULES, 3, 41, 4), 2 * bytes_with_history(3, 41, 5 + 4) +
+                                                       bytes_with_history(3, 41, 7 + 4));
+    ck_assert_uint_eq(cache_of(MODULES, 1, 41, 35), 2 * bytes_with_history(1, 41, 40) +
+                                                        bytes_with_history(1, 41, 41));
+    ck_assert_uint_eq(cache_of(MODULE_RINGS, 1, 41, 4),
+                      bytes_with_history(1, 4 + 4, 6 + 4) + bytes_with_history(1, 41, 0) +
+                          bytes_with_history(1, 4 + 4, 0));
 }
 END_TEST
 

@@ -12,8 +12,8 @@
 
 typedef struct naive_layer {
     double *norm1, *q, *k, *v, *o, *norm2, *gate, *up, *down;
-    double *scale, *weight, *bias;  /* of modules, like the next two, instead of q, k and v; o is NULL
-                                       where heads add by themselves */
+    double *scale, *weight, *bias; /* of modules, like the next two, instead of q, k and v; o is
+                                      NULL where heads add by themselves */
     double *kernels[3], *biases[3];
     double *predict, *correct; /* NULL with one stream. All point into naive_model.weights */
 } naive_layer;
