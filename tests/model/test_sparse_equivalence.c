@@ -32,20 +32,46 @@ static void check_entropies(const sgt_model *model, const naive_result *naive, c
             }
 }
 
-static void check_logits(sgt_model *model, const sgt_batch *batch, const naive_result *naive,
-                         const char *name)
+static void compare_logits(const float *logits, const naive_result *naive, uint64_t count,
+                           const char *name)
 {
-    sgt_tensor_view view = {.size = sizeof view};
     double apart = 0.0, norm = 0.0;
-    sgtt_ok(sgt_model_forward_logits(&view, model, batch));
-    float *logits = calloc(view.count, sizeof *logits);
-    sgtt_ok(sgt_model_read_logits(logits, view.count, model));
-    for (uint64_t i = 0; i < view.count; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         apart += (logits[i] - naive->logits[i]) * (logits[i] - naive->logits[i]);
         norm += naive->logits[i] * naive->logits[i];
     }
     ck_assert_msg(sqrt(apart) <= 3e-6 * sqrt(norm), "%s: logits differ by %g of %g", name,
                   sqrt(apart), sqrt(norm));
+}
+
+static void check_logits(sgt_model *model, const sgt_batch *batch, const naive_result *naive,
+                         const char *name)
+{
+    sgt_tensor_view view = {.size = sizeof view};
+    sgtt_ok(sgt_model_forward_logits(&view, model, batch));
+    float *logits = calloc(view.count, sizeof *logits);
+    sgtt_ok(sgt_model_read_logits(logits, view.count, model));
+    compare_logits(logits, naive, view.count, name);
+    free(logits);
+}
+
+/* Parts choose there, and compute what they chose. */
+static void check_evaluation(const sgt_model *model, const sgt_batch *batch, naive_model *naive,
+                             const char *name)
+{
+    const uint64_t count = (uint64_t)batch->batch * (uint64_t)batch->seq *
+                           (uint64_t)naive->config.vocab_size;
+    float *logits = calloc(count, sizeof *logits);
+    sgt_model_evaluate_options options = {.size = sizeof options, .logits = logits};
+    sgt_metrics metrics = {.size = sizeof metrics};
+    naive_result expected;
+    naive->evaluates = 1;
+    naive_forward(&expected, naive, batch);
+    sgtt_ok(sgt_model_evaluate(&metrics, model, batch, &options));
+    ck_assert_msg(fabs(metrics.loss_sum - expected.loss_sum) <= 1e-6 * expected.loss_sum,
+                  "%s: evaluated loss %.9g, not %.9g", name, metrics.loss_sum, expected.loss_sum);
+    compare_logits(logits, &expected, count, name);
+    naive_result_free(&expected);
     free(logits);
 }
 
@@ -69,6 +95,7 @@ START_TEST(agrees_with_the_naive_model)
     ck_assert_double_eq(metrics.loss, metrics.loss_sum / (double)metrics.count);
     check_entropies(model, &expected, c->name);
     check_logits(model, &batch, &expected, c->name);
+    check_evaluation(model, &batch, naive, c->name);
 
     naive_result_free(&expected);
     naive_free(naive);
