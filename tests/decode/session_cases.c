@@ -141,6 +141,45 @@ static void modules_with_rings(sgt_model_config *config)
     config->blocks = blocks;
 }
 
+/* ---- sparse parts ---- */
+
+#define UNITS(kind, n, rank)                                                                       \
+    BLOCK_OF(.feed_forward = SGT_FEED_FORWARD_##kind, .units = n, .controller_rank = rank)
+
+static void units(sgt_model_config *config)
+{
+    static const sgt_block_config blocks[] = {UNITS(SWIGLU, 9, 4)};
+    config->n_blocks = 1;
+    config->blocks = blocks;
+}
+
+/* One group; so few units that all are computed; a ReLU without any. */
+static void units_of_relu(sgt_model_config *config)
+{
+    static const sgt_block_config blocks[] = {UNITS(RELU, 27, 3), UNITS(RELU, 3, 3),
+                                              BLOCK_OF(.feed_forward = SGT_FEED_FORWARD_RELU)};
+    config->n_blocks = 3;
+    config->blocks = blocks;
+}
+
+static void head_modules(sgt_model_config *config)
+{
+    config->vocab_size = 20;
+    config->head_modules = 4;
+}
+
+static void every_part(sgt_model_config *config)
+{
+    static const sgt_attention_pattern local[] = {PATTERN(.sets = SGT_KEYS_LOCAL, .stride = 5)};
+    static const sgt_block_config blocks[] = {
+        UNITS(RELU, 9, 5),
+        BLOCK_OF(.n_patterns = 1, .patterns = local, .units = 9, .controller_rank = 2)};
+    wide_streams(config);
+    head_modules(config);
+    config->n_blocks = 2;
+    config->blocks = blocks;
+}
+
 const session_case session_cases[SESSION_CASES] = {
     {"vanilla", 4, 0, NULL, NULL},
     {"vanilla, one kv head, tied", 1, 1, NULL, NULL},
@@ -158,6 +197,10 @@ const session_case session_cases[SESSION_CASES] = {
     {"strides", 2, 0, loop_one, strides},
     {"streams", 1, 1, loop_many, two_streams},
     {"wide streams", 4, 0, both, wide_streams},
+    {"units", 2, 1, both, units},
+    {"units of a ReLU", 2, 0, loop_one, units_of_relu},
+    {"head modules", 4, 0, loop_many, head_modules},
+    {"units, rings, wide streams, head modules", 2, 0, both, every_part},
 };
 
 sgt_model *session_model(sgt_context *context, const session_case *which)

@@ -15,7 +15,7 @@ typedef struct session_case {
     void (*shape)(sgt_model_config *config); /* NULL: dense attention, one stream */
 } session_case;
 
-enum { SESSION_CASES = 16, SESSION_LENGTH = 41 };
+enum { SESSION_CASES = 20, SESSION_LENGTH = 41 };
 extern const session_case session_cases[SESSION_CASES];
 
 /* A model of the case with room for SESSION_LENGTH tokens. */

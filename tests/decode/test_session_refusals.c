@@ -298,6 +298,35 @@ START_TEST(loops_take_cache_for_their_heads_only)
 }
 END_TEST
 
+/* What a matrix takes: a line of the cache at least. */
+static uint64_t taken(uint64_t elements, uint64_t width)
+{
+    return (elements * width + 63) / 64 * 64;
+}
+
+/* A part of units reads Wdown turned, rounded or not, and not as it is. */
+START_TEST(a_turned_matrix_takes_the_place_of_its_own)
+{
+    enum { RANK = 4 };
+    static const sgt_block_config units = {.size = sizeof units, .units = 9,
+                                           .controller_rank = RANK};
+    sgt_model_config config = sgtt_config();
+    const uint64_t d = (uint64_t)config.d_model, ff = (uint64_t)config.d_ff;
+    const uint64_t layers = (uint64_t)config.n_layers;
+    sgt_model *plain = sgtt_model(context, &config, 11);
+    config.n_blocks = 1;
+    config.blocks = &units;
+    sgt_model *sparse = sgtt_model(context, &config, 11);
+    const uint64_t turned = check_memory(sparse, SGT_F32).weights;
+    ck_assert_uint_eq(turned, layers * taken(d * ff, 4));
+    ck_assert_uint_eq(
+        check_memory(sparse, SGT_BF16).weights - turned - check_memory(plain, SGT_BF16).weights,
+        layers * (taken(RANK * d, 2) + taken(ff * RANK, 2)));
+    sgt_model_free(sparse);
+    sgt_model_free(plain);
+}
+END_TEST
+
 /* Create, feed, refresh: each allocation fails once; then the same calls succeed. */
 static int64_t live_with_failure(int64_t at, int which, int32_t weights)
 {
@@ -406,6 +435,7 @@ int main(void)
     tcase_add_test(tests, refresh_rounds_again);
     tcase_add_test(tests, nan_weights);
     tcase_add_loop_test(tests, memory_is_what_was_told, 0, SESSION_CASES);
+    tcase_add_test(tests, a_turned_matrix_takes_the_place_of_its_own);
     tcase_add_test(tests, loops_take_cache_for_their_heads_only);
     tcase_add_loop_test(tests, every_allocation_fails, 0, 3);
     tcase_add_test(tests, a_stopped_feed_changes_nothing);

@@ -18,7 +18,8 @@ static training_life begin(void)
         .options = sgtt_model_options(), .allowed = {SGT_E_OUT_OF_MEMORY}, .steady = 1};
 }
 
-static const int kinds[] = {SGTT_KIND_DENSE, SGTT_KIND_WIDE_STREAMS};
+static const int kinds[] = {SGTT_KIND_DENSE, SGTT_KIND_WIDE_STREAMS, SGTT_KIND_UNITS,
+                            SGTT_KIND_RELU_UNITS};
 
 #define N_KINDS (int)(sizeof kinds / sizeof *kinds)
 
@@ -52,7 +53,7 @@ END_TEST
 static int64_t next(int64_t at)
 {
     const char *backend = getenv("SGT_TEST_BACKEND");
-    return at + (at > 30 && backend && strcmp(backend, "protected") == 0 ? 5 : 1);
+    return at + (at > 30 && backend && strcmp(backend, "protected") == 0 ? 13 : 1);
 }
 
 START_TEST(an_allocation_fails)

@@ -155,7 +155,8 @@ END_TEST
 /* ---- steps ---- */
 
 static const int steady[] = {SGTT_KIND_DENSE, SGTT_KIND_PATTERNS, SGTT_KIND_STREAMS,
-                             SGTT_KIND_WIDE_STREAMS};
+                             SGTT_KIND_WIDE_STREAMS, SGTT_KIND_UNITS, SGTT_KIND_RELU_UNITS,
+                             SGTT_KIND_HEAD_MODULES};
 
 /* A ramp from its start to behind its end, evaluations in between: the counter stands still. */
 START_TEST(a_steady_step_takes_no_memory)
@@ -198,7 +199,9 @@ END_TEST
 static const struct {
     int kind;
     double most; /* of the memory without */
-} recomputed[] = {{SGTT_KIND_DENSE, 0.6}, {SGTT_KIND_STREAMS, 0.7}, {SGTT_KIND_WIDE_STREAMS, 0.7}};
+} recomputed[] = {{SGTT_KIND_DENSE, 0.6}, {SGTT_KIND_STREAMS, 0.7}, {SGTT_KIND_WIDE_STREAMS, 0.7},
+                  {SGTT_KIND_UNITS, 0.6}, {SGTT_KIND_RELU_UNITS, 0.7},
+                  {SGTT_KIND_HEAD_MODULES, 0.6}};
 
 static void loop_all(sgt_plan *plan)
 {

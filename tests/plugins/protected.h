@@ -3,11 +3,12 @@
  * A backend that catches whoever touches tensor memory outside an operation. A buffer is a handle;
  * its memory cannot be read or written but while an operation on it runs, ends at a page that
  * never can, and starts as NaN. Tensors that do not lie in their buffers are refused. The work is
- * done by the portable backend, so results are the same, bit for bit. With the option "whole_units"
- * the products with chosen units are left to products with all of them.
+ * done by the portable backend, so results are the same, bit for bit.
  *
  *     page | ............ data | page that stays closed
  *                         ^ rounded up to 64 bytes
+ *
+ * A second one, protected-whole, lacks the slots for chosen units (WHOLE_UNITS).
  *
  * protected_memory.c has buffers, protected_operations.c what runs on them, protected_graph.c the
  * recording of it, protected_backend.c the table.
@@ -24,7 +25,6 @@ typedef struct backend {
     void *host;
     void *portable; /* instance of services->portable */
     size_t page;
-    int32_t whole_units; /* 1: products with chosen units are declined */
     sgt_graph *graph; /* under capture */
 } backend;
 

@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "protected.h"
 
-#include <string.h>
 #include <unistd.h>
 
 static int32_t open_backend(void **instance, const sgt_backend_open_args *args)
 {
     const sgt_backend_host *services = args->services;
-    const int32_t whole_units = strcmp(args->options, "whole_units") == 0;
-    if (args->options[0] && !whole_units)
+    if (args->options[0])
         return services->fail(args->host, SGT_E_INVALID_ARGUMENT,
-                              "the protected backend's only option is whole_units");
+                              "the protected backend has no options");
     backend *self = services->allocate(args->host, 16, sizeof *self);
     if (!self)
         return SGT_E_OUT_OF_MEMORY;
-    *self = (backend){.services = services,
-                      .host = args->host,
-                      .page = (size_t)sysconf(_SC_PAGESIZE),
-                      .whole_units = whole_units};
-    sgt_backend_open_args own = *args;
-    own.options = "";
-    int32_t status = services->portable->open(&self->portable, &own);
+    *self = (backend){
+        .services = services, .host = args->host, .page = (size_t)sysconf(_SC_PAGESIZE)};
+    int32_t status = services->portable->open(&self->portable, args);
     if (status) {
         services->release(args->host, self, sizeof *self);
         return status;
@@ -44,10 +38,16 @@ static int32_t describe(void *instance, sgt_backend_description *description)
     return status;
 }
 
+#ifdef WHOLE_UNITS
+#define NAME "protected-whole"
+#else
+#define NAME "protected"
+#endif
+
 static const sgt_backend table = {
     .size = sizeof table,
     .abi = SGT_BACKEND_ABI,
-    .name = "protected",
+    .name = NAME,
     .open = open_backend,
     .close = close_backend,
     .describe = describe,
@@ -89,9 +89,11 @@ static const sgt_backend table = {
     .choose_backward = protected_choose_backward,
     .row_products = protected_row_products,
     .row_products_backward = protected_row_products_backward,
+#ifndef WHOLE_UNITS
     .unit_inputs = protected_unit_inputs,
     .unit_outputs = protected_unit_outputs,
     .unit_gradients = protected_unit_gradients,
+#endif
 };
 
 __attribute__((visibility("default"))) const sgt_backend *

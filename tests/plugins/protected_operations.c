@@ -298,25 +298,19 @@ int32_t protected_row_products_backward(void *instance, const sgt_row_products_b
     return call(instance, SGT_SLOT(row_products_backward), args, sizeof *args);
 }
 
-static int32_t call_units(void *instance, size_t slot, const sgt_units_args *args)
-{
-    const backend *self = instance;
-    return self->whole_units ? SGT_E_UNSUPPORTED : call(instance, slot, args, sizeof *args);
-}
-
 int32_t protected_unit_inputs(void *instance, const sgt_units_args *args)
 {
-    return call_units(instance, SGT_SLOT(unit_inputs), args);
+    return call(instance, SGT_SLOT(unit_inputs), args, sizeof *args);
 }
 
 int32_t protected_unit_outputs(void *instance, const sgt_units_args *args)
 {
-    return call_units(instance, SGT_SLOT(unit_outputs), args);
+    return call(instance, SGT_SLOT(unit_outputs), args, sizeof *args);
 }
 
 int32_t protected_unit_gradients(void *instance, const sgt_units_args *args)
 {
-    return call_units(instance, SGT_SLOT(unit_gradients), args);
+    return call(instance, SGT_SLOT(unit_gradients), args, sizeof *args);
 }
 
 /* There is nothing to prepare: only looks whether the tensor is one. */

@@ -125,30 +125,11 @@ START_TEST(memory_is_closed_between_operations)
 }
 END_TEST
 
-/* One unit of one group: a = x w. */
-static sgt_status call_units(sgt_context *own)
-{
-    sgt_tensor one = sgti_tensor_2d(whole.buffer, 0, 1, 1), choice = one, a = one;
-    choice.offset = 1;
-    choice.dtype = SGT_I32;
-    a.offset = 2;
-    sgt_units_args args = {.units = 1, .weight = &one, .choice = &choice, .a = &a, .x = &one};
-    return sgti_unit_inputs(own->dispatch, &args);
-}
-
 START_TEST(chosen_units_may_be_left_to_whole_products)
 {
-    sgt_context *own = NULL;
-    sgt_context_options options;
-    sgtt_ok(sgti_fill(context->dispatch, &whole, 0));
-    sgtt_ok(call_units(context));
-    sgtt_ok(sgt_context_options_init(&options, sizeof options));
-    options.backend = "protected";
-    options.backend_options = "whole";
-    sgtt_fails(sgt_context_create(&own, &options), SGT_E_INVALID_ARGUMENT, "whole_units");
-    options.backend_options = "whole_units";
-    sgtt_ok(sgt_context_create(&own, &options));
-    ck_assert_int_eq(call_units(own), SGT_E_UNSUPPORTED);
+    sgt_context *own = sgtt_context_on("protected-whole", 1);
+    ck_assert_int_eq(sgti_has_units(context->dispatch), 1);
+    ck_assert_int_eq(sgti_has_units(own->dispatch), 0);
     sgt_context_free(own);
 }
 END_TEST
