@@ -149,17 +149,17 @@ END_TEST
 
 /* ---- the noise of choices ---- */
 
-static sgt_model *noisy_model(sgt_context *context, uint64_t seed)
+static sgt_model *noisy_model(sgt_context *context, uint64_t seed, double temperature)
 {
-    const sgt_block_config blocks[] = {block_of(1.0, 0.5), block_of(1.0, 0.5)};
+    const sgt_block_config blocks[] = {block_of(1.0, temperature), block_of(1.0, temperature)};
     return model_of(context, blocks, 2, 1, seed);
 }
 
 START_TEST(seed_and_count_fix_every_choice)
 {
     sgt_context *context = sgtt_model_context();
-    sgt_model *models[] = {noisy_model(context, 5), noisy_model(context, 5),
-                           noisy_model(context, 6)};
+    sgt_model *models[] = {noisy_model(context, 5, 0.5), noisy_model(context, 5, 0.5),
+                           noisy_model(context, 6, 0.5)};
     double losses[3][4];
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 4; k++)
@@ -187,7 +187,7 @@ START_TEST(evaluation_and_decoding_draw_nothing)
     sgt_context *context = sgtt_model_context();
     sgt_batch batch = sgtt_batch(BATCH, SEQ, VOCAB, 3, 0);
     for (int looks = 0; looks < 2; looks++) {
-        sgt_model *model = noisy_model(context, 5);
+        sgt_model *model = noisy_model(context, 5, 0.5);
         sgt_session *session;
         sgt_metrics metrics = {.size = sizeof metrics};
         loss_of(model);
@@ -207,6 +207,35 @@ START_TEST(evaluation_and_decoding_draw_nothing)
     ck_assert_double_eq(losses[0], losses[1]);
     ck_assert_mem_eq(logits[0], logits[1], sizeof logits[0]);
     ck_assert_double_eq(trained[0], trained[1]);
+    sgtt_batch_free(&batch);
+    sgt_context_free(context);
+}
+END_TEST
+
+/* Evaluation is that of a model without noise, and decoding too. */
+START_TEST(noise_is_for_training)
+{
+    enum { VOCAB = 19 };
+    static const int32_t tokens[] = {3, 1, 4, 1, 5};
+    float logits[2][VOCAB];
+    double losses[2], trained[2];
+    sgt_context *context = sgtt_model_context();
+    sgt_batch batch = sgtt_batch(BATCH, SEQ, VOCAB, 3, 0);
+    for (int i = 0; i < 2; i++) {
+        sgt_model *model = noisy_model(context, 5, i ? 2.0 : 0.0);
+        sgt_session *session;
+        sgt_metrics metrics = {.size = sizeof metrics};
+        trained[i] = loss_of(model);
+        sgtt_ok(sgt_model_evaluate(&metrics, model, &batch, NULL));
+        losses[i] = metrics.loss_sum;
+        sgtt_ok(sgt_session_create(&session, model, NULL));
+        sgtt_ok(sgt_session_feed(logits[i], session, 0, tokens, 5));
+        sgt_session_free(session);
+        sgt_model_free(model);
+    }
+    ck_assert_double_ne(trained[0], trained[1]);
+    ck_assert_double_eq(losses[0], losses[1]);
+    ck_assert_mem_eq(logits[0], logits[1], sizeof logits[0]);
     sgtt_batch_free(&batch);
     sgt_context_free(context);
 }
@@ -359,6 +388,7 @@ int main(void)
     tcase_add_test(cases, another_seed_draws_independently);
     tcase_add_test(cases, seed_and_count_fix_every_choice);
     tcase_add_test(cases, evaluation_and_decoding_draw_nothing);
+    tcase_add_test(cases, noise_is_for_training);
     tcase_add_loop_test(cases, recompute_replays_what_was_drawn, 0, 2);
     tcase_add_loop_test(cases, chosen_units_alone_give_the_bits_of_all, 0, 4);
     tcase_add_loop_test(cases, a_start_writes_the_less_the_more_units_there_are, 0, 2);
