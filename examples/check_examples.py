@@ -151,6 +151,12 @@ def check_sparse(folder):
     soft, hard, noisy = (log["end"][0]["phases"]["training"]["flops"] for log in runs)
     assert soft > hard == noisy, (soft, hard, noisy)
     assert len({log["step"][-1]["loss"] for log in runs}) == 3, runs
+    _, modules = train(folder, "modules", "--steps", "60", "--growth-heads", "1", *SPARSE,
+                       "--attention", "multiplicative", "--attention-output", "none",
+                       "--mult-kernel", "2")
+    losses, costs = [r["loss"] for r in modules["step"]], modules["end"][0]["phases"]
+    assert losses[-1] < losses[0] - 0.3, losses
+    assert costs["decoding"]["weight_bytes"] < costs["evaluation"]["weight_bytes"], costs
     for arguments, culprit in [(["--feed-forward", "gelu"], "'gelu' is not swiglu or relu"),
                                (["--units", "7"], "units"),
                                (["--attention-output", "none"], "attention_output"),

@@ -137,6 +137,44 @@ START_TEST(modules_compute_a_head_and_read_a_part)
 }
 END_TEST
 
+/* 4 modules of 4; the stream is as wide as they are together. */
+START_TEST(modules_make_queries_keys_and_values)
+{
+    enum { M = 4, WIDE = H * M, F = 2, KERNELS = M * M * F * (3 + 3 + 1) };
+    sgt_context *context = NULL;
+    sgt_plan *plan = NULL;
+    sgt_block_config block = block_of(SGT_FEED_FORWARD_SWIGLU, 0);
+    sgt_model_config config = config_of(&block);
+    block.attention = SGT_ATTENTION_MULTIPLICATIVE;
+    block.mult_kernel = F;
+    config.d_model = WIDE;
+    config.n_kv_heads = H;
+    config.n_layers = 1;
+    const double beside = 4.0 * (2 * WIDE + 3 * WIDE * FF + WIDE * V);
+    const double layer = WIDE + H * WIDE + M * WIDE + WIDE + KERNELS + 3 * M;
+    const sgt_flops whole = count(&config, NULL, SGT_PHASE_DECODE);
+    ck_assert_double_eq(whole.projections, 2.0 * (WIDE * WIDE + H * KERNELS + WIDE * WIDE));
+    ck_assert_double_eq(whole.weight_bytes, beside + 4.0 * (layer + WIDE * WIDE));
+    block.attention_output = SGT_ATTENTION_OUTPUT_NONE;
+    const sgt_flops none = count(&config, NULL, SGT_PHASE_DECODE);
+    ck_assert_double_eq(none.projections, 2.0 * (WIDE * WIDE + H * KERNELS));
+    ck_assert_double_eq(none.weight_bytes, beside + 4.0 * layer);
+    ck_assert_double_eq(none.attention, whole.attention);
+
+    /* Head 0 needs its own module and the next one: scales and biases of two. */
+    sgtt_ok(sgt_context_create(&context, NULL));
+    sgtt_ok(sgt_plan_create(&plan, context, 1, H));
+    sgtt_ok(sgt_plan_set_depth(plan, 0, 1));
+    sgtt_ok(sgt_plan_set_gains(plan, 0, 1, (float[]){1, 0, 0, 0}));
+    const sgt_flops looped = count(&config, plan, SGT_PHASE_DECODE);
+    ck_assert_double_eq(looped.projections - none.projections, 2.0 * (2 * M * WIDE + KERNELS));
+    ck_assert_double_eq(looped.weight_bytes - none.weight_bytes,
+                        4.0 * (WIDE + 2 * WIDE + M * WIDE + 2 * M + KERNELS + 3 * M));
+    sgt_plan_free(plan);
+    sgt_context_free(context);
+}
+END_TEST
+
 /* A loop reads its heads again: {1} and {1,2} of layer 1 are 3 heads of 3 groups. */
 START_TEST(loops_and_runs_read_again)
 {
@@ -205,6 +243,25 @@ START_TEST(a_forward_reads_what_a_model_has)
 }
 END_TEST
 
+START_TEST(so_does_one_of_modules)
+{
+    sgt_block_config block = block_of(SGT_FEED_FORWARD_RELU, 16);
+    sgt_model_config config = config_of(&block);
+    block.attention = SGT_ATTENTION_MULTIPLICATIVE;
+    config.d_model = H * DH;
+    config.n_kv_heads = H;
+    config.head_modules = 3;
+    for (int32_t kernel = 1; kernel <= 4; kernel += 3) {
+        for (int32_t output = 0; output < 2; output++) {
+            block.mult_kernel = kernel;
+            block.attention_output = output;
+            ck_assert_double_eq(count(&config, NULL, SGT_PHASE_FORWARD).weight_bytes,
+                                bytes_of_model(&config));
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("flops_sparse");
@@ -214,8 +271,10 @@ int main(void)
     tcase_add_test(tcase, relu_computes_chosen_units_in_hard_steps);
     tcase_add_test(tcase, small_groups_are_computed_whole);
     tcase_add_test(tcase, modules_compute_a_head_and_read_a_part);
+    tcase_add_test(tcase, modules_make_queries_keys_and_values);
     tcase_add_test(tcase, loops_and_runs_read_again);
     tcase_add_test(tcase, a_forward_reads_what_a_model_has);
+    tcase_add_test(tcase, so_does_one_of_modules);
     suite_add_tcase(suite, tcase);
     return sgtt_run(suite);
 }
