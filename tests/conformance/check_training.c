@@ -111,13 +111,14 @@ static int declines(const sgtt_subject *subject, int kind)
     return status == SGT_E_UNSUPPORTED;
 }
 
-/* Trains and decodes the kinds that have one of these features and no others. */
-static void check_featured(const sgtt_subject *subject, int features, const char *what)
+/* Trains and decodes the kinds that have one of these features, and beside them no others than
+ * `more`. */
+static void check_featured(const sgtt_subject *subject, int features, int more, const char *what)
 {
     int done = 0, left_out = 0;
     for (int kind = 0; kind < SGTT_KINDS; kind++) {
         const int has = sgtt_features_of(kind);
-        if (has == 0 || (has & ~features) != 0)
+        if ((has & features) == 0 || (has & ~(features | more)) != 0)
             continue;
         if (declines(subject, kind)) {
             left_out++;
@@ -135,12 +136,12 @@ static void check_featured(const sgtt_subject *subject, int features, const char
 
 void sgtt_check_patterns(const void *subject)
 {
-    check_featured(subject, SGTT_PATTERNS, "attention under patterns is");
+    check_featured(subject, SGTT_PATTERNS, 0, "attention under patterns is");
 }
 
 void sgtt_check_parts(const void *subject)
 {
-    check_featured(subject, SGTT_CHOOSES | SGTT_MODULES, "units and modules are");
+    check_featured(subject, SGTT_CHOOSES | SGTT_MODULES, SGTT_PATTERNS, "units and modules are");
 }
 
 /* ---- growth ---- */

@@ -10,7 +10,7 @@
 int sgtt_features_of(int kind)
 {
     const sgtt_small_kind *k = &sgtt_small_kinds[kind];
-    int features = k->head_modules > 0 ? SGTT_MODULES : 0;
+    int features = k->head_modules > 0 || k->modules ? SGTT_MODULES : 0;
     for (int32_t i = 0; i < k->n_blocks; i++) {
         features |= k->blocks[i].n_patterns > 0 ? SGTT_PATTERNS : 0;
         features |= k->blocks[i].units > 0 ? SGTT_CHOOSES : 0;
