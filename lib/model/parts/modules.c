@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "modules.h"
 
+#include "../../base/integers.h"
 #include "../../core/tensors.h"
 
 /* ---- modules and heads ---- */
@@ -226,4 +227,21 @@ sgt_status sgti_convolve_backward(const sgti_convolutions *c,
     for (int which = 0; which < SGTI_CONVOLUTIONS && status == SGT_OK; which++)
         status = kernel_backward(c, args, (enum sgti_convolution)which);
     return status ? status : window_backward(c, args);
+}
+
+sgt_status sgti_windows_backward(const sgti_convolutions *c, const sgt_tensor *du)
+{
+    const sgti_work *work = c->work;
+    const int64_t batch = work->layout->shape.batch, seq = work->layout->shape.seq;
+    const sgt_tensor windows = sgti_window_modules(c);
+    const sgt_tensor all = sgti_split_heads(*du, batch, windows.shape[1]);
+    sgt_tensor tap = sgti_tap_of(&windows, batch, c->taps - 1);
+    sgt_status status = sgti_copy(work->dispatch, &all, &tap);
+    for (int64_t lag = 1; lag < sgti_min_i64(c->taps, seq) && status == SGT_OK; lag++) {
+        tap = sgti_tap_of(&windows, batch, c->taps - 1 - lag);
+        const sgt_tensor x = sgti_steps(tap, lag, seq - lag);
+        const sgt_tensor y = sgti_steps(all, 0, seq - lag);
+        status = sgti_axpy(work->dispatch, &y, 1.0f, &x);
+    }
+    return status;
 }

@@ -61,13 +61,18 @@ sgt_tensor sgti_turned_kernel(sgt_tensor kernel);
 /* Makes queries, keys and values [N, 3 h M]. */
 sgt_status sgti_convolve(const sgti_convolutions *c, const sgt_tensor *qkv);
 
-/* Adds to the gradients of kernels and biases, and turns windows into their gradient. */
 typedef struct sgti_convolve_backward_args {
     sgt_tensor d_qkv;     /* [N, 3 h M] */
     sgt_tensor d_kernels; /* scratch for the gradients of all turned kernels */
     sgt_tensor sums;      /* [2, 3 h M] scratch */
 } sgti_convolve_backward_args;
+
+/* Adds to the gradients of kernels and biases, and turns windows into their gradient. */
 sgt_status sgti_convolve_backward(const sgti_convolutions *c,
                                   const sgti_convolve_backward_args *args);
+
+/* Makes the gradient of u [N,n M] from that of windows: each tap adds as many rows earlier as it
+ * lags. */
+sgt_status sgti_windows_backward(const sgti_convolutions *c, const sgt_tensor *du);
 
 #endif

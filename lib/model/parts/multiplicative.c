@@ -381,24 +381,6 @@ static sgt_status add_heads_backward(const sgti_work *work, const sgti_part *par
     return status;
 }
 
-/* du: each tap of the gradient of windows, as many rows earlier as it lags. */
-static sgt_status tap_backward(const sgti_convolutions *c, const sgt_tensor *du)
-{
-    const sgti_work *work = c->work;
-    const int64_t batch = work->layout->shape.batch, seq = work->layout->shape.seq;
-    const sgt_tensor windows = sgti_window_modules(c);
-    const sgt_tensor all = sgti_split_heads(*du, batch, windows.shape[1]);
-    sgt_tensor tap = sgti_tap_of(&windows, batch, c->taps - 1);
-    sgt_status status = sgti_copy(work->dispatch, &all, &tap);
-    for (int64_t lag = 1; lag < sgti_min_i64(c->taps, seq) && status == SGT_OK; lag++) {
-        tap = sgti_tap_of(&windows, batch, c->taps - 1 - lag);
-        const sgt_tensor x = sgti_steps(tap, lag, seq - lag);
-        const sgt_tensor y = sgti_steps(all, 0, seq - lag);
-        status = sgti_axpy(work->dispatch, &y, 1.0f, &x);
-    }
-    return status;
-}
-
 /* The gradients of the factors and of the bias, from dW [n M, d] and du. */
 static sgt_status factor_backward(const sgti_work *work, const sgti_part *part,
                                   const sgt_tensor *dw, const sgt_tensor *du)
@@ -443,7 +425,7 @@ static sgt_status convolutions_backward(const sgti_work *work, const sgti_part *
     sgt_status status = begin_convolutions(&c, work, part);
     if (status == SGT_OK)
         status = sgti_convolve_backward(&c, &args);
-    return status ? status : tap_backward(&c, du);
+    return status ? status : sgti_windows_backward(&c, du);
 }
 
 /* From du to the gradients of the factors, of the norm and of x. */
