@@ -389,6 +389,13 @@ def write_sparse(out):
     write_case(out, "head_wide", config(21, 14, 3, 2, 1, 6, 18, 16), 2, 13, 35, head_modules=3,
                altup=(3, "alternate", "wide"), blocks=[units(9, 2), ["local:4"]], mode="hard",
                ignored=1, plan={1: [[1.0, 0]]})
+    # Everything at once as evaluation and decoding choose, behind a head of one module.
+    write_case(out, "units_everything", config(23, 18, 4, 6, 3, 6, 36, 40), 2, 37, 36, mode="infer",
+               altup=(2, "alternate", "wide"), head_modules=1, ignored=3,
+               blocks=[units(12, 3, "relu", patterns=["local:6", "block+summary:8:2", "dense"]),
+                       units(9, 4, patterns=["strided:3"]), units(36, 1)],
+               plan={1: [[0, 0.5, 0, 0, 1.0, 0]], 2: [[1.0, 0, 0, 0, 0, 1.0], [0, 0, 1.0, 0, 0, 0]]},
+               loops={0: 1, 3: 1})
 
 
 if __name__ == "__main__":

@@ -121,7 +121,8 @@ START_TEST(untouched_copies_pass)
     static const char *const names[] = {
         "cases/forward_gqa_tied", "cases/loop_gqa",       "cases/train_growth",
         "cases/traces",           "parts/patterns_mixed", "parts/train_patterns",
-        "parts/altup_two_tied",   "parts/altup_patterns", "parts/train_altup"};
+        "parts/altup_two_tied",   "parts/altup_patterns", "parts/train_altup",
+        "parts/units_everything", "parts/train_units_hard"};
     static char output[65536];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         make_folder();
@@ -188,6 +189,12 @@ static const tensor_change tensor_changes[] = {
      " gradients "},
     {"parts/units_infer", "param/model.layers.2.mlp.up_proj.weight", 7, 0.5, 1, " decoded_logits "},
     {"parts/head_wide", "param/lm_head.scale", 5, 0.1, 1, " logits "},
+    {"parts/units_everything", "param/lm_head.bias", 3, 0.05, 1, " decoded_logits "},
+    {"parts/units_everything", "param/lm_head.weight", 9, 0.1, 1, " evaluated_logits "},
+    {"parts/train_units_soft", "final/model.layers.1.mlp.controller.bias", 3, 0.01, 1,
+     " final_weights "},
+    {"parts/train_units_soft", "param/lm_head.scale", 5, 0.1, 1, " losses "},
+    {"parts/train_units_hard", "param/model.layers.0.mlp.controller.bias", 2, 2.0, 1, " losses "},
 };
 
 static void change_tensor(const tensor_change *change)
