@@ -189,6 +189,8 @@ static sgt_status check_parts(const sgt_model_config *config, int32_t i)
             return sgti_fail(SGT_E_OUT_OF_RANGE, "blocks[%d].%s is %d, not an %s", (int)i,
                              field->name, (int)sgti_config_get(&own, field), enums[j]);
         sgt_status status = kind->check ? kind->check(config, &own) : SGT_OK;
+        if (status && config->n_blocks > 0)
+            return sgti_fail(status, "blocks[%d]: %s", (int)i, sgt_error_message());
         if (status)
             return status;
     }
