@@ -117,9 +117,9 @@ static const struct {
 #define BLOCK(...) {.size = sizeof(sgt_block_config), __VA_ARGS__}
     {BLOCK(.feed_forward = 2), SGT_E_OUT_OF_RANGE, "blocks[1].feed_forward is 2, not an sgt_feed"},
     {BLOCK(.units = 5, .controller_rank = 1), SGT_E_INVALID_ARGUMENT,
-     "blocks[0]: units 5 do not divide d_ff 24"},
+     "blocks[1]: units 5 do not divide d_ff 24"},
     {BLOCK(.units = 48, .controller_rank = 1), SGT_E_INVALID_ARGUMENT,
-     "units 48 do not divide d_ff 24"},
+     "blocks[1]: units 48 do not divide d_ff 24"},
     {BLOCK(.units = 4), SGT_E_OUT_OF_RANGE, "controller_rank is 0, must be at least 1"},
     {BLOCK(.feed_forward = SGT_FEED_FORWARD_RELU, .units = 4), SGT_E_OUT_OF_RANGE,
      "controller_rank is 0, must be at least 1"},
