@@ -286,8 +286,9 @@ def refit_down(kept: Array, y: Array, down: Array, ridge: float) -> Array:
 
 
 def share_kept(y: Array, approximate: Array) -> float:
-    """How much of the energy of y is there."""
-    return float(1 - ((y - approximate) ** 2).sum() / (y * y).sum())
+    """How much of the energy of y [n,d] is there, of the mean token: a few have most of all."""
+    lost = ((y - approximate) ** 2).sum(axis=1) / ((y * y).sum(axis=1) + 1e-30)
+    return float(1 - lost.mean())
 
 
 def convert(h: Array, model: sgt.Model, layer: int, o: argparse.Namespace) -> Dict[str, Array]:
