@@ -195,6 +195,23 @@ static void travel(const life_people *p, training_life *life, const char *folder
     life_tell_file(life, file);
 }
 
+#define UNITS(kind, n, tau, hard)                                                                  \
+    {.size = sizeof(sgt_block_config), .feed_forward = SGT_FEED_FORWARD_##kind, .units = n,        \
+     .controller_rank = 3, .temperature = tau, .hard_fraction = hard}
+
+/* Units, and a head of a module for each token. A step whose backward was stopped begins with
+ * another forward, which would draw anew: where calls are stopped, nothing is drawn. */
+static void add_sparse_parts(sgt_model_config *config, int draws)
+{
+    static const sgt_block_config drawing[] = {UNITS(RELU, 9, 0.1, 0.5),
+                                               UNITS(SWIGLU, 3, 0.1, 0.5)};
+    static const sgt_block_config settled[] = {UNITS(RELU, 9, 0.0, 1.0),
+                                               UNITS(SWIGLU, 3, 0.0, 0.0)};
+    config->n_blocks = 2;
+    config->blocks = draws ? drawing : settled;
+    config->head_modules = config->vocab_size;
+}
+
 void whole_life_run(training_life *life)
 {
     life_people p = {.rule = sgtt_small_rule(2, 2)};
@@ -210,6 +227,8 @@ void whole_life_run(training_life *life)
     ck_assert_int_eq(mkdir(hf, 0777), 0);
     config.n_layers = LAYERS;
     config.altup_streams = life->streams;
+    if (life->streams > 1)
+        add_sparse_parts(&config, !life->stops);
     p.rule.n_exclude = 0;
     life_begin(&p, life, &config, SGTT_KIND_DENSE);
     for (int32_t step = 1; step <= BEFORE_SAVE; step++)

@@ -19,7 +19,8 @@ enum { LIFE_NUMBERS = 160 };
 typedef struct training_life {
     sgt_context_options options;
     sgt_status allowed[3];    /* what a refused call may return; 0: no more */
-    int32_t streams;          /* of a token, in a whole life; 0: 1 */
+    int32_t streams;          /* of a token, in a whole life; 0: 1. With several, it has sparse
+                                 parts too */
     int steady;               /* backward and update may not be refused: they need no memory */
     int stops;                /* positive codes of the progress callback are allowed too */
     sweep *faults;            /* made in calls of the library only, lifted by a refusal; or NULL */
