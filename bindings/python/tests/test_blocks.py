@@ -207,7 +207,7 @@ def test_the_seed_of_draws_decides_what_is_drawn():
 def test_a_decoded_token_reads_fewer_weights():
     whole, chosen = (sgt.count_flops(SPARSE, seq=6, phase=phase) for phase in ("evaluate", "decode"))
     assert chosen.weight_bytes < whole.weight_bytes
-    left_out = 2 * 16 * (24 - 24 // 8)  # rows of up and columns of down; groups of 4 are read whole
+    left_out = 2 * 16 * (24 - 24 // 8) + 3 * 16 * (24 - 24 // 4)  # up and down, and gate
     assert whole.weight_bytes - chosen.weight_bytes == 4 * left_out
 
 

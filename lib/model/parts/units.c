@@ -17,8 +17,10 @@
 #include "controller.h"
 #include "feed_forward.h"
 
-/* With fewer units to a group the whole products are as fast; and for fewer rows of a batch turning
- * Wdown takes longer than its product. */
+/* Few rows of decoding are bound by what they read, and choose always. Otherwise whole products are
+ * as fast with fewer units to a group than this, and for fewer rows of a batch turning Wdown takes
+ * longer than its product. */
+#define FEW_ROWS     8
 #define FEWEST_UNITS 8
 #define FEWEST_ROWS  32
 
@@ -64,6 +66,14 @@ static sgt_tensor dense(const sgti_work *work, const sgti_region *region, int64_
     return sgti_tensor_2d(whole.buffer, whole.offset, work->rows, columns);
 }
 
+/* 1 when the products with chosen rows are the faster ones. */
+static int is_worth_it(const sgti_work *work, int32_t units)
+{
+    if (work->inference && work->rows <= FEW_ROWS)
+        return 1;
+    return units >= FEWEST_UNITS && (work->inference || work->rows >= FEWEST_ROWS);
+}
+
 static units_work begin(const sgti_work *work, const sgti_part *part)
 {
     const int training = sgti_is_training(&work->layout->shape);
@@ -71,8 +81,8 @@ static units_work begin(const sgti_work *work, const sgti_part *part)
         .work = work, .part = part, .block = sgti_block_config_of(work->config, part->layer)};
     u.inputs = sgti_feed_forward_inputs(&u.block);
     u.soft = training && !sgti_controller_is_hard(work, part, &u.block);
-    u.sparse = !u.soft && (!training || u.inputs == 1) && u.block.units >= FEWEST_UNITS &&
-               (work->inference || work->rows >= FEWEST_ROWS) && sgti_has_units(work->dispatch);
+    u.sparse = !u.soft && (!training || u.inputs == 1) && is_worth_it(work, u.block.units) &&
+               sgti_has_units(work->dispatch);
     const int64_t width = work->config->d_ff / (u.sparse ? u.block.units : 1);
     u.in = dense(work, &part->own[IN], u.inputs * width);
     u.act = dense(work, &part->own[ACT], width);
@@ -338,10 +348,11 @@ static void count_flops(sgt_flops *flops, const sgti_flops_query *query)
     const double controller = sgti_controller_weights(config, &block);
     const int32_t inputs = sgti_feed_forward_inputs(&block);
     const double all = (inputs + 1.0) * config->d_model * config->d_ff;
-    const double chosen = block.units >= FEWEST_UNITS ? all / block.units : all;
     const int training = query->phase == SGT_PHASE_FORWARD;
+    const int decoding = query->phase == SGT_PHASE_DECODE;
+    const double chosen = decoding || block.units >= FEWEST_UNITS ? all / block.units : all;
     const double hard = inputs == 1 ? block.hard_fraction : 0.0;
-    const double read = query->phase == SGT_PHASE_DECODE ? chosen : all;
+    const double read = decoding ? chosen : all;
     flops->feed_forward +=
         2.0 * (controller + (training ? hard * chosen + (1.0 - hard) * all : chosen));
     flops->weight_bytes += 4.0 * (controller + read + config->d_ff + config->d_model);
