@@ -260,7 +260,8 @@ START_TEST(a_stopped_feed_of_several_can_go_on)
     enum { SEQUENCES = 4 };
     static const int32_t old_ends[SEQUENCES] = {12, 14, 0, 13};
     static const int32_t lengths[SEQUENCES] = {9, 10, 11, 5};
-    for (int32_t at = 0, failed = 1; failed; at++) {
+    /* The first stops one by one, later ones further apart: each is a whole life of a session. */
+    for (int32_t at = 0, failed = 1; failed; at += 1 + at / 6) {
         setting s = begin(_i, SEQUENCES);
         int32_t tokens[64], n = 0;
         for (int32_t i = 0; i < SEQUENCES; i++) {
