@@ -369,6 +369,36 @@ static void check_ratio(double found, double expected, const char *what)
 }
 
 /* doc/maths.md has these numbers. */
+/* More than the operations on chosen units take: they are computed whole. */
+START_TEST(a_group_may_be_huge)
+{
+    enum { MANY = 1 << 19, ROWS = 32 };
+    const sgt_block_config block = {.size = sizeof block,
+                                    .feed_forward = SGT_FEED_FORWARD_RELU,
+                                    .units = MANY,
+                                    .controller_rank = 1,
+                                    .hard_fraction = 1.0};
+    sgt_context *context = sgtt_model_context();
+    sgt_model_config config = sgtt_config();
+    sgt_metrics metrics = {.size = sizeof metrics};
+    sgt_model *model;
+    config.n_layers = config.n_heads = config.n_kv_heads = config.n_blocks = 1;
+    config.d_model = config.head_dim = 2;
+    config.d_ff = MANY;
+    config.max_seq_len = ROWS;
+    config.blocks = &block;
+    sgtt_ok(sgt_model_create(&model, context, &config, NULL));
+    sgtt_ok(sgt_model_init_weights(model, NULL));
+    sgt_batch batch = sgtt_batch(1, ROWS, 2, 3, 0);
+    sgtt_ok(sgt_model_forward(&metrics, model, &batch));
+    sgtt_ok(sgt_model_backward(model, 1.0, NULL));
+    ck_assert(metrics.finite);
+    sgtt_batch_free(&batch);
+    sgt_model_free(model);
+    sgt_context_free(context);
+}
+END_TEST
+
 START_TEST(a_start_writes_the_less_the_more_units_there_are)
 {
     const double dense = moved(0.0, 0, 0, _i);
@@ -391,6 +421,7 @@ int main(void)
     tcase_add_test(cases, noise_is_for_training);
     tcase_add_loop_test(cases, recompute_replays_what_was_drawn, 0, 2);
     tcase_add_loop_test(cases, chosen_units_alone_give_the_bits_of_all, 0, 4);
+    tcase_add_test(cases, a_group_may_be_huge);
     tcase_add_loop_test(cases, a_start_writes_the_less_the_more_units_there_are, 0, 2);
     suite_add_tcase(suite, cases);
     return sgtt_main(suite);

@@ -279,8 +279,8 @@ typedef struct sgt_choose_backward_args {
 
 /*
  * Products with one row of a weight matrix for each group of `units` rows, those that a choice
- * names: W(n,s) is row s units + choice[n,s] of weight [f,d] rows. choice int32 [N, f/units] dense,
- * a [N, f/units] rows, x [N,d] rows.
+ * names: W(n,s) is row s units + choice[n,s] of weight [f,d] rows. units is at most 2^18, choice
+ * int32 [N, f/units] dense, a [N, f/units] rows, x [N,d] rows.
  *     unit_inputs:     a[n,s] = x[n,:] . W(n,s)
  *     unit_outputs:    x[n,:] = d[n,:] + sum over s of a[n,s] W(n,s)
  *     unit_gradients:  W(n,s) += a[n,s] x[n,:], in the order of n

@@ -22,6 +22,7 @@
  * longer than its product. */
 #define FEW_ROWS     8
 #define FEWEST_UNITS 8
+#define MOST_UNITS   (1 << 18) /* that the operations take */
 #define FEWEST_ROWS  32
 
 enum { NORM, DERIVED_TURNED = 0, CONTROLLER_MATRIX = 2 };
@@ -69,6 +70,8 @@ static sgt_tensor dense(const sgti_work *work, const sgti_region *region, int64_
 /* 1 when the products with chosen rows are the faster ones. */
 static int is_worth_it(const sgti_work *work, int32_t units)
 {
+    if (units > MOST_UNITS)
+        return 0;
     if (work->inference && work->rows <= FEW_ROWS)
         return 1;
     return units >= FEWEST_UNITS && (work->inference || work->rows >= FEWEST_ROWS);
