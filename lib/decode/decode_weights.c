@@ -131,10 +131,11 @@ static sgt_status derive_part(sgt_session *session, int32_t layer, enum sgti_blo
     const sgti_part_kind *kind = sgti_block_of(&session->model->config, layer).parts[slot];
     sgt_status status = SGT_OK;
     for (int32_t i = 0; i < kind->n_derived && status == SGT_OK; i++) {
+        if (!session->state.matrices.list[first + i].read)
+            continue;
         const sgt_tensor to = original(session, first + i);
-        if (session->state.matrices.list[first + i].read)
-            status = kind->derive(session->model, layer, pass, session->state.lists.buffer, i, &to);
-        if (session->state.matrices.list[first + i].read && status == SGT_OK)
+        status = kind->derive(session->model, layer, pass, session->state.lists.buffer, i, &to);
+        if (status == SGT_OK)
             status = sgti_prepare_weight(session->model->dispatch, &to);
     }
     return status;

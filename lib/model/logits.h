@@ -41,7 +41,7 @@ sgt_status sgti_logits_backward(const sgti_work *work, const sgti_head_gradients
 sgti_head_gradients sgti_logits_gradients(const sgti_work *work);
 sgti_head_gradients sgti_logits_unscaled(const sgti_work *work);
 
-/* The weights of the head, and those that its products multiply by. */
+/* How many weights the head has. */
 double sgti_logits_weights(const sgt_model_config *config);
 
 #endif

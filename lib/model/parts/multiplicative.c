@@ -26,7 +26,6 @@
 #include "blocks.h"
 #include "modules.h"
 
-
 enum parameter {
     SCALE = SGTI_ATTENTION_NORM + 1, /* [H,d] */
     WEIGHT,      /* [M,d] */
